@@ -1,0 +1,170 @@
+"""The four nouns that everything else is about: a Principal makes a Call of a Tool and gets an Outcome."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final, Literal
+from uuid import uuid4
+
+Micros = int
+"""Money: an integer of micro-US-dollars."""
+
+
+class Unset:
+    """The type of `UNSET`, for values whose None is JSON's null."""
+
+    def __repr__(self) -> str:
+        return "UNSET"
+
+    def __bool__(self) -> bool:
+        return False
+
+
+UNSET: Final = Unset()
+
+
+@dataclass(frozen=True, slots=True)
+class Annotations:
+    """What a call of the tool does to the world; the words are MCP's."""
+
+    read_only: bool = False
+    destructive: bool = True
+    idempotent: bool = False
+    open_world: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Principal:
+    """Who is asking."""
+
+    id: str
+    """Such as `local:ada`, `anonymous`."""
+    roles: tuple[str, ...] = ()
+    tier: str = "free"
+    tenant: str = "default"
+    via: Literal["stdio", "terminal", "loopback", "key", "token"] = "loopback"
+    """How the identity was established. Only `stdio` and `terminal` share the machine's files with us."""
+
+
+@dataclass(frozen=True, eq=False)
+class Tool:
+    """Something that can be called. It carries its own `run`; where it came from no longer matters."""
+
+    name: str
+    """1-48 characters of [A-Za-z0-9_-]."""
+    description: str
+    """What a model reads before it chooses."""
+    schema: Mapping[str, Any]
+    """The full JSON Schema (2020-12) of the arguments, enforced at call time."""
+    run: Callable[[Call], Awaitable[Outcome]]
+    advertised: Mapping[str, Any] | None = None
+    """The slim schema that lists show; None: `schema` itself."""
+    title: str | None = None
+    annotations: Annotations = Annotations()
+    integration: str = "toolgate"
+    tags: tuple[str, ...] = ()
+    listed: bool = True
+    """In `tools/list`; otherwise found by `search_tools`."""
+    price: Micros = 0
+    """Micro-US-dollars a finished call."""
+    timeout: float = 30.0
+    """Seconds that one call may take in all."""
+    search_text: str = ""
+    """Words beside name and description that a search may match: path, parameters."""
+    fingerprint: str = ""
+    """SHA-256 of everything a model sees; empty for our own tools, which cannot drift."""
+
+    @property
+    def input_schema(self) -> Mapping[str, Any]:
+        """The schema to show."""
+        return self.schema if self.advertised is None else self.advertised
+
+
+Progress = Callable[[float, float | None, str | None], Awaitable[None]]
+"""Tell the caller how far it is: done so far, total if known, a sentence."""
+
+
+def new_id() -> str:
+    """A new call id: 32 hexadecimal characters."""
+    return uuid4().hex
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One call on its way through the gate. It changes only by `dataclasses.replace`."""
+
+    tool: Tool
+    arguments: Mapping[str, Any]
+    """As sent until `validate` has passed, then validated and canonical."""
+    principal: Principal
+    id: str = field(default_factory=new_id)
+    depth: int = 0
+    """0 for a caller outside, one more for each call made by a tool of ours."""
+    parent_id: str | None = None
+    idempotency_key: str | None = None
+    deadline: float | None = None
+    """On the clock of `time.monotonic`, seconds; None until `run` sets it from the tool's timeout."""
+    trace_parent: str | None = None
+    """W3C `traceparent` of the caller."""
+    approval: str | None = None
+    progress: Progress | None = None
+
+    def seconds_left(self) -> float:
+        """Seconds until the deadline, at least 0; the tool's timeout when there is no deadline yet."""
+        if self.deadline is None:
+            return self.tool.timeout
+        return max(0.0, self.deadline - time.monotonic())
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """A piece of an answer that is text."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Binary:
+    """A piece of an answer that is bytes: an image, a sound, a file."""
+
+    data: bytes = field(repr=False)
+    media_type: str = "application/octet-stream"
+    uri: str = "toolgate:result"
+    """Names the resource towards MCP clients; nothing is served under it."""
+
+
+Content = Text | Binary
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """Why there is no good answer."""
+
+    code: str
+    """Stable, in snake_case: the `code` of the error it came from."""
+    message: str
+    retry_after: float | None = None
+    """Seconds."""
+    details: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How a call ended, the good way or with a problem."""
+
+    content: tuple[Content, ...] = ()
+    structured: Any = UNSET
+    """The answer as a JSON value, where it is one."""
+    problem: Problem | None = None
+    cost: Micros = 0
+    effect: Literal["none", "done", "unknown"] = "done"
+    """What is known of the effect on the other side."""
+    replayed: bool = False
+    meta: Mapping[str, Any] = field(default_factory=dict)
+    """JSON for programs beside the answer: `status`, `next` (ready-made arguments of the next page)."""
+
+    @property
+    def ok(self) -> bool:
+        return self.problem is None

@@ -1,0 +1,1 @@
+"""The one guarded way out for every outbound request of the program."""

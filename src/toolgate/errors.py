@@ -1,0 +1,148 @@
+"""Everything that may go wrong on purpose, as one tree.
+
+ToolgateError
+├── Refused                 the gate said no: the same call again will be refused again
+│   ├── UnknownTool
+│   ├── InvalidArguments
+│   ├── NotIdentified
+│   └── NotPermitted
+├── Failed                  the call was let through and did not succeed
+│   ├── Unreachable         nobody answered; nothing is known to have happened
+│   ├── TimedOut            the deadline passed; what happened is unknown
+│   ├── AnswerTooLarge      an answer came and was cut off at a cap
+│   └── UpstreamFailed      the other side answered with an error
+├── EgressBlocked           the guarded way out does not go there
+├── AuditUnavailable        the gate cannot write down what it does, so it does nothing
+└── Misconfigured           the operator's files say something that cannot be meant
+    └── BadDocument         a file is not the JSON or YAML that it should be
+
+A reader of a message is often a model: it says who, what, and what would work.
+Data goes into attributes; argument values and secrets go nowhere.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+
+class ToolgateError(Exception):
+    """The root: raised on purpose, with a sentence for its reader."""
+
+    code = "error"
+    """Stable, in snake_case; ends up in outcomes, audit lines and HTTP bodies."""
+
+    retry_after: float | None = None
+    """Seconds until it makes sense to try again; None when waiting does not help or nobody knows."""
+
+    def details(self) -> Mapping[str, Any]:
+        """What a program may want to know besides the sentence; JSON-serialisable, without secrets."""
+        return {}
+
+
+class Refused(ToolgateError):
+    """The gate said no: the same call again will be refused again."""
+
+    code = "refused"
+
+
+class UnknownTool(Refused):
+    """No tool of that name exists, or the caller may not know that it does."""
+
+    code = "unknown_tool"
+
+
+class InvalidArguments(Refused):
+    """The arguments do not fit the tool's schema."""
+
+    code = "invalid_arguments"
+
+    def __init__(self, message: str, problems: tuple[Mapping[str, Any], ...] = ()) -> None:
+        super().__init__(message)
+        self.problems = problems
+        """One mapping a problem: `path` (JSON pointer), `message`, `schema` (the piece that was not met)."""
+
+    def details(self) -> Mapping[str, Any]:
+        return {"problems": list(self.problems)} if self.problems else {}
+
+
+class NotIdentified(Refused):
+    """Nobody knows who is asking, and anonymous callers are not let in here."""
+
+    code = "not_identified"
+
+
+class NotPermitted(Refused):
+    """The policy does not allow this caller this call."""
+
+    code = "not_permitted"
+
+    def __init__(self, message: str, rule: str) -> None:
+        super().__init__(message)
+        self.rule = rule
+        """The id of the rule that decided, or `default` when none allowed it."""
+
+    def details(self) -> Mapping[str, Any]:
+        return {"rule": self.rule}
+
+
+class Failed(ToolgateError):
+    """The call was let through and did not succeed."""
+
+    code = "failed"
+
+
+class Unreachable(Failed):
+    """Nobody answered, and no byte of the request is known to have been acted on; may be repeated."""
+
+    code = "unreachable"
+
+
+class TimedOut(Failed):
+    """The deadline passed first. What the other side did is unknown."""
+
+    code = "timed_out"
+
+
+class AnswerTooLarge(Failed):
+    """The answer passed a cap on size or on compression ratio and was dropped."""
+
+    code = "answer_too_large"
+
+
+class UpstreamFailed(Failed):
+    """The other side answered with an error of its own."""
+
+    code = "upstream_failed"
+
+    def __init__(self, message: str, status: int | None = None, retry_after: float | None = None) -> None:
+        super().__init__(message)
+        self.status = status
+        self.retry_after = retry_after
+
+    def details(self) -> Mapping[str, Any]:
+        return {"status": self.status} if self.status is not None else {}
+
+
+class EgressBlocked(ToolgateError):
+    """The guarded way out does not go there: wrong origin, or an address that is not public."""
+
+    code = "egress_blocked"
+
+
+class AuditUnavailable(ToolgateError):
+    """The gate cannot write down what it does, so it does nothing."""
+
+    code = "audit_unavailable"
+
+
+class Misconfigured(ToolgateError):
+    """The operator's files say something that cannot be meant; the message names file and key."""
+
+    code = "misconfigured"
+
+
+class BadDocument(Misconfigured):
+    """A file is not the JSON or YAML that it should be."""
+
+    code = "bad_document"

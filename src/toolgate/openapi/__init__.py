@@ -1,0 +1,1 @@
+"""From an OpenAPI description to tools: read, resolve, convert (pure), then execute (network)."""

@@ -1,0 +1,173 @@
+"""Every setting, with its default, its unit and a sentence. `toolgate config schema` prints this file's model.
+
+Read from `toolgate.yaml` (or `--config FILE`), each key overridden by `TOOLGATE_<SECTION>__<KEY>` in the environment.
+Paths in the file are relative to it. `${VAR}` is expanded only in values, after parsing, so that a variable's
+content can never change the structure.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+from toolgate import documents
+from toolgate.errors import Misconfigured
+
+VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\}")
+
+
+class Strict(BaseModel):
+    """A section: unknown keys are an error, values never change."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class Server(Strict):
+    host: str = "127.0.0.1"
+    """Address to listen on."""
+    port: int = Field(8765, ge=0, le=65535)
+    """0: any free port."""
+    allowed_hosts: tuple[str, ...] = ()
+    """`Host` values let in besides loopback names and the bound address, exact, `name` or `name:port`."""
+    allowed_origins: tuple[str, ...] = ()
+    """`Origin` values let in besides loopback ones on our own port, exact."""
+    max_body: int = Field(4 * 1024 * 1024, gt=0)
+    """Bytes of a request body."""
+    header_timeout: float = Field(10.0, gt=0)
+    """Seconds until the headers of a request must have arrived."""
+    body_timeout: float = Field(30.0, gt=0)
+    """Seconds until the body of a request must have arrived."""
+    page_size: int = Field(250, gt=0)
+    """Tools a page of `tools/list`."""
+
+
+class Caller(Strict):
+    """Who a caller is taken for where no credential says so."""
+
+    roles: tuple[str, ...] = ("readonly",)
+    tier: str = "free"
+    tenant: str = "default"
+
+
+class Files(Strict):
+    upload_folder: Path | None = None
+    """Folder below which a stdio or terminal caller may name files to send; absent: no files by path."""
+
+
+class Settings(BaseSettings):
+    """All of Toolgate's settings."""
+
+    model_config = SettingsConfigDict(env_prefix="TOOLGATE_", env_nested_delimiter="__", extra="forbid", frozen=True)
+
+    tool_specs: tuple[Path, ...] = ()
+    """Folders whose sub-folders are integrations; empty: the bundled ones."""
+    integrations: tuple[str, ...] | None = None
+    """Names to serve; absent: every integration found."""
+    policies: Path | None = None
+    """Folder of roles, tiers and prices; absent: the bundled ones."""
+    data_dir: Path | None = None
+    """Where state is kept; absent: the user's state folder."""
+    server: Server = Server()
+    stdio: Caller = Caller(roles=("developer",), tier="pro")
+    """Who a caller over stdio or from the terminal is; the name is the operating system's."""
+    anonymous: Caller | None = Caller()
+    """Who a caller over HTTP without a credential is, on loopback only; null: nobody is let in."""
+    store: str = "sqlite"
+    """Journal of record: `sqlite`, or `memory` for tests and demonstrations."""
+    files: Files = Files()
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        # The environment stands over the file, whose values arrive as keyword arguments.
+        return env_settings, init_settings
+
+
+def read_settings(path: Path | None = None, environ: Mapping[str, str] = os.environ) -> Settings:
+    """The settings of `path`, of `toolgate.yaml` here, or the defaults.
+
+    Raises:
+        Misconfigured: the file is missing, unreadable or says something unknown; the message names file and key.
+    """
+    file = path or Path("toolgate.yaml")
+    if not file.exists():
+        if path is not None:
+            raise Misconfigured(f"there is no settings file {path}")
+        return checked(Settings, {}, name="the environment")
+    values = expand(documents.parse(file.read_bytes(), name=str(file)) or {}, environ, name=str(file))
+    if not isinstance(values, dict):
+        raise Misconfigured(f"{file} must hold a mapping of settings")
+    for key in ("policies", "data_dir"):
+        if isinstance(values.get(key), str):
+            values[key] = file.parent / values[key]
+    if isinstance(values.get("tool_specs"), list):
+        values["tool_specs"] = [file.parent / str(folder) for folder in values["tool_specs"]]
+    return checked(Settings, values, name=str(file))
+
+
+def checked(model: type[Any], values: Mapping[str, Any], *, name: str) -> Any:
+    """`model(**values)`, or a Misconfigured that names the file, the keys and what was wrong, never a value."""
+    try:
+        return model(**values)
+    except ValidationError as error:
+        problems = "; ".join(f"{'.'.join(str(part) for part in item['loc']) or 'it'}: {item['msg']}" for item in error.errors())
+        raise Misconfigured(f"{name} does not fit. {problems}") from None
+    except TypeError as error:
+        raise Misconfigured(f"{name} does not fit. {error}") from None
+
+
+def expand(value: Any, environ: Mapping[str, str], *, name: str) -> Any:
+    """`value` with `${VAR}` and `${VAR:-default}` replaced in its strings.
+
+    A string that is nothing but one absent variable becomes None, so that an optional credential may be missing.
+
+    Raises:
+        Misconfigured: an absent variable stands inside a longer string.
+    """
+    if isinstance(value, str):
+        return _expand_text(value, environ, name)
+    if isinstance(value, dict):
+        return {key: expand(item, environ, name=name) for key, item in value.items()}
+    if isinstance(value, list):
+        return [expand(item, environ, name=name) for item in value]
+    return value
+
+
+def _expand_text(text: str, environ: Mapping[str, str], name: str) -> str | None:
+    def substitute(match: re.Match[str]) -> str:
+        found = environ.get(match[1]) or match[2]
+        if found is None:
+            raise Misconfigured(f"{name} asks for the environment variable {match[1]}, which is not set")
+        return found
+
+    whole = VARIABLE.fullmatch(text)
+    if whole and not environ.get(whole[1]) and whole[2] is None:
+        return None
+    return VARIABLE.sub(substitute, text)
+
+
+def bundled(folder: str) -> Path:
+    """The folder `tool-specs` or `policies` that came with Toolgate, from the wheel or from a checkout."""
+    package = Path(__file__).parent
+    installed = package / "bundled" / folder
+    return installed if installed.exists() else package.parents[1] / folder
+
+
+def state_folder(settings: Settings) -> Path:
+    """Where state is kept: `data_dir`, else `$XDG_STATE_HOME/toolgate`, else `~/.local/state/toolgate`."""
+    if settings.data_dir is not None:
+        return settings.data_dir
+    base = os.environ.get("XDG_STATE_HOME")
+    return (Path(base) if base else Path.home() / ".local" / "state") / "toolgate"

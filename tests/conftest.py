@@ -1,0 +1,22 @@
+"""What every test may ask for."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+SHARED_SPECS = Path(__file__).resolve().parents[2] / "shared" / "specs"
+
+
+@pytest.fixture
+def anyio_backend() -> str:
+    return "asyncio"
+
+
+@pytest.fixture(scope="session")
+def real_specs() -> Path:
+    """The folder of real GitHub and GSA descriptions; the test says so and skips when it is not beside the checkout."""
+    if not SHARED_SPECS.is_dir():
+        pytest.skip("needs the real descriptions in ../shared/specs, which are not here")
+    return SHARED_SPECS
