@@ -56,12 +56,14 @@ class Tool:
     """1-48 characters of [A-Za-z0-9_-]."""
     description: str
     """What a model reads before it chooses."""
-    schema: Mapping[str, Any]
-    """The full JSON Schema (2020-12) of the arguments, enforced at call time."""
+    schema: dict[str, Any]
+    """The full JSON Schema (2020-12) of the arguments, enforced at call time. Nobody changes it."""
     run: Callable[[Call], Awaitable[Outcome]]
-    advertised: Mapping[str, Any] | None = None
+    advertised: dict[str, Any] | None = None
     """The slim schema that lists show; None: `schema` itself."""
     title: str | None = None
+    details: str = ""
+    """The whole description, where `description` is a shortened one."""
     annotations: Annotations = Annotations()
     integration: str = "toolgate"
     tags: tuple[str, ...] = ()
@@ -73,11 +75,13 @@ class Tool:
     """Seconds that one call may take in all."""
     search_text: str = ""
     """Words beside name and description that a search may match: path, parameters."""
+    concealed: bool = False
+    """A stand-in for a tool that does not exist or that the caller may not know of: only ever refused."""
     fingerprint: str = ""
     """SHA-256 of everything a model sees; empty for our own tools, which cannot drift."""
 
     @property
-    def input_schema(self) -> Mapping[str, Any]:
+    def input_schema(self) -> dict[str, Any]:
         """The schema to show."""
         return self.schema if self.advertised is None else self.advertised
 
@@ -162,6 +166,10 @@ class Outcome:
     effect: Literal["none", "done", "unknown"] = "done"
     """What is known of the effect on the other side."""
     replayed: bool = False
+    refused: bool = False
+    """The gate said no before anything ran."""
+    rule: str | None = None
+    """The policy rule that decided; for the audit."""
     meta: Mapping[str, Any] = field(default_factory=dict)
     """JSON for programs beside the answer: `status`, `next` (ready-made arguments of the next page)."""
 

@@ -35,6 +35,9 @@ class ToolgateError(Exception):
     retry_after: float | None = None
     """Seconds until it makes sense to try again; None when waiting does not help or nobody knows."""
 
+    rule: str | None = None
+    """The id of the policy rule that decided, where one did; for the audit."""
+
     def details(self) -> Mapping[str, Any]:
         """What a program may want to know besides the sentence; JSON-serialisable, without secrets."""
         return {}
@@ -146,3 +149,8 @@ class BadDocument(Misconfigured):
     """A file is not the JSON or YAML that it should be."""
 
     code = "bad_document"
+
+    def __init__(self, message: str, line: int | None = None) -> None:
+        super().__init__(message)
+        self.line = line
+        """Where, counted from 1, when that is known."""

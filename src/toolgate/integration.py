@@ -35,7 +35,7 @@ class NoAuth(Strict):
 
 class ApiKey(Strict):
     type: Literal["api_key"]
-    location: Literal["header", "query", "cookie"] = Field("header", alias="in")
+    location: Literal["header", "query", "cookie"] = Field(default="header", alias="in")
     name: str
     value: SecretStr | None = None
     """Absent (an unset variable): the call goes out without it."""
@@ -82,7 +82,7 @@ class Hidden(Strict):
     """A parameter that no caller is asked for."""
 
     name: str
-    location: Literal["path", "query", "header", "cookie"] = Field("query", alias="in")
+    location: Literal["path", "query", "header", "cookie"] = Field(default="query", alias="in")
     value: Any = None
     """Sent with every call that has the parameter; null: never sent."""
 
@@ -98,6 +98,8 @@ class Rate(Strict):
 
     calls: int = Field(gt=0)
     per: Seconds
+    key: str | None = None
+    """Holds only while the credential is this public one, such as `DEMO_KEY`; absent: always."""
 
 
 class Integration(Strict):
@@ -146,6 +148,13 @@ class Integration(Strict):
         return (self.overlay,) if isinstance(self.overlay, str) else self.overlay
 
     @property
+    def rates(self) -> tuple[Rate, ...]:
+        """The limits that hold with the credential at hand."""
+        value = self.auth.value if isinstance(self.auth, ApiKey) else None
+        credential = value.get_secret_value() if value else None
+        return tuple(rate for rate in self.limits if rate.key is None or rate.key == credential)
+
+    @property
     def tool_prefix(self) -> str:
         return f"{self.name}_" if self.prefix is None else self.prefix
 
@@ -162,5 +171,4 @@ def read_integration(folder: Path, environ: Mapping[str, str] = os.environ) -> I
     values = expand(documents.parse(file.read_bytes(), name=str(file)), environ, name=str(file))
     if not isinstance(values, dict):
         raise Misconfigured(f"{file} must hold a mapping")
-    integration: Integration = checked(Integration, values, name=str(file))
-    return integration
+    return checked(Integration, values, name=str(file))

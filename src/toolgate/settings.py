@@ -11,7 +11,7 @@ import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
@@ -31,19 +31,19 @@ class Strict(BaseModel):
 class Server(Strict):
     host: str = "127.0.0.1"
     """Address to listen on."""
-    port: int = Field(8765, ge=0, le=65535)
+    port: int = Field(default=8765, ge=0, le=65535)
     """0: any free port."""
     allowed_hosts: tuple[str, ...] = ()
     """`Host` values let in besides loopback names and the bound address, exact, `name` or `name:port`."""
     allowed_origins: tuple[str, ...] = ()
     """`Origin` values let in besides loopback ones on our own port, exact."""
-    max_body: int = Field(4 * 1024 * 1024, gt=0)
+    max_body: int = Field(default=4 * 1024 * 1024, gt=0)
     """Bytes of a request body."""
-    header_timeout: float = Field(10.0, gt=0)
+    header_timeout: float = Field(default=10.0, gt=0)
     """Seconds until the headers of a request must have arrived."""
-    body_timeout: float = Field(30.0, gt=0)
+    body_timeout: float = Field(default=30.0, gt=0)
     """Seconds until the body of a request must have arrived."""
-    page_size: int = Field(250, gt=0)
+    page_size: int = Field(default=250, gt=0)
     """Tools a page of `tools/list`."""
 
 
@@ -117,7 +117,10 @@ def read_settings(path: Path | None = None, environ: Mapping[str, str] = os.envi
     return checked(Settings, values, name=str(file))
 
 
-def checked(model: type[Any], values: Mapping[str, Any], *, name: str) -> Any:
+M = TypeVar("M", bound=BaseModel)
+
+
+def checked(model: type[M], values: Mapping[str, Any], *, name: str) -> M:
     """`model(**values)`, or a Misconfigured that names the file, the keys and what was wrong, never a value."""
     try:
         return model(**values)

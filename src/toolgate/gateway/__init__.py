@@ -1,0 +1,123 @@
+"""The one gate that every call passes, whatever face it came through.
+
+The list in `build_gateway` is the security policy, readable from top to bottom.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
+
+from toolgate.calls import Call, Outcome, Principal, Progress, Tool
+from toolgate.catalog import Catalog
+from toolgate.chain import Handler, Middleware, chain
+from toolgate.gateway.audit import Audit
+from toolgate.gateway.discover import CALL_TOOL, discovery
+from toolgate.gateway.permit import Permit, no_such_tool
+from toolgate.gateway.run import run
+from toolgate.gateway.settle import settle
+from toolgate.gateway.trace import trace
+from toolgate.gateway.validate import Validate
+from toolgate.policy.decide import visible
+from toolgate.policy.rules import Policy
+from toolgate.stores import Journal
+
+
+class Gateway:
+    """What the faces know: which tools a caller may see, and how a call is made."""
+
+    def __init__(self, catalog: Catalog, policy: Policy, handler: Handler) -> None:
+        self.catalog = catalog
+        self.policy = policy
+        self._handler = handler
+        self._visible: dict[Principal, Mapping[str, Tool]] = {}
+
+    def visible(self, principal: Principal) -> Mapping[str, Tool]:
+        """The tools that `principal` may know of, by name and in its order. Kept once computed: a policy never changes."""
+        tools = self._visible.get(principal)
+        if tools is None:
+            if len(self._visible) >= KEPT_LISTS:
+                self._visible.clear()
+            tools = self._visible[principal] = {tool.name: tool for tool in self.catalog if visible(principal, tool, self.policy)}
+        return tools
+
+    async def call(
+        self,
+        name: str,
+        arguments: Mapping[str, Any],
+        principal: Principal,
+        *,
+        parent: Call | None = None,
+        idempotency_key: str | None = None,
+        trace_parent: str | None = None,
+        progress: Progress | None = None,
+    ) -> Outcome:
+        """Let a call through the gate, or not: expected errors are in the outcome.
+
+        Args:
+            parent: the call on whose behalf this one is made, by a tool of ours.
+        """
+        name, arguments = _unwrapped(name, arguments)
+        call = Call(
+            tool=self.visible(principal).get(name) or concealed(name, self.catalog.get(name)),
+            arguments=arguments,
+            principal=principal,
+            depth=parent.depth + 1 if parent else 0,
+            parent_id=parent.id if parent else None,
+            idempotency_key=idempotency_key,
+            deadline=parent.deadline if parent else None,
+            trace_parent=parent.trace_parent if parent and trace_parent is None else trace_parent,
+            progress=progress,
+        )
+        return await self._handler(call)
+
+
+KEPT_LISTS = 256  # principals; a mapping of 1,223 tools takes 60 kB
+
+
+def build_gateway(tools: Sequence[Tool], policy: Policy, journal: Journal) -> Gateway:
+    """The gate before `tools`, and before those that find tools where not all are listed.
+
+    Raises:
+        Misconfigured: two tools have one name.
+    """
+    finders = discovery(lambda principal: gateway.visible(principal)) if any(not tool.listed for tool in tools) else ()
+    # The steps, outermost first.
+    steps: list[Middleware] = [
+        trace,
+        Audit(journal),  # sees every ending, refusals too
+        settle,  # above this line errors are outcomes, below they are raised
+        Validate(),
+        Permit(policy),  # the tool and its arguments
+    ]
+    gateway = Gateway(Catalog([*tools, *finders]), policy, chain(steps, run))
+    return gateway
+
+
+def _unwrapped(name: str, arguments: Mapping[str, Any]) -> tuple[str, Mapping[str, Any]]:
+    """`call_tool {name, arguments}` as the call that it asks for; anything else, malformed ones too, as it is."""
+    if name != CALL_TOOL or not arguments.keys() <= {"name", "arguments"}:
+        return name, arguments
+    inner, inner_arguments = arguments.get("name"), arguments.get("arguments", {})
+    if not isinstance(inner, str) or not isinstance(inner_arguments, Mapping) or inner == CALL_TOOL:
+        return name, arguments
+    return inner, inner_arguments
+
+
+def concealed(name: str, hidden: Tool | None) -> Tool:
+    """A stand-in for what does not exist, and for what the caller may not know of.
+
+    Both take any arguments, so that `validate` cannot tell them apart, and both are refused in the same words; only the
+    audit knows better. Names come from outside and are cut to what a tool's name may have.
+    """
+    if hidden is None:
+        return Tool(name=name[:64], description="", schema=ANYTHING, run=_refuse, integration="unknown", concealed=True)
+    return replace(hidden, schema=ANYTHING, run=_refuse, concealed=True)
+
+
+ANYTHING: dict[str, Any] = {"type": "object"}
+
+
+async def _refuse(call: Call) -> Outcome:
+    raise no_such_tool(call.tool.name)

@@ -1,0 +1,153 @@
+"""The three tools by which a client finds and calls what `tools/list` does not show.
+
+They are tools like others: who may not call them does not see them, and each finds only what its caller may see.
+`call_tool` never runs: the gateway unwraps it first, so that policy and audit see the real tool's name.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import orjson
+
+from toolgate.calls import Annotations, Call, Outcome, Principal, Text, Tool
+from toolgate.errors import InvalidArguments, UnknownTool
+from toolgate.search import Index, document
+
+CALL_TOOL = "call_tool"
+READING = Annotations(read_only=True, destructive=False, idempotent=True, open_world=False)
+SEARCH_SCHEMA: dict[str, Any] = {
+    "type": "object",
+    "properties": {
+        "query": {"type": "string", "minLength": 1, "maxLength": 500, "description": "What the tool should do, in a few words"},
+        "limit": {"type": "integer", "minimum": 1, "maximum": 50, "default": 8},
+        "integration": {"type": "string", "description": "Only tools of this integration, such as github"},
+    },
+    "required": ["query"],
+    "additionalProperties": False,
+}
+DESCRIBE_SCHEMA: dict[str, Any] = {
+    "type": "object",
+    "properties": {"name": {"type": "string", "description": "A tool's exact name, as search_tools gives it"}},
+    "required": ["name"],
+    "additionalProperties": False,
+}
+CALL_SCHEMA: dict[str, Any] = {
+    "type": "object",
+    "properties": {
+        "name": {"type": "string", "description": "The tool's exact name"},
+        "arguments": {"type": "object", "description": "Its arguments, as describe_tool tells"},
+    },
+    "required": ["name"],
+    "additionalProperties": False,
+}
+
+
+def discovery(visible: Callable[[Principal], Mapping[str, Tool]]) -> Sequence[Tool]:
+    """`search_tools`, `describe_tool` and `call_tool` over what `visible` tells of a caller."""
+    # One index for all callers: how rare a word is must not depend on who asks, and results are filtered anyway.
+    index = Index()
+
+    async def search_tools(call: Call) -> Outcome:
+        arguments, tools = call.arguments, visible(call.principal)
+        integration = arguments.get("integration")
+        found = index.search(
+            arguments["query"],
+            {name: tool for name, tool in tools.items() if integration in (None, tool.integration) and tool.integration != "toolgate"},
+            limit=arguments.get("limit", 8),
+        )
+        return _json({"tools": [_summary(tools[name]) for name in found], "searched": len(tools)})
+
+    async def describe_tool(call: Call) -> Outcome:
+        tools, name = visible(call.principal), call.arguments["name"]
+        if name not in tools:
+            raise UnknownTool(_suggest(name, index.search(name, tools, limit=3)))
+        return _json(_description(tools[name]))
+
+    async def call_tool(call: Call) -> Outcome:
+        raise InvalidArguments(f"{CALL_TOOL} wants name, the name of another tool, and arguments, an object")
+
+    return (
+        Tool(
+            name="search_tools",
+            title="Search tools",
+            description="Find tools by what they do. More tools exist than are listed; call what you find with call_tool.",
+            schema=SEARCH_SCHEMA,
+            run=search_tools,
+            annotations=READING,
+        ),
+        Tool(
+            name="describe_tool",
+            title="Describe a tool",
+            description="The full description and argument schema of one tool. Use it before call_tool when arguments are unclear.",
+            schema=DESCRIBE_SCHEMA,
+            run=describe_tool,
+            annotations=READING,
+        ),
+        Tool(
+            name=CALL_TOOL,
+            title="Call a tool",
+            description="Call any tool by name, listed or not. It is checked, permitted and recorded like a direct call.",
+            schema=CALL_SCHEMA,
+            run=call_tool,
+            # Towards clients it may do whatever the tool it names does; towards the policy it is harmless, since it never runs.
+            annotations=READING,
+        ),
+    )
+
+
+def _json(value: Mapping[str, Any]) -> Outcome:
+    return Outcome(content=(Text(orjson.dumps(value).decode()),), structured=value, effect="none")
+
+
+def _suggest(name: str, nearest: Sequence[str]) -> str:
+    hint = f"; did you mean {', '.join(nearest)}?" if nearest else "; search_tools finds tools by what they do"
+    return f"there is no tool called {name[:64]!r}{hint}"
+
+
+def _summary(tool: Tool) -> dict[str, Any]:
+    return {
+        "name": tool.name,
+        "description": tool.description.split("\n")[0],
+        "arguments": signature(tool),
+        "effect": "reads" if tool.annotations.read_only else "destroys or overwrites" if tool.annotations.destructive else "adds",
+    }
+
+
+def _description(tool: Tool) -> dict[str, Any]:
+    return {
+        "name": tool.name,
+        "title": tool.title,
+        "description": tool.details or tool.description,
+        "inputSchema": tool.schema,
+        "annotations": {
+            "readOnlyHint": tool.annotations.read_only,
+            "destructiveHint": tool.annotations.destructive,
+            "idempotentHint": tool.annotations.idempotent,
+            "openWorldHint": tool.annotations.open_world,
+        },
+    }
+
+
+def signature(tool: Tool) -> str:
+    """The arguments in a line: `owner: string, repo: string, state?: open|closed|all`."""
+    required = set(tool.schema.get("required", ()))
+    properties = tool.input_schema.get("properties", {})
+    ordered = sorted(properties, key=lambda name: name not in required)
+    return ", ".join(f"{name}{'' if name in required else '?'}: {_type(properties[name])}" for name in ordered)
+
+
+def _type(schema: Any) -> str:
+    if not isinstance(schema, Mapping):
+        return "any"
+    if "enum" in schema and len(schema["enum"]) <= 8:
+        return "|".join(re.sub(r"^\"|\"$", "", orjson.dumps(value).decode()) for value in schema["enum"])
+    if schema.get("type") == "array":
+        return f"{_type(schema.get('items'))}[]"
+    kind = schema.get("type", "any")
+    return "|".join(kind) if isinstance(kind, list) else str(kind)
+
+
+__all__ = ["CALL_TOOL", "discovery", "document", "signature"]

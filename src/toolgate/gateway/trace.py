@@ -1,0 +1,31 @@
+"""A span around each call, so that a trace shows the gate where its caller's trace left off."""
+
+from __future__ import annotations
+
+from opentelemetry import trace as otel
+from opentelemetry.trace import SpanKind
+from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
+
+from toolgate import telemetry
+from toolgate.calls import Call, Outcome
+from toolgate.chain import Handler
+
+_tracer = otel.get_tracer("toolgate")  # a proxy: does nothing until an operator installs an OpenTelemetry SDK
+_propagator = TraceContextTextMapPropagator()
+
+
+async def trace(call: Call, call_next: Handler) -> Outcome:
+    parent = _propagator.extract({"traceparent": call.trace_parent}) if call.trace_parent else None
+    attributes: dict[str, str | int] = {
+        telemetry.OPERATION: "execute_tool",
+        telemetry.TOOL: call.tool.name,
+        telemetry.CALL_ID: call.id,
+        telemetry.INTEGRATION: call.tool.integration,
+        telemetry.DEPTH: call.depth,
+    }
+    name = f"execute_tool {call.tool.name}"
+    with _tracer.start_as_current_span(name, context=parent, kind=SpanKind.INTERNAL, attributes=attributes) as span:
+        outcome = await call_next(call)
+        if outcome.problem is not None:
+            span.set_attribute(telemetry.PROBLEM, outcome.problem.code)
+        return outcome

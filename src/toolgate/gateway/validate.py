@@ -1,0 +1,84 @@
+"""Hold the arguments against the tool's full schema, and say how to repair them when they do not fit.
+
+The validator is jsonschema-rs: compiled once a tool, some microseconds a call, and hostile patterns or `uniqueItems`
+over thousands of objects cost it milliseconds where others take seconds. It never fetches a `$ref`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from itertools import islice
+from typing import Any
+from weakref import WeakKeyDictionary
+
+import jsonschema_rs
+import orjson
+
+from toolgate.calls import Call, Outcome, Tool
+from toolgate.chain import Handler
+from toolgate.errors import InvalidArguments
+
+PROBLEMS = 5  # a model repairs a few at a time; more would drown them
+QUOTED = 600  # characters of schema quoted a problem
+
+
+class Validate:
+    def __init__(self) -> None:
+        self._validators: WeakKeyDictionary[Tool, jsonschema_rs.Validator] = WeakKeyDictionary()
+
+    async def __call__(self, call: Call, call_next: Handler) -> Outcome:
+        validator = self._validators.get(call.tool)
+        if validator is None:
+            # `mask` keeps argument values out of every message.
+            validator = jsonschema_rs.validator_for(call.tool.schema, mask="the value", offline=True)
+            self._validators[call.tool] = validator
+        if not validator.is_valid(call.arguments):
+            raise _refusal(call, islice(validator.iter_errors(call.arguments), PROBLEMS))
+        return await call_next(call)
+
+
+def _refusal(call: Call, errors: Iterable[jsonschema_rs.ValidationError]) -> InvalidArguments:
+    problems = tuple(_problem(call.tool, error) for error in errors)
+    sentences = " ".join(
+        f"{problem['path'] or 'arguments'}: {problem['message']}; expected {_quoted(problem['schema'])}." for problem in problems
+    )
+    return InvalidArguments(f"{call.tool.name} cannot take these arguments. {sentences}", problems)
+
+
+def _problem(tool: Tool, error: jsonschema_rs.ValidationError) -> dict[str, Any]:
+    path = "".join(f"/{part}" for part in error.instance_path)
+    parent, keyword = _piece(tool.schema, error.schema_path)
+    if keyword == "additionalProperties" and isinstance(parent, Mapping):
+        piece: Any = {"properties": sorted(parent.get("properties", {}))}
+    elif keyword == "required" and isinstance(parent, Mapping):
+        piece = {"required": parent["required"]}
+    else:
+        piece = parent
+    return {"path": path, "message": error.message[:300], "schema": piece}
+
+
+def _piece(schema: Any, path: Iterable[str | int]) -> tuple[Any, str | int | None]:
+    """The schema that holds the keyword at the end of `path`, following `$ref`s as the path does, and the keyword."""
+    node, holder, last = schema, schema, None
+    for part in path:
+        if part == "$ref":
+            node = _target(schema, node)
+            continue
+        holder, last = node, part
+        try:
+            node = node[part]
+        except (KeyError, IndexError, TypeError):
+            return holder, last
+    return holder, last
+
+
+def _target(root: Any, node: Any) -> Any:
+    reference = node.get("$ref", "#") if isinstance(node, Mapping) else "#"
+    for part in str(reference).removeprefix("#").split("/")[1:]:
+        root = root.get(part.replace("~1", "/").replace("~0", "~"), {}) if isinstance(root, Mapping) else {}
+    return root
+
+
+def _quoted(piece: Any) -> str:
+    text = orjson.dumps(piece).decode()
+    return text if len(text) <= QUOTED else f"{text[:QUOTED]}… (cut; describe_tool shows all)"
