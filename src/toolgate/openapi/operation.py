@@ -144,6 +144,8 @@ class ParameterPlan:
     multi_segment: bool = False
     required: bool = False
     constant: Any = UNSET
+    type: str | None = None
+    """The JSON type of its values where the schema names one; reads a link to the next page back into arguments."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,6 +163,8 @@ class FieldPlan:
     """None: OpenAPI's default for the value's type."""
     binary: bool = False
     """The value is a file: base64 text, or `{"path": …}` for callers on this machine."""
+    headers: tuple[tuple[str, str], ...] = ()
+    """Multipart: further headers of the part, from an Encoding Object whose header schemas leave one value."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,7 +195,11 @@ class Paging:
     """The argument that moves on; for `link`, arguments are read back out of the URL."""
     size_argument: str | None = None
     field: str | None = None
-    """cursor: JSON pointer into the answer where the next cursor stands."""
+    """cursor: JSON pointer into the answer where the next cursor, or the URL of the next page, stands."""
+    first: int | None = None
+    """page, offset: where counting starts when the argument is absent; None: 1 for pages, 0 for offsets."""
+    size: int | None = None
+    """page, offset: items a page when the size argument is absent, where the description tells."""
 
 
 @dataclass(frozen=True, slots=True)
