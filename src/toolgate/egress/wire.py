@@ -58,10 +58,14 @@ class Caps:
     """Decoded bytes a received byte, counted from 64 KiB on."""
 
 
+CAPS = Caps()
+"""What is taken where nobody says otherwise."""
+
+
 class Sender(Protocol):
     """Carries one request out: the guarded transport, or an application in this process."""
 
-    async def send(self, request: Request, *, reach: Reach, seconds: float, caps: Caps = Caps(), call: Call | None = None) -> Response:
+    async def send(self, request: Request, *, reach: Reach, seconds: float, caps: Caps = CAPS, call: Call | None = None) -> Response:
         """
         Args:
             seconds: until the whole answer must be here.
