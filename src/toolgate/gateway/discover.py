@@ -14,9 +14,10 @@ import orjson
 
 from toolgate.calls import Annotations, Call, Outcome, Principal, Text, Tool
 from toolgate.errors import InvalidArguments, UnknownTool
-from toolgate.search import Index, document
+from toolgate.search import Index
 
 CALL_TOOL = "call_tool"
+FINDERS = frozenset({"search_tools", "describe_tool", CALL_TOOL})
 READING = Annotations(read_only=True, destructive=False, idempotent=True, open_world=False)
 SEARCH_SCHEMA: dict[str, Any] = {
     "type": "object",
@@ -53,12 +54,9 @@ def discovery(visible: Callable[[Principal], Mapping[str, Tool]]) -> Sequence[To
     async def search_tools(call: Call) -> Outcome:
         arguments, tools = call.arguments, visible(call.principal)
         integration = arguments.get("integration")
-        found = index.search(
-            arguments["query"],
-            {name: tool for name, tool in tools.items() if integration in (None, tool.integration) and tool.integration != "toolgate"},
-            limit=arguments.get("limit", 8),
-        )
-        return _json({"tools": [_summary(tools[name]) for name in found], "searched": len(tools)})
+        meant = {name: tool for name, tool in tools.items() if integration in (None, tool.integration) and name not in FINDERS}
+        found = index.search(arguments["query"], meant, limit=arguments.get("limit", 8))
+        return _json({"tools": [_summary(tools[name]) for name in found], "searched": len(meant)})
 
     async def describe_tool(call: Call) -> Outcome:
         tools, name = visible(call.principal), call.arguments["name"]
@@ -148,6 +146,3 @@ def _type(schema: Any) -> str:
         return f"{_type(schema.get('items'))}[]"
     kind = schema.get("type", "any")
     return "|".join(kind) if isinstance(kind, list) else str(kind)
-
-
-__all__ = ["CALL_TOOL", "discovery", "document", "signature"]

@@ -1,0 +1,112 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import ValidationError
+
+from toolgate.policy.conditions import Condition, holds, principal_facts, same, test, tool_facts
+from toolgate.testing import a_principal, a_tool
+
+test.__test__ = False  # type: ignore[attr-defined]  # a function under test, not a test
+
+ARGS = {"owner": "acme", "n": 5, "ok": True, "labels": ["bug", 1], "deep": {"a.b": {"c": "x"}}, "none": None, "f": 1.0}
+
+
+@pytest.mark.parametrize(
+    ("field", "operator", "value", "truth"),
+    [
+        ("args.owner", "equals", "acme", True),
+        ("args.owner", "equals", "ACME", False),
+        ("args.n", "equals", 5.0, False),
+        ("args.ok", "equals", 1, False),
+        ("args.none", "equals", None, True),
+        ("args.missing", "equals", None, None),
+        ("args.owner", "contains", "cm", True),
+        ("args.owner", "contains", 1, None),
+        ("args.labels", "contains", "bug", True),
+        ("args.labels", "contains", True, False),
+        ("args.n", "contains", "5", None),
+        ("args.owner", "matches", "a[a-z]+", True),
+        ("args.owner", "matches", "ac", False),
+        ("args.n", "matches", "5", None),
+        ("args.owner", "in", ["acme", "b"], True),
+        ("args.f", "in", [1], False),
+        ("args.n", "less_than", 6, True),
+        ("args.n", "less_than", 5, False),
+        ("args.n", "greater_than", 4.5, True),
+        ("args.ok", "greater_than", 0, None),
+        ("args.owner", "less_than", 1, None),
+        ("args.owner", "exists", True, True),
+        ("args.owner", "exists", False, False),
+        ("args.missing", "exists", None, False),
+        ("args.missing", "exists", False, True),
+        ("args.deep.a.b.c", "equals", "x", None),
+        ("args.owner.x", "equals", "x", None),
+        ("principal.roles", "contains", "developer", True),
+        ("tool.read_only", "equals", True, True),
+        ("call.depth", "equals", 0, None),
+    ],
+)
+def test_each_operator_says_true_false_or_not_known(field: str, operator: Any, value: Any, truth: bool | None) -> None:
+    facts = {"args": ARGS, "principal": principal_facts(a_principal()), "tool": tool_facts(a_tool())}
+
+    assert test(Condition(field=field, operator=operator, value=value), facts) is truth
+
+
+def test_arguments_are_not_known_while_a_list_is_made() -> None:
+    assert test(Condition(field="args.owner", operator="exists", value=True), {}) is None
+
+
+@pytest.mark.parametrize(
+    "condition",
+    [
+        {"field": "owner", "operator": "equals"},
+        {"field": "args.", "operator": "equals"},
+        {"field": "args.x", "operator": "matches", "value": "("},
+        {"field": "args.x", "operator": "matches", "value": "(?=x)"},
+        {"field": "args.x", "operator": "matches", "value": 7},
+        {"field": "args.x", "operator": "in", "value": "x"},
+        {"field": "args.x", "operator": "less_than", "value": "1"},
+        {"field": "args.x", "operator": "less_than", "value": True},
+        {"field": "args.x", "operator": "like", "value": "1"},
+    ],
+)
+def test_a_condition_that_cannot_be_meant_is_refused_at_load(condition: dict[str, Any]) -> None:
+    with pytest.raises(ValidationError):
+        Condition(**condition)
+
+
+def test_a_full_match_is_meant_newlines_included() -> None:
+    condition = Condition(field="args.x", operator="matches", value="acme/x")
+
+    assert test(condition, {"args": {"x": "acme/x\n"}}) is False
+
+
+truths = st.sampled_from([True, False, None])
+
+
+@given(st.lists(truths, max_size=5))
+def test_several_conditions_are_kleenes_and(values: list[bool | None]) -> None:
+    kinds = {True: 1, False: 2, None: "text"}
+    facts = {"args": {f"k{i}": kinds[value] for i, value in enumerate(values)}}
+    conditions = [Condition(field=f"args.k{i}", operator="less_than", value=2) for i in range(len(values))]
+
+    expected = False if False in values else None if None in values else True
+
+    assert holds(conditions, facts) is expected
+
+
+json = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(),
+    lambda inner: st.lists(inner) | st.dictionaries(st.text(), inner),
+)
+
+
+@given(json, json)
+def test_equal_means_equal_and_of_one_type(left: Any, right: Any) -> None:
+    assert same(left, left)
+    assert same(left, right) == same(right, left)
+    assert not same(left, right) or repr(left) == repr(right) or left == right

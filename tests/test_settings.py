@@ -1,0 +1,138 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from pydantic import SecretStr
+
+from toolgate.errors import Misconfigured
+from toolgate.integration import Bearer, Integration, read_integration
+from toolgate.settings import Caller, Settings, bundled, expand, read_settings, state_folder
+
+
+@pytest.fixture(autouse=True)
+def _elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+
+
+def test_without_a_file_the_defaults_hold() -> None:
+    assert read_settings() == Settings()
+    assert Settings().server.host == "127.0.0.1"
+
+
+def test_paths_in_the_file_are_relative_to_it(tmp_path: Path) -> None:
+    file = tmp_path / "etc" / "toolgate.yaml"
+    file.parent.mkdir()
+    file.write_text("tool_specs: [specs, /opt/specs]\ndata_dir: state\npolicies: p\n")
+
+    settings = read_settings(file)
+
+    assert settings.tool_specs == (tmp_path / "etc/specs", Path("/opt/specs"))
+    assert (settings.data_dir, settings.policies) == (tmp_path / "etc/state", tmp_path / "etc/p")
+
+
+def test_the_environment_stands_over_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "toolgate.yaml").write_text("server: {port: 1, host: localhost}\nstdio: {roles: [agent]}\n")
+    monkeypatch.setenv("TOOLGATE_SERVER__PORT", "2")
+
+    settings = read_settings()
+
+    assert (settings.server.port, settings.server.host) == (2, "localhost")
+    assert settings.stdio == Caller(roles=("agent",))
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("servr: {}", "servr: Extra inputs are not permitted"),
+        ("server: {port: 70000}", "server.port: Input should be less than or equal to 65535"),
+        ("[1, 2]", "must hold a mapping of settings"),
+    ],
+)
+def test_what_cannot_be_meant_is_refused_with_file_and_key(text: str, message: str, tmp_path: Path) -> None:
+    file = tmp_path / "toolgate.yaml"
+    file.write_text(text)
+
+    with pytest.raises(Misconfigured) as refused:
+        read_settings(file)
+
+    assert message in str(refused.value)
+    assert str(file) in str(refused.value)
+
+
+def test_a_file_that_was_asked_for_must_exist(tmp_path: Path) -> None:
+    with pytest.raises(Misconfigured, match="there is no settings file"):
+        read_settings(tmp_path / "nowhere.yaml")
+
+
+@pytest.mark.parametrize(
+    ("value", "expanded"),
+    [
+        ("${A}", "one"),
+        ("x-${A}-y", "x-one-y"),
+        ("${MISSING}", None),
+        ("${MISSING:-spare}", "spare"),
+        ("${A:-spare}", "one"),
+        ("$A {A} $${", "$A {A} $${"),
+        ({"a": ["${A}", 1, None]}, {"a": ["one", 1, None]}),
+        ("${TRICK}", "${A}"),
+    ],
+)
+def test_variables_are_expanded_once_and_only_in_values(value: object, expanded: object) -> None:
+    assert expand(value, {"A": "one", "TRICK": "${A}"}, name="f") == expanded
+
+
+def test_a_missing_variable_inside_a_longer_text_is_refused() -> None:
+    with pytest.raises(Misconfigured, match="f asks for the environment variable MISSING"):
+        expand("Bearer ${MISSING}", {}, name="f")
+
+
+def test_bundled_folders_exist_and_state_has_a_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+
+    assert (bundled("policies") / "roles" / "readonly.yaml").is_file()
+    assert state_folder(Settings()) == tmp_path / "toolgate"
+    assert state_folder(Settings(data_dir=Path("here"))) == Path("here")
+
+
+def test_an_integration_says_what_it_is(tmp_path: Path) -> None:
+    (tmp_path / "integration.yaml").write_text(
+        """
+        name: github
+        spec: openapi.json.gz
+        base_url: https://api.github.com
+        auth: {type: bearer, token: "${TOKEN}"}
+        expose: [list_issues]
+        defaults: {timeout: 2m, cache: 60s}
+        allow_networks: ["127.0.0.0/8"]
+        prices: {default: 0, create_issue: 0.001}
+        """
+    )
+
+    integration = read_integration(tmp_path, {"TOKEN": "canary"})
+
+    assert integration.auth == Bearer(type="bearer", token=SecretStr("canary"))
+    assert (integration.defaults.timeout, integration.defaults.cache) == (120.0, 60.0)
+    assert integration.tool_prefix == "github_"
+    assert integration.overlays == ()
+    assert "canary" not in repr(integration)
+    assert read_integration(tmp_path, {}).auth == Bearer(type="bearer")
+
+
+@pytest.mark.parametrize(
+    "text", ["name: 'a b'", "name: x\nkind: soap", "name: x\nauth: {type: magic}", "- x", "name: x\nallow_networks: [here]"]
+)
+def test_an_integration_that_cannot_be_meant_is_refused(text: str, tmp_path: Path) -> None:
+    (tmp_path / "integration.yaml").write_text(text)
+
+    with pytest.raises(Misconfigured, match=r"integration\.yaml"):
+        read_integration(tmp_path)
+
+
+def test_an_integration_needs_its_file(tmp_path: Path) -> None:
+    with pytest.raises(Misconfigured, match=r"has no integration\.yaml"):
+        read_integration(tmp_path)
+
+
+def test_a_prefix_may_be_empty() -> None:
+    assert Integration(name="x", prefix="").tool_prefix == ""
