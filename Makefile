@@ -1,0 +1,38 @@
+# The commands of this project. `make demo` and `make test` need Python 3.11, pip and make, and set up the rest.
+PYTHON ?= python3
+BIN := .venv/bin
+
+.PHONY: demo test lint check bench lock clean conformance inspector
+
+demo: .venv/ready          ## run the main job on this machine: no key, no network
+	$(BIN)/toolgate demo
+
+test: .venv/ready          ## the tests
+	$(BIN)/python -m pytest -n 2
+
+lint: .venv/ready          ## style, types, architecture
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+check: lint test           ## all of it
+
+bench: .venv/ready         ## measure CPU, memory and sizes; prints the table of docs/performance.md
+	$(BIN)/python -m tests.bench
+
+conformance: .venv/ready   ## the official MCP suite's tool scenarios; fetches Node 22 by npm
+	$(BIN)/python -m tests.conformance
+
+lock: .venv/ready          ## renew constraints.txt and requirements.lock
+	$(BIN)/pip-compile -q --upgrade --all-extras --strip-extras $(COMPILE) --output-file constraints.txt pyproject.toml
+	$(BIN)/pip-compile -q --strip-extras $(COMPILE) --generate-hashes --constraint constraints.txt --output-file requirements.lock pyproject.toml
+COMPILE := --no-header --no-annotate --no-emit-index-url --no-emit-find-links --no-emit-trusted-host --no-emit-options
+
+.venv/ready: pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install -q -c constraints.txt -e '.[dev]'
+	@touch $@
+
+clean:
+	rm -rf .venv dist build .mypy_cache .ruff_cache .import_linter_cache .hypothesis
