@@ -18,3 +18,19 @@ class Diagnostic:
     """JSON pointer into the description, `` for the whole."""
     message: str
     """A sentence for whoever can mend the description."""
+
+
+class Findings(list[Diagnostic]):
+    """What a stage has found so far, in order."""
+
+    def info(self, code: str, pointer: str, message: str) -> None:
+        """Repaired without loss."""
+        self.append(Diagnostic("info", code, pointer, message))
+
+    def warning(self, code: str, pointer: str, message: str) -> None:
+        """Simplified: something that the description says no longer counts."""
+        self.append(Diagnostic("warning", code, pointer, message))
+
+    def error(self, code: str, pointer: str, message: str) -> None:
+        """An operation, or more, was left out."""
+        self.append(Diagnostic("error", code, pointer, message))
