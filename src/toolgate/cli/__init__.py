@@ -1,0 +1,77 @@
+"""The command `toolgate`: one file a noun, each imported when it is asked for.
+
+Results go to stdout and are data; everything written for people goes to stderr. With `--json` both are JSON. Nothing
+ever prompts. What is heavy (the SDK, pydantic, rich) is imported inside the functions that need it, because
+`toolgate --help` has to answer at once.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import traceback
+from collections.abc import Sequence
+from importlib import import_module
+
+import click
+
+from toolgate import __version__
+from toolgate.cli.endings import Ending, ending_of
+
+NOUNS = ("serve", "demo", "connect", "tools", "specs", "audit", "doctor", "config")
+"""The commands in the order of their help; `toolgate.cli.<noun>.command` is each."""
+
+
+class Nouns(click.Group):
+    """A group whose commands are modules, imported one by one."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(NOUNS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        if cmd_name not in NOUNS:
+            return None
+        command = import_module(f"toolgate.cli.{cmd_name}").command
+        assert isinstance(command, click.Command)
+        return command
+
+
+@click.group(cls=Nouns, context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(__version__, prog_name="toolgate")
+def root() -> None:
+    """OpenAPI descriptions become governed tools.
+
+    Start with `toolgate demo`, then `toolgate connect`.
+
+    \b
+    Exit codes: 0 done, 1 wrong usage or unexpected, 3 not authenticated,
+    4 unreachable, 5 the tool failed, 6 refused by policy, 7 over a limit.
+    """
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line and return its exit code; every error has been written to stderr by then."""
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    try:
+        code = root.main(given, prog_name="toolgate", standalone_mode=False)
+    except click.exceptions.NoArgsIsHelpError as asked:
+        click.echo(asked.format_message(), err=True)
+        return 1
+    except (Exception, KeyboardInterrupt) as error:
+        if os.environ.get("TOOLGATE_DEBUG"):
+            traceback.print_exception(error)
+        return _told(ending_of(error), as_json="--json" in given)
+    return code if isinstance(code, int) else 0
+
+
+def _told(ending: Ending, *, as_json: bool) -> int:
+    if as_json:
+        click.echo(ending.to_json(), err=True)
+    else:
+        click.echo(f"error: {ending.message}", err=True)
+        if ending.hint:
+            click.echo(f" hint: {ending.hint}", err=True)
+    return ending.exit
+
+
+__all__ = ["main", "root"]
