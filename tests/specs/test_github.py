@@ -333,10 +333,11 @@ def with_bounds_of_prose(parameter: Mapping[str, Any], official: Description) ->
 
 def schema_faults(where: str, schema: Any, real: Any, official: Description) -> list[str]:
     """Why something that `schema` allows is not allowed officially; each of its types needs one official type to fit."""
-    found = []
+    found: list[str] = []
     for one in ours().alternatives(schema):
         attempts = [list(misfits(where, one, other, official)) for other in official.alternatives(real)]
-        found += min(attempts, key=len)
+        fewest = min(attempts, key=len)
+        found += fewest
     return found
 
 
