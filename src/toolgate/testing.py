@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import asyncio
+import re
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
+from ssl import SSLContext
 from typing import Any
 
 from toolgate.calls import Annotations, Call, Outcome, Principal, Text, Tool
+from toolgate.egress.wire import CAPS, Caps, Reach, Request, Response
 
 READS = Annotations(read_only=True, destructive=False, idempotent=True)
 WRITES = Annotations()
@@ -53,3 +58,76 @@ def a_tool(run: Any = None, *, name: str = "echo", reads: bool = True, schema: M
 
 def a_call(tool: Tool | None = None, arguments: Mapping[str, Any] | None = None, principal: Principal | None = None, **more: Any) -> Call:
     return Call(tool=tool or a_tool(), arguments=arguments or {}, principal=principal or a_principal(), **more)
+
+
+@dataclass
+class RawServer:
+    """A server on loopback that takes requests as bytes and answers with bytes."""
+
+    origin: str
+    seen: list[bytes] = field(default_factory=list)
+    """The requests, head and body, exactly as they came."""
+    connections: int = 0
+
+    @property
+    def port(self) -> int:
+        return int(self.origin.rpartition(":")[2])
+
+
+Script = Callable[[bytes, asyncio.StreamWriter], Awaitable[None]]
+"""Answers one request by writing; closing the writer ends the connection."""
+
+
+@asynccontextmanager
+async def raw_server(answer: bytes | Script, *, tls: SSLContext | None = None) -> AsyncIterator[RawServer]:
+    """A server that gives every request the same `answer`, or runs it."""
+    talks: set[asyncio.Task[Any]] = set()
+
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        talks.add(task)
+        server.connections += 1
+        with suppress(asyncio.IncompleteReadError, ConnectionError):
+            while not writer.is_closing():
+                server.seen.append(request := await _one_request(reader))
+                if isinstance(answer, bytes):
+                    writer.write(answer)
+                else:
+                    await answer(request, writer)
+                await writer.drain()
+        writer.close()
+
+    listening = await asyncio.start_server(talk, "127.0.0.1", 0, ssl=tls)
+    port = listening.sockets[0].getsockname()[1]
+    server = RawServer(f"{'https' if tls else 'http'}://127.0.0.1:{port}")
+    try:
+        yield server
+    finally:
+        listening.close()
+        for task in talks:
+            task.cancel()
+        await asyncio.gather(*talks, return_exceptions=True)
+
+
+async def _one_request(reader: asyncio.StreamReader) -> bytes:
+    head = await reader.readuntil(b"\r\n\r\n")
+    length = re.search(rb"\r\nContent-Length: (\d+)\r\n", head, re.IGNORECASE)
+    return head + await reader.readexactly(int(length[1]) if length else 0)
+
+
+@dataclass
+class ScriptedSender:
+    """A `Sender` that answers from a list, or always alike, and remembers what it was to send."""
+
+    answers: list[Response | Exception] | Response
+    sent: list[Request] = field(default_factory=list)
+    reaches: list[Reach] = field(default_factory=list)
+
+    async def send(self, request: Request, *, reach: Reach, seconds: float, caps: Caps = CAPS, call: Call | None = None) -> Response:
+        self.sent.append(request)
+        self.reaches.append(reach)
+        answer = self.answers.pop(0) if isinstance(self.answers, list) else self.answers
+        if isinstance(answer, Exception):
+            raise answer
+        return answer

@@ -60,6 +60,13 @@ def origin_of(url: str) -> str:
     return place(_head(url)).origin
 
 
+def spelled(url: str) -> str:
+    """`url` with its scheme and host in their one ASCII spelling, the rest as it was. Raises EgressBlocked as `origin_of`."""
+    head = _head(url)
+    found = place(head)
+    return f"{found.scheme}://{found.authority}{url[len(head) :]}"
+
+
 def locate(url: str) -> tuple[Place, str]:
     """Where to send a request for `url`, and its request target, byte for byte as it stands in `url`.
 
