@@ -21,7 +21,7 @@ from toolgate import documents
 from toolgate.integration import ApiKey, Integration, Selection, read_integration
 
 SPECS = Path(__file__).resolve().parents[2] / "tool-specs"
-METHODS = {"get", "put", "post", "delete", "options", "head", "patch", "trace", "query"}
+GUIDE = SPECS.parent / "docs" / "gsa.md"
 CREDENTIALS = {"api_key", "apikey", "x-api-key", "access_key", "authorization", "token", "password"}
 
 LISTED = {
@@ -242,6 +242,19 @@ def test_a_description_says_where_its_facts_come_from(folder: str) -> None:
     assert "written from" in document(folder)["info"]["x-source"]
 
 
+def test_the_guide_names_every_tool_where_a_client_finds_it() -> None:
+    rows = re.findall(r"^\| `(gsa-[a-z-]+)` \| (.*) \| (.*) \|$", GUIDE.read_text(), re.MULTILINE)
+
+    def tools(folder: str, *, in_list: bool) -> list[str]:
+        known = (ours.described["operationId"] for ours in OURS if ours.folder == folder)
+        return [integration(folder).tool_prefix + name for name in known if (name in listed(folder)) is in_list]
+
+    assert [(folder, re.findall(r"`(\w+)`", first), re.findall(r"`(\w+)`", second)) for folder, first, second in rows] == [
+        (folder, tools(folder, in_list=True), tools(folder, in_list=False)) for folder in LISTED
+    ]
+    assert f": {len(OURS)} operations" in GUIDE.read_text()
+
+
 # Against what GSA publishes.
 
 PUBLISHED = {
@@ -376,6 +389,8 @@ MORE_REQUIRED = {
 
 LESS_REQUIRED = {("gsa-sam-opportunities search_opportunities", "offset"): "it has a default, and the prose calls it optional"}
 
+OTHER_DEFAULTS = {("gsa-sam-awards search_awards", "offset"): "published as 1; the prose counts pages from 0"}
+
 
 def published(real_specs: Path, name: str) -> Any:
     """A GSA file as it is, tab characters aside, which YAML forbids and JSON has."""
@@ -428,7 +443,7 @@ def test_parameters_are_as_gsa_publishes_them(real_specs: Path, name: str) -> No
         assert theirs is not None, f"{key} is not published"
         assert narrows(parameter["schema"], theirs["schema"]), f"{key}: {parameter['schema']} against {theirs['schema']}"
         if "default" in theirs["schema"] and "default" in parameter["schema"]:
-            assert str(parameter["schema"]["default"]) == str(theirs["schema"]["default"]), key
+            assert (str(parameter["schema"]["default"]) == str(theirs["schema"]["default"])) is (key not in OTHER_DEFAULTS), key
 
 
 @pytest.mark.specs
