@@ -27,7 +27,7 @@ def encode(parts: Sequence[Part]) -> tuple[str, bytes]:
     """The boundary and the body. The same parts make the same body: the boundary is their hash, absent from them."""
     pieces = [(_head(part), part.data) for part in parts]
     boundary = _boundary(pieces)
-    body = b"".join(b"--%s\r\n%s\r\n\r\n%s\r\n" % (boundary, head, data) for head, data in pieces)
+    body = b"".join(b"--%s\r\n%s\r\n%s\r\n" % (boundary, head, data) for head, data in pieces)
     return boundary.decode(), body + b"--%s--\r\n" % boundary
 
 
@@ -42,7 +42,7 @@ def _head(part: Part) -> bytes:
         if not is_token(name):
             raise Unfit("a part's header has an impossible name")
         lines.append(f"{name}: {field_value(value)}")
-    return "\r\n".join(lines).encode()
+    return "".join(f"{line}\r\n" for line in lines).encode()
 
 
 def _boundary(pieces: Sequence[tuple[bytes, bytes]]) -> bytes:

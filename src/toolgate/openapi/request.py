@@ -194,7 +194,7 @@ class Builder:
             return body.build(chosen, arguments, files)
         except Unfit as unfit:
             raise self._refusal(chosen.argument or "body", str(unfit)) from None
-        except UnicodeEncodeError:
+        except UnicodeError:
             raise self._refusal(chosen.argument or "body", "a text in it does not fit the charset it is sent in") from None
 
     def _refusal(self, argument: str, why: str) -> InvalidArguments:
