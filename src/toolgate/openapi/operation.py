@@ -118,11 +118,13 @@ class Operation:
     deprecated: bool = False
     extensions: Mapping[str, Any] = field(default_factory=dict)
     """`x-mcp` of root, path and operation merged, as one mapping, and `x-speakeasy-mcp` read into the same words."""
+    query: str = ""
+    """A query string that stood in the template. It is among the parameters; here it only tells operations apart."""
 
     @property
     def key(self) -> str:
         """Names the operation within its description: `GET /repos/{owner}/{repo}`."""
-        return f"{self.method} {self.path}"
+        return f"{self.method} {self.path}?{self.query}" if self.query else f"{self.method} {self.path}"
 
 
 # What execution needs, and nothing else.
