@@ -76,7 +76,7 @@ async def test_a_closed_journal_takes_nothing(tmp_path: Path) -> None:
     async with open_journal("sqlite", tmp_path) as journal:
         pass
 
-    with pytest.raises(AuditUnavailable, match="closed"):
+    with pytest.raises(AuditUnavailable, match="is closed"):
         await journal.append("audit", {})
 
 

@@ -27,6 +27,10 @@ class Entry:
 class Journal(Protocol):
     """Append and read. What was appended is durable once `append` returns."""
 
+    @property
+    def fault(self) -> str | None:
+        """Why the last line could not be written; None while writing works."""
+
     async def append(self, stream: str, body: Mapping[str, Any]) -> None:
         """
         Raises:

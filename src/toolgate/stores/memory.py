@@ -10,6 +10,8 @@ from toolgate.stores import Entry
 
 
 class MemoryJournal:
+    fault: str | None = None
+
     def __init__(self) -> None:
         self._entries: list[Entry] = []
 
