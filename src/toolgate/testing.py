@@ -68,6 +68,8 @@ class RawServer:
     seen: list[bytes] = field(default_factory=list)
     """The requests, head and body, exactly as they came."""
     connections: int = 0
+    ended: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set once a client has left."""
 
     @property
     def port(self) -> int:
@@ -88,7 +90,7 @@ async def raw_server(answer: bytes | Script, *, tls: SSLContext | None = None) -
         assert task is not None
         talks.add(task)
         server.connections += 1
-        with suppress(asyncio.IncompleteReadError, ConnectionError):
+        try:
             while not writer.is_closing():
                 server.seen.append(request := await _one_request(reader))
                 if isinstance(answer, bytes):
@@ -96,7 +98,13 @@ async def raw_server(answer: bytes | Script, *, tls: SSLContext | None = None) -
                 else:
                     await answer(request, writer)
                 await writer.drain()
-        writer.close()
+        except (asyncio.IncompleteReadError, ConnectionError, asyncio.CancelledError):
+            pass  # the client left, or the block below ends
+        finally:
+            server.ended.set()
+            writer.close()
+            with suppress(ConnectionError):
+                await writer.wait_closed()
 
     listening = await asyncio.start_server(talk, "127.0.0.1", 0, ssl=tls)
     port = listening.sockets[0].getsockname()[1]
