@@ -40,7 +40,7 @@ class Echo:
         return Outcome(content=(Text(f"{call.tool.name} was called"),), structured=dict(call.arguments))
 
 
-def a_principal(*roles: str, id: str = "local:ada") -> Principal:  # noqa: A002  # the field's name
+def a_principal(*roles: str, id: str = "local:ada") -> Principal:
     return Principal(id=id, roles=roles or ("developer",), tier="pro", via="terminal")
 
 

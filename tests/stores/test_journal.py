@@ -10,13 +10,13 @@ from pathlib import Path
 import pytest
 
 from toolgate.errors import AuditUnavailable, Misconfigured
-from toolgate.stores import Journal, open_journal
+from toolgate.stores import Journal, open_stores
 
 
 @pytest.fixture(params=["memory", "sqlite"])
 async def journal(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Journal]:
-    async with open_journal(request.param, tmp_path) as opened:
-        yield opened
+    async with open_stores(request.param, tmp_path) as opened:
+        yield opened.journal
 
 
 async def test_lines_come_back_newest_first_each_stream_for_itself(journal: Journal) -> None:
@@ -41,23 +41,26 @@ async def test_many_at_once_are_all_written_once(journal: Journal) -> None:
 
 
 async def test_what_was_appended_is_there_after_opening_again(tmp_path: Path) -> None:
-    async with open_journal("sqlite", tmp_path) as journal:
+    async with open_stores("sqlite", tmp_path) as stores:
+        journal = stores.journal
         await journal.append("audit", {"text": "a\nb\u2028\x1b[0m"})
 
-    async with open_journal("sqlite", tmp_path) as journal:
+    async with open_stores("sqlite", tmp_path) as stores:
+        journal = stores.journal
         entries = await journal.read("audit")
 
     assert [entry.body for entry in entries] == [{"text": "a\nb\u2028\x1b[0m"}]
 
 
 async def test_an_append_that_cannot_be_written_says_so_and_later_ones_work_again(tmp_path: Path) -> None:
-    async with open_journal("sqlite", tmp_path) as journal:
+    async with open_stores("sqlite", tmp_path) as stores:
+        journal = stores.journal
         await journal.append("audit", {"n": 1})
-        with sqlite3.connect(tmp_path / "journal.db") as database:
+        with sqlite3.connect(tmp_path / "toolgate.db") as database:
             database.execute("create trigger full before insert on journal begin select raise(abort, 'disk is full'); end")
         with pytest.raises(AuditUnavailable, match="disk is full"):
             await journal.append("audit", {"n": 2})
-        with sqlite3.connect(tmp_path / "journal.db") as database:
+        with sqlite3.connect(tmp_path / "toolgate.db") as database:
             database.execute("drop trigger full")
         await journal.append("audit", {"n": 3})
 
@@ -65,22 +68,22 @@ async def test_an_append_that_cannot_be_written_says_so_and_later_ones_work_agai
 
 
 async def test_a_file_that_is_no_journal_is_refused_at_the_start(tmp_path: Path) -> None:
-    (tmp_path / "journal.db").write_bytes(b"not a database, but long enough to be taken for one" * 100)
+    (tmp_path / "toolgate.db").write_bytes(b"not a database, but long enough to be taken for one" * 100)
 
     with pytest.raises(AuditUnavailable, match="cannot be opened"):
-        async with open_journal("sqlite", tmp_path):
+        async with open_stores("sqlite", tmp_path):
             pass
 
 
 async def test_a_closed_journal_takes_nothing(tmp_path: Path) -> None:
-    async with open_journal("sqlite", tmp_path) as journal:
+    async with open_stores("sqlite", tmp_path) as stores:
         pass
 
     with pytest.raises(AuditUnavailable, match="is closed"):
-        await journal.append("audit", {})
+        await stores.journal.append("audit", {})
 
 
 async def test_an_unknown_store_is_refused(tmp_path: Path) -> None:
     with pytest.raises(Misconfigured, match="no store called oracle"):
-        async with open_journal("oracle", tmp_path):
+        async with open_stores("oracle", tmp_path):
             pass

@@ -41,22 +41,66 @@ class Journal(Protocol):
         """The newest `limit` lines of `stream`, newest first, those with a `seq` below `before`."""
 
 
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One durable value."""
+
+    id: str
+    version: int
+    """1, 2, 3 …, one more with each change."""
+    body: Mapping[str, Any]
+    expires: float | None = None
+    """Seconds since 1970; None: never."""
+
+
+class Records(Protocol):
+    """Durable JSON by kind and id: keys, approvals, replays, credentials. Expired ones are as if they were not there.
+
+    Every change names the version that it replaces, so that of two that happen at once, in one process or several, one wins.
+    """
+
+    async def get(self, kind: str, id: str) -> Record | None: ...
+
+    async def put(self, kind: str, id: str, body: Mapping[str, Any], *, replaces: int = 0, expires: float | None = None) -> bool:
+        """
+        Args:
+            replaces: the version that is there now; 0: nothing is.
+
+        Returns:
+            False when something else is there; nothing has changed then.
+        """
+
+    async def delete(self, kind: str, id: str) -> bool:
+        """Whether there was one."""
+
+    async def list(self, kind: str, *, limit: int = 1000, after: str = "") -> Sequence[Record]:
+        """Those with an id above `after`, by id."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stores:
+    """All that is remembered beyond this process."""
+
+    journal: Journal
+    records: Records
+
+
 @asynccontextmanager
-async def open_journal(store: str, folder: Path) -> AsyncIterator[Journal]:
-    """The journal that `settings.store` names.
+async def open_stores(store: str, folder: Path) -> AsyncIterator[Stores]:
+    """The stores that `settings.store` names.
 
     Raises:
         Misconfigured: no such store.
         AuditUnavailable: it cannot be opened or is damaged.
     """
     if store == "memory":
-        from toolgate.stores.memory import MemoryJournal
+        from toolgate.stores.memory import MemoryJournal, MemoryRecords
 
-        yield MemoryJournal()
+        yield Stores(MemoryJournal(), MemoryRecords())
     elif store == "sqlite":
-        from toolgate.stores.sqlite import SqliteJournal
+        from toolgate.stores.sqlite import open_sqlite
 
-        async with SqliteJournal.open(folder / "journal.db") as journal:
-            yield journal
+        async with open_sqlite(folder / "toolgate.db") as stores:
+            yield stores
     else:
         raise Misconfigured(f"there is no store called {store}; sqlite and memory are known")

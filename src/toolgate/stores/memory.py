@@ -1,12 +1,14 @@
-"""A journal that forgets at the end: for tests and demonstrations."""
+"""Stores that forget at the end: for tests and demonstrations."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-from toolgate.stores import Entry
+import orjson
+
+from toolgate.stores import Entry, Record
 
 
 class MemoryJournal:
@@ -21,3 +23,32 @@ class MemoryJournal:
     async def read(self, stream: str, *, limit: int = 100, before: int | None = None) -> Sequence[Entry]:
         newest_first = (entry for entry in reversed(self._entries) if entry.stream == stream and (before is None or entry.seq < before))
         return [entry for entry, _ in zip(newest_first, range(limit), strict=False)]
+
+
+class MemoryRecords:
+    def __init__(self, clock: Callable[[], float] = time.time) -> None:
+        self._clock = clock
+        self._records: dict[tuple[str, str], Record] = {}
+
+    async def get(self, kind: str, id: str) -> Record | None:
+        record = self._records.get((kind, id))
+        return record if record is not None and not self._expired(record) else None
+
+    async def put(self, kind: str, id: str, body: Mapping[str, Any], *, replaces: int = 0, expires: float | None = None) -> bool:
+        there = await self.get(kind, id)
+        if (there.version if there else 0) != replaces:
+            return False
+        self._records[kind, id] = Record(id, replaces + 1, orjson.loads(orjson.dumps(body)), expires)
+        return True
+
+    async def delete(self, kind: str, id: str) -> bool:
+        there = await self.get(kind, id)
+        self._records.pop((kind, id), None)
+        return there is not None
+
+    async def list(self, kind: str, *, limit: int = 1000, after: str = "") -> Sequence[Record]:
+        found = [record for (of, _), record in self._records.items() if of == kind and record.id > after and not self._expired(record)]
+        return sorted(found, key=lambda record: record.id)[:limit]
+
+    def _expired(self, record: Record) -> bool:
+        return record.expires is not None and record.expires <= self._clock()

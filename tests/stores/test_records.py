@@ -1,0 +1,78 @@
+"""One contract for every store of records."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from toolgate.stores import Record, Records
+from toolgate.stores.database import Database
+from toolgate.stores.memory import MemoryRecords
+from toolgate.stores.sqlite import SCHEMA, SqliteRecords
+from toolgate.testing import FakeClock
+
+
+@pytest.fixture
+def clock() -> FakeClock:
+    return FakeClock(now=1000.0)
+
+
+@pytest.fixture(params=["memory", "sqlite"])
+async def records(request: pytest.FixtureRequest, clock: FakeClock, tmp_path: Path) -> AsyncIterator[Records]:
+    if request.param == "memory":
+        yield MemoryRecords(clock)
+    else:
+        async with Database.open(tmp_path / "x.db", SCHEMA) as database:
+            yield SqliteRecords(database, clock)
+
+
+async def test_what_was_put_is_there_until_it_is_deleted(records: Records) -> None:
+    assert await records.put("key", "a", {"x": [1, None]})
+
+    assert await records.get("key", "a") == Record("a", 1, {"x": [1, None]})
+    assert await records.get("other", "a") is None
+    assert await records.delete("key", "a")
+    assert not await records.delete("key", "a")
+    assert await records.get("key", "a") is None
+
+
+async def test_a_change_must_name_the_version_that_it_replaces(records: Records) -> None:
+    assert await records.put("key", "a", {"n": 1})
+
+    assert not await records.put("key", "a", {"n": 2})
+    assert not await records.put("key", "a", {"n": 2}, replaces=7)
+    assert await records.put("key", "a", {"n": 3}, replaces=1)
+    assert not await records.put("key", "b", {"n": 3}, replaces=1)
+
+    assert await records.get("key", "a") == Record("a", 2, {"n": 3})
+
+
+async def test_of_many_that_put_at_once_one_wins(records: Records) -> None:
+    won = await asyncio.gather(*(records.put("key", "a", {"n": n}) for n in range(50)))
+
+    assert sum(won) == 1
+
+
+async def test_an_expired_one_is_as_if_it_were_not_there(records: Records, clock: FakeClock) -> None:
+    await records.put("key", "a", {"n": 1}, expires=1060.0)
+    assert await records.get("key", "a") == Record("a", 1, {"n": 1}, 1060.0)
+
+    clock.now = 1060.0
+
+    assert await records.get("key", "a") is None
+    assert await records.list("key") == []
+    assert not await records.put("key", "a", {"n": 2}, replaces=1)
+    assert await records.put("key", "a", {"n": 2})
+
+
+async def test_they_are_listed_by_id_in_pages(records: Records) -> None:
+    for name in "cab":
+        await records.put("key", name, {})
+
+    first = await records.list("key", limit=2)
+    rest = await records.list("key", after=first[-1].id)
+
+    assert [record.id for record in (*first, *rest)] == ["a", "b", "c"]
