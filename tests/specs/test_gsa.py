@@ -255,6 +255,13 @@ def test_the_guide_names_every_tool_where_a_client_finds_it() -> None:
     assert f": {len(OURS)} operations" in GUIDE.read_text()
 
 
+def test_the_guide_shows_the_limits_as_they_are_declared() -> None:
+    shown = next(block for block in re.findall(r"```yaml\n(.*?)```", GUIDE.read_text(), re.DOTALL) if block.startswith("limits:"))
+    declared = documents.parse((SPECS / "gsa-perdiem" / "integration.yaml").read_bytes(), name="gsa-perdiem")
+
+    assert documents.parse(shown.encode(), name="the guide") == {"limits": declared["limits"]}
+
+
 # Against what GSA publishes.
 
 PUBLISHED = {

@@ -19,13 +19,14 @@ from toolgate.openapi.operation import Operation
 from toolgate.openapi.read import read_document
 from toolgate.openapi.resolve import Resolver
 
+GUIDE = Path(__file__).resolve().parents[2] / "docs" / "gsa.md"
 pytestmark = pytest.mark.specs
 
 CREDENTIALS_BOUND = b"""
 overlay: 1.0.0
 info: {title: Credentials are bound by the gate, version: "1"}
 actions:
-  - target: $.paths.*.*.parameters[?match(@.name, 'api_key|access_key|token|Authorization|X-Auth-Token|x-Api-Roles')]
+  - target: $.paths.*.*.parameters[?match(@.name, 'api_key|access_key|Authorization|X-Auth-Token|x-Api-Roles')]
     remove: true
 """
 ONE_ADDRESS = b"""
@@ -108,7 +109,7 @@ OFFICIAL = (
     Official("subawards-bulkupload-api/v1/subawardapi.yml", 10, overlays=BOUND),
 )
 
-CREDENTIALS = {"api_key", "access_key", "token", "authorization", "x-auth-token", "x-api-roles"}
+CREDENTIALS = {"api_key", "access_key", "authorization", "x-auth-token", "x-api-roles"}
 
 each_file = pytest.mark.parametrize("official", OFFICIAL, ids=lambda official: official.file)
 
@@ -184,6 +185,17 @@ def test_every_placeholder_has_its_parameter(real_specs: Path, official: Officia
 def test_a_fragment_is_read_only_where_the_operator_says_that_it_is_one(real_specs: Path, official: Official) -> None:
     with pytest.raises(BadDocument, match="say `fragment: true`"):
         read(real_specs, official, fragment=False)
+
+
+def test_the_overlay_in_the_guide_works(real_specs: Path) -> None:
+    shown = next(block for block in re.findall(r"```yaml\n(.*?)```", GUIDE.read_text(), re.DOTALL) if block.startswith("overlay:"))
+    opportunities = next(official for official in OFFICIAL if official.file.startswith("opportunities-api"))
+
+    extracted = read(real_specs, opportunities, overlays=(shown.encode(),))
+
+    assert len(extracted.operations) == opportunities.operations
+    assert {parameter.name for operation in extracted.operations for parameter in operation.parameters} & CREDENTIALS == set()
+    assert "ignored-header" not in {code for _, code in extracted.told}
 
 
 def test_an_overlay_says_what_the_file_leaves_open(real_specs: Path) -> None:
