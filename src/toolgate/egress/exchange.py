@@ -68,7 +68,7 @@ class Exchange:
                 return piece
 
     def close(self) -> None:
-        """Give the connection back when the answer was read to its end, else close it. May be called again."""
+        """Give the connection back when the answer was read to its end, else drop it. May be called again."""
         connection, self._connection = self._connection, None
         if connection is None:
             return
@@ -77,7 +77,7 @@ class Exchange:
         if self._content.is_eof() and transport is not None and not transport.get_write_buffer_size():
             connection.release()
         else:
-            connection.close()
+            drop(connection)
 
     def too_late(self, seconds: float) -> Unreachable | TimedOut:
         """What to raise when `seconds` passed."""
@@ -91,15 +91,15 @@ class Exchange:
             try:
                 answer = await self._ask_over(connection)
             except (ServerDisconnectedError, ClientOSError):
-                connection.close()
+                drop(connection)
                 if used and self._method in SAFE:
                     continue  # ends at the latest with the first connection that is new
                 raise UpstreamFailed(f"{self._place.origin} closed the connection without an answer") from None
             except HttpProcessingError:
-                connection.close()
+                drop(connection)
                 raise UpstreamFailed(f"{self._place.origin} answered with something that is not HTTP, or with headers too large") from None
             except BaseException:
-                connection.close()
+                drop(connection)
                 raise
             self._connection = connection
             return answer
@@ -119,3 +119,10 @@ class Exchange:
                 return head, content
             if head.code == 101:
                 raise UpstreamFailed(f"{self._place.origin} wants to speak another protocol than HTTP")
+
+
+def drop(connection: Connection) -> None:
+    """Close `connection` now. Closing it the polite way would first wait until the other side has read everything."""
+    if connection.transport is not None:
+        connection.transport.abort()
+    connection.close()

@@ -22,7 +22,7 @@ from aiohttp.connector import Connection
 from yarl import URL
 
 from toolgate.egress.address import Network, why_blocked
-from toolgate.egress.exchange import Exchange
+from toolgate.egress.exchange import Exchange, drop
 from toolgate.egress.origin import Place
 from toolgate.egress.wire import Caps
 from toolgate.errors import EgressBlocked, Unreachable
@@ -70,7 +70,7 @@ class Pool:
             assert protocol is not None
             used = protocol in self._used
             if used and protocol.should_close:  # it said something while nobody had asked
-                connection.close()
+                drop(connection)
                 continue
             self._used.add(protocol)
             return connection, used
