@@ -25,7 +25,7 @@ VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\}")
 class Strict(BaseModel):
     """A section: unknown keys are an error, values never change."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
 
 
 class Server(Strict):
@@ -45,6 +45,12 @@ class Server(Strict):
     """Seconds until the body of a request must have arrived."""
     page_size: int = Field(default=250, gt=0)
     """Tools a page of `tools/list`."""
+    keep_alive: float = Field(default=15.0, gt=0)
+    """Seconds that an idle connection is kept open for the next request."""
+    max_connections: int = Field(default=2048, gt=0)
+    """Open connections, streams included; further ones are answered 503."""
+    grace: float = Field(default=10.0, gt=0)
+    """Seconds in which calls under way may finish once the server has been told to stop."""
 
 
 class Caller(Strict):
@@ -63,7 +69,7 @@ class Files(Strict):
 class Settings(BaseSettings):
     """All of Toolgate's settings."""
 
-    model_config = SettingsConfigDict(env_prefix="TOOLGATE_", env_nested_delimiter="__", extra="forbid", frozen=True)
+    model_config = SettingsConfigDict(env_prefix="TOOLGATE_", env_nested_delimiter="__", extra="forbid", frozen=True, use_attribute_docstrings=True)
 
     tool_specs: tuple[Path, ...] = ()
     """Folders whose sub-folders are integrations; empty: the bundled ones."""

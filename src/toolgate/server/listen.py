@@ -1,0 +1,220 @@
+"""Listen for HTTP: uvicorn, with the deadlines it does not have and an ending that loses no call.
+
+uvicorn 0.54 holds a connection whose request line never comes for ever, keeps any length of headers in memory, and
+waits for ever for a client that does not read (300 of 300 half-open requests were still held after 8 s). The parser's
+callbacks say when a request begins and when its headers are complete, so a timer between the two is enough.
+
+On the first signal no new connection is taken, calls under way may finish within a grace period, streams that wait
+for nothing end (`draining` in the state of each request tells their owners); on the second everything ends at once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import math
+import signal
+import socket
+import sys
+import threading
+from asyncio import TimerHandle, Transport
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import ClassVar
+
+import anyio
+import uvicorn
+from starlette.types import ASGIApp
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from toolgate.errors import Misconfigured
+from toolgate.server import DRAINING
+from toolgate.server.ingress import MAX_HEADERS
+from toolgate.settings import Server
+
+STALLED_SECONDS = 60.0  # a guess: no client that reads at all needs this long to take 64 KiB
+SETTLE_SECONDS = 5.0  # what cancelled calls get to write down how they ended; an audit line may take 2
+TOO_LARGE = b"HTTP/1.1 431 Request Header Fields Too Large\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
+
+log = logging.getLogger("toolgate.server")
+
+
+async def listen(app: ASGIApp, server: Server, *, ready: Callable[[str], None], stop: anyio.Event | None = None) -> None:
+    """Serve `app` until SIGTERM or SIGINT, and return when the last call has ended.
+
+    Args:
+        ready: called with the URL that really answers, once it does.
+        stop: ends serving like a signal when it is set; signals are then left to whoever set them up.
+
+    Raises:
+        Misconfigured: the address cannot be listened on.
+    """
+    # uvicorn closes the socket itself, but not when the application fails to start.
+    with bound(server) as listener:
+        running = _Server(_config(app, server), lambda: ready(url(server, listener)))
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(_stop_when_told, running, stop)
+            await running.serve_all(listener)
+            tasks.cancel_scope.cancel()
+        if running.server_state.tasks:
+            await asyncio.wait(running.server_state.tasks, timeout=SETTLE_SECONDS)
+
+
+def run(main: Callable[[], Awaitable[None]]) -> None:
+    """Run `main` on the fastest event loop there is here."""
+    anyio.run(main, backend="asyncio", backend_options={"use_uvloop": sys.platform != "win32"})
+
+
+def bound(server: Server) -> socket.socket:
+    """A socket on the server's address.
+
+    Raises:
+        Misconfigured: the address is taken, not ours, or none.
+    """
+    family = socket.AF_INET6 if ":" in server.host else socket.AF_INET
+    try:
+        return socket.create_server((server.host, server.port), family=family, backlog=2048)
+    except OSError as error:
+        raise Misconfigured(f"cannot listen on {server.host} port {server.port}: {error.strerror or error}") from error
+
+
+def url(server: Server, listener: socket.socket) -> str:
+    """Where the server is reached; a server on every address is named by this machine's loopback."""
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(server.host, server.host)  # noqa: S104  # compared, not bound
+    return f"http://{f'[{host}]' if ':' in host else host}:{listener.getsockname()[1]}"
+
+
+def _config(app: ASGIApp, server: Server) -> uvicorn.Config:
+    protocol: type[Deadlined] = type("Protocol", (Deadlined,), {"header_timeout": server.header_timeout})
+    return uvicorn.Config(
+        app,
+        http=protocol,
+        ws="none",
+        lifespan="on",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,  # the peer's address decides who is anonymous: nobody may write it into a header
+        limit_concurrency=server.max_connections,
+        timeout_keep_alive=math.ceil(server.keep_alive),
+        timeout_graceful_shutdown=math.ceil(server.grace),
+    )
+
+
+async def _stop_when_told(running: _Server, stop: anyio.Event | None) -> None:
+    if stop is not None:
+        await stop.wait()
+        running.should_exit = True
+        return
+    if threading.current_thread() is not threading.main_thread():
+        return
+    with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
+        async for _ in signals:
+            running.force_exit = running.should_exit
+            running.should_exit = True
+
+
+class _Server(uvicorn.Server):
+    """uvicorn's server, but it says when it is ready and when it is draining, and leaves signals to `listen`."""
+
+    def __init__(self, config: uvicorn.Config, ready: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._ready = ready
+        self._draining = anyio.Event()
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        # uvicorn's own raises the signal again once it has drained, so that the process would not end with 0.
+        yield
+
+    async def serve_all(self, listener: socket.socket) -> None:
+        try:
+            await self.serve(sockets=[listener])
+        except SystemExit:
+            raise RuntimeError("the application did not start; the log says why") from None
+        except BaseException:  # cancelled: no grace, but no connection and no lifespan left open either
+            if self.started:
+                self.force_exit = True
+                with anyio.move_on_after(SETTLE_SECONDS, shield=True):
+                    await self.shutdown([listener])
+                    await self.lifespan.shutdown()  # uvicorn leaves it out when it is forced
+            raise
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        if self.started:
+            # Copied into the state of every request.
+            self.lifespan.state[DRAINING] = self._draining
+            self._ready()
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        self._draining.set()
+        await super().shutdown(sockets)
+
+
+class Deadlined(HttpToolsProtocol):
+    """A connection that is closed when a request's headers are too slow or too many, or its answer is not read.
+
+    The timer runs from the connection's start, or from the first byte after an answer, to the end of the next headers.
+    """
+
+    header_timeout: ClassVar[float]
+    """Seconds."""
+    _due: TimerHandle | None = None
+    _stalled: TimerHandle | None = None
+    _head = 0
+
+    def connection_made(self, transport: Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self._expect_headers()
+
+    def data_received(self, data: bytes) -> None:
+        if self._between_requests():
+            self._expect_headers()
+            self._head += len(data)
+        super().data_received(data)
+        if self._due is not None and self._head > MAX_HEADERS and not self.transport.is_closing():
+            self.transport.write(TOO_LARGE)
+            self.transport.close()
+
+    def on_headers_complete(self) -> None:
+        self._headers_came()
+        super().on_headers_complete()
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        self._stalled = self.loop.call_later(STALLED_SECONDS, self.transport.abort)
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        self._reading_again()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._headers_came()
+        self._reading_again()
+        super().connection_lost(exc)
+
+    def _between_requests(self) -> bool:
+        return self.cycle is None or self.cycle.response_complete
+
+    def _expect_headers(self) -> None:
+        if self._due is None:
+            self._due = self.loop.call_later(self.header_timeout, self._too_late)
+
+    def _headers_came(self) -> None:
+        self._head = 0
+        if self._due is not None:
+            self._due.cancel()
+            self._due = None
+
+    def _reading_again(self) -> None:
+        if self._stalled is not None:
+            self._stalled.cancel()
+            self._stalled = None
+
+    def _too_late(self) -> None:
+        log.info("closed a connection whose request did not arrive within %g s", self.header_timeout)
+        self.transport.close()
+
+
+__all__: Sequence[str] = ["bound", "listen", "run", "url"]
