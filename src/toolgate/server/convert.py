@@ -1,0 +1,114 @@
+"""Between our nouns and MCP's: tools as clients see them, outcomes as results that every era can carry.
+
+What old clients cannot take is left out rather than sent: a value that is no object is no `structuredContent` for
+them (it fails their whole call), and a sound before 2025-03-26 is a resource.
+"""
+
+from __future__ import annotations
+
+from base64 import b64encode
+from collections.abc import Mapping
+from decimal import Decimal
+from typing import Any
+
+import mcp_types as types
+import orjson
+from mcp_types import methods
+from mcp_types.version import is_version_at_least
+from pydantic import ValidationError
+
+from toolgate.calls import UNSET, Annotations, Binary, Content, Outcome, Problem, Text, Tool
+from toolgate.gateway.discover import CALL_TOOL
+
+ANYTHING_MAY_HAPPEN = Annotations()
+META = "toolgate"
+"""The key of what we say to programs, in `_meta`."""
+
+
+def definition(tool: Tool) -> types.Tool:
+    """The tool as clients list it."""
+    # A client must not take a call of any tool at all for a call that only reads.
+    effects = ANYTHING_MAY_HAPPEN if tool.name == CALL_TOOL else tool.annotations
+    return types.Tool(
+        name=tool.name,
+        title=tool.title,
+        description=tool.description,
+        input_schema=tool.input_schema,
+        annotations=types.ToolAnnotations(
+            read_only_hint=effects.read_only,
+            destructive_hint=effects.destructive,
+            idempotent_hint=effects.idempotent,
+            open_world_hint=effects.open_world,
+        ),
+    )
+
+
+def misfit(tool: types.Tool, version: str) -> str | None:
+    """Why a list with `tool` in it could not be sent to a client of `version`; None: it can."""
+    page = types.ListToolsResult(tools=[tool], ttl_ms=0, cache_scope="private")
+    try:
+        methods.serialize_server_result("tools/list", version, page.model_dump(by_alias=True, mode="json", exclude_none=True))
+    except ValidationError as error:
+        return "; ".join(f"{'.'.join(map(str, item['loc']))}: {item['msg']}" for item in error.errors(include_input=False)[:3])
+    return None
+
+
+def result(outcome: Outcome, version: str) -> types.CallToolResult:
+    """`outcome` as the result of `tools/call`, in terms that a client of `version` understands."""
+    content = [_block(piece, version) for piece in outcome.content]
+    if outcome.problem is not None:
+        return types.CallToolResult(content=[_text(advice(outcome.problem)), *content], is_error=True, _meta=_meta(outcome))
+    structured = outcome.structured
+    if not content and structured is not UNSET:
+        content = [_text(orjson.dumps(structured).decode())]
+    return types.CallToolResult(
+        content=content,
+        structured_content=structured if _carried(structured, version) else None,
+        _meta=_meta(outcome),
+    )
+
+
+def advice(problem: Problem) -> str:
+    """What a model is told of a problem, with when to come back where waiting helps."""
+    if problem.retry_after is None or "again in" in problem.message:
+        return problem.message
+    return f"{problem.message.rstrip('.')}. Try again in {problem.retry_after:g} s."
+
+
+def _carried(structured: Any, version: str) -> bool:
+    if structured is UNSET or not is_version_at_least(version, "2025-06-18"):
+        return False
+    return isinstance(structured, Mapping) or is_version_at_least(version, "2026-07-28")
+
+
+def _meta(outcome: Outcome) -> dict[str, Any] | None:
+    said: dict[str, Any] = dict(outcome.meta)
+    if outcome.problem is not None:
+        said |= {"code": outcome.problem.code, **outcome.problem.details}
+        if outcome.problem.retry_after is not None:
+            said["retry_after"] = outcome.problem.retry_after
+    if outcome.cost:
+        said["cost"] = f"{Decimal(outcome.cost) / 1_000_000:f}"
+    if outcome.replayed:
+        said["replayed"] = True
+    return {META: said} if said else None
+
+
+def _text(text: str) -> types.ContentBlock:
+    return types.TextContent(type="text", text=text)
+
+
+def _block(piece: Content, version: str) -> types.ContentBlock:
+    if isinstance(piece, Text):
+        return _text(piece.text)
+    data, media_type = b64encode(piece.data).decode(), piece.media_type.partition(";")[0].strip().lower()
+    if media_type.startswith("image/"):
+        return types.ImageContent(type="image", data=data, mime_type=media_type)
+    if media_type.startswith("audio/") and is_version_at_least(version, "2025-03-26"):
+        return types.AudioContent(type="audio", data=data, mime_type=media_type)
+    return _resource(piece, data)
+
+
+def _resource(piece: Binary, data: str) -> types.ContentBlock:
+    blob = types.BlobResourceContents(uri=piece.uri, mime_type=piece.media_type, blob=data)
+    return types.EmbeddedResource(type="resource", resource=blob)

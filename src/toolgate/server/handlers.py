@@ -1,0 +1,222 @@
+"""What an MCP client may ask, answered from the gateway: the same for every transport and protocol era.
+
+The SDK's low-level server owns the protocol; this file owns lists and calls. Lists differ by caller, never by
+connection, are ordered by name, and are kept once built: a list of 1,223 tools takes 60 ms to make.
+"""
+
+from __future__ import annotations
+
+import base64
+import logging
+import re
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+import anyio
+import mcp_types as types
+from mcp.server.lowlevel import Server
+from mcp.shared.exceptions import MCPError
+
+from toolgate import __version__
+from toolgate.calls import Principal, Progress, Tool
+from toolgate.gateway import Gateway
+from toolgate.gateway.discover import CALL_TOOL
+from toolgate.server import convert
+
+Context = Any
+"""The SDK's ServerRequestContext; what it is generic in does not matter here."""
+Who = Callable[[Context], Principal]
+SchemaOf = Callable[[str], Mapping[str, Any] | None]
+
+NAME = "toolgate"
+TTL = 60_000
+"""Milliseconds that a client may keep a list. Tools change when the server is started anew."""
+KEPT_LISTS = 64  # sets of tools; as many as there are different roles, times the protocol versions in use
+PROGRESS_SECONDS = 0.1  # clients draw at most some frames a second
+TRACE_PARENT = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
+INSTRUCTIONS = "Every call is checked, recorded and may be refused; a refusal says why and what would work."
+FINDING = " More tools exist than are listed: search_tools finds them by what they do, describe_tool explains one, call_tool calls it."
+
+log = logging.getLogger("toolgate.server")
+
+
+def build_server(gateway: Gateway, who: Who, *, page_size: int, schema_of: SchemaOf, underway: Underway) -> Server[Any]:
+    """An MCP server over `gateway`.
+
+    Args:
+        who: the principal of a request.
+        page_size: tools a page of `tools/list`.
+        schema_of: the schema of a tool that the present caller may see. The SDK asks before it knows the request's
+            context, to hold `Mcp-Param-*` headers against the arguments.
+        underway: counts the calls that have not ended.
+    """
+    handlers = _Handlers(gateway, who, page_size, underway)
+    server: Server[Any] = Server(
+        NAME,
+        version=__version__,
+        title="Toolgate",
+        instructions=INSTRUCTIONS + (FINDING if gateway.catalog.get(CALL_TOOL) else ""),
+        get_tool_input_schema=lambda name: with_headers(schema_of(name)),
+        on_list_tools=handlers.list_tools,
+        on_call_tool=handlers.call_tool,
+        on_list_prompts=_no_prompts,
+        on_get_prompt=_no_such_prompt,
+        on_list_resources=_no_resources,
+        on_list_resource_templates=_no_templates,
+        on_read_resource=_no_such_resource,
+    )
+    server.middleware.clear()  # its span for each message costs a tenth of the time; the gateway's `trace` makes ours
+    return server
+
+
+def with_headers(schema: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
+    """`schema` if it wants arguments repeated in headers, else None: the SDK then has nothing to check."""
+    properties = schema.get("properties") if schema else None
+    if not isinstance(properties, Mapping):
+        return None
+    return schema if any(isinstance(value, Mapping) and "x-mcp-header" in value for value in properties.values()) else None
+
+
+class Underway:
+    """How many calls have not ended, so that whoever closes streams can wait for the last answer."""
+
+    def __init__(self) -> None:
+        self._count = 0
+        self._none = anyio.Event()
+
+    def __enter__(self) -> None:
+        self._count += 1
+
+    def __exit__(self, *_: object) -> None:
+        self._count -= 1
+        if not self._count:
+            self._none.set()
+            self._none = anyio.Event()
+
+    async def ended(self) -> None:
+        """Return once no call is under way."""
+        while self._count:
+            await self._none.wait()
+
+
+class _Handlers:
+    def __init__(self, gateway: Gateway, who: Who, page_size: int, underway: Underway) -> None:
+        self._gateway = gateway
+        self._who = who
+        self._page_size = page_size
+        self._underway = underway
+        self._lists: dict[tuple[str, tuple[str, ...]], Mapping[str | None, types.ListToolsResult]] = {}
+
+    async def list_tools(self, context: Context, params: types.PaginatedRequestParams | None) -> types.ListToolsResult:
+        pages = self._pages(self._who(context), context.protocol_version)
+        page = pages.get(params.cursor if params else None)
+        if page is None:
+            raise MCPError(code=types.INVALID_PARAMS, message="this cursor leads nowhere (any more); list from the beginning")
+        return page
+
+    def _pages(self, principal: Principal, version: str) -> Mapping[str | None, types.ListToolsResult]:
+        tools = [tool for tool in self._gateway.visible(principal).values() if tool.listed]
+        key = version, tuple(tool.name for tool in tools)
+        pages = self._lists.get(key)
+        if pages is None:
+            if len(self._lists) >= KEPT_LISTS:
+                self._lists.clear()
+            pages = self._lists[key] = paged(_listable(tools, version), self._page_size)
+        return pages
+
+    async def call_tool(self, context: Context, params: types.CallToolRequestParams) -> types.CallToolResult:
+        principal = self._who(context)
+        meta = context.meta or {}
+        with self._underway:
+            outcome = await self._gateway.call(
+                params.name,
+                params.arguments or {},
+                principal,
+                trace_parent=trace_parent(meta.get("traceparent")),
+                idempotency_key=_idempotency_key(meta),
+                progress=_steady(context.session.report_progress) if "progress_token" in meta else None,
+            )
+        # 2026-07-28, server/tools, "Error Handling": an unknown tool is a protocol error; everything else a model repairs.
+        unknown = outcome.problem is not None and outcome.problem.code == "unknown_tool"
+        if unknown and params.name not in self._gateway.visible(principal):
+            raise MCPError(code=types.INVALID_PARAMS, message=outcome.problem.message if outcome.problem else "")
+        return convert.result(outcome, context.protocol_version)
+
+
+def paged(tools: Sequence[types.Tool], size: int) -> Mapping[str | None, types.ListToolsResult]:
+    """The pages of a list by the cursor that leads to each; the first by None. A cursor names the tool before its page."""
+    starts = range(0, max(len(tools), 1), size)
+    cursors = [None, *(_cursor(tools[start - 1]) for start in starts[1:]), None]
+    return {
+        cursors[number]: types.ListToolsResult(
+            tools=list(tools[start : start + size]),
+            next_cursor=cursors[number + 1],
+            ttl_ms=TTL,
+            cache_scope="private",
+        )
+        for number, start in enumerate(starts)
+    }
+
+
+def _cursor(after: types.Tool) -> str:
+    return base64.urlsafe_b64encode(f"after {after.name}".encode()).decode()
+
+
+def _listable(tools: Sequence[Tool], version: str) -> list[types.Tool]:
+    """One tool that a client of `version` cannot take would lose it the whole list, so such a tool is left out alone."""
+    listable = []
+    for tool in tools:
+        definition = convert.definition(tool)
+        why = convert.misfit(definition, version)
+        if why is None:
+            listable.append(definition)
+        else:
+            log.warning("left %s out of the list for clients of %s: %s", tool.name, version, why)
+    return listable
+
+
+def trace_parent(value: object) -> str | None:
+    """A W3C `traceparent`, or None for anything else: it is written down as it is."""
+    return value if isinstance(value, str) and TRACE_PARENT.fullmatch(value) else None
+
+
+def _idempotency_key(meta: Mapping[str, Any]) -> str | None:
+    ours = meta.get(convert.META)
+    key = ours.get("idempotency_key") if isinstance(ours, Mapping) else None
+    return key if isinstance(key, str) and 0 < len(key) <= 255 else None
+
+
+def _steady(report: Progress) -> Progress:
+    """`report`, but what is told increases and not too often, as the specification asks (progress, "Behavior Requirements")."""
+    done, at = float("-inf"), float("-inf")
+
+    async def tell(progress: float, total: float | None = None, message: str | None = None) -> None:
+        nonlocal done, at
+        now = time.monotonic()
+        if progress <= done or (now - at < PROGRESS_SECONDS and progress != total):
+            return
+        done, at = progress, now
+        await report(progress, total, message)
+
+    return tell
+
+
+async def _no_prompts(_context: Context, _params: object) -> types.ListPromptsResult:
+    return types.ListPromptsResult(prompts=[], ttl_ms=TTL, cache_scope="private")
+
+
+async def _no_resources(_context: Context, _params: object) -> types.ListResourcesResult:
+    return types.ListResourcesResult(resources=[], ttl_ms=TTL, cache_scope="private")
+
+
+async def _no_templates(_context: Context, _params: object) -> types.ListResourceTemplatesResult:
+    return types.ListResourceTemplatesResult(resource_templates=[], ttl_ms=TTL, cache_scope="private")
+
+
+async def _no_such_prompt(_context: Context, _params: object) -> types.GetPromptResult:
+    raise MCPError(code=types.INVALID_PARAMS, message="there are no prompts here")
+
+
+async def _no_such_resource(_context: Context, params: types.ReadResourceRequestParams) -> types.ReadResourceResult:
+    raise MCPError(code=types.INVALID_PARAMS, message="there are no resources here", data={"uri": params.uri})

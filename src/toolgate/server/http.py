@@ -1,0 +1,135 @@
+"""The MCP endpoints over HTTP: `/mcp` in every protocol era, and `/sse` with `/messages/` for clients of 2024.
+
+One SDK server answers all of them. Era routing, sessions and streams are the SDK's; ours are who is asking, that a
+session is used by nobody but the principal that opened it, and how streams end when the process does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from contextvars import ContextVar
+from typing import Any
+
+import anyio
+from mcp.server.auth.middleware.bearer_auth import AuthenticatedUser
+from mcp.server.auth.provider import AccessToken
+from mcp.server.runner import serve_dual_era_loop
+from mcp.server.sse import SseServerTransport
+from mcp.server.streamable_http_manager import StreamableHTTPSessionManager
+from starlette.routing import BaseRoute, Mount, Route
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from toolgate.calls import Principal
+from toolgate.gateway import Gateway
+from toolgate.server import DRAINING
+from toolgate.server.handlers import Underway, build_server
+from toolgate.server.identify import principal_of
+from toolgate.settings import Server
+
+_asking: ContextVar[Principal] = ContextVar("toolgate_asking")
+"""Whose request the SDK is reading, for the one question that it asks without the request."""
+
+
+LINGER = 0.25  # seconds; the last answer still has to pass the SDK's streams on its way out
+
+
+class McpFace:
+    """The routes of MCP over one gateway, to be composed with others. They run while `lifespan` is entered, once."""
+
+    def __init__(self, gateway: Gateway, server: Server) -> None:
+        self._gateway = gateway
+        self._underway = Underway()
+        self._server = build_server(
+            gateway,
+            lambda context: principal_of(context.request.scope),
+            page_size=server.page_size,
+            schema_of=self._schema_of,
+            underway=self._underway,
+        )
+        self._sessions = StreamableHTTPSessionManager(self._server, max_request_body_size=server.max_body)
+        self._sse = SseServerTransport("/messages/", max_request_body_size=server.max_body)
+
+    def routes(self) -> list[BaseRoute]:
+        return [
+            Route("/mcp", _Owned(_Drained(self._sessions.handle_request, self._underway))),
+            Route("/sse", _Owned(_Drained(self._serve_sse, self._underway)), methods=["GET"]),
+            Mount("/messages/", _Owned(self._sse.handle_post_message)),
+        ]
+
+    @asynccontextmanager
+    async def lifespan(self) -> AsyncIterator[None]:
+        async with self._sessions.run():
+            yield
+
+    async def _serve_sse(self, scope: Scope, receive: Receive, send: Send) -> None:
+        async with self._sse.connect_sse(scope, receive, send) as (reader, writer):
+            # Not Server.run: that would enter the server's lifespan again for each connection.
+            options = self._server.create_initialization_options()
+            await serve_dual_era_loop(self._server, reader, writer, lifespan_state={}, init_options=options)
+
+    def _schema_of(self, name: str) -> Mapping[str, Any] | None:
+        tool = self._gateway.visible(_asking.get()).get(name)
+        return tool.input_schema if tool else None
+
+
+class _Owned:
+    """Tell the SDK who is asking in its own terms: it then keeps each session to whoever opened it."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        principal = principal_of(scope)
+        token = AccessToken(
+            token="",  # none is needed: the principal is already known
+            client_id=principal.id,
+            scopes=[],
+            subject=principal.tenant,
+            claims={"iss": principal.via},
+        )
+        scope["user"] = AuthenticatedUser(token)
+        _asking.set(principal)
+        await self._app(scope, receive, send)
+
+
+class _Drained:
+    """End a stream that waits for nothing when the server is told to stop: its client seems to have gone.
+
+    Only GET streams: they last until somebody leaves, and on `/sse` the answers of calls under way come out of them.
+    """
+
+    def __init__(self, app: ASGIApp, underway: Underway) -> None:
+        self._app = app
+        self._underway = underway
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        draining = scope["state"].get(DRAINING)
+        if scope["method"] != "GET" or draining is None:
+            await self._app(scope, receive, send)
+            return
+        began = ended = False
+
+        async def receive_until_drained() -> Message:
+            message: Message = {"type": "http.disconnect"}
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(self._drained, draining, tasks.cancel_scope)
+                message = await receive()
+                tasks.cancel_scope.cancel()
+            return message
+
+        async def send_and_see(message: Message) -> None:
+            nonlocal began, ended
+            began = True
+            ended = message["type"] == "http.response.body" and not message.get("more_body", False)
+            await send(message)
+
+        await self._app(scope, receive_until_drained, send_and_see)
+        if began and not ended and draining.is_set():
+            await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+    async def _drained(self, draining: anyio.Event, scope: anyio.CancelScope) -> None:
+        await draining.wait()
+        await self._underway.ended()
+        await anyio.sleep(LINGER)
+        scope.cancel()
