@@ -10,7 +10,7 @@ from toolgate.openapi.content import Unusable, answers, body
 from toolgate.openapi.diagnostics import Diagnostic
 from toolgate.openapi.extension import merged
 from toolgate.openapi.operation import Operation, Parameter, ServerTemplate
-from toolgate.openapi.parameters import Inputs, inputs
+from toolgate.openapi.parameters import TOKEN, Inputs, inputs
 from toolgate.openapi.read import METHODS, Document
 from toolgate.openapi.reading import Reading, text
 from toolgate.openapi.resolve import Resolver, escape, join
@@ -82,6 +82,8 @@ class _Extractor:
         reading = self.reading
         if not isinstance(node, dict):
             raise Unusable("it is not an object")
+        if not TOKEN.fullmatch(method):
+            raise Unusable("its method cannot be sent")
         taken = inputs(reading, node, pointer).over(shared)
         plain = template(path, frozenset(name for _, name in taken.parameters))
         own_servers = servers_of(reading, node, pointer) or path_servers

@@ -6,6 +6,7 @@ mistake) are set aside for `content.py`.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, cast
@@ -23,11 +24,14 @@ STYLES: Mapping[Location, tuple[Style, ...]] = {
     "cookie": ("form", "cookie"),
     "querystring": ("form",),
 }
+PIECES_OF_BODY = ("body", "formData")
+LOCATIONS = (*STYLES, *PIECES_OF_BODY)
 EXPLODED = frozenset({"form", "cookie"})  # where `explode` is true unless said otherwise
 # OpenAPI 2.0, "Parameter Object", collectionFormat. `tsv` (tabs) has no style in any version.
 COLLECTIONS: Mapping[str, Style] = {"csv": "form", "multi": "form", "ssv": "spaceDelimited", "pipes": "pipeDelimited"}
 # OpenAPI 3, "Parameter Object": "If in is "header" and the name field is one of these, the definition SHALL be ignored".
 IGNORED_HEADERS = frozenset({"accept", "content-type", "authorization"})
+TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110, section 5.6.2: methods and names of headers, also of cookies
 # What a parameter of 2.0 says of its value, being its own schema.
 SCHEMA_KEYS = (
     *("type", "format", "items", "default", "enum", "multipleOf", "pattern", "uniqueItems", "x-nullable"),
@@ -72,32 +76,44 @@ def inputs(reading: Reading, owner: dict[str, Any], pointer: str) -> Inputs:
 
 
 def _sort(reading: Reading, found: Inputs, node: dict[str, Any], pointer: str) -> None:
-    name, location = node.get("name"), node.get("in")
-    if name is not None and not isinstance(name, str | dict | list):
-        name = str(name)
-    if not isinstance(name, str) or not name or not isinstance(location, str):
+    name = _name(node)
+    if name is None or not isinstance(node.get("in"), str):
         reading.findings.warning("incomplete-parameter", pointer, "a parameter without `name` or `in` is passed over")
         return
-    if location not in STYLES and location not in ("body", "formData"):
-        known = {known.lower(): known for known in (*STYLES, "body", "formData")}.get(location.strip().lower())
-        if known is None:
-            reading.findings.warning(
-                "unknown-location", pointer, f"the parameter {name} is in {location!r}, which is nowhere; it is passed over"
-            )
-            return
-        reading.findings.info("unknown-location", pointer, f"`in: {location}` is read as {known}")
-        location = known
+    location = _location(reading, node["in"], name, pointer)
     if location == "header" and name.lower() in IGNORED_HEADERS:
         reading.findings.info("ignored-header", pointer, f"the header {name} is never a parameter; OpenAPI says to ignore it")
-        return
-    store: dict[Any, Any] = found.bodies if location == "body" else found.form if location == "formData" else found.parameters
-    key = name if location in ("body", "formData") else (location, name)
+    elif location in ("header", "cookie") and not TOKEN.fullmatch(name):
+        reading.findings.warning("illegal-name", pointer, f"no {location} can be called {name!r}; the parameter is passed over")
+    elif location in PIECES_OF_BODY:
+        _add(reading, found.bodies if location == "body" else found.form, name, (node, pointer), f"{location} {name}")
+    elif location is not None:
+        place = cast("Location", location)
+        _add(reading, found.parameters, (place, name), _parameter(reading, node, pointer, name, place), f"{place} {name}")
+
+
+def _add(reading: Reading, store: dict[Any, Any], key: Any, value: Any, label: str) -> None:
     if key in store:
-        reading.findings.warning("duplicate-parameter", pointer, f"the {location} parameter {name} is declared twice; the first counts")
-    elif location in ("body", "formData"):
-        store[key] = (node, pointer)
+        pointer = value.pointer if isinstance(value, Parameter) else value[1]
+        reading.findings.warning("duplicate-parameter", pointer, f"the parameter {label} is declared twice; the first counts")
     else:
-        store[key] = _parameter(reading, node, pointer, name, cast("Location", location))
+        store[key] = value
+
+
+def _name(node: dict[str, Any]) -> str | None:
+    name = node.get("name")
+    return (str(name) or None) if isinstance(name, str | int | float) else None
+
+
+def _location(reading: Reading, said: str, name: str, pointer: str) -> str | None:
+    if said in LOCATIONS:
+        return said
+    location = {known.lower(): known for known in LOCATIONS}.get(said.strip().lower())
+    if location is None:
+        reading.findings.warning("unknown-location", pointer, f"the parameter {name} is in {said!r}, which is nowhere; it is passed over")
+    else:
+        reading.findings.info("unknown-location", pointer, f"`in: {said}` is read as {location}")
+    return location
 
 
 def _parameter(reading: Reading, node: dict[str, Any], pointer: str, name: str, location: Location) -> Parameter:

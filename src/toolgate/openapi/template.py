@@ -60,6 +60,8 @@ def template(written: str, declared: frozenset[str] = frozenset()) -> Template:
             pieces.extend(QueryPiece(name.rstrip("*"), name.rstrip("*"), required=False) for name in inner[1:].split(",") if name)
             return ""
         name, many = (inner, False) if inner in declared else _placeholder(inner)
+        if not name:
+            return match[0]
         names[name] = None
         if many:
             multi.add(name)
