@@ -345,7 +345,7 @@ async def test_a_websocket_is_never_accepted() -> None:
     async def receive() -> dict[str, str]:
         return {"type": "websocket.connect"}
 
-    await guarded(Inside(), Server(), ada)({"type": "websocket", "path": "/mcp", "headers": []}, receive, send)  # type: ignore[arg-type]
+    await guarded(Inside(), Server(), ada)({"type": "websocket", "path": "/mcp", "headers": []}, receive, send)
 
     assert sent == [{"type": "websocket.close", "code": 1008}]
 

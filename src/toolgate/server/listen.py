@@ -75,7 +75,8 @@ def bound(server: Server) -> socket.socket:
     try:
         return socket.create_server((server.host, server.port), family=family, backlog=2048)
     except OSError as error:
-        raise Misconfigured(f"cannot listen on {server.host} port {server.port}: {error.strerror or error}") from error
+        why = (error.strerror or str(error)).partition(" (while")[0]  # the address is named already
+        raise Misconfigured(f"cannot listen on {server.host} port {server.port}: {why}") from error
 
 
 def url(server: Server, listener: socket.socket) -> str:
