@@ -198,7 +198,7 @@ def collection_style(reading: Reading, node: dict[str, Any], pointer: str, locat
     wanted = node.get("collectionFormat", "csv")
     if node.get("type") != "array" or wanted == "csv":
         return default, node.get("type") != "array" and default in EXPLODED
-    if wanted in COLLECTIONS and location == "query":
+    if isinstance(wanted, str) and wanted in COLLECTIONS and location == "query":
         return COLLECTIONS[wanted], wanted == "multi"
     reading.findings.warning("collection-format", pointer, f"collectionFormat {wanted!r} cannot be sent in {location}; commas are used")
     return default, False

@@ -9,7 +9,7 @@ from toolgate.openapi.reading import Reading, text
 from toolgate.openapi.resolve import join
 
 Alternatives = tuple[tuple[Scheme, ...], ...]
-PLAIN_TYPES = frozenset({"openIdConnect", "mutualTLS"})
+PLAIN_TYPES = ("openIdConnect", "mutualTLS")
 
 
 class Security:
