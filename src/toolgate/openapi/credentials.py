@@ -1,0 +1,251 @@
+"""What a request shows the other side to be let in: bound by the operator, unknown to callers and models.
+
+A proof is put onto a finished request, and only onto one that goes to an origin of the integration. Values appear in
+no message and no `repr`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import re
+import time
+from collections.abc import Callable, Collection, Iterable
+from dataclasses import dataclass, field, replace
+from typing import Protocol
+from urllib.parse import quote, quote_plus, urlencode
+
+import orjson
+
+from toolgate.egress.origin import check_origin, origin_of
+from toolgate.egress.wire import Caps, Headers, Reach, Request, Response, Sender
+from toolgate.errors import EgressBlocked, Misconfigured, TimedOut, Unreachable, UpstreamFailed
+from toolgate.integration import ApiKey, Basic, Bearer, ClientCredentials, Integration, NoAuth
+from toolgate.openapi.request import with_cookie, with_query
+
+MASK = "REDACTED"
+SECRET_NAME = re.compile(r"auth|cookie|key|token|secret|passw|session|signature|credential", re.IGNORECASE)
+TOKEN_CAPS = Caps(received=256 * 1024, decoded=256 * 1024)
+ASSUMED_SECONDS = 300.0  # of a token without `expires_in`; a guess, RFC 6749 only recommends to say it
+EARLY_SECONDS = 60.0  # a token is renewed so long before its end, or a tenth of its life if that is shorter
+SHORTEST_SECRET = 8
+"""Characters; anything shorter may stand in an answer by chance."""
+OAUTH_ERRORS = frozenset(
+    {"invalid_request", "invalid_client", "invalid_grant", "unauthorized_client", "unsupported_grant_type", "invalid_scope"}
+)
+"""RFC 6749, 5.2. Whatever else a token endpoint says may repeat the credentials, and is not passed on."""
+
+
+@dataclass(frozen=True, slots=True)
+class Proof:
+    """Headers, query parameters and cookies that carry a secret."""
+
+    headers: Headers = field(default=(), repr=False)
+    query: Headers = field(default=(), repr=False)
+    cookies: Headers = field(default=(), repr=False)
+    secrets: tuple[str, ...] = field(default=(), repr=False)
+    """What of it must never come back in an answer."""
+
+    def on(self, request: Request, origins: frozenset[str]) -> Request:
+        """`request` with the proof in it. Raises EgressBlocked when it goes to none of `origins`."""
+        check_origin(origin_of(request.url), Reach(origins))
+        if self.headers:
+            names = {name.lower() for name, _ in self.headers}
+            kept = tuple(pair for pair in request.headers if pair[0].lower() not in names)
+            request = replace(request, headers=(*kept, *self.headers))
+        for name, value in self.query:
+            request = with_query(request, name, value)
+        for name, value in self.cookies:
+            request = with_cookie(request, name, value)
+        return request
+
+    def masked(self) -> Proof:
+        """The same, fit to be shown."""
+        headers, query, cookies = (tuple((name, MASK) for name, _ in part) for part in (self.headers, self.query, self.cookies))
+        return Proof(headers, query, cookies)
+
+
+class Credentials(Protocol):
+    """Where an integration's proofs come from."""
+
+    async def proof(self, seconds: float) -> Proof:
+        """The proof for a request that goes out now.
+
+        Args:
+            seconds: until it must be here.
+
+        Raises:
+            Unreachable, UpstreamFailed: it had to be fetched and could not be.
+        """
+
+    def renew(self, refused: Proof) -> bool:
+        """Hear that the other side no longer takes `refused`. True when the next proof will be another."""
+
+    def masked(self) -> Proof:
+        """What a proof looks like, fit to be shown."""
+
+
+def credentials_of(integration: Integration, sender: Sender) -> Credentials:
+    """The credentials that `integration` declares; an absent secret means that requests go out without.
+
+    Args:
+        sender: fetches tokens.
+
+    Raises:
+        Misconfigured: the URL for tokens is not one.
+    """
+    match integration.auth:
+        case NoAuth():
+            return Fixed(Proof())
+        case ApiKey() as auth:
+            return Fixed(_key(auth, public={rate.key for rate in integration.limits}))
+        case Bearer(token=token):
+            return Fixed(Proof() if token is None else _bearer(token.get_secret_value()))
+        case Basic(username=None, password=None):
+            return Fixed(Proof())
+        case Basic(username=username, password=password):
+            secret = password.get_secret_value() if password else ""
+            value = _basic(username or "", secret)
+            return Fixed(Proof(headers=(("Authorization", value),), secrets=(secret, value.removeprefix("Basic "))))
+        case ClientCredentials(client_id=None) | ClientCredentials(client_secret=None):
+            return Fixed(Proof())
+        case ClientCredentials() as auth:
+            try:
+                reach = Reach(frozenset({origin_of(auth.token_url)}), integration.allow_networks)
+            except EgressBlocked as error:
+                raise Misconfigured(f"{integration.name}: auth.token_url does not work: {error}") from None
+            return Tokens(auth, sender, reach)
+
+
+@dataclass(frozen=True, slots=True)
+class Fixed:
+    """A proof that never changes."""
+
+    value: Proof
+
+    async def proof(self, seconds: float) -> Proof:
+        return self.value
+
+    def renew(self, refused: Proof) -> bool:
+        return False
+
+    def masked(self) -> Proof:
+        return self.value.masked()
+
+
+class Tokens:
+    """OAuth 2 access tokens by client credentials (RFC 6749, 4.4).
+
+    One is fetched for all who wait, and kept until shortly before its end.
+    """
+
+    def __init__(self, auth: ClientCredentials, sender: Sender, reach: Reach, clock: Callable[[], float] = time.monotonic) -> None:
+        self._auth = auth
+        self._sender = sender
+        self._reach = reach
+        self._clock = clock
+        self._origin = origin_of(auth.token_url)
+        self._fetching = asyncio.Lock()
+        self._current: Proof | None = None
+        self._until = 0.0
+
+    async def proof(self, seconds: float) -> Proof:
+        if (current := self._valid()) is not None:
+            return current
+        try:
+            async with asyncio.timeout(seconds), self._fetching:
+                return self._valid() or await self._fetch(seconds)
+        except (TimeoutError, TimedOut):
+            raise Unreachable(f"{self._origin} gave no access token in time") from None
+
+    def renew(self, refused: Proof) -> bool:
+        if self._current is refused:
+            self._current = None
+        return True
+
+    def masked(self) -> Proof:
+        return _bearer(MASK)
+
+    def _valid(self) -> Proof | None:
+        return self._current if self._clock() < self._until else None
+
+    async def _fetch(self, seconds: float) -> Proof:
+        asked = self._clock()
+        response = await self._sender.send(self._request(), reach=self._reach, seconds=seconds, caps=TOKEN_CAPS)
+        token, life = _token(response, self._origin)
+        self._current = _bearer(token)
+        self._until = asked + life - min(EARLY_SECONDS, life / 10)
+        return self._current
+
+    def _request(self) -> Request:
+        auth = self._auth
+        form = {"grant_type": "client_credentials"} | ({"scope": " ".join(auth.scopes)} if auth.scopes else {})
+        headers: Headers = (("Accept", "application/json"), ("Content-Type", "application/x-www-form-urlencoded"))
+        secret = auth.client_secret.get_secret_value() if auth.client_secret else ""
+        if auth.send == "basic":
+            # RFC 6749, 2.3.1: both are form-encoded before they are joined.
+            headers += (("Authorization", _basic(quote_plus(auth.client_id or ""), quote_plus(secret))),)
+        else:
+            form |= {"client_id": auth.client_id or "", "client_secret": secret}
+        return Request("POST", auth.token_url, headers, urlencode(form).encode())
+
+
+def scrubbed(response: Response, secrets: Iterable[str]) -> Response:
+    """`response` without the secrets that the other side repeats, in links to its next page for instance."""
+    for secret in secrets:
+        if len(secret) < SHORTEST_SECRET:
+            continue
+        for spelling in {secret, quote(secret, safe=""), quote_plus(secret)}:
+            if (seen := spelling.encode()) in response.body:
+                response = replace(response, body=response.body.replace(seen, MASK.encode()))
+            if any(spelling in value for _, value in response.headers):
+                response = replace(response, headers=tuple((name, value.replace(spelling, MASK)) for name, value in response.headers))
+    return response
+
+
+def is_secret(name: str) -> bool:
+    """Whether what the operator sends as `name` is better not shown."""
+    return SECRET_NAME.search(name) is not None
+
+
+def _token(response: Response, origin: str) -> tuple[str, float]:
+    """The access token of a token endpoint's answer, and its life in seconds (RFC 6749, 5.1)."""
+    try:
+        body = orjson.loads(response.body)
+    except orjson.JSONDecodeError:
+        body = None
+    answer = body if isinstance(body, dict) else {}
+    if response.status != 200:
+        said = answer.get("error")
+        reason = f" ({said})" if isinstance(said, str) and said in OAUTH_ERRORS else ""
+        raise UpstreamFailed(f"{origin} gave no access token: it answered {response.status}{reason}", status=response.status)
+    token, kind, life = answer.get("access_token"), answer.get("token_type", "bearer"), answer.get("expires_in", ASSUMED_SECONDS)
+    if not isinstance(token, str) or not token or not isinstance(kind, str) or kind.lower() != "bearer":
+        raise UpstreamFailed(f"{origin} gave no access token of the type bearer", status=response.status)
+    try:
+        return token, max(0.0, float(life))
+    except (TypeError, ValueError):
+        return token, ASSUMED_SECONDS
+
+
+def _key(auth: ApiKey, public: Collection[str | None]) -> Proof:
+    """The key in its place. One that limits call by its name, such as `DEMO_KEY`, is no secret."""
+    if auth.value is None:
+        return Proof()
+    value = auth.value.get_secret_value()
+    pair, secrets = ((auth.name, value),), () if value in public else (value,)
+    match auth.location:
+        case "header":
+            return Proof(headers=pair, secrets=secrets)
+        case "query":
+            return Proof(query=pair, secrets=secrets)
+        case "cookie":
+            return Proof(cookies=pair, secrets=secrets)
+
+
+def _bearer(token: str) -> Proof:
+    return Proof(headers=(("Authorization", f"Bearer {token}"),), secrets=(token,))
+
+
+def _basic(user: str, password: str) -> str:
+    return "Basic " + base64.b64encode(f"{user}:{password}".encode()).decode("ascii")

@@ -1,0 +1,178 @@
+"""Carry a tool's call out: choose the server, build the request, show the proof, send, read the answer.
+
+The server comes from the operator and the description, never from an argument; no header of the caller's own request
+is passed on.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+from urllib.parse import urljoin
+
+from toolgate.calls import UNSET, Call, Outcome
+from toolgate.egress.origin import origin_of, spelled
+from toolgate.egress.wire import Headers, Reach, Request, Response, Sender
+from toolgate.errors import EgressBlocked, InvalidArguments, Misconfigured
+from toolgate.integration import Integration
+from toolgate.openapi import answer, request
+from toolgate.openapi.body import ReadFile
+from toolgate.openapi.credentials import MASK, Credentials, Proof, is_secret, scrubbed
+from toolgate.openapi.operation import Plan, ServerTemplate
+
+MAX_FILE = 10 * 1024 * 1024
+"""Bytes of a file that is sent by path."""
+LOCAL = frozenset({"stdio", "terminal"})
+"""How callers come that share this machine's files with us."""
+
+
+@dataclass(frozen=True)
+class Executor:
+    """The `run` of a tool that was made from a description."""
+
+    plan: Plan
+    integration: Integration = field(repr=False)
+    server: str
+    """Where the requests go, by `server_of`."""
+    reach: Reach
+    sender: Sender
+    credentials: Credentials
+    upload_folder: Path | None = None
+    """Below it, callers on this machine may name files to send; None: nowhere."""
+
+    async def __call__(self, call: Call) -> Outcome:
+        """
+        Raises:
+            InvalidArguments: a value cannot be put onto the wire.
+            Failed, EgressBlocked: as `Sender.send`.
+        """
+        built = self._builder.build(call.arguments, files=self._files(call))
+        response, proof = await self._send(built, call)
+        if response.status == 401 and self.credentials.renew(proof):
+            # The token was taken back early. A request that was not let in has done nothing and may be repeated.
+            response, proof = await self._send(built, call)
+        response = scrubbed(response, (*proof.secrets, *self._static_secrets))
+        return answer.read(response, plan=self.plan, url=built.url, arguments=call.arguments)
+
+    def preview(self, call: Call) -> Request:
+        """The request as it would go out, with secrets masked. Raises InvalidArguments like a call."""
+        builder = request.compile(_masked(self.plan), self.server, _masked_headers(_headers(self.integration)))
+        built = builder.build(call.arguments, files=self._files(call))
+        return self.credentials.masked().on(built, self.reach.origins)
+
+    async def _send(self, built: Request, call: Call) -> tuple[Response, Proof]:
+        proof = await self.credentials.proof(call.seconds_left())
+        signed = proof.on(built, self.reach.origins)
+        return await self.sender.send(signed, reach=self.reach, seconds=call.seconds_left(), call=call), proof
+
+    @cached_property
+    def _static_secrets(self) -> tuple[str, ...]:
+        return tuple(value for name, value in _headers(self.integration) if is_secret(name))
+
+    @cached_property
+    def _builder(self) -> request.Builder:
+        return request.compile(self.plan, self.server, _headers(self.integration))
+
+    def _files(self, call: Call) -> ReadFile | None:
+        return files_below(self.upload_folder) if self.upload_folder is not None and call.principal.via in LOCAL else None
+
+
+def server_of(plan: Plan, integration: Integration) -> str:
+    """The URL that the plan's path is appended to.
+
+    The operator's `base_url` wins, but for an operation with servers of its own that the operator allows; without a
+    `base_url` it is the description's first server that can be used.
+
+    Raises:
+        Misconfigured: there is none.
+    """
+    base = _base(integration)
+    candidates = _absolute(plan.servers, base or _document(integration)) if base is None or plan.servers_own else []
+    if base is None:
+        if candidates:
+            return candidates[0]
+        raise Misconfigured(f"{integration.name}: {plan.method} {plan.path} has no server with a complete URL; give a base_url")
+    allowed = _operators(integration, base)
+    return next((url for url in candidates if origin_of(url) in allowed), base)
+
+
+def reach_of(server: str, integration: Integration) -> Reach:
+    """Where the requests of an operation at `server` may go."""
+    return Reach(_operators(integration, server), integration.allow_networks)
+
+
+def files_below(folder: Path) -> ReadFile:
+    """Reads files whose real path lies below `folder`."""
+
+    def read(name: str) -> bytes:
+        root = folder.resolve()
+        try:
+            path = (root / name).resolve()
+            if not path.is_relative_to(root) or not path.is_file():
+                raise InvalidArguments("the file to send must be a file below the upload folder")
+            with path.open("rb") as file:
+                data = file.read(MAX_FILE + 1)
+        except (OSError, ValueError):  # ValueError: a NUL in the name
+            raise InvalidArguments("the file to send cannot be read") from None
+        if len(data) > MAX_FILE:
+            raise InvalidArguments(f"the file to send has more than {MAX_FILE} bytes")
+        return data
+
+    return read
+
+
+def _base(integration: Integration) -> str | None:
+    if integration.base_url is not None:
+        return _configured(integration, "base_url", integration.base_url, spelled)
+    return f"http://{integration.name.lower()}" if integration.asgi is not None else None
+
+
+def _document(integration: Integration) -> str:
+    """What relative servers are relative to: where the description was fetched, if it was."""
+    return integration.spec if integration.spec and "://" in integration.spec else "https:"
+
+
+def _absolute(servers: tuple[ServerTemplate, ...], base: str) -> list[str]:
+    found = []
+    for template in servers:
+        try:
+            found.append(spelled(urljoin(base, request.base_url(template))))
+        except (EgressBlocked, ValueError):
+            continue
+    return found
+
+
+def _operators(integration: Integration, server: str) -> frozenset[str]:
+    """The origins of `server` and of the integration's `servers`."""
+    further = [_configured(integration, "servers", url, origin_of) for url in integration.servers]
+    return frozenset({origin_of(server), *further})
+
+
+def _configured(integration: Integration, key: str, url: str, read: Callable[[str], str]) -> str:
+    try:
+        return read(url)
+    except EgressBlocked as error:
+        raise Misconfigured(f"{integration.name}: {key} does not work: {error}") from None
+
+
+def _headers(integration: Integration) -> Headers:
+    return tuple((name, value) for name, value in integration.headers.items() if value is not None)
+
+
+def _masked_headers(headers: Headers) -> Headers:
+    return tuple((name, MASK if is_secret(name) else value) for name, value in headers)
+
+
+def _masked(plan: Plan) -> Plan:
+    """`plan` with the operator's constants masked where their name speaks of a secret."""
+    parameters = tuple(
+        replace(item, constant=MASK) if item.constant is not UNSET and is_secret(item.name) else item for item in plan.parameters
+    )
+    return replace(plan, parameters=parameters, bodies=tuple(replace(body, constants=_shown(body.constants)) for body in plan.bodies))
+
+
+def _shown(constants: Any) -> dict[str, Any]:
+    return {name: MASK if is_secret(name) else value for name, value in constants.items()}
