@@ -42,6 +42,17 @@ class Gateway:
             tools = self._visible[principal] = {tool.name: tool for tool in self.catalog if visible(principal, tool, self.policy)}
         return tools
 
+    def find(self, name: str, principal: Principal) -> Tool:
+        """The tool called `name`.
+
+        Raises:
+            UnknownTool: there is none, or `principal` may not know of it.
+        """
+        tool = self.visible(principal).get(name)
+        if tool is None:
+            raise no_such_tool(name)
+        return tool
+
     async def call(
         self,
         name: str,

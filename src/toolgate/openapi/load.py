@@ -1,0 +1,212 @@
+"""From an integration's folder to its definitions: read, converted, compared with what the operator accepted.
+
+Converting GitHub's description takes half a second, so what comes out is kept in the state folder under the digest of
+everything that went in, and the next start reads that. A defect costs its operation at most, a broken integration is
+reported and costs no other.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from toolgate import __version__
+from toolgate.errors import Misconfigured, ToolgateError
+from toolgate.integration import Integration, read_integration
+from toolgate.openapi import lock
+from toolgate.openapi.bundle import Files
+from toolgate.openapi.definition import Definition
+from toolgate.openapi.diagnostics import Diagnostic
+from toolgate.openapi.folder import files_of
+from toolgate.openapi.pin import is_url, pinned_copy
+from toolgate.settings import Settings, bundled, state_folder
+
+TOOLS_LOCK = "tools.lock.json"
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """One integration, or why there is none."""
+
+    name: str
+    folder: Path
+    declaration: Integration | None = None
+    definitions: tuple[Definition, ...] = ()
+    """Those that are served."""
+    quarantined: tuple[Definition, ...] = ()
+    """Those that are not as the operator accepted them, or new; kept back until `toolgate specs lock`."""
+    diagnostics: tuple[Diagnostic, ...] = ()
+    problem: str | None = None
+    """Why nothing is served, as a sentence."""
+
+
+def find_folders(settings: Settings) -> Sequence[Path]:
+    """The folders of all integrations, in the order of the settings and by name."""
+    bases = settings.tool_specs or (bundled("tool-specs"),)
+    for base in bases:
+        if not base.is_dir():
+            raise Misconfigured(f"tool_specs names {base}, which is no folder")
+    return [file.parent for base in bases for file in sorted(base.glob("*/integration.yaml"))]
+
+
+def load_all(settings: Settings) -> tuple[Loaded, ...]:
+    """Every integration that the settings name; two of one name: the second has the problem."""
+    loaded: dict[str, Loaded] = {}
+    twins: list[Loaded] = []
+    wanted = settings.integrations
+    for folder in find_folders(settings):
+        one = load(folder, state_folder(settings), wanted=wanted)
+        if one is None:
+            continue
+        if one.name in loaded:
+            twins.append(Loaded(one.name, folder, problem=f"{loaded[one.name].folder} is called {one.name} already; rename one"))
+        else:
+            loaded[one.name] = one
+    absent = set(wanted or ()) - loaded.keys()
+    if absent:
+        raise Misconfigured(f"there is no integration called {', '.join(sorted(absent))} in tool_specs")
+    return (*loaded.values(), *twins)
+
+
+def load(folder: Path, state: Path, *, wanted: Iterable[str] | None = None, environ: Mapping[str, str] = os.environ) -> Loaded | None:
+    """The integration in `folder`; None when it is none of the `wanted` ones. What is wrong with it is in the answer."""
+    try:
+        declaration = read_integration(folder, environ)
+    except ToolgateError as error:
+        return Loaded(folder.name, folder, problem=str(error)) if wanted is None or folder.name in wanted else None
+    if wanted is not None and declaration.name not in wanted:
+        return None
+    if declaration.kind != "openapi":
+        return Loaded(declaration.name, folder, declaration, problem=f"integrations of kind {declaration.kind} are not served yet")
+    try:
+        return _split(_compiled(folder, declaration, state))
+    except ToolgateError as error:
+        return Loaded(declaration.name, folder, declaration, problem=str(error))
+
+
+def accepted(folder: Path) -> lock.Lock | None:
+    """The definitions that the operator accepted; None when nothing is pinned yet."""
+    file = folder / TOOLS_LOCK
+    return lock.loads(file.read_bytes(), name=str(file)) if file.is_file() else None
+
+
+def accept(loaded: Loaded) -> lock.Changes:
+    """Pin all that `loaded` defines now, and tell how that differs from before."""
+    everything = (*loaded.definitions, *loaded.quarantined)
+    changes = lock.compare(accepted(loaded.folder) or {}, everything)
+    (loaded.folder / TOOLS_LOCK).write_bytes(lock.dumps(lock.lock(everything)))
+    return changes
+
+
+def _split(loaded: Loaded) -> Loaded:
+    served, quarantined = lock.split(loaded.definitions, accepted(loaded.folder))
+    return replace(loaded, definitions=served, quarantined=quarantined)
+
+
+def _compiled(folder: Path, declaration: Integration, state: Path) -> Loaded:
+    """Everything that the description defines, from the cache where that is as new as what it was made from."""
+    if declaration.spec is None:
+        raise Misconfigured(f"{folder}/integration.yaml names no spec")
+    overlays = [_content(folder, name) for name in declaration.overlays]
+    if is_url(declaration.spec):
+        data = pinned_copy(folder, declaration.spec, state)
+    else:
+        data = _content(folder, declaration.spec)
+    digest = _digest([data, *overlays, declaration.model_dump_json().encode(), _converter().encode()])
+    cache = state / "compiled" / f"{declaration.name}-{digest[:32]}.json"
+    kept = _kept(cache, folder)
+    if kept is None:
+        kept = _convert(declaration, data, overlays, folder)
+        _keep(cache, kept)
+    return Loaded(
+        declaration.name,
+        folder,
+        declaration,
+        definitions=tuple(Definition.from_json(one) for one in kept["definitions"]),
+        diagnostics=tuple(Diagnostic(**one) for one in kept["diagnostics"]),
+    )
+
+
+def _convert(declaration: Integration, data: bytes, overlays: Sequence[bytes], folder: Path) -> dict[str, Any]:
+    # The converter is half of the start-up's imports, and a start from the cache does without it.
+    from toolgate.openapi.convert import convert
+    from toolgate.openapi.extract import extract
+    from toolgate.openapi.read import read_document
+    from toolgate.openapi.resolve import Resolver
+
+    opened: dict[str, str] = {}
+    document = read_document(
+        data,
+        name=str(declaration.spec).rpartition("/")[2],
+        files=_recording(files_of(folder), opened),
+        fragment=declaration.fragment,
+        overlays=overlays,
+    )
+    resolver = Resolver(document.root)
+    operations, extracting = extract(document, resolver)
+    definitions, converting = convert(operations, resolver, declaration, document.version)
+    return {
+        "files": opened,
+        "definitions": [definition.to_json() for definition in definitions],
+        "diagnostics": [asdict(one) for one in (*document.diagnostics, *extracting, *converting)],
+    }
+
+
+def _recording(files: Files, opened: dict[str, str]) -> Files:
+    def content(path: str) -> bytes | None:
+        data = files(path)
+        opened[path] = _digest([data]) if data is not None else ""
+        return data
+
+    return content
+
+
+def _kept(cache: Path, folder: Path) -> dict[str, Any] | None:
+    """What the cache holds, unless it is absent, damaged, or older than a file that the description refers to."""
+    try:
+        kept = orjson.loads(cache.read_bytes())
+    except (OSError, orjson.JSONDecodeError):
+        return None
+    files = files_of(folder)
+    fresh = all(_digest([data]) == digest if (data := files(path)) is not None else not digest for path, digest in kept["files"].items())
+    return kept if fresh else None
+
+
+def _keep(cache: Path, kept: Mapping[str, Any]) -> None:
+    """Into the cache, the older ones of the same integration thrown away. A state folder that cannot be written costs time, no more."""
+    try:
+        cache.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        for old in cache.parent.glob(f"{cache.name.rpartition('-')[0]}-{'?' * 32}.json"):
+            old.unlink(missing_ok=True)
+        fresh = cache.with_suffix(f".{os.getpid()}")
+        fresh.write_bytes(orjson.dumps(kept))
+        fresh.replace(cache)
+    except OSError:
+        return
+
+
+def _content(folder: Path, name: str) -> bytes:
+    data = files_of(folder)(name)
+    if data is None:
+        raise Misconfigured(f"{folder}/integration.yaml names {name}, which is not there")
+    return data
+
+
+def _converter() -> str:
+    """Says which converter made a cache: the version, and for those who work on it the age of its files."""
+    stamps = [file.stat() for file in Path(__file__).parent.glob("*.py")]
+    return f"{__version__} {max(stamp.st_mtime_ns for stamp in stamps)} {sum(stamp.st_size for stamp in stamps)}"
+
+
+def _digest(parts: Iterable[bytes]) -> str:
+    digest = sha256()
+    for part in parts:
+        digest.update(len(part).to_bytes(8, "big"))
+        digest.update(part)
+    return digest.hexdigest()

@@ -1,0 +1,75 @@
+"""A loaded integration as tools. After this nobody knows where a tool came from."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from functools import cached_property
+from pathlib import Path
+
+from toolgate.calls import Call, Outcome, Tool
+from toolgate.egress.wire import Request, Sender
+from toolgate.integration import Integration
+from toolgate.openapi.credentials import Credentials, credentials_of
+from toolgate.openapi.definition import Definition
+from toolgate.openapi.execute import Executor, reach_of, server_of
+from toolgate.openapi.load import Loaded
+
+
+class Operation:
+    """The `run` of a tool, made ready when it is first called: a catalogue of a thousand tools calls a handful."""
+
+    def __init__(
+        self, definition: Definition, integration: Integration, sender: Sender, credentials: Credentials, uploads: Path | None
+    ) -> None:
+        self._definition = definition
+        self._integration = integration
+        self._sender = sender
+        self._credentials = credentials
+        self._uploads = uploads
+
+    async def __call__(self, call: Call) -> Outcome:
+        return await self._executor(call)
+
+    def preview(self, call: Call) -> Request:
+        """The request that `call` would send, secrets masked."""
+        return self._executor.preview(call)
+
+    @cached_property
+    def _executor(self) -> Executor:
+        plan = self._definition.plan
+        server = server_of(plan, self._integration)
+        reach = reach_of(server, self._integration)
+        return Executor(plan, self._integration, server, reach, self._sender, self._credentials, self._uploads)
+
+
+def tools_of(loaded: Loaded, sender: Sender, uploads: Path | None = None) -> Iterable[Tool]:
+    """The tools of an integration.
+
+    Args:
+        sender: carries their requests out.
+        uploads: the folder below which callers on this machine may name files to send.
+    """
+    if loaded.declaration is None:
+        return ()
+    credentials = credentials_of(loaded.declaration, sender)
+    return [_tool(definition, loaded.declaration, sender, credentials, uploads) for definition in loaded.definitions]
+
+
+def _tool(definition: Definition, integration: Integration, sender: Sender, credentials: Credentials, uploads: Path | None) -> Tool:
+    return Tool(
+        name=definition.name,
+        description=definition.description,
+        schema=dict(definition.schema),
+        run=Operation(definition, integration, sender, credentials, uploads),
+        advertised=dict(definition.advertised),
+        title=definition.title,
+        details=definition.full_description,
+        annotations=definition.annotations,
+        integration=integration.name,
+        tags=definition.tags,
+        listed=definition.listed,
+        price=definition.price,
+        timeout=definition.timeout,
+        search_text=definition.search_text,
+        fingerprint=definition.fingerprint,
+    )
