@@ -11,9 +11,9 @@ from typing import Any, NamedTuple
 
 from toolgate.calls import UNSET
 from toolgate.openapi import media, multipart, style
+from toolgate.openapi.media import Unfit
 from toolgate.openapi.multipart import Part
 from toolgate.openapi.operation import BodyPlan, FieldPlan
-from toolgate.openapi.style import Unfit
 
 ReadFile = Callable[[str], bytes]
 """Reads the file that an argument names, or raises InvalidArguments."""
@@ -140,13 +140,12 @@ def _text(value: Any, media_type: str) -> Body:
     text = style.spell(value)
     concrete = _concrete(media_type, "text/plain" if isinstance(value, str) else "application/json")
     charset = media.charset(concrete)
-    try:
-        data = text.encode(charset or "utf-8")
-    except LookupError:
-        raise Unfit(f"its media type names the unknown charset {charset}") from None
+    codec = media.codec(charset or "utf-8")
+    if codec is None:
+        raise Unfit(f"its media type names the unknown charset {charset}")
     if charset is None and concrete.startswith("text/") and not text.isascii():
         concrete += "; charset=utf-8"  # RFC 9110 gives text no default
-    return Body(concrete, data)
+    return Body(concrete, text.encode(codec))
 
 
 def _concrete(media_type: str, otherwise: str | None) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import json
 import re
 from typing import Any, Literal
@@ -25,7 +26,17 @@ TEXT = frozenset(
     }
 )
 LINES = frozenset({"application/x-ndjson", "application/ndjson", "application/jsonl", "application/x-jsonlines", "application/jsonlines"})
+CHARSETS = re.compile(
+    r"utf-?8|utf-?(16|32)([-_]?[bl]e)?|(us-)?ascii|latin-?1|(iso-?8859|windows|koi8|cp)[-_]?\w{1,6}|gb(k|2312|18030)|big5|shift[-_]?jis|euc[-_]?\w\w",
+    re.IGNORECASE,
+)
+"""Those of Python's that texts are sent in; others, such as punycode, take quadratic time or mean something else."""
+MARKS = ((codecs.BOM_UTF8, "utf-8"), (codecs.BOM_UTF16_LE, "utf-16-le"), (codecs.BOM_UTF16_BE, "utf-16-be"))
 CHARSET = re.compile(r';\s*charset\s*=\s*"?([^\s";]+)', re.IGNORECASE)
+
+
+class Unfit(ValueError):
+    """A value has no spelling in its place. Says why, without the value."""
 
 
 def essence(media_type: str) -> str:
@@ -37,6 +48,27 @@ def charset(media_type: str) -> str | None:
     """The `charset` parameter, as written."""
     match = CHARSET.search(media_type)
     return match[1] if match else None
+
+
+def codec(name: str) -> str | None:
+    """Python's name for a charset; None when it is not one for texts."""
+    if not CHARSETS.fullmatch(name):
+        return None
+    try:
+        return codecs.lookup(name).name
+    except LookupError:
+        return None
+
+
+def decode(data: bytes, media_type: str) -> str:
+    """Text in the charset its byte order mark or its media type names, else UTF-8, else what browsers assume."""
+    for mark, name in MARKS:
+        if data.startswith(mark):
+            return data[len(mark) :].decode(name, errors="replace")
+    try:
+        return data.decode(codec(charset(media_type) or "utf-8") or "utf-8")
+    except UnicodeDecodeError:
+        return data.decode("cp1252", errors="replace")
 
 
 def kind(media_type: str) -> Kind:
@@ -62,9 +94,13 @@ def dumps(value: Any) -> bytes:
 
     Raises:
         UnicodeEncodeError: a text holds a lone surrogate.
-        ValueError: a number is not finite.
+        Unfit: it is nested too deep.
     """
     try:
         return orjson.dumps(value)
-    except orjson.JSONEncodeError:  # integers past 64 bits, and what the lines below raise for
-        return json.dumps(value, ensure_ascii=False, separators=(",", ":"), allow_nan=False).encode()
+    except orjson.JSONEncodeError:  # integers past 64 bits, more than 254 levels, and what the lines below raise for
+        pass
+    try:
+        return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()
+    except RecursionError:
+        raise Unfit("it is nested too deep") from None

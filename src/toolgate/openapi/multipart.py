@@ -7,7 +7,8 @@ from dataclasses import dataclass, field
 from hashlib import sha256
 from itertools import count
 
-from toolgate.openapi.style import Unfit, field_value, is_token
+from toolgate.openapi.media import Unfit
+from toolgate.openapi.style import field_value, is_token
 
 ESCAPES = str.maketrans({'"': "%22", "\r": "%0D", "\n": "%0A"})
 """In names and file names: the HTML standard, "multipart/form-data boundary string"."""

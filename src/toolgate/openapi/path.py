@@ -24,8 +24,8 @@ from typing import Any
 from urllib.parse import quote, unquote
 
 from toolgate.openapi import style
+from toolgate.openapi.media import Unfit
 from toolgate.openapi.operation import ParameterPlan
-from toolgate.openapi.style import Unfit
 
 ROUNDS = 4
 """Our own encoding and three more."""

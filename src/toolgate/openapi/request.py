@@ -16,8 +16,8 @@ from toolgate.egress.wire import Headers, Request
 from toolgate.errors import InvalidArguments, Misconfigured
 from toolgate.openapi import body, media, path, style
 from toolgate.openapi.body import ReadFile
+from toolgate.openapi.media import Unfit
 from toolgate.openapi.operation import ParameterPlan, Plan, ServerTemplate
-from toolgate.openapi.style import Unfit
 
 Fill = Callable[[Any], str | None]
 """A value's text in its place; None or empty: it is undefined and leaves nothing."""

@@ -29,6 +29,7 @@ from typing import Any
 from urllib.parse import quote
 
 from toolgate.openapi import media
+from toolgate.openapi.media import Unfit
 from toolgate.openapi.operation import Style
 
 Encode = Callable[[str], str]
@@ -46,10 +47,6 @@ _token = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+").fullmatch
 _field_value = re.compile(r"[\t\x20-\x7e]*").fullmatch
 _cookie_octets = re.compile(r"[\x21\x23-\x2b\x2d-\x3a\x3c-\x5b\x5d-\x7e]*").fullmatch
 _form_cookie = re.compile(r"[\x21\x23-\x3a\x3c-\x5b\x5d-\x7e]*").fullmatch
-
-
-class Unfit(ValueError):
-    """A value has no spelling in its place. Says why, without the value."""
 
 
 def spell(value: Any) -> str:
@@ -202,7 +199,7 @@ def content(media_type: str, value: Any, *, ascii_only: bool = False) -> str:
     if kind == "form" and isinstance(value, dict):
         return form(value)
     if kind == "json":
-        return json.dumps(value, separators=(",", ":"), allow_nan=False) if ascii_only else media.dumps(value).decode()
+        return json.dumps(value, separators=(",", ":")) if ascii_only else media.dumps(value).decode()
     return spell(value)
 
 
