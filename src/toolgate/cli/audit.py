@@ -47,12 +47,12 @@ def list_(config: Path | None, as_json: bool, limit: int, tool: str | None, endi
 async def newest(settings: Settings, limit: int, *, tool: str | None = None, ending: str | None = None) -> Sequence[Entry]:
     """The newest `limit` lines that match, newest first."""
     from toolgate.settings import state_folder
-    from toolgate.stores import open_journal
+    from toolgate.stores import open_stores
 
     found: list[Entry] = []
     before: int | None = None
-    async with open_journal(settings.store, state_folder(settings)) as journal:
-        while page := await journal.read("audit", limit=PAGE, before=before):
+    async with open_stores(settings.store, state_folder(settings)) as stores:
+        while page := await stores.journal.read("audit", limit=PAGE, before=before):
             found += [entry for entry in page if _matches(entry.body, tool, ending)]
             if len(found) >= limit:
                 break

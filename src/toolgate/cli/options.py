@@ -1,4 +1,4 @@
-"""What several commands have in common: `--config`, `--json`, and who somebody at the terminal is."""
+"""What several commands have in common: `--config`, `--json`, and an event loop."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 if TYPE_CHECKING:
-    from toolgate.calls import Principal
     from toolgate.settings import Settings
 
 T = TypeVar("T")
@@ -33,20 +32,6 @@ def settings_of(config: Path | None) -> Settings:
     from toolgate.settings import read_settings
 
     return read_settings(config)
-
-
-def at_the_terminal(settings: Settings) -> Principal:
-    """Whoever types: the operating system's name for them, with the roles that `settings.stdio` gives."""
-    import getpass
-
-    from toolgate.calls import Principal
-
-    try:
-        name = getpass.getuser()
-    except (KeyError, OSError):  # a container's user without a name
-        name = "unknown"
-    caller = settings.stdio
-    return Principal(id=f"local:{name}", roles=caller.roles, tier=caller.tier, tenant=caller.tenant, via="terminal")
 
 
 def wait_for(work: Coroutine[Any, Any, T]) -> T:

@@ -1,0 +1,182 @@
+"""`toolgate demo`: the main job from end to end on this machine, without a key and without a network.
+
+Three processes: this one, which is the stand-in for the GitHub API; `toolgate serve` with the bundled integrations,
+GitHub's led to the stand-in; and an MCP client that finds a tool, calls it and is refused another. Everything shown
+happened: requests as the stand-in heard them, answers as the client got them, audit lines as they were written.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import shutil
+import sys
+import tempfile
+from asyncio.subprocess import PIPE, Process
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import click
+
+from toolgate.cli.audit import COLUMNS, as_line, as_row, newest
+from toolgate.cli.endings import ended
+from toolgate.cli.options import json_option, settings_of, wait_for
+from toolgate.cli.output import emit, say, show, table
+
+SECONDS = 60.0  # for everything; it took 5 on 2 busy cores
+NEXT = """
+What to type next:
+  toolgate tools search list open issues      find a tool
+  toolgate serve                              serve the real GitHub and GSA integrations
+  toolgate connect claude-desktop             how to reach it from a client
+  toolgate serve --openapi FILE-OR-URL        govern an API of your own"""
+
+
+@click.command()
+@json_option
+def command(as_json: bool) -> None:
+    """Run the main job end to end on this machine, without key or network."""
+    wait_for(_demo(as_json))
+
+
+async def _demo(as_json: bool) -> None:
+    from toolgate.standin import GitHub, serving
+
+    story = _Story(as_json)
+    with tempfile.TemporaryDirectory(prefix="toolgate-demo-") as temporary:
+        folder = Path(temporary)
+        try:
+            async with asyncio.timeout(SECONDS), serving(GitHub().app(story.heard)) as github:
+                story.tell(f"A stand-in for api.github.com answers at {github}.")
+                config = _write_settings(folder, github)
+                async with _server(config) as ready:
+                    story.serving(ready)
+                    await _client(ready["mcp"], story)
+                story.audited([as_line(entry) for entry in await newest(settings_of(config), 10)])
+        except TimeoutError:
+            raise ended("error", f"the demo did not end within {SECONDS:g} s", hint="`toolgate doctor` checks the setup") from None
+    story.end()
+
+
+class _Story:
+    """Tells what happens while it happens, or keeps it for `--json`; at the end holds it to what a demo must show."""
+
+    def __init__(self, as_json: bool) -> None:
+        self._as_json = as_json
+        self._happened: dict[str, Any] = {"requests": []}
+
+    def tell(self, text: str) -> None:
+        if not self._as_json:
+            show(text)
+
+    def heard(self, method: str, target: str) -> None:
+        """The stand-in got a request."""
+        self._happened["requests"].append(f"{method} {target}")
+        self.tell(f"   the stand-in hears:  {method} {target}")
+
+    def serving(self, ready: Mapping[str, Any]) -> None:
+        self._happened["serving"] = ready
+        self.tell(f"toolgate serves {ready['tools']} tools at {ready['mcp']}, in a process of its own.")
+
+    def step(self, step: Mapping[str, Any]) -> None:
+        """The client did something."""
+        self._happened[step["step"]] = step
+        match step["step"]:
+            case "found":
+                self.tell(
+                    f"\nAn MCP client connects (protocol {step['protocol']}) and is shown {step['listed']} tools; more are found by search."
+                )
+                self.tell(f"   it searches:         {step['query']}\n   it finds:            {', '.join(step['tools'])}")
+            case "answered":
+                self.tell(f"   it called:           {_said(step['call'])}\n   and got:             {_short(step['text'])}")
+            case "refused":
+                self.tell(f"\n   it called:           {_said(step['call'])}\n   and was refused:     {step['text']}")
+
+    def audited(self, lines: list[dict[str, Any]]) -> None:
+        self._happened["audit"] = lines
+        self.tell("\nWhat the audit says, newest first:")
+        if not self._as_json:
+            table(COLUMNS, [as_row(line) for line in lines])
+
+    def end(self) -> None:
+        """
+        Raises:
+            Ended: something that a demo must show did not happen.
+        """
+        happened = self._happened
+        if happened["answered"]["error"] or not happened["refused"]["error"] or len(happened["requests"]) != 1:
+            raise ended("error", "the demo did not go as it must: one call answered by the stand-in, one refused before it")
+        if self._as_json:
+            emit(happened)
+        else:
+            say(NEXT)
+
+
+def _said(call: Mapping[str, Any]) -> str:
+    return f"{call['name']} {json.dumps(call['arguments'])}"
+
+
+def _short(text: str) -> str:
+    return text if len(text) <= 240 else f"{text[:240]}…"
+
+
+def _write_settings(folder: Path, github: str) -> Path:
+    """The bundled integrations with GitHub's led to `github`, and settings of their own, below `folder`."""
+    from toolgate import documents
+    from toolgate.settings import bundled
+
+    specs = folder / "tool-specs"
+    shutil.copytree(bundled("tool-specs"), specs)
+    file = specs / "github" / "integration.yaml"
+    declaration = documents.parse(file.read_bytes(), name=str(file))
+    # No credential of yours is shown to a stand-in, and nothing but loopback is reached.
+    declaration |= {"base_url": github, "servers": [], "auth": {"type": "none"}, "allow_networks": ["127.0.0.0/8"]}
+    file.write_text(json.dumps(declaration))
+    # The anonymous client may see what writes, so that the refusal has a reason and not just no such tool.
+    settings = {"tool_specs": ["tool-specs"], "data_dir": "state", "server": {"port": 0}, "anonymous": {"roles": ["developer"]}}
+    config = folder / "toolgate.yaml"
+    config.write_text(json.dumps(settings))
+    return config
+
+
+@asynccontextmanager
+async def _server(config: Path) -> AsyncIterator[Mapping[str, Any]]:
+    """`toolgate serve` as a child, until the block ends; yields what it says when it is ready."""
+    process = await _python("-m", "toolgate", "serve", "--json", "--config", str(config))
+    try:
+        assert process.stdout is not None
+        line = await process.stdout.readline()
+        if not line:
+            _, complaint = await process.communicate()
+            raise ended("error", f"the server did not start. {complaint.decode(errors='replace').strip()[-1000:]}")
+        yield json.loads(line)
+    finally:
+        await _stop(process)
+
+
+async def _client(url: str, story: _Story) -> None:
+    process = await _python("-m", "toolgate.cli.demo_client", url)
+    try:
+        assert process.stdout is not None
+        async for line in process.stdout:
+            story.step(json.loads(line))
+        _, complaint = await process.communicate()
+        if process.returncode != 0:
+            raise ended("error", f"the client failed. {complaint.decode(errors='replace').strip()[-1000:]}")
+    finally:
+        await _stop(process)
+
+
+async def _python(*words: str) -> Process:
+    # Settings of yours in the environment are not for the demo.
+    environment = {key: value for key, value in os.environ.items() if not key.startswith("TOOLGATE_")}
+    return await asyncio.create_subprocess_exec(sys.executable, *words, stdout=PIPE, stderr=PIPE, env=environment)
+
+
+async def _stop(process: Process) -> None:
+    if process.returncode is None:
+        process.terminate()
+    await process.wait()

@@ -1,0 +1,159 @@
+"""`toolgate doctor`: is everything here that a start needs, and what to do about what is not."""
+
+from __future__ import annotations
+
+import os
+import platform
+import re
+import socket
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+import click
+
+from toolgate import __version__
+from toolgate.cli.options import config_option, json_option, settings_of, wait_for
+from toolgate.cli.output import emit, say, table
+from toolgate.errors import ToolgateError
+
+if TYPE_CHECKING:
+    from toolgate.openapi.load import Loaded
+    from toolgate.settings import Settings
+
+OLDEST = (3, 11)
+RELEASED = 1_767_225_600  # 2026-01-01; a clock before that is wrong
+
+
+@dataclass(frozen=True)
+class Finding:
+    level: Literal["ok", "note", "broken"]
+    what: str
+    says: str
+    do: str = ""
+    """What to do about it; empty when nothing needs doing."""
+
+
+@click.command()
+@config_option
+@json_option
+def command(config: Path | None, as_json: bool) -> int:
+    """Check the setup; every line says what to do. Exit code 1 if something is broken."""
+    findings = list(_examined(config))
+    broken = sum(finding.level == "broken" for finding in findings)
+    if as_json:
+        emit([asdict(finding) for finding in findings])
+    else:
+        table(("", "what", "is so", "to do"), [(found.level, found.what, found.says, found.do) for found in findings])
+        say(f"{broken} broken" if broken else "everything works")
+    return int(broken > 0)
+
+
+def _examined(config: Path | None) -> Iterator[Finding]:
+    yield _python()
+    try:
+        settings = settings_of(config)
+    except ToolgateError as error:
+        yield Finding("broken", "settings", str(error), "mend the file; `toolgate config schema` says what may stand in it")
+        return
+    file = config or Path("toolgate.yaml")
+    yield Finding("ok", "settings", str(file.resolve()) if file.exists() else "no toolgate.yaml here; the defaults hold")
+    yield _carefully("policies", "mend the file", lambda: _policies(settings))
+    yield from _integrations(settings)
+    yield _carefully("state", "set data_dir in toolgate.yaml to a folder you may write", lambda: _state(settings))
+    yield _port(settings)
+
+
+def _carefully(what: str, do: str, examine: Callable[[], Finding]) -> Finding:
+    try:
+        return examine()
+    except ToolgateError as error:
+        return Finding("broken", what, str(error), do)
+
+
+def _python() -> Finding:
+    says = f"Python {platform.python_version()}, toolgate {__version__}"
+    if sys.version_info < OLDEST:
+        return Finding("broken", "program", says, f"install Python {'.'.join(map(str, OLDEST))} or newer")
+    return Finding("ok", "program", says)
+
+
+def _policies(settings: Settings) -> Finding:
+    from toolgate.policy.load import load_policy
+    from toolgate.settings import bundled
+
+    folder = settings.policies or bundled("policies")
+    load_policy(folder)
+    return Finding("ok", "policies", str(folder))
+
+
+def _integrations(settings: Settings) -> Iterator[Finding]:
+    from toolgate.openapi.load import load_all
+
+    try:
+        integrations = load_all(settings)
+    except ToolgateError as error:
+        yield Finding("broken", "integrations", str(error), "mend tool_specs or integrations in toolgate.yaml")
+        return
+    for loaded in integrations:
+        yield _integration(loaded)
+        if unset := _unset(loaded.folder):
+            names = " and ".join(unset)
+            yield Finding("note", loaded.name, f"{names} not set; calls go out without", f"set {names} where toolgate is started")
+
+
+def _integration(loaded: Loaded) -> Finding:
+    if loaded.problem:
+        return Finding("broken", loaded.name, loaded.problem, f"mend {loaded.folder}, or leave it out with `integrations` in toolgate.yaml")
+    if loaded.quarantined:
+        says = f"{len(loaded.definitions)} tools, {len(loaded.quarantined)} kept back since they are not as accepted"
+        return Finding("note", loaded.name, says, f"`toolgate specs diff {loaded.name}`, then `toolgate specs lock {loaded.name}`")
+    left_out = sum(found.level == "error" for found in loaded.diagnostics)
+    if left_out:
+        return Finding(
+            "note", loaded.name, f"{len(loaded.definitions)} tools, {left_out} defects left out", f"`toolgate specs lint {loaded.name}`"
+        )
+    return Finding("ok", loaded.name, f"{len(loaded.definitions)} tools")
+
+
+def _unset(folder: Path) -> list[str]:
+    """The variables that the declaration asks for, has no default for and does not get. Only names are looked at."""
+    from toolgate.settings import VARIABLE
+
+    try:
+        text = (folder / "integration.yaml").read_text(errors="replace")
+    except OSError:
+        return []
+    said = re.sub(r"(?m)(^|\s)#.*$", "", text)
+    return sorted({match[1] for match in VARIABLE.finditer(said) if match[2] is None and not os.environ.get(match[1])})
+
+
+def _state(settings: Settings) -> Finding:
+    from toolgate.cli.audit import newest
+    from toolgate.settings import state_folder
+
+    entries = wait_for(newest(settings, 1))
+    folder = state_folder(settings)
+    last = entries[0].at / 1_000_000_000 if entries else RELEASED
+    if time.time() < last:
+        return Finding("broken", "clock", "the clock is behind what the audit has seen already", "set the machine's clock")
+    return Finding("ok", "state", f"{folder} can be written" if settings.store == "sqlite" else f"kept in {settings.store}")
+
+
+def _port(settings: Settings) -> Finding:
+    host, port = settings.server.host, settings.server.port
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    try:
+        with closing(socket.create_server((host, port), family=family)):
+            return Finding("ok", "address", f"{host} port {port} is free")
+    except OSError as error:
+        return Finding(
+            "note",
+            "address",
+            f"{host} port {port}: {error.strerror or error}",
+            "a toolgate may be serving there; else `--port` or `server.port`",
+        )

@@ -1,0 +1,90 @@
+"""`toolgate serve`: the server, over HTTP or stdio; with `--openapi` from one description and nothing else."""
+
+from __future__ import annotations
+
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+import click
+
+from toolgate import __version__
+from toolgate.cli.options import config_option, json_option, settings_of, wait_for
+from toolgate.cli.output import emit, say
+
+if TYPE_CHECKING:
+    from toolgate.app import App
+    from toolgate.settings import Settings
+
+
+@click.command()
+@config_option
+@click.option("--stdio", is_flag=True, help="Speak MCP on stdin and stdout to the one client that started this.")
+@click.option("--host", help="Address to listen on instead of the settings'.")
+@click.option("--port", type=click.IntRange(0, 65535), help="Port instead of the settings'; 0: any free one.")
+@click.option("--openapi", metavar="FILE-OR-URL", help="Serve this one description: what reads may be called, what writes is refused.")
+@click.option("--base-url", metavar="URL", help="Where its calls go, instead of where the description says.")
+@click.option("--name", default="api", show_default=True, help="What its tools' names begin with.")
+@click.option("--auth", metavar="HOW", help="bearer:VAR, basic:USER_VAR:PASSWORD_VAR, header:NAME:VAR or query:NAME:VAR.")
+@click.option(
+    "--expose", type=click.Choice(["list", "search"]), default="list", show_default=True, help="List its tools, or let them be found."
+)
+@click.option("--allow-network", "networks", multiple=True, metavar="CIDR", help="Addresses besides public ones that it may reach.")
+@json_option
+def command(
+    config: Path | None,
+    stdio: bool,
+    host: str | None,
+    port: int | None,
+    openapi: str | None,
+    base_url: str | None,
+    name: str,
+    auth: str | None,
+    expose: Literal["list", "search"],
+    networks: tuple[str, ...],
+    as_json: bool,
+) -> None:
+    """Serve the tools, over HTTP unless --stdio says otherwise, until Ctrl-C."""
+    if openapi is None and (base_url or auth or networks):
+        raise click.UsageError("--base-url, --auth and --allow-network belong to --openapi")
+    settings = settings_of(config)
+    changed = {key: value for key, value in (("host", host), ("port", port)) if value is not None}
+    settings = settings.model_copy(update={"server": settings.server.model_copy(update=changed)})
+    if openapi is None:
+        _serve(settings, stdio, as_json)
+        return
+    from toolgate.cli.adding import Source, add
+    from toolgate.settings import state_folder
+
+    source = Source(name, openapi, base_url, auth, networks, expose)
+    with tempfile.TemporaryDirectory(prefix="toolgate-") as temporary:
+        wait_for(add(source, Path(temporary), state_folder(settings)))
+        _serve(settings.model_copy(update={"tool_specs": (Path(temporary),), "integrations": None}), stdio, as_json)
+
+
+def _serve(settings: Settings, stdio: bool, as_json: bool) -> None:
+    from toolgate.app import open_app, serve, serve_stdio
+    from toolgate.server.listen import run
+
+    async def main() -> None:
+        async with open_app(settings) as app:
+            if stdio:
+                await serve_stdio(app)
+            else:
+                await serve(app, ready=lambda url: _tell(app, url, as_json))
+
+    run(main)
+
+
+def _tell(app: App, url: str, as_json: bool) -> None:
+    tools = len(app.gateway.catalog)
+    missing = [loaded.name for loaded in app.integrations if loaded.problem]
+    if as_json:
+        emit({"url": url, "mcp": f"{url}/mcp", "sse": f"{url}/sse", "tools": tools, "not_loaded": missing})
+        return
+    say(f"toolgate {__version__} serves {tools} tools of {len(app.integrations) - len(missing)} integrations")
+    if missing:
+        say(f"  not loaded: {', '.join(missing)}; `toolgate doctor` says why")
+    say(f"  MCP   {url}/mcp   older clients: {url}/sse")
+    say(f"  HTTP  {url}/v1/tools")
+    say("  `toolgate connect` prints what to paste into Claude, VS Code or Cursor; Ctrl-C stops")

@@ -1,0 +1,194 @@
+"""`toolgate specs`: add descriptions, see what was repaired or lost in them, and accept what changes."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections import Counter
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import click
+
+from toolgate.cli.endings import ended
+from toolgate.cli.options import config_option, json_option, settings_of, wait_for
+from toolgate.cli.output import emit, say, table
+
+if TYPE_CHECKING:
+    from toolgate.openapi.load import Loaded
+    from toolgate.settings import Settings
+
+MANY = 100  # listed tools above which a client's model reads more of them than of the task
+
+
+@click.group()
+def command() -> None:
+    """Add, check and accept the descriptions that tools are made from."""
+
+
+@command.command()
+@config_option
+@json_option
+@click.argument("name")
+@click.option("--from", "origin", required=True, metavar="FILE-OR-URL", help="The OpenAPI description; a URL is fetched once and pinned.")
+@click.option(
+    "--expose", type=click.Choice(["list", "search"]), default="list", show_default=True, help="List its tools, or let them be found."
+)
+@click.option("--base-url", metavar="URL", help="Where calls go, instead of where the description says.")
+@click.option("--auth", metavar="HOW", help="bearer:VAR, basic:USER_VAR:PASSWORD_VAR, header:NAME:VAR or query:NAME:VAR.")
+@click.option("--allow-network", "networks", multiple=True, metavar="CIDR", help="Addresses besides public ones that it may reach.")
+@click.option("--fragment", is_flag=True, help="The description is bare path items.")
+@click.option("--to", type=click.Path(path_type=Path, file_okay=False), metavar="FOLDER", help="Where the folder NAME is made.")
+def add(
+    config: Path | None,
+    as_json: bool,
+    name: str,
+    origin: str,
+    expose: Literal["list", "search"],
+    base_url: str | None,
+    auth: str | None,
+    networks: tuple[str, ...],
+    fragment: bool,
+    to: Path | None,
+) -> None:
+    """Make the integration NAME from an OpenAPI description."""
+    from toolgate.cli import adding
+    from toolgate.settings import state_folder
+
+    settings = settings_of(config)
+    base = to or (settings.tool_specs[0] if settings.tool_specs else Path("tool-specs"))
+    source = adding.Source(name, origin, base_url, auth, networks, expose, fragment)
+    loaded = wait_for(adding.add(source, base, state_folder(settings)))
+    if as_json:
+        emit({"name": loaded.name, "folder": str(loaded.folder), "tools": len(loaded.definitions), **_counts(loaded)})
+        return
+    say(f"{loaded.folder}: {len(loaded.definitions)} tools; {_counted(loaded)}")
+    if expose == "list" and len(loaded.definitions) > MANY:
+        say(f"all {len(loaded.definitions)} are listed; `expose: search` in its integration.yaml keeps lists short")
+    if base.resolve() not in {folder.resolve() for folder in settings.tool_specs}:
+        say(f"to serve it, put `tool_specs: [{base}]` into toolgate.yaml")
+
+
+@command.command()
+@config_option
+@json_option
+@click.argument("name")
+def lint(config: Path | None, as_json: bool, name: str) -> int:
+    """What was repaired, simplified or left out of the description of NAME; exit code 1 if anything was left out."""
+    loaded = _loaded(name, settings_of(config))
+    if as_json:
+        emit([asdict(found) for found in loaded.diagnostics])
+    else:
+        table(
+            ("level", "code", "where", "message"),
+            [(found.level, found.code, found.pointer or "/", found.message) for found in loaded.diagnostics],
+        )
+        say(f"{len(loaded.definitions) + len(loaded.quarantined)} tools; {_counted(loaded)}")
+    return int(any(found.level == "error" for found in loaded.diagnostics))
+
+
+@command.command()
+@config_option
+@json_option
+@click.option("--fetch", "newest", is_flag=True, help="Compare with what the description's URL says now.")
+@click.argument("name")
+def diff(config: Path | None, as_json: bool, newest: bool, name: str) -> None:
+    """What NAME defines that is not as you accepted it, and is kept back until `toolgate specs lock NAME`."""
+    from toolgate.openapi.load import accepted
+    from toolgate.openapi.lock import compare
+
+    settings = settings_of(config)
+    loaded = wait_for(_renewed(name, settings, keep=False)) if newest else _loaded(name, settings)
+    pinned = accepted(loaded.folder)
+    if pinned is None:
+        raise ended("misconfigured", f"nothing of {name} has been accepted yet", hint=f"`toolgate specs lock {name}` accepts it as it is")
+    changes = asdict(compare(pinned, (*loaded.definitions, *loaded.quarantined)))
+    if as_json:
+        emit(changes)
+        return
+    table(("change", "tool"), [(change, tool) for change, tools in changes.items() for tool in tools])
+    say(", ".join(f"{len(tools)} {change}" for change, tools in changes.items()))
+
+
+@command.command()
+@config_option
+@json_option
+@click.argument("name")
+def lock(config: Path | None, as_json: bool, name: str) -> None:
+    """Accept what NAME defines now; a description at a URL is fetched and pinned anew."""
+    from toolgate.openapi.load import accept
+    from toolgate.openapi.pin import is_url
+
+    settings = settings_of(config)
+    spec = _declared(name, settings).declaration
+    renew = spec is not None and spec.spec is not None and is_url(spec.spec)
+    loaded = wait_for(_renewed(name, settings, keep=True)) if renew else _loaded(name, settings)
+    changes = asdict(accept(loaded))
+    if as_json:
+        emit(changes)
+    else:
+        say(f"{name}: " + ", ".join(f"{len(tools)} {change}" for change, tools in changes.items()) + "; all accepted")
+
+
+def _declared(name: str, settings: Settings) -> Loaded:
+    """The integration called NAME, whether or not it loads.
+
+    Raises:
+        Ended: there is none; names the nearest.
+    """
+    from difflib import get_close_matches
+
+    from toolgate.openapi.load import load_all
+
+    by_name = {loaded.name: loaded for loaded in load_all(settings.model_copy(update={"integrations": None}))}
+    if name not in by_name:
+        like = get_close_matches(name, by_name, n=3) or sorted(by_name)
+        raise ended("usage", f"there is no integration called {name!r}", hint=f"there is {', '.join(like)}")
+    return by_name[name]
+
+
+def _loaded(name: str, settings: Settings) -> Loaded:
+    loaded = _declared(name, settings)
+    if loaded.problem:
+        raise ended("misconfigured", f"{name}: {loaded.problem}")
+    return loaded
+
+
+async def _renewed(name: str, settings: Settings, *, keep: bool) -> Loaded:
+    """NAME with its description as the URL gives it now.
+
+    Args:
+        keep: pin that in the integration's folder.
+    """
+    from toolgate.egress.transport import open_transport
+    from toolgate.openapi.load import load
+    from toolgate.openapi.pin import fetch, is_url, keep_copy, write_pin
+    from toolgate.settings import state_folder
+
+    declared = _declared(name, settings)
+    declaration, state = declared.declaration, state_folder(settings)
+    if declaration is None or declaration.spec is None or not is_url(declaration.spec):
+        raise ended("usage", f"the description of {name} is a file; there is nothing to fetch")
+    async with open_transport() as transport:
+        data = await fetch(declaration.spec, transport, networks=declaration.allow_networks)
+    pin = keep_copy(data, declaration.spec, state)
+    with tempfile.TemporaryDirectory(prefix="toolgate-") as temporary:
+        # Loaded from a copy of the folder first, so that a description that cannot be loaded is never pinned.
+        copy = Path(shutil.copytree(declared.folder, Path(temporary) / declared.folder.name))
+        write_pin(copy, pin)
+        renewed = load(copy, state)
+    if renewed is None or renewed.problem:
+        raise ended("misconfigured", f"{name} as it is at its URL now: {renewed.problem if renewed else 'nothing'}")
+    if keep:
+        write_pin(declared.folder, pin)
+    return replace(renewed, folder=declared.folder)
+
+
+def _counts(loaded: Loaded) -> dict[str, Any]:
+    levels = Counter(found.level for found in loaded.diagnostics)
+    return {"errors": levels["error"], "warnings": levels["warning"], "infos": levels["info"]}
+
+
+def _counted(loaded: Loaded) -> str:
+    return ", ".join(f"{count} {level}" for level, count in _counts(loaded).items())

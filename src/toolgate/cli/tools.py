@@ -1,0 +1,190 @@
+"""`toolgate tools`: find tools, read what they want, call them through the gate, and look them over."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from toolgate.cli.options import config_option, json_option, settings_of, wait_for
+from toolgate.cli.output import emit, say, show, table
+
+if TYPE_CHECKING:
+    from toolgate.calls import Tool
+    from toolgate.settings import Settings
+
+COLUMNS = ("tool", "does", "description")
+
+
+@click.group()
+def command() -> None:
+    """Find, read, call and check tools, as the caller that you are here."""
+
+
+@command.command("list")
+@config_option
+@json_option
+@click.option("--integration", metavar="NAME", help="Only its tools.")
+@click.option("--listed", is_flag=True, help="Only what clients see without searching.")
+def list_(config: Path | None, as_json: bool, integration: str | None, listed: bool) -> None:
+    """All tools that you may know of, by name."""
+    tools = wait_for(_visible(settings_of(config)))
+    _tell([tool for tool in tools if integration in (None, tool.integration) and (tool.listed or not listed)], as_json)
+
+
+@command.command()
+@config_option
+@json_option
+@click.option("--limit", type=click.IntRange(1), default=8, show_default=True, help="Tools at most.")
+@click.argument("words", nargs=-1, required=True)
+def search(config: Path | None, as_json: bool, limit: int, words: tuple[str, ...]) -> None:
+    """Tools that do what WORDS say, best first."""
+    from toolgate.search import Index
+
+    tools = {tool.name: tool for tool in wait_for(_visible(settings_of(config))) if tool.integration != "toolgate"}
+    _tell([tools[name] for name in Index().search(" ".join(words), tools, limit=limit)], as_json)
+
+
+@command.command("show")
+@config_option
+@json_option
+@click.argument("name")
+def show_(config: Path | None, as_json: bool, name: str) -> None:
+    """What the tool NAME does and takes, with a call to copy."""
+    from toolgate.cli.example import command_line, example
+
+    tool = found(name, wait_for(_visible(settings_of(config))))
+    if as_json:
+        emit({**summary(tool), "details": tool.details or tool.description, "inputSchema": tool.schema, "example": example(tool.schema)})
+        return
+    show(tool.name)
+    show(tool.details or tool.description)
+    show(f"\n{effect(tool)}; from {tool.integration}; {'listed' if tool.listed else 'found by search'}\n")
+    table(("argument", "takes", "description"), arguments(tool))
+    show(f"\n{command_line(tool)}")
+
+
+@command.command()
+@config_option
+@json_option
+@click.argument("name")
+@click.argument("words", nargs=-1, metavar="[KEY=VALUE]...")
+@click.option(
+    "--args", "whole", metavar="@FILE|-|JSON", help="All arguments at once, from a file, stdin or here; KEY=VALUE goes over them."
+)
+@click.option("--dry-run", is_flag=True, help="Show the exact request, secrets masked, and send nothing.")
+@click.option("--output", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE", help="Write the result to FILE.")
+def call(
+    config: Path | None, as_json: bool, name: str, words: tuple[str, ...], whole: str | None, dry_run: bool, output: Path | None
+) -> None:
+    """Call the tool NAME through the gate.
+
+    \b
+    Values become what the tool's schema asks for:
+      per_page=30   labels=bug labels=ui   body.title=Hello   n:='"7"'
+    """
+    from toolgate.cli.call import Wanted, make
+
+    wanted = Wanted(name, words, whole, dry_run=dry_run)
+    wait_for(make(wanted, settings_of(config), output=output, as_json=as_json))
+
+
+@command.command()
+@config_option
+@json_option
+@click.option("--integration", metavar="NAME", help="Only its tools.")
+def lint(config: Path | None, as_json: bool, integration: str | None) -> int:
+    """What a model or a client would stumble over; exit code 1 if anything is an error."""
+    from toolgate.cli.lint import look_over
+
+    tools = wait_for(_visible(settings_of(config)))
+    findings = [finding for tool in tools if integration in (None, tool.integration) for finding in look_over(tool)]
+    if as_json:
+        emit([finding.as_json() for finding in findings])
+    else:
+        table(("level", "tool", "code", "message"), [(found.level, found.tool, found.code, found.message) for found in findings])
+        say(f"{len(tools)} tools, {len(findings)} findings")
+    return int(any(finding.level == "error" for finding in findings))
+
+
+def found(name: str, tools: Sequence[Tool]) -> Tool:
+    """The tool called `name`.
+
+    Raises:
+        Ended: there is none; names the nearest.
+    """
+    from toolgate.cli.endings import ended
+
+    by_name = {tool.name: tool for tool in tools}
+    if name not in by_name:
+        raise ended("unknown_tool", f"there is no tool called {name!r}", hint=nearest(name, tools))
+    return by_name[name]
+
+
+def nearest(name: str, tools: Sequence[Tool]) -> str:
+    """A hint for whoever mistyped `name`: like names first, then tools that share its words."""
+    from difflib import get_close_matches
+
+    from toolgate.search import Index
+
+    by_name = {tool.name: tool for tool in tools}
+    like = get_close_matches(name, by_name, n=3) or Index().search(name, by_name, limit=3)
+    return f"did you mean {', '.join(like)}?" if like else "`toolgate tools search WORDS` finds tools by what they do"
+
+
+def summary(tool: Tool) -> dict[str, Any]:
+    return {
+        "name": tool.name,
+        "description": tool.description,
+        "effect": effect(tool),
+        "integration": tool.integration,
+        "listed": tool.listed,
+        "tags": list(tool.tags),
+    }
+
+
+def effect(tool: Tool) -> str:
+    if tool.annotations.read_only:
+        return "reads"
+    return "destroys" if tool.annotations.destructive else "adds"
+
+
+def first_sentence(text: str) -> str:
+    return re.split(r"(?<=[.!?])\s|\n", text.strip(), maxsplit=1)[0]
+
+
+def arguments(tool: Tool) -> list[tuple[str, str, str]]:
+    """Rows of name, type and description, the required ones first and marked with a star."""
+    from toolgate.cli.arguments import branches
+    from toolgate.gateway.discover import signature
+
+    properties, required = tool.schema.get("properties", {}), set(tool.schema.get("required", ()))
+    rows = []
+    for name in sorted(properties, key=lambda name: name not in required):
+        alone = replace(tool, schema={"properties": {name: properties[name]}, "required": [name]}, advertised=None)
+        described = (branch["description"] for branch in branches(properties[name], tool.schema) if "description" in branch)
+        rows.append((f"{name}*" if name in required else name, signature(alone).partition(": ")[2], next(described, "")))
+    return rows
+
+
+async def _visible(settings: Settings) -> Sequence[Tool]:
+    from toolgate.app import local_principal, open_app
+
+    async with open_app(settings) as app:
+        for loaded in app.integrations:
+            if loaded.problem:
+                say(f"{loaded.name} is not there: {loaded.problem}")
+        return list(app.gateway.visible(local_principal(settings, "terminal")).values())
+
+
+def _tell(tools: Sequence[Tool], as_json: bool) -> None:
+    if as_json:
+        emit([summary(tool) for tool in tools])
+    elif tools:
+        table(COLUMNS, [(tool.name, effect(tool), first_sentence(tool.description)) for tool in tools])
+    else:
+        say("no such tool; `toolgate doctor` says which integrations loaded")
