@@ -90,8 +90,9 @@ class _Bundle:
         if parts.scheme or parts.netloc:
             self.findings.warning("remote-reference", pointer, f"{reference} is not fetched; save the file beside the description")
             return None
-        if parts.fragment and not parts.fragment.startswith("/") and path != self.name:
-            self.findings.warning("anchor-in-file", pointer, f"{reference} names an anchor of another file, which is not followed")
+        if parts.fragment and not parts.fragment.startswith("/"):
+            if parts.path:
+                self.findings.warning("anchor-in-file", pointer, f"{reference} names an anchor of another file, which is not followed")
             return None
         file = posixpath.normpath(posixpath.join(posixpath.dirname(path), unquote(parts.path))) if parts.path else path
         if file.startswith(("/", "..")) or "\\" in file or "\0" in file:

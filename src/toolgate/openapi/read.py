@@ -100,11 +100,11 @@ def _version(root: dict[str, Any], name: str, findings: Findings) -> Version:
     if not isinstance(said, str):
         said = root[key] = str(said)
         findings.info("version-not-text", f"/{key}", f"`{key}` is text now: {said}")
-    match = re.match(r"(\d+)(?:\.(\d+))?", said.strip())
+    match = re.match(r"([0-9]{1,9})(?:\.([0-9]+))?", said.strip())
     short = f"{match[1]}.{match[2] or 0}" if match else said
     if short in VERSIONS:
         return VERSIONS[short]
-    if short.startswith("3.") or (key == "openapi" and short > "3"):
+    if match and key == "openapi" and int(match[1]) >= 3:
         findings.warning("unknown-version", f"/{key}", f"OpenAPI {said} is read as {NEWEST}")
         return NEWEST
     raise BadDocument(f"{name} is of {key} {said[:20]}; 2.0, 3.0, 3.1 and 3.2 are read")
