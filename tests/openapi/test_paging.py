@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from toolgate.calls import UNSET, Text
 from toolgate.egress.wire import Response
 from toolgate.openapi import answer, paging, request
-from toolgate.openapi.operation import Paging, ParameterPlan, Plan
+from toolgate.openapi.operation import Paging, ParameterPlan, Plan, Scheme
 
 SERVER = "https://api.example.com"
 
@@ -128,6 +128,15 @@ def test_following_the_arguments_makes_the_links_query() -> None:
 
     assert found is not None
     assert request.build(ISSUES, found, server=SERVER).url == link
+
+
+def test_a_links_credential_is_neither_followed_nor_in_the_way() -> None:
+    scheme = Scheme("key", "apiKey", parameter="api_key", location="query")
+    plan = Plan("GET", "/x", parameters=(query("page"),), security=((scheme,),))
+
+    found = paging.read_back(plan, "?page=2&api_key=SECRET", url=f"{SERVER}/x", arguments={})
+
+    assert found == {"page": 2}
 
 
 CURSOR = Plan("GET", "/x", parameters=(query("after"), query("limit")), paging=Paging("cursor", "after", "limit", "/meta/next~1cursor"))
