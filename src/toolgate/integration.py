@@ -83,7 +83,7 @@ class Hidden(Strict):
 
     name: str
     location: Literal["path", "query", "header", "cookie"] = Field(default="query", alias="in")
-    value: Any = None
+    value: Any = Field(default=None, repr=False)
     """Sent with every call that has the parameter; null: never sent."""
 
 
@@ -122,7 +122,7 @@ class Integration(Strict):
     asgi: str | None = None
     """Only for bundled integrations: the in-process application that answers instead of a network."""
     auth: Auth = NoAuth()
-    headers: Mapping[str, str | None] = {}
+    headers: Mapping[str, str | None] = Field(default={}, repr=False)
     """Sent with every call; a null one (an unset variable) is left out."""
     hide: tuple[Hidden, ...] = ()
     prefix: str | None = None

@@ -33,7 +33,7 @@ LOCAL = frozenset({"stdio", "terminal"})
 class Executor:
     """The `run` of a tool that was made from a description."""
 
-    plan: Plan
+    plan: Plan = field(repr=False)
     integration: Integration = field(repr=False)
     server: str
     """Where the requests go, by `server_of`."""

@@ -145,7 +145,8 @@ class ParameterPlan:
     content_type: str | None = None
     multi_segment: bool = False
     required: bool = False
-    constant: Any = UNSET
+    constant: Any = field(default=UNSET, repr=False)
+    """May be a secret of the operator's."""
     type: str | None = None
     """The JSON type of its values where the schema names one; reads a link to the next page back into arguments."""
 
@@ -180,7 +181,7 @@ class BodyPlan:
     required: bool = False
     fields: tuple[FieldPlan, ...] = ()
     """Flat bodies: every property. Form and multipart bodies: those with an encoding to keep."""
-    constants: Mapping[str, Any] = field(default_factory=dict)
+    constants: Mapping[str, Any] = field(default_factory=dict, repr=False)
     """Bound properties, sent always."""
     open: str | None = None
     """Flat bodies that take further properties: the argument (an object) that holds them."""
