@@ -11,9 +11,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import jsonschema
 import pytest
 
 from toolgate.errors import BadDocument
+from toolgate.integration import Integration
+from toolgate.openapi.convert import convert
 from toolgate.openapi.extract import extract
 from toolgate.openapi.operation import Operation
 from toolgate.openapi.read import read_document
@@ -111,6 +114,9 @@ OFFICIAL = (
 
 CREDENTIALS = {"api_key", "access_key", "authorization", "x-auth-token", "x-api-roles"}
 
+KEYED = Integration.model_validate(
+    {"name": "official", "base_url": "https://api.sam.gov", "auth": {"type": "api_key", "in": "query", "name": "api_key", "value": "k"}}
+)
 each_file = pytest.mark.parametrize("official", OFFICIAL, ids=lambda official: official.file)
 
 
@@ -179,6 +185,21 @@ def test_every_placeholder_has_its_parameter(real_specs: Path, official: Officia
     for operation in read(real_specs, official).operations:
         in_path = sorted(parameter.name for parameter in operation.parameters if parameter.location == "path")
         assert in_path == sorted(re.findall(r"\{([^}]*)\}", operation.path)), operation.key
+
+
+@each_file
+def test_every_operation_becomes_a_tool_with_a_valid_schema(real_specs: Path, official: Official) -> None:
+    data = (real_specs / "gsa" / official.file).read_bytes()
+    document = read_document(data, name=official.file, fragment=official.fragment, overlays=official.overlays)
+    resolver = Resolver(document.root)
+    operations, _ = extract(document, resolver)
+
+    converted = convert(operations, resolver, KEYED, document.version)
+
+    assert len({tool.name for tool in converted.definitions}) == official.operations
+    for tool in converted.definitions:
+        jsonschema.Draft202012Validator.check_schema(dict(tool.schema))
+        assert not {argument.lower() for argument in tool.schema["properties"]} & CREDENTIALS, tool.name
 
 
 @pytest.mark.parametrize("official", [official for official in OFFICIAL if official.fragment], ids=lambda official: official.file)
