@@ -34,6 +34,7 @@ TTL = 60_000
 """Milliseconds that a client may keep a list. Tools change when the server is started anew."""
 KEPT_LISTS = 64  # sets of tools; as many as there are different roles, times the protocol versions in use
 PROGRESS_SECONDS = 0.1  # clients draw at most some frames a second
+A_BUG = "the call failed by a bug, not by its arguments; the operator of this server finds more in its log"
 TRACE_PARENT = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
 INSTRUCTIONS = "Every call is checked, recorded and may be refused; a refusal says why and what would work."
 FINDING = " More tools exist than are listed: search_tools finds them by what they do, describe_tool explains one, call_tool calls it."
@@ -126,17 +127,27 @@ class _Handlers:
         return pages
 
     async def call_tool(self, context: Context, params: types.CallToolRequestParams) -> types.CallToolResult:
+        try:
+            with self._underway:
+                return await self._call(context, params)
+        except MCPError:
+            raise
+        except Exception:
+            # The SDK would send the message of a bug to clients of the handshake eras, whatever secrets stand in it.
+            log.exception("a call of %s failed by a bug", params.name[:64])
+            raise MCPError(code=types.INTERNAL_ERROR, message=A_BUG) from None
+
+    async def _call(self, context: Context, params: types.CallToolRequestParams) -> types.CallToolResult:
         principal = self._who(context)
         meta = context.meta or {}
-        with self._underway:
-            outcome = await self._gateway.call(
-                params.name,
-                params.arguments or {},
-                principal,
-                trace_parent=trace_parent(meta.get("traceparent")),
-                idempotency_key=_idempotency_key(meta),
-                progress=_steady(context.session.report_progress) if "progress_token" in meta else None,
-            )
+        outcome = await self._gateway.call(
+            params.name,
+            params.arguments or {},
+            principal,
+            trace_parent=trace_parent(meta.get("traceparent")),
+            idempotency_key=_idempotency_key(meta),
+            progress=_steady(context.session.report_progress) if "progress_token" in meta else None,
+        )
         # 2026-07-28, server/tools, "Error Handling": an unknown tool is a protocol error; everything else a model repairs.
         unknown = outcome.problem is not None and outcome.problem.code == "unknown_tool"
         if unknown and params.name not in self._gateway.visible(principal):

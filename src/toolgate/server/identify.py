@@ -65,9 +65,7 @@ def anonymous(caller: Caller | None, server: Server) -> Identify:
     async def identify(scope: Scope) -> Principal:
         names = {name for name, _ in scope["headers"]}
         if b"authorization" in names:
-            raise NotIdentified(
-                "this server knows no credential of that kind; ask its operator for access, or send no Authorization header"
-            )
+            raise NotIdentified("this server does not know such a credential; ask its operator for one, or send no Authorization header")
         if caller is None:
             raise NotIdentified("this server lets nobody in without a credential, and none was sent; ask its operator for one")
         if not is_loopback(server.host):
