@@ -6,6 +6,7 @@ import asyncio
 import gzip
 import time
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from ipaddress import ip_network
 
 import pytest
@@ -154,6 +155,12 @@ async def test_chunks_and_interim_answers_make_one_answer(transport: Transport) 
     assert (response.status, response.body) == (200, b"abcde")
 
 
+async def test_a_long_answer_arrives_whole(transport: Transport) -> None:
+    body = b"".join(number.to_bytes(4) for number in range(500_000))
+    async with raw_server(answer(body)) as server:
+        assert (await ask(transport, server)).body == body
+
+
 async def test_an_answer_without_length_ends_with_its_connection(transport: Transport) -> None:
     async def until_the_end(_: bytes, writer: asyncio.StreamWriter) -> None:
         writer.write(b"HTTP/1.1 200 OK\r\n\r\nall of it")
@@ -271,7 +278,7 @@ async def test_a_slow_trickle_does_not_move_the_deadline(transport: Transport) -
         with pytest.raises(TimedOut) as failed:
             await ask(transport, server, "/?api_key=canary", seconds=0.3)
 
-        assert 0.3 <= time.monotonic() - begun < 1.0
+        assert 0.25 < time.monotonic() - begun < 1.0
         assert str(failed.value) == f"{server.origin} did not complete its answer within 0.3 s; whether it acted is not known"
 
 
@@ -302,3 +309,28 @@ async def test_a_cancelled_call_closes_its_connection(transport: Transport) -> N
         with pytest.raises(asyncio.CancelledError):
             await task
         await server.ended.wait()
+
+
+async def test_a_request_that_is_given_up_is_not_sent_on_in_the_background() -> None:
+    given_up, arrived = asyncio.Event(), 0
+
+    async def reads_late(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        nonlocal arrived
+        await given_up.wait()
+        with suppress(ConnectionError):
+            while piece := await reader.read(1 << 20):
+                arrived += len(piece)
+        writer.close()
+        done.set()
+
+    done = asyncio.Event()
+    listening = await asyncio.start_server(reads_late, "127.0.0.1", 0)
+    origin = f"http://127.0.0.1:{listening.sockets[0].getsockname()[1]}"
+    async with listening, open_transport() as transport, asyncio.timeout(5):
+        request = Request("POST", origin, body=bytes(32 * 1024 * 1024))
+        with pytest.raises(TimedOut):
+            await transport.send(request, reach=Reach(frozenset({origin}), (LOOPBACK,)), seconds=0.1)
+        given_up.set()
+        await done.wait()
+
+    assert arrived < 32 * 1024 * 1024

@@ -64,8 +64,7 @@ class Intake:
             raise UpstreamFailed(f"the compressed answer of {self._who} ends in the middle")
 
     def _inflate(self, gzip: zlib._Decompress, chunk: bytes) -> Iterator[bytes]:
-        piece = b""
-        while chunk or len(piece) == STEP:  # a full step may leave something inside of zlib
+        while chunk:
             try:
                 piece = gzip.decompress(chunk, STEP)
             except zlib.error:

@@ -38,10 +38,14 @@ class Exchange:
         """Send, and read the whole answer. Raises as `Sender.send`."""
         try:
             await self.start()
-            pieces = []
-            while piece := await self.read():
-                pieces.append(piece)
-            return Response(self.status, self.headers, pieces[0] if len(pieces) == 1 else b"".join(pieces))
+            body = await self.read()
+            if body and (piece := await self.read()):
+                whole = bytearray(body)  # not a list of pieces: a million tiny ones would weigh ten times their bytes
+                while piece:
+                    whole += piece
+                    piece = await self.read()
+                body = bytes(whole)
+            return Response(self.status, self.headers, body)
         finally:
             self.close()
 
