@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import gzip
+import subprocess
+import sys
 import time
 from collections.abc import AsyncIterator
 from contextlib import suppress
@@ -334,3 +336,11 @@ async def test_a_request_that_is_given_up_is_not_sent_on_in_the_background() -> 
         await done.wait()
 
     assert arrived < 32 * 1024 * 1024
+
+
+def test_a_start_does_not_pay_for_what_only_requests_need() -> None:
+    code = "import sys, toolgate.egress.transport; print(sys.modules.keys() & {'aiohttp', 'httpx2', 'yarl', 'idna'})"
+
+    shown = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=60)
+
+    assert shown.stdout == "set()\n"

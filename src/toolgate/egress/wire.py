@@ -73,8 +73,8 @@ class Sender(Protocol):
 
         Raises:
             EgressBlocked: `reach` does not allow the URL or what its name resolves to.
-            Unreachable: no connection, or it broke before the request was sent.
-            TimedOut: `seconds` passed.
+            Unreachable: no connection within `seconds`, or it broke before the request was sent.
+            TimedOut: `seconds` passed after the request was sent.
             AnswerTooLarge: a cap was passed.
             UpstreamFailed: the connection broke while answering, or the answer is not HTTP.
         """
