@@ -70,8 +70,19 @@ async def open_app(settings: Settings) -> AsyncIterator[App]:
         for loaded in integrations:
             sender = _sender(loaded, transport, lambda: gateway)
             tools += tools_of(loaded, sender, settings.files.upload_folder)
-        gateway = build_gateway(tools, policy, stores.journal)
+        gateway = build_gateway(tools, policy, stores, settings)
         yield App(settings, gateway, stores, integrations)
+
+
+def status(loaded: Loaded) -> Mapping[str, Any]:
+    """An integration for those who look from outside."""
+    return {
+        "name": loaded.name,
+        "kind": loaded.declaration.kind if loaded.declaration else None,
+        "tools": len(loaded.definitions),
+        "quarantined": len(loaded.quarantined),
+        "problem": loaded.problem,
+    }
 
 
 async def _load(settings: Settings, sender: Sender) -> Sequence[Loaded]:
@@ -156,5 +167,6 @@ async def asgi(app: App) -> AsyncIterator[ASGIApp]:
     server = app.settings.server
     face = McpFace(app.gateway, server)
     async with face.lifespan():
-        application = Starlette(routes=[*face.routes(), *routes(app.gateway, app.stores.journal, app.ready, app.integrations)])
+        api = routes(app.gateway, app.stores.journal, integrations=lambda: [status(one) for one in app.integrations], unready=app.ready)
+        application = Starlette(routes=[*face.routes(), *api])
         yield guarded(application, server, anonymous(app.settings.anonymous, server))

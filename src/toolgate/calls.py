@@ -46,6 +46,12 @@ class Principal:
     tenant: str = "default"
     via: Literal["stdio", "terminal", "loopback", "key", "token"] = "loopback"
     """How the identity was established. Only `stdio` and `terminal` share the machine's files with us."""
+    scopes: frozenset[str] | None = None
+    """OAuth scopes: they bound what the roles grant and never grant themselves. None: no bound."""
+    credential: str | None = None
+    """Names, never holds, what was shown: the id of an API key, the issuer of a token."""
+    acting_for: tuple[str, ...] = ()
+    """On whose behalf, the nearest first: an agent acts for its user."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,8 +75,8 @@ class Tool:
     tags: tuple[str, ...] = ()
     listed: bool = True
     """In `tools/list`; otherwise found by `search_tools`."""
-    price: Micros = 0
-    """Micro-US-dollars a finished call."""
+    price: Micros | None = None
+    """Micro-US-dollars a finished call; None: not known."""
     timeout: float = 30.0
     """Seconds that one call may take in all."""
     search_text: str = ""
@@ -170,6 +176,8 @@ class Outcome:
     """The gate said no before anything ran."""
     rule: str | None = None
     """The policy rule that decided; for the audit."""
+    notes: Mapping[str, Any] = field(default_factory=dict)
+    """What steps have to say to the audit and to nobody else, by step: an approval's id, what was reserved. No secrets."""
     meta: Mapping[str, Any] = field(default_factory=dict)
     """JSON for programs beside the answer: `status`, `next` (ready-made arguments of the next page)."""
 

@@ -5,9 +5,15 @@ ToolgateError
 │   ├── UnknownTool
 │   ├── InvalidArguments
 │   ├── NotIdentified
-│   └── NotPermitted
+│   ├── NotPermitted
+│   ├── ApprovalNeeded      a person has to say yes first
+│   ├── LimitReached        too many calls; a later one will pass
+│   ├── OverBudget          the money for this period is spent
+│   ├── Repeating           the same call again and again
+│   └── KeyReused           one idempotency key for two different calls
 ├── Failed                  the call was let through and did not succeed
 │   ├── Unreachable         nobody answered; nothing is known to have happened
+│   │   └── Suspended       it failed so often lately that it is not tried for a while
 │   ├── TimedOut            the deadline passed; what happened is unknown
 │   ├── AnswerTooLarge      an answer came and was cut off at a cap
 │   └── UpstreamFailed      the other side answered with an error
@@ -89,6 +95,47 @@ class NotPermitted(Refused):
         return {"rule": self.rule}
 
 
+class ApprovalNeeded(Refused):
+    """A person has to say yes first; `pending` names what waits for it."""
+
+    code = "approval_needed"
+
+    def __init__(self, message: str, pending: str) -> None:
+        super().__init__(message)
+        self.pending = pending
+
+    def details(self) -> Mapping[str, Any]:
+        return {"pending": self.pending}
+
+
+class LimitReached(Refused):
+    """Too many calls; a later one will pass."""
+
+    code = "limit_reached"
+
+    def __init__(self, message: str, retry_after: float) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+
+
+class OverBudget(Refused):
+    """The money for this period is spent, or reserved by calls under way."""
+
+    code = "over_budget"
+
+
+class Repeating(Refused):
+    """The same call again and again: another answer will not come."""
+
+    code = "repeating"
+
+
+class KeyReused(Refused):
+    """One idempotency key was sent with two different calls."""
+
+    code = "key_reused"
+
+
 class Failed(ToolgateError):
     """The call was let through and did not succeed."""
 
@@ -99,6 +146,16 @@ class Unreachable(Failed):
     """Nobody answered, and no byte of the request is known to have been acted on; may be repeated."""
 
     code = "unreachable"
+
+
+class Suspended(Unreachable):
+    """It failed so often lately that it is not tried for a while."""
+
+    code = "suspended"
+
+    def __init__(self, message: str, retry_after: float) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
 
 
 class TimedOut(Failed):

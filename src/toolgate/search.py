@@ -20,9 +20,7 @@ LENGTH = {"name": 0.4, "description": 0.6, "text": 0.75}
 SATURATION = 1.2  # BM25's k1, its usual value
 
 WORD = re.compile(r"[A-Z]+(?=[A-Z][a-z])|[A-Z]?[a-z]+|[A-Z]+|[0-9]+")
-STOP = frozenset(
-    "a an and are as at be by for from in into is it its of on or that the this to with you your i my me all any".split()
-)
+STOP = frozenset("a an and are as at be by for from in into is it its of on or that the this to with you your i my me all any".split())
 ENDINGS = (("ies", "y"), ("sses", "ss"), ("ing", ""), ("ed", ""), ("es", "e"), ("s", ""))
 
 

@@ -69,7 +69,9 @@ class Files(Strict):
 class Settings(BaseSettings):
     """All of Toolgate's settings."""
 
-    model_config = SettingsConfigDict(env_prefix="TOOLGATE_", env_nested_delimiter="__", extra="forbid", frozen=True, use_attribute_docstrings=True)
+    model_config = SettingsConfigDict(
+        env_prefix="TOOLGATE_", env_nested_delimiter="__", extra="forbid", frozen=True, use_attribute_docstrings=True
+    )
 
     tool_specs: tuple[Path, ...] = ()
     """Folders whose sub-folders are integrations; empty: the bundled ones."""

@@ -13,15 +13,15 @@ from toolgate.errors import AuditUnavailable, EgressBlocked, TimedOut, Unreachab
 from toolgate.gateway import Gateway, build_gateway
 from toolgate.policy.load import load_policy
 from toolgate.policy.rules import Permission, Policy, Role
-from toolgate.settings import bundled
-from toolgate.stores.memory import MemoryJournal
+from toolgate.settings import Settings, bundled
+from toolgate.stores.memory import MemoryJournal, memory_stores
 from toolgate.testing import Echo, a_principal, a_tool
 
 NUMBER = {"type": "object", "properties": {"n": {"type": "integer", "maximum": 9}}, "required": ["n"], "additionalProperties": False}
 
 
 def a_gateway(*tools: Tool, journal: MemoryJournal | None = None, policy: Policy | None = None) -> Gateway:
-    return build_gateway(tools, policy or load_policy(bundled("policies")), journal or MemoryJournal())
+    return build_gateway(tools, policy or load_policy(bundled("policies")), memory_stores(journal), Settings())
 
 
 async def lines(journal: MemoryJournal) -> list[dict[str, Any]]:

@@ -22,8 +22,8 @@ from toolgate.gateway import Gateway, build_gateway
 from toolgate.openapi.load import Loaded, load
 from toolgate.openapi.source import tools_of
 from toolgate.policy.load import load_policy
-from toolgate.settings import bundled
-from toolgate.stores.memory import MemoryJournal
+from toolgate.settings import Settings, bundled
+from toolgate.stores.memory import memory_stores
 from toolgate.testing import a_principal
 
 BUNDLED = sorted(folder.parent for folder in bundled("tool-specs").glob("*/openapi.yaml"))
@@ -69,7 +69,7 @@ async def world(folder: Path, state: Path, document: Any, base: str) -> AsyncIte
     hidden = {item.name for item in declaration.hide}
     service = Service(document, base=base, credentials=frozenset(credentials | hidden))
     tools = list(tools_of(loaded, Application(service)))
-    gateway = build_gateway(tools, load_policy(bundled("policies")), MemoryJournal())
+    gateway = build_gateway(tools, load_policy(bundled("policies")), memory_stores(), Settings())
     keys = {definition.name: definition.key for definition in loaded.definitions}
     yield World(loaded, service, gateway, {tool.name: tool for tool in tools}, keys)
 

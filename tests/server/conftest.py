@@ -18,8 +18,8 @@ from toolgate.server.http import McpFace
 from toolgate.server.identify import Identify, anonymous
 from toolgate.server.ingress import guarded
 from toolgate.server.listen import listen
-from toolgate.settings import Caller, Server
-from toolgate.stores.memory import MemoryJournal
+from toolgate.settings import Caller, Server, Settings
+from toolgate.stores.memory import MemoryJournal, memory_stores
 
 Serve = Callable[..., AbstractAsyncContextManager[str]]
 
@@ -34,7 +34,7 @@ READER = Role(
 
 
 def a_gateway(tools: Sequence[Tool], journal: MemoryJournal | None = None) -> Gateway:
-    return build_gateway(tools, Policy([READER]), journal or MemoryJournal())
+    return build_gateway(tools, Policy([READER]), memory_stores(journal), Settings())
 
 
 @asynccontextmanager

@@ -20,7 +20,7 @@ from toolgate.gateway import build_gateway
 from toolgate.policy.rules import Permission, Policy, Role
 from toolgate.server.stdio import serve_stdio
 from toolgate.settings import Caller, Settings
-from toolgate.stores.memory import MemoryJournal
+from toolgate.stores.memory import memory_stores
 from toolgate.testing import a_tool
 
 async def whoami(call: Call) -> Outcome:
@@ -37,7 +37,7 @@ async def slow(call: Call) -> Outcome:
 async def main() -> None:
     rules = (Permission(id="all", tools="*"), Permission(id="not", tools="secret", effect="deny"))
     tools = [a_tool(whoami, name="whoami"), a_tool(slow, name="slow"), a_tool(name="secret")]
-    gateway = build_gateway(tools, Policy([Role(role="reader", permissions=rules)]), MemoryJournal())
+    gateway = build_gateway(tools, Policy([Role(role="reader", permissions=rules)]), memory_stores(), Settings())
     await serve_stdio(gateway, Settings(stdio=Caller(roles=("reader",))))
 
 anyio.run(main)

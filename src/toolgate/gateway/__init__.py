@@ -21,7 +21,8 @@ from toolgate.gateway.trace import trace
 from toolgate.gateway.validate import Validate
 from toolgate.policy.decide import visible
 from toolgate.policy.rules import Policy
-from toolgate.stores import Journal
+from toolgate.settings import Settings
+from toolgate.stores import Stores
 
 
 class Gateway:
@@ -87,7 +88,7 @@ class Gateway:
 KEPT_LISTS = 256  # principals; a mapping of 1,223 tools takes 60 kB
 
 
-def build_gateway(tools: Sequence[Tool], policy: Policy, journal: Journal) -> Gateway:
+def build_gateway(tools: Sequence[Tool], policy: Policy, stores: Stores, settings: Settings) -> Gateway:
     """The gate before `tools`, and before those that find tools where not all are listed.
 
     Raises:
@@ -97,7 +98,7 @@ def build_gateway(tools: Sequence[Tool], policy: Policy, journal: Journal) -> Ga
     # The steps, outermost first.
     steps: list[Middleware] = [
         trace,
-        Audit(journal),  # sees every ending, refusals too
+        Audit(stores.journal),  # sees every ending, refusals too
         settle,  # above this line errors are outcomes, below they are raised
         Validate(),
         Permit(policy),  # the tool and its arguments

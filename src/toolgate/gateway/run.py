@@ -19,4 +19,6 @@ async def run(call: Call) -> Outcome:
             outcome = await call.tool.run(call)
     except TimeoutError:
         raise TimedOut(f"{call.tool.name} did not answer within {call.tool.timeout:g} s") from None
-    return outcome if outcome.cost or outcome.problem else replace(outcome, cost=call.tool.price) if call.tool.price else outcome
+    if outcome.ok and not outcome.cost and call.tool.price:
+        return replace(outcome, cost=call.tool.price)
+    return outcome

@@ -26,6 +26,8 @@ class Decision:
     """The id of the deciding rule, the first by id where several would do."""
     reason: str | None = None
     """What the rule's author wants said."""
+    obligations: tuple[str, ...] = ()
+    """What the call has to meet besides; none where one allowing rule asks for none."""
 
 
 def decide(call: Call, policy: Policy) -> Decision:
@@ -42,9 +44,11 @@ def decide(call: Call, policy: Policy) -> Decision:
         truth = _truth(rule, facts)
         if rule.effect == "deny" and truth is not False:
             return Decision(False, rule.id, rule.reason)
-        if rule.effect == "allow" and truth is True and allowed_by is None:
+        if rule.effect == "allow" and truth is True and (allowed_by is None or len(rule.obligations) < len(allowed_by.obligations)):
             allowed_by = rule
-    return Decision(True, allowed_by.id) if allowed_by else Decision(False, DEFAULT)
+    if allowed_by is None:
+        return Decision(False, DEFAULT)
+    return Decision(True, allowed_by.id, obligations=allowed_by.obligations)
 
 
 def visible(principal: Principal, tool: Tool, policy: Policy) -> bool:

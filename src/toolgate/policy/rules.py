@@ -14,6 +14,7 @@ from pydantic import Field
 from toolgate.calls import Tool
 from toolgate.errors import Misconfigured
 from toolgate.policy.conditions import Condition, test, tool_facts
+from toolgate.policy.tiers import Tier
 from toolgate.settings import Strict
 
 Action = Literal["list", "call"]
@@ -29,6 +30,8 @@ class Permission(Strict):
     operations: tuple[Action, ...] = ("list", "call")
     effect: Literal["allow", "deny"] = "allow"
     conditions: tuple[Condition, ...] = ()
+    obligations: tuple[Literal["approve"], ...] = ()
+    """What a call allowed by this rule has to meet besides: `approve`, a person's yes."""
     reason: str | None = None
     """Said to whoever is refused by this rule."""
 
@@ -47,14 +50,18 @@ class Rule(Strict):
     effect: Literal["allow", "deny"]
     conditions: tuple[Condition, ...]
     reason: str | None
+    obligations: tuple[Literal["approve"], ...] = ()
     on_tool: bool | None = True
     """What the conditions on the tool said: None when one could not be told."""
+
+
+UNDEFINED = Tier()
 
 
 class Policy:
     """An immutable set of roles."""
 
-    def __init__(self, roles: Iterable[Role]) -> None:
+    def __init__(self, roles: Iterable[Role], tiers: Mapping[str, Tier] | None = None) -> None:
         """
         Raises:
             Misconfigured: a role twice, an unknown parent, inheritance in a circle, or two different rules of one id.
@@ -65,6 +72,7 @@ class Policy:
                 raise Misconfigured(f"the role {role.role} is defined twice")
             self._roles[role.role] = role
         self._permissions = {name: self._collect(name, ()) for name in self._roles}
+        self._tiers = tiers or {}
         _refuse_twins(permission for role in self._roles.values() for permission in role.permissions)
         # Weak, so that stand-ins for names that callers make up do not pile up.
         self._applicable: WeakKeyDictionary[Tool, dict[tuple[str, ...], tuple[Rule, ...]]] = WeakKeyDictionary()
@@ -72,6 +80,10 @@ class Policy:
     @property
     def roles(self) -> Mapping[str, Role]:
         return self._roles
+
+    def tier(self, name: str) -> Tier:
+        """What the tier may use; a tier that is not defined has no limits of its own and no features."""
+        return self._tiers.get(name, UNDEFINED)
 
     def _collect(self, name: str, path: tuple[str, ...]) -> tuple[Permission, ...]:
         if name in path:
@@ -113,6 +125,7 @@ def _applied(permission: Permission, tool: Tool) -> Rule | None:
         effect=permission.effect,
         conditions=tuple(condition for condition in permission.conditions if not condition.field.startswith("tool.")),
         reason=permission.reason,
+        obligations=permission.obligations,
         on_tool=None if None in truths else True,
     )
 

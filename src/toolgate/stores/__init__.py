@@ -94,9 +94,9 @@ async def open_stores(store: str, folder: Path) -> AsyncIterator[Stores]:
         AuditUnavailable: it cannot be opened or is damaged.
     """
     if store == "memory":
-        from toolgate.stores.memory import MemoryJournal, MemoryRecords
+        from toolgate.stores.memory import memory_stores
 
-        yield Stores(MemoryJournal(), MemoryRecords())
+        yield memory_stores()
     elif store == "sqlite":
         from toolgate.stores.sqlite import open_sqlite
 

@@ -8,7 +8,11 @@ from typing import Any
 
 import orjson
 
-from toolgate.stores import Entry, Record
+from toolgate.stores import Entry, Record, Stores
+
+
+def memory_stores(journal: MemoryJournal | None = None) -> Stores:
+    return Stores(journal or MemoryJournal(), MemoryRecords())
 
 
 class MemoryJournal:
