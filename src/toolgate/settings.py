@@ -57,8 +57,11 @@ class Caller(Strict):
     """Who a caller is taken for where no credential says so."""
 
     roles: tuple[str, ...] = ("readonly",)
+    """What they may call: names of the policies' roles folder."""
     tier: str = "free"
+    """How much they may call: a name of the policies' tiers.yaml."""
     tenant: str = "default"
+    """Whose calls these are, where several share one Toolgate."""
 
 
 class Files(Strict):

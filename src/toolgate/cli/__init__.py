@@ -29,8 +29,8 @@ class Nouns(click.Group):
         return list(NOUNS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
-        if cmd_name not in NOUNS:
-            return None
+        if cmd_name not in NOUNS:  # click itself would look for near names among its imported commands, which are none
+            raise click.exceptions.NoSuchCommand(cmd_name, possibilities=NOUNS, ctx=ctx)
         command = import_module(f"toolgate.cli.{cmd_name}").command
         assert isinstance(command, click.Command)
         return command

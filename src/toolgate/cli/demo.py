@@ -90,10 +90,12 @@ class _Story:
                     f"\nAn MCP client connects (protocol {step['protocol']}) and is shown {step['listed']} tools; more are found by search."
                 )
                 self.tell(f"   it searches:         {step['query']}\n   it finds:            {', '.join(step['tools'])}")
+            case "calls":
+                self.tell(f"\n   it calls:            {step['name']} {json.dumps(step['arguments'])}")
             case "answered":
-                self.tell(f"   it called:           {_said(step['call'])}\n   and got:             {_short(step['text'])}")
+                self.tell(f"   and gets:            {_short(step['text'])}")
             case "refused":
-                self.tell(f"\n   it called:           {_said(step['call'])}\n   and was refused:     {step['text']}")
+                self.tell(f"   and is refused:      {step['text']}")
 
     def audited(self, lines: list[dict[str, Any]]) -> None:
         self._happened["audit"] = lines
@@ -113,10 +115,6 @@ class _Story:
             emit(happened)
         else:
             say(NEXT)
-
-
-def _said(call: Mapping[str, Any]) -> str:
-    return f"{call['name']} {json.dumps(call['arguments'])}"
 
 
 def _short(text: str) -> str:

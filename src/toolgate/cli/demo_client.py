@@ -1,6 +1,6 @@
 """The MCP client of `toolgate demo`: a process of its own, on the SDK, told nothing but an address.
 
-Writes one JSON line a step on stdout: `found`, `answered`, `refused`.
+Writes one JSON line a step on stdout: `found`, `calls`, `answered`, `calls`, `refused`.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from typing import Any
 QUERY = "list the labels of a repository"
 REPOSITORY = {"owner": "acme", "repo": "rocket"}
 WRITING = "github_create_issue"
+ISSUE = {**REPOSITORY, "title": "Nobody allowed this"}
 
 
 async def main(url: str) -> None:
@@ -24,13 +25,13 @@ async def main(url: str) -> None:
         found = [tool["name"] for tool in _structured(search)["tools"]]
         _step("found", protocol=client.protocol_version, listed=len(listed), query=QUERY, tools=found)
 
-        arguments = {"name": found[0], "arguments": REPOSITORY}
-        answer = await client.call_tool("call_tool", arguments)
-        _step("answered", call=arguments, error=bool(answer.is_error), text=_text(answer))
+        _step("calls", name=found[0], arguments=REPOSITORY)
+        answer = await client.call_tool("call_tool", {"name": found[0], "arguments": REPOSITORY})
+        _step("answered", name=found[0], error=bool(answer.is_error), text=_text(answer))
 
-        arguments = {**REPOSITORY, "title": "Nobody allowed this"}
-        refusal = await client.call_tool(WRITING, arguments)
-        _step("refused", call={"name": WRITING, "arguments": arguments}, error=bool(refusal.is_error), text=_text(refusal))
+        _step("calls", name=WRITING, arguments=ISSUE)
+        refusal = await client.call_tool(WRITING, ISSUE)
+        _step("refused", name=WRITING, error=bool(refusal.is_error), text=_text(refusal))
 
 
 def _step(step: str, **what: Any) -> None:

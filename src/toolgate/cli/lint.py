@@ -40,10 +40,10 @@ def look_over(tool: Tool) -> Iterator[Finding]:
 def _errors(tool: Tool) -> Iterator[tuple[str, str]]:
     if not NAME.fullmatch(tool.name):
         yield "name", "a name has 1 to 48 characters of A-Z, a-z, 0-9, _ and -"
-    for schema in (tool.schema, tool.input_schema) if tool.advertised is not None else (tool.schema,):
-        if not jsonschema_rs.meta.is_valid(schema):
-            yield "schema", "the arguments' schema is not valid JSON Schema 2020-12"
-            return
+    if not all(jsonschema_rs.meta.is_valid(schema) for schema in (tool.schema, tool.input_schema)):
+        yield "schema", "the arguments' schema is not valid JSON Schema 2020-12"
+        return
+    schema = tool.input_schema
     if schema.get("type") != "object":
         yield "not-an-object", "the arguments' schema must have the type object"
     if combined := sorted({"oneOf", "anyOf", "allOf"} & schema.keys()):
@@ -62,10 +62,7 @@ def _warnings(tool: Tool) -> Iterator[tuple[str, str]]:
     properties = tool.schema.get("properties", {})
     bare = [key for key, schema in properties.items() if not _described(schema, tool.schema)]
     if bare:
-        yield (
-            "bare-arguments",
-            f"nothing says what {', '.join(bare[:5])}{' …' if len(bare) > 5 else ''} mean{'s' if len(bare) == 1 else ''}",
-        )
+        yield "bare-arguments", f"nothing says what these mean: {', '.join(bare[:5])}{' …' if len(bare) > 5 else ''}"
     size = len(orjson.dumps(tool.input_schema))
     if size > LARGE:
         yield "large", f"the advertised schema has {size} bytes, more than {LARGE}"

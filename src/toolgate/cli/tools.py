@@ -175,9 +175,6 @@ async def _visible(settings: Settings) -> Sequence[Tool]:
     from toolgate.app import local_principal, open_app
 
     async with open_app(settings) as app:
-        for loaded in app.integrations:
-            if loaded.problem:
-                say(f"{loaded.name} is not there: {loaded.problem}")
         return list(app.gateway.visible(local_principal(settings, "terminal")).values())
 
 

@@ -1,0 +1,176 @@
+from __future__ import annotations
+
+import base64
+import json
+import shlex
+import socket
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+Terminal = Callable[..., Any]
+PICTURE = b"\x89PNG\r\n\x1a\n\x00not really"
+
+
+def declare(folder: Path, **values: Any) -> None:
+    declaration = json.loads((folder / "integration.yaml").read_text()) | values
+    (folder / "integration.yaml").write_text(json.dumps(declaration))
+
+
+def test_a_list_is_one_line_a_tool_and_as_json_one_object_a_tool(terminal: Terminal, shop: Path) -> None:
+    plain, as_json = terminal("tools", "list"), terminal("tools", "list", "--json")
+
+    assert plain.out.splitlines() == [
+        "shop_add_item\tdestroys\tPut an item on sale.",
+        "shop_answer_with\treads\tAnswer with any status.",
+        "shop_get_picture\treads\tThe shop's front.",
+        "shop_list_items\treads\tList the items on sale.",
+    ]
+    assert as_json.value[3] == {
+        "name": "shop_list_items",
+        "description": "List the items on sale.",
+        "effect": "reads",
+        "integration": "shop",
+        "listed": True,
+        "tags": [],
+    }
+
+
+def test_search_finds_by_words_best_first(terminal: Terminal, shop: Path) -> None:
+    ran = terminal("tools", "search", "list", "the", "items", "--limit", "1", "--json")
+
+    assert [tool["name"] for tool in ran.value] == ["shop_list_items"]
+
+
+def test_the_call_that_show_prints_can_be_made(terminal: Terminal, shop: Path) -> None:
+    shown = terminal("tools", "show", "shop_list_items")
+    program, *words = shlex.split(shown.out.splitlines()[-1])
+
+    called = terminal(*words)
+
+    assert program == "toolgate"
+    assert "kind*\ttea|cup\t" in shown.out.splitlines()
+    assert (called.code, called.value) == (0, {"query": "kind=tea"})
+
+
+def test_words_reach_the_other_side_as_the_schema_wants_them(terminal: Terminal, shop: Path) -> None:
+    ran = terminal("tools", "call", "shop_list_items", "kind=cup", "limit=7", "tags=a b", "tags=c", "--json")
+
+    assert ran.code == 0
+    assert ran.value["result"] == {"query": "kind=cup&limit=7&tags=a%20b&tags=c"}
+    assert ran.value["files"] == []
+
+
+@pytest.mark.parametrize("whole", ["@arguments.json", '{"kind": "cup", "limit": 7}'])
+def test_arguments_come_whole_with_words_laid_over_them(terminal: Terminal, shop: Path, whole: str) -> None:
+    Path("arguments.json").write_text('{"kind": "cup", "limit": 7}')
+
+    ran = terminal("tools", "call", "shop_list_items", "--args", whole, "limit=8")
+
+    assert ran.value == {"query": "kind=cup&limit=8"}
+
+
+def test_a_dry_run_shows_the_request_without_its_secrets_and_sends_nothing(
+    terminal: Terminal, shop: Path, shop_url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SHOP_TOKEN", "s3cret")
+    declare(shop, base_url="https://shop.invalid", auth={"type": "bearer", "token": "${SHOP_TOKEN}"})
+
+    plain = terminal("tools", "call", "shop_add_item", "name=Pot", "--dry-run")
+    as_json = terminal("tools", "call", "shop_add_item", "name=Pot", "--dry-run", "--json")
+
+    assert plain.out.splitlines()[0] == "POST https://shop.invalid/items"
+    assert plain.out.splitlines()[-1] == '{"name":"Pot"}'
+    assert (as_json.value["method"], as_json.value["url"], as_json.value["body"]) == (
+        "POST",
+        "https://shop.invalid/items",
+        '{"name":"Pot"}',
+    )
+    assert "Authorization" in dict(as_json.value["headers"])
+    assert "s3cret" not in plain.out + plain.err + as_json.out + as_json.err
+    assert terminal("audit", "list", "--json").value == []
+
+
+def test_a_picture_goes_into_a_pipe_a_file_or_json(terminal: Terminal, shop: Path) -> None:
+    to_pipe = terminal("tools", "call", "shop_get_picture")
+    to_file = terminal("tools", "call", "shop_get_picture", "--output", "front.png", "--json")
+    as_json = terminal("tools", "call", "shop_get_picture", "--json")
+
+    assert to_pipe.out.encode(errors="surrogateescape") == PICTURE
+    assert Path("front.png").read_bytes() == PICTURE
+    assert to_file.value["written"] == ["front.png"]
+    assert base64.b64decode(as_json.value["files"][0]["data"]) == PICTURE
+    assert as_json.value["files"][0]["media_type"] == "image/png"
+
+
+def closed_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        return int(listening.getsockname()[1])
+
+
+@pytest.mark.parametrize(
+    ("words", "changed", "code", "exit_code", "hint"),
+    [
+        (["shop_list_item", "kind=tea"], {}, "unknown_tool", 1, "did you mean shop_list_items"),
+        (["shop_list_items"], {}, "invalid_arguments", 1, "shop_list_items takes kind: tea|cup, limit?: integer, tags?: string[]"),
+        (["shop_list_items", "knd=tea"], {}, "invalid_arguments", 1, "shop_list_items takes kind: tea|cup"),
+        (["shop_list_items", "kind=tea", "limit=51"], {}, "invalid_arguments", 1, "shop_list_items takes kind: tea|cup"),
+        (["shop_list_items", "--args", "[1]"], {}, "usage", 1, None),
+        (["shop_list_items", "--args", "@missing.json"], {}, "usage", 1, None),
+        (["shop_answer_with", "status=401"], {}, "upstream_failed", 3, "`toolgate doctor` says whether the credentials of shop are set"),
+        (["shop_list_items", "kind=tea"], {"base_url": "http://127.0.0.1:{closed}"}, "unreachable", 4, "may be repeated"),
+        (["shop_answer_with", "status=500"], {}, "upstream_failed", 5, None),
+        (["shop_add_item", "name=Pot"], {}, "not_permitted", 6, "roles folder"),
+        (["shop_list_items", "kind=tea"], {"allow_networks": []}, "egress_blocked", 6, "allow_networks"),
+        (["shop_answer_with", "status=429"], {}, "upstream_failed", 7, None),
+    ],
+)
+def test_a_call_that_goes_wrong_ends_with_its_code_and_a_hint(
+    terminal: Terminal, shop: Path, words: list[str], changed: dict[str, Any], code: str, exit_code: int, hint: str | None
+) -> None:
+    declare(shop, **{key: value.format(closed=closed_port()) if isinstance(value, str) else value for key, value in changed.items()})
+
+    ran = terminal("tools", "call", *words, "--json")
+
+    assert (ran.error["code"], ran.code, ran.out) == (code, exit_code, "")
+    assert (ran.error["hint"] is None) if hint is None else (hint in ran.error["hint"])
+
+
+def test_calls_refused_or_not_are_in_the_audit_newest_first(terminal: Terminal, shop: Path) -> None:
+    terminal("tools", "call", "shop_list_items", "kind=tea")
+    terminal("tools", "call", "shop_add_item", "name=Pot")
+    terminal("tools", "call", "no_such_tool")
+
+    lines = terminal("audit", "list", "--json").value
+    refused = terminal("audit", "list", "--json", "--ending", "refused", "--tool", "shop_*").value
+    newest = terminal("audit", "list", "--limit", "1")
+
+    assert [(line["tool"], line["ending"], line["problem"], line["arguments"]) for line in lines] == [
+        ("no_such_tool", "refused", "unknown_tool", []),
+        ("shop_add_item", "refused", "not_permitted", ["name"]),
+        ("shop_list_items", "ok", None, ["kind"]),
+    ]
+    assert {(line["via"], line["principal"].partition(":")[0]) for line in lines} == {("terminal", "local")}
+    assert refused == [lines[1]]
+    assert newest.out.split("\t")[2:5] == ["no_such_tool", "refused", "unknown_tool"]
+
+
+def test_before_any_call_the_audit_says_what_to_try(terminal: Terminal, shop: Path) -> None:
+    ran = terminal("audit", "list")
+
+    assert (ran.code, ran.out) == (0, "")
+    assert ran.err == "nothing has been called yet; try `toolgate tools search WORDS`\n"
+
+
+def test_lint_names_what_a_model_would_stumble_over(terminal: Terminal, shop: Path) -> None:
+    ran = terminal("tools", "lint", "--json")
+
+    assert ran.code == 0
+    assert {
+        "level": "warning",
+        "tool": "shop_list_items",
+        "code": "bare-arguments",
+        "message": "nothing says what these mean: tags",
+    } in ran.value
