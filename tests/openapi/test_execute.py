@@ -141,6 +141,16 @@ async def test_what_the_other_side_repeats_of_a_secret_does_not_come_back() -> N
     assert "REDACTED" in repr(outcome)
 
 
+async def test_a_link_to_the_next_page_that_repeats_a_query_credential_still_gives_the_next_arguments() -> None:
+    linked = Response(200, (*FINE.headers, ("Link", f'<https://api.example/v1/items/1?q=b&key={CANARY}>; rel="next"')), FINE.body)
+    run = executor(ScriptedSender(linked), auth={"type": "api_key", "in": "query", "name": "key", "value": CANARY})
+
+    outcome = await run(a_call(arguments={"id": "1", "q": "a"}))
+
+    assert outcome.meta["next"] == {"id": "1", "q": "b"}
+    assert CANARY not in repr(outcome)
+
+
 async def test_a_token_that_was_taken_back_is_renewed_and_the_request_goes_out_again() -> None:
     auth = {"type": "oauth2_client_credentials", "token_url": "https://id.example/token", "client_id": "c", "client_secret": CANARY}
     first, second = (Response(200, (), b'{"access_token":"%s","token_type":"bearer"}' % token) for token in (b"one", b"two"))

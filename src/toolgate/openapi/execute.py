@@ -6,6 +6,7 @@ is passed on.
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -55,7 +56,9 @@ class Executor:
             # The token was taken back early. A request that was not let in has done nothing and may be repeated.
             response, proof = await self._send(built, call)
         response = scrubbed(response, (*proof.secrets, *self._static_secrets))
-        return answer.read(response, plan=self.plan, url=built.url, arguments=call.arguments)
+        # With the names of our query credentials, masked: an answer's links may repeat them.
+        asked = proof.masked().on(built, self.reach.origins).url if proof.query else built.url
+        return answer.read(response, plan=self.plan, url=asked, arguments=call.arguments, now=time.time())
 
     def preview(self, call: Call) -> Request:
         """The request as it would go out, with secrets masked. Raises InvalidArguments like a call."""
