@@ -108,6 +108,16 @@ async def test_a_call_passes_the_gate_and_its_answer_comes_back(serve: Serve, ga
 
 
 @every_way
+async def test_a_key_that_cannot_be_kept_is_an_invalid_parameter(serve: Serve, way: str) -> None:
+    echo, keyed = Echo(), dict(KEYED, toolgate={"idempotency_key": 7})
+    async with serve([a_tool(echo, name="alpha")]) as url, connected(url, way) as client:
+        with pytest.raises(MCPError) as refused:
+            await client.call_tool("alpha", {}, meta=keyed)
+
+    assert (refused.value.code, echo.seen) == (-32602, [])
+
+
+@every_way
 async def test_a_refusal_is_an_answer_that_says_why(serve: Serve, way: str) -> None:
     async with serve([a_tool(name="frozen_lake")]) as url, connected(url, way) as client:
         result = await client.call_tool("frozen_lake", {})

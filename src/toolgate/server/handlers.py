@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import base64
 import logging
-import re
 import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -20,9 +19,11 @@ from mcp.shared.exceptions import MCPError
 
 from toolgate import __version__
 from toolgate.calls import Principal, Progress, Tool
+from toolgate.errors import InvalidArguments
 from toolgate.gateway import Gateway
 from toolgate.gateway.discover import CALL_TOOL
 from toolgate.server import convert
+from toolgate.server.context import idempotency_key, trace_parent
 
 Context = Any
 """The SDK's ServerRequestContext; what it is generic in does not matter here."""
@@ -35,7 +36,6 @@ TTL = 60_000
 KEPT_LISTS = 64  # sets of tools; as many as there are different roles, times the protocol versions in use
 PROGRESS_SECONDS = 0.1  # clients draw at most some frames a second
 A_BUG = "the call failed by a bug, not by its arguments; the operator of this server finds more in its log"
-TRACE_PARENT = re.compile(r"[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}")
 INSTRUCTIONS = "Every call is checked, recorded and may be refused; a refusal says why and what would work."
 FINDING = " More tools exist than are listed: search_tools finds them by what they do, describe_tool explains one, call_tool calls it."
 
@@ -145,7 +145,7 @@ class _Handlers:
             params.arguments or {},
             principal,
             trace_parent=trace_parent(meta.get("traceparent")),
-            idempotency_key=_idempotency_key(meta),
+            idempotency_key=_key(meta),
             progress=_steady(context.session.report_progress) if "progress_token" in meta else None,
         )
         # 2026-07-28, server/tools, "Error Handling": an unknown tool is a protocol error; everything else a model repairs.
@@ -187,15 +187,12 @@ def _listable(tools: Sequence[Tool], version: str) -> list[types.Tool]:
     return listable
 
 
-def trace_parent(value: object) -> str | None:
-    """A W3C `traceparent`, or None for anything else: it is written down as it is."""
-    return value if isinstance(value, str) and TRACE_PARENT.fullmatch(value) else None
-
-
-def _idempotency_key(meta: Mapping[str, Any]) -> str | None:
+def _key(meta: Mapping[str, Any]) -> str | None:
     ours = meta.get(convert.META)
-    key = ours.get("idempotency_key") if isinstance(ours, Mapping) else None
-    return key if isinstance(key, str) and 0 < len(key) <= 255 else None
+    try:
+        return idempotency_key(ours.get("idempotency_key") if isinstance(ours, Mapping) else None)
+    except InvalidArguments as error:
+        raise MCPError(code=types.INVALID_PARAMS, message=str(error)) from None
 
 
 def _steady(report: Progress) -> Progress:

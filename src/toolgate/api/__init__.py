@@ -1,0 +1,62 @@
+"""The HTTP face `/v1`: tools for programs that speak no MCP, in the shapes that model providers take.
+
+`openapi.yaml` beside this file describes it; a test holds the two together.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any
+
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Route
+
+from toolgate.api.answers import Json
+from toolgate.api.operator import Operator
+from toolgate.api.tools import Tools
+from toolgate.gateway import Gateway
+from toolgate.stores import Journal
+
+
+def routes(
+    gateway: Gateway,
+    journal: Journal,
+    *,
+    integrations: Callable[[], Sequence[Mapping[str, Any]]],
+    unready: Callable[[], str | None],
+) -> list[BaseRoute]:
+    """The routes of the HTTP face, to be composed with others and put behind the ingress guard.
+
+    Args:
+        integrations: what `/v1/integrations` tells: `name`, `kind`, `tools` (how many), `problem` (a sentence or None).
+        unready: why calls cannot be answered at present, for `/readyz`; None when they can.
+    """
+    tools, operator = Tools(gateway), Operator(journal, integrations, unready)
+    return [
+        Route("/v1/tools", tools.many, methods=["GET"]),
+        Route("/v1/tools/{name}", tools.one, methods=["GET"]),
+        Route("/v1/tools/{name}/call", tools.call, methods=["POST"]),
+        Route("/v1/integrations", operator.integrations, methods=["GET"]),
+        Route("/v1/audit", operator.audit, methods=["GET"]),
+        Route("/openapi.json", operator.description, methods=["GET"]),
+        Route("/healthz", operator.health, methods=["GET"]),
+        Route("/readyz", operator.readiness, methods=["GET"]),
+    ]
+
+
+async def _nothing_there(_request: Request, error: Exception) -> Response:
+    """What a path or method that no route has is answered with."""
+    assert isinstance(error, HTTPException)
+    problem = {"code": "not_found" if error.status_code == 404 else "bad_request", "message": "GET /openapi.json tells what is here"}
+    return Json({"ok": False, "problem": problem}, status_code=error.status_code, headers=dict(error.headers or {}))
+
+
+async def _bug(_request: Request, _error: Exception) -> Response:
+    problem = {"code": "error", "message": "the request failed by a bug; the operator of this server finds more in its log"}
+    return Json({"ok": False, "problem": problem}, status_code=500)
+
+
+EXCEPTION_HANDLERS: dict[Any, Callable[[Request, Exception], Awaitable[Response]]] = {HTTPException: _nothing_there, Exception: _bug}
+"""For the application that the routes are composed into, so that these answers are JSON too."""

@@ -1,0 +1,36 @@
+"""What a query string may say."""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+
+from starlette.datastructures import QueryParams
+
+
+class BadQuery(ValueError):
+    """What is wrong with a query or a body, in a sentence."""
+
+
+def choice(query: QueryParams, name: str, default: str, known: Collection[str]) -> str:
+    """
+    Raises:
+        BadQuery: the value is none of `known`.
+    """
+    value = query.get(name, default)
+    if value not in known:
+        raise BadQuery(f"{name} is one of {', '.join(known)}")
+    return value
+
+
+def number(query: QueryParams, name: str, most: int) -> int | None:
+    """The whole number from 1 to `most` that `name` holds; None when it is not there.
+
+    Raises:
+        BadQuery: it is something else.
+    """
+    value = query.get(name)
+    if value is None:
+        return None
+    if not (value.isascii() and value.isdigit() and len(value) <= 19 and 1 <= int(value) <= most):
+        raise BadQuery(f"{name} is a whole number from 1 to {most}")
+    return int(value)

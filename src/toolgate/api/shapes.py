@@ -1,0 +1,66 @@
+"""A tool in the shape in which each model provider wants to be told of it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+from toolgate.calls import Annotations, Tool
+from toolgate.gateway.discover import CALL_TOOL
+
+OPENAI_DESCRIPTION = 1024
+"""Characters of a function's description; OpenAI refuses the whole request over a longer one."""
+
+
+def mcp(tool: Tool) -> dict[str, Any]:
+    """As MCP's `tools/list` (2026-07-28) shows it."""
+    effects = Annotations() if tool.name == CALL_TOOL else tool.annotations
+    shown = {
+        "name": tool.name,
+        "title": tool.title,
+        "description": tool.description,
+        "inputSchema": tool.input_schema,
+        "annotations": {
+            "readOnlyHint": effects.read_only,
+            "destructiveHint": effects.destructive,
+            "idempotentHint": effects.idempotent,
+            "openWorldHint": effects.open_world,
+        },
+    }
+    return {key: value for key, value in shown.items() if value is not None}
+
+
+def openai(tool: Tool) -> dict[str, Any]:
+    """As a tool of OpenAI's chat completions; the compatible servers take it too."""
+    return {"type": "function", "function": _function(tool)}
+
+
+def openai_responses(tool: Tool) -> dict[str, Any]:
+    """As a tool of OpenAI's responses."""
+    return {"type": "function", **_function(tool)}
+
+
+def anthropic(tool: Tool) -> dict[str, Any]:
+    """As a tool of Anthropic's messages."""
+    return {"name": tool.name, "description": tool.description, "input_schema": tool.input_schema}
+
+
+def _function(tool: Tool) -> dict[str, Any]:
+    # Not strict: that mode wants every property required and forbids much of JSON Schema.
+    return {"name": tool.name, "description": shortened(tool.description), "parameters": tool.input_schema, "strict": False}
+
+
+def shortened(text: str, characters: int = OPENAI_DESCRIPTION) -> str:
+    """`text`, cut at the end of a sentence if there is one in its second half, else with an ellipsis."""
+    if len(text) <= characters:
+        return text
+    end = text.rfind(". ", characters // 2, characters)
+    return text[: end + 1] if end > 0 else f"{text[: characters - 1]}…"
+
+
+SHAPES: dict[str, Callable[[Tool], dict[str, Any]]] = {
+    "mcp": mcp,
+    "openai": openai,
+    "openai-responses": openai_responses,
+    "anthropic": anthropic,
+}
