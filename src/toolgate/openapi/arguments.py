@@ -1,0 +1,252 @@
+"""What a caller is asked for: one key an argument, and how each goes onto the wire.
+
+Parameters are arguments at the top level. So are the properties of a body where nothing is lost by it; otherwise there
+is one argument, `body`. Keys are what clients accept everywhere, `[A-Za-z0-9_-]{1,64}`; the plan keeps the wire's own.
+The schema never has an alternative at its top, because OpenAI and Anthropic refuse a whole list for one that has, and
+it takes no key that it does not name.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from hashlib import sha256
+from itertools import count
+from typing import Any
+
+from toolgate.calls import UNSET
+from toolgate.integration import Integration
+from toolgate.openapi.bodies import Way, as_file, field_plan, flattened, is_file, resolved, ways, whole_fields
+from toolgate.openapi.bound import binding
+from toolgate.openapi.keywords import MAX_EXAMPLE, Schema
+from toolgate.openapi.lift import Fragment, Lifter, Reference
+from toolgate.openapi.operation import BodyPlan, Operation, Parameter, ParameterPlan
+from toolgate.openapi.prose import clean
+from toolgate.openapi.share import stand_alone
+
+LONGEST_KEY = 64
+KEY = re.compile(r"[A-Za-z0-9_-]{1,64}")
+ORDER = ("path", "query", "header", "cookie", "querystring", "body", "content_type")
+"""Who keeps the plain key when two want it: the earlier one."""
+
+
+class Unservable(Exception):
+    """An operation cannot become a tool; the message says why, for the end of a sentence."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Wanted:
+    """A value to ask for, before it has a key."""
+
+    name: str
+    location: str
+    schema: Schema
+    required: bool
+
+
+@dataclass
+class Arguments:
+    """What a caller is asked for, and how it is sent."""
+
+    schema: dict[str, Any]
+    parameters: tuple[ParameterPlan, ...] = ()
+    bodies: tuple[BodyPlan, ...] = ()
+    content_type_argument: str | None = None
+
+
+def arguments(operation: Operation, lifter: Lifter, integration: Integration) -> Arguments:
+    """The arguments of an operation.
+
+    Raises:
+        Unservable: the integration hides a part of the path and says no value for it.
+    """
+    asking = _Asking(operation, lifter, integration)
+    asking.parameters()
+    if operation.body is not None and operation.body.content:
+        asking.body()
+    return asking.arguments()
+
+
+def keys(wanted: Sequence[tuple[str, str]]) -> list[str]:
+    """The argument keys for names on the wire, given as (name, location), whatever the order they come in.
+
+    Legal names keep themselves; of two that want the same key the one later in `ORDER` gets its location as a suffix.
+    """
+    taken: dict[str, int] = {}
+    for index, (name, location) in sorted(enumerate(wanted), key=_precedence):
+        taken[_free_key(_key(name), location, taken)] = index
+    return sorted(taken, key=taken.__getitem__)
+
+
+def _precedence(numbered: tuple[int, tuple[str, str]]) -> tuple[bool, int, str]:
+    _, (name, location) = numbered
+    return KEY.fullmatch(name) is None, ORDER.index(location), name
+
+
+def _key(name: str) -> str:
+    if KEY.fullmatch(name):
+        return name
+    legal = re.sub(r"[^A-Za-z0-9_-]+", "_", name).strip("_") or "value"
+    if len(legal) <= LONGEST_KEY:
+        return legal
+    return f"{legal[: LONGEST_KEY - 7]}_{sha256(name.encode()).hexdigest()[:6]}"
+
+
+def _free_key(key: str, location: str, taken: dict[str, int]) -> str:
+    if key not in taken:
+        return key
+    suffixed = f"{key[: LONGEST_KEY - len(location) - 1]}_{location}"
+    if suffixed not in taken:
+        return suffixed
+    return next(numbered for number in count(2) if (numbered := f"{suffixed[: LONGEST_KEY - 4]}_{number}") not in taken)
+
+
+@dataclass
+class _Asking:
+    """The gathering of one operation's arguments."""
+
+    operation: Operation
+    lifter: Lifter
+    integration: Integration
+    wanted: list[Wanted] = field(default_factory=list)
+    fragments: list[Fragment] = field(default_factory=list)
+    asked: list[tuple[Parameter, int]] = field(default_factory=list)
+    """Parameters with the index of what is wanted for them."""
+    bound: list[ParameterPlan] = field(default_factory=list)
+    ways: list[Way] = field(default_factory=list)
+    flat: list[tuple[int, bool]] | None = None
+    """The wanted properties of a flat body, and whether each is a file."""
+    constants: dict[str, Any] = field(default_factory=dict)
+    whole: int | None = None
+    choice: int | None = None
+
+    def parameters(self) -> None:
+        for parameter in self.operation.parameters:
+            value = binding(parameter, self.operation, self.integration, self.lifter.diagnostics)
+            if value is UNSET:
+                self._parameter(parameter)
+            elif value is not None:
+                self.bound.append(_plan(parameter, None, value, None))
+            elif parameter.location == "path":
+                raise Unservable(f"`hide` names {parameter.name} of its path without a value")
+
+    def _parameter(self, parameter: Parameter) -> None:
+        fragment = self.lifter.lift(parameter.schema, parameter.pointer)
+        required = parameter.required or parameter.location == "path"
+        only = _only_value(fragment.schema, self.lifter) if required else UNSET
+        if only is not UNSET:
+            self.bound.append(_plan(parameter, None, only, None))
+            return
+        self.asked.append((parameter, self._want(parameter.name, parameter.location, _described(fragment.schema, parameter), required)))
+        self.fragments.append(fragment)
+
+    def _want(self, name: str, location: str, schema: Schema, required: bool) -> int:
+        self.wanted.append(Wanted(name, location, schema, required))
+        return len(self.wanted) - 1
+
+    def body(self) -> None:
+        body = self.operation.body
+        assert body is not None
+        self.ways = ways(body, self.lifter)
+        self.fragments += [way.fragment for way in self.ways if not (way.binary or way.text)]
+        first = self.ways[0]
+        flat = None if len(self.ways) > 1 or first.binary or first.text else flattened(first.fragment, self.lifter)
+        if flat is not None and (body.required or not flat.required):
+            self.flat = []
+            for name, schema in flat.properties.items():
+                self._field(name, schema, first, required=name in flat.required)
+            return
+        schema = first.schema if len(self.ways) == 1 else {"anyOf": [way.schema for way in self.ways]}
+        self.whole = self._want("body", "body", _with(schema, description=clean(body.description or "")), body.required)
+        if len(self.ways) > 1:
+            kinds = [way.media_type for way in self.ways]
+            asked = {"type": "string", "enum": kinds, "default": kinds[0], "description": "The media type that the body is sent as."}
+            self.choice = self._want("content_type", "content_type", asked, False)
+
+    def _field(self, name: str, schema: Schema, way: Way, *, required: bool) -> None:
+        assert self.flat is not None
+        only = _only_value(schema, self.lifter) if required else UNSET
+        if only is not UNSET:
+            self.constants[name] = only
+            return
+        file = way.kind in ("form", "multipart") and is_file(schema, self.lifter)
+        self.flat.append((self._want(name, "body", as_file(schema, self.lifter) if file else schema, required), file))
+
+    def arguments(self) -> Arguments:
+        found = keys([(wanted.name, wanted.location) for wanted in self.wanted])
+        schema = self._schema(found)
+        return Arguments(
+            schema,
+            (*(self._asked(parameter, found[index], index) for parameter, index in self.asked), *self.bound),
+            tuple(self._body_plan(way, found) for way in self.ways),
+            None if self.choice is None else found[self.choice],
+        )
+
+    def _schema(self, found: list[str]) -> dict[str, Any]:
+        schema: dict[str, Any] = {"type": "object", "properties": dict(zip(found, (wanted.schema for wanted in self.wanted), strict=True))}
+        required = [key for key, wanted in zip(found, self.wanted, strict=True) if wanted.required]
+        if required:
+            schema["required"] = required
+        schema["additionalProperties"] = False
+        return stand_alone(schema, self.fragments, self.lifter, self.operation.pointer)
+
+    def _asked(self, parameter: Parameter, key: str, index: int) -> ParameterPlan:
+        schema = resolved(self.wanted[index].schema, self.lifter)
+        kind = schema.get("type") if isinstance(schema, dict) else None
+        return _plan(parameter, key, UNSET, kind if isinstance(kind, str) else None)
+
+    def _body_plan(self, way: Way, found: list[str]) -> BodyPlan:
+        body = self.operation.body
+        assert body is not None
+        if self.flat is None:
+            assert self.whole is not None
+            return BodyPlan(way.media_type, "whole", found[self.whole], body.required, whole_fields(way, self.lifter), binary=way.binary)
+        fields = tuple(field_plan(self.wanted[index].name, found[index], way, binary=file) for index, file in self.flat)
+        return BodyPlan(way.media_type, "flat", None, body.required, fields, self.constants)
+
+
+def _plan(parameter: Parameter, argument: str | None, constant: Any, kind: str | None) -> ParameterPlan:
+    return ParameterPlan(
+        name=parameter.name,
+        location=parameter.location,
+        argument=argument,
+        style=parameter.style,
+        explode=parameter.explode,
+        allow_reserved=parameter.allow_reserved,
+        content_type=parameter.content_type,
+        multi_segment=parameter.multi_segment,
+        required=parameter.required or parameter.location == "path",
+        constant=constant,
+        type=kind,
+    )
+
+
+def _only_value(schema: Schema, lifter: Lifter) -> Any:
+    """The one value that the schema leaves, or UNSET."""
+    meant = resolved(schema, lifter)
+    if not isinstance(meant, dict):
+        return UNSET
+    if "const" in meant:
+        return meant["const"]
+    values = meant.get("enum", ())
+    return values[0] if len(values) == 1 else UNSET
+
+
+def _described(schema: Schema, parameter: Parameter) -> Schema:
+    said: dict[str, Any] = {"description": clean(parameter.description or "")}
+    if parameter.deprecated:
+        said["deprecated"] = True
+    if parameter.example is not UNSET and parameter.example is not None and len(str(parameter.example)) <= MAX_EXAMPLE:
+        said["examples"] = [parameter.example]
+    return _with(schema, **said)
+
+
+def _with(schema: Schema, **said: Any) -> Schema:
+    """`schema` with more said about it; an empty word leaves what the schema says itself."""
+    said = {key: value for key, value in said.items() if value}
+    if not said or schema is False:
+        return schema
+    if isinstance(schema, Reference):
+        return Reference(schema.pointer, in_place=False, beside={**schema, **said})
+    return {**schema, **said} if isinstance(schema, dict) else said

@@ -1,0 +1,266 @@
+"""The ways to send a body: which are worth a choice, and what each asks for.
+
+A body is *flat*, each property an argument of its own, only where nothing is lost: one way to send it, an object with
+fixed properties, no alternatives, no conditions. Otherwise it is *whole*, one argument.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import orjson
+
+from toolgate.openapi import media
+from toolgate.openapi.keywords import ANNOTATIONS, Schema
+from toolgate.openapi.lift import Fragment, Lifter, Reference
+from toolgate.openapi.operation import FieldPlan, MediaType, RequestBody, Style
+
+MAX_FIELDS = 60
+MAX_HOPS = 20  # references and `allOf`s to look through for an object's properties
+RANK: Mapping[str, int] = {"json": 0, "multipart": 1, "form": 2, "lines": 3, "text": 4, "binary": 5, "other": 6}
+FILE: dict[str, Any] = {
+    "description": 'A file: base64 text, or {"path": …} for callers on this machine.',
+    "anyOf": [
+        {"type": "string", "contentEncoding": "base64"},
+        {
+            "type": "object",
+            "properties": {
+                "base64": {"type": "string"},
+                "path": {"type": "string"},
+                "filename": {"type": "string"},
+                "media_type": {"type": "string"},
+            },
+            "anyOf": [{"required": ["base64"]}, {"required": ["path"]}],
+            "additionalProperties": False,
+        },
+    ],
+}
+"""The forms that `body.read` takes."""
+BINARY_FORMATS = frozenset({"binary", "file"})
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Way:
+    """One way to send the body."""
+
+    media_type: str
+    kind: media.Kind
+    fragment: Fragment
+    binary: bool
+    """The whole body is a file."""
+    text: bool
+    """The whole body is text, whatever the schema says of the document in it (XML)."""
+    encoding: Mapping[str, Any]
+
+    @property
+    def schema(self) -> Schema:
+        """What the argument must be that gives the whole body."""
+        if self.binary:
+            return FILE
+        if self.text:
+            kind = self.fragment.schema.get("type") if isinstance(self.fragment.schema, dict) else None
+            return (
+                self.fragment.schema if kind == "string" else {"type": "string", "description": f"The {self.media_type} document, as text."}
+            )
+        return self.fragment.schema
+
+
+@dataclass(frozen=True, slots=True)
+class Flat:
+    """An object's properties, gathered from its references and the parts that it is all of."""
+
+    properties: Mapping[str, Schema]
+    required: tuple[str, ...]
+
+
+def ways(body: RequestBody, lifter: Lifter) -> list[Way]:
+    """The ways that differ in what they ask for, the best first: one that asks for the same as a better one is left out."""
+    found = sorted((_way(content, lifter) for content in body.content), key=_rank)
+    kept: dict[bytes, Way] = {}
+    for way in found:
+        meaning = _meaning(way, lifter)
+        if meaning == b"file" and meaning in kept:  # one argument, and the file's own type says which of them it is
+            way = replace(way, media_type=f"{kept[meaning].media_type}, {way.media_type}")
+            kept[meaning] = way
+        kept.setdefault(meaning, way)
+    return list(kept.values())
+
+
+def flattened(fragment: Fragment, lifter: Lifter) -> Flat | None:
+    """The object's properties, or None when it says more than its properties do."""
+    properties: dict[str, Schema] = {}
+    required: dict[str, None] = {}
+    pending: list[Any] = [fragment.schema]
+    hops, closed, parts = 0, False, 0
+    while pending:
+        schema = pending.pop(0)
+        hops += 1
+        if not isinstance(schema, dict) or hops > MAX_HOPS:
+            return None
+        if isinstance(schema, Reference):
+            target = lifter.target(schema.pointer)
+            if target.cut:
+                return None
+            pending.append(target.schema)
+        if not _plain(schema):
+            return None
+        closed |= schema.get("additionalProperties") is False
+        parts += "properties" in schema
+        for name, item in schema.get("properties", {}).items():
+            properties[name] = item if name not in properties or properties[name] == item else {"allOf": [properties[name], item]}
+        required |= dict.fromkeys(schema.get("required", ()))
+        pending += schema.get("allOf", ())
+    if (closed and parts > 1) or not (properties or closed) or len(properties) > MAX_FIELDS:
+        return None
+    for name in required:
+        properties.setdefault(name, {})
+    return Flat(properties, tuple(required))
+
+
+def is_file(schema: Any, lifter: Lifter) -> bool:
+    """Whether a property of a form is a file, or several."""
+    schema = resolved(schema, lifter)
+    if not isinstance(schema, dict):
+        return False
+    kinds = schema.get("type", "string")
+    if kinds == "array" or (isinstance(kinds, list) and "array" in kinds):
+        return is_file(schema.get("items"), lifter)
+    if kinds != "string" and not (isinstance(kinds, list) and "string" in kinds):
+        return False
+    if schema.get("format") in BINARY_FORMATS:
+        return True
+    content = schema.get("contentMediaType")
+    return isinstance(content, str) and "contentEncoding" not in schema and media.kind(content) == "binary"
+
+
+def as_file(schema: Any, lifter: Lifter) -> dict[str, Any]:
+    """The schema of the argument that gives the file or files that `schema` means."""
+    meant = resolved(schema, lifter)
+    said = {key: value for key, value in schema.items() if key in ("description", "deprecated")} if isinstance(schema, dict) else {}
+    description = f"{said['description']} {FILE['description']}" if "description" in said else FILE["description"]
+    if isinstance(meant, dict) and "array" in (meant.get("type"), *(meant["type"] if isinstance(meant.get("type"), list) else ())):
+        return {**meant, "items": FILE}
+    file = {**FILE, **said, "description": description}
+    if isinstance(meant, dict) and isinstance(meant.get("type"), list) and "null" in meant["type"]:
+        file["anyOf"] = [*FILE["anyOf"], {"type": "null"}]
+    return file
+
+
+def resolved(schema: Any, lifter: Lifter) -> Any:
+    """A lifted schema without a reference at its top, as far as that is not a loop."""
+    for _ in range(MAX_HOPS):
+        if not isinstance(schema, Reference):
+            return schema
+        schema = lifter.target(schema.pointer).schema
+    return {}
+
+
+def field_plan(name: str, argument: str | None, way: Way, *, binary: bool) -> FieldPlan:
+    """How a property goes onto the wire, by the Encoding Object that the description may have for it."""
+    encoding = way.encoding.get(name)
+    if way.kind not in ("form", "multipart"):
+        return FieldPlan(name, argument)
+    if not isinstance(encoding, dict):
+        return FieldPlan(name, argument, binary=binary)
+    plan = FieldPlan(name, argument, binary=binary, headers=_constant_headers(encoding))
+    styled = any(key in encoding for key in ("style", "explode", "allowReserved"))
+    if styled and not binary:
+        style = encoding.get("style")
+        known: Style = style if style in ("form", "spaceDelimited", "pipeDelimited", "deepObject") else "form"
+        explode = encoding.get("explode")
+        return replace(
+            plan,
+            style=known,
+            explode=explode if isinstance(explode, bool) else known == "form",
+            allow_reserved=encoding.get("allowReserved") is True,
+        )
+    content_type = encoding.get("contentType")
+    return replace(plan, content_type=content_type) if isinstance(content_type, str) and content_type else plan
+
+
+def whole_fields(way: Way, lifter: Lifter) -> tuple[FieldPlan, ...]:
+    """The properties of a whole form that do not go onto the wire by OpenAPI's defaults."""
+    if way.kind not in ("form", "multipart"):
+        return ()
+    known = dict(_properties(way.fragment.schema, lifter, MAX_HOPS))
+    plans = [field_plan(name, None, way, binary=is_file(item, lifter)) for name, item in known.items()]
+    return tuple(plan for plan in plans if plan != FieldPlan(plan.name, None))
+
+
+def _properties(schema: Any, lifter: Lifter, hops: int) -> list[tuple[str, Any]]:
+    """The properties that an object may have by any of its alternatives."""
+    schema = resolved(schema, lifter)
+    if not isinstance(schema, dict) or hops == 0:
+        return []
+    found = list(schema.get("properties", {}).items())
+    for key in ("allOf", "anyOf", "oneOf"):
+        for item in schema.get(key, ()):
+            found += _properties(item, lifter, hops - 1)
+    return found
+
+
+def _way(content: MediaType, lifter: Lifter) -> Way:
+    fragment = lifter.lift(content.schema, content.pointer)
+    kind = media.kind(content.media_type)
+    vague = media.essence(content.media_type) != "application/json" and kind in ("json", "other")
+    binary = kind == "binary" or (vague and is_file(fragment.schema, lifter))
+    text = not binary and (kind in ("text", "other") or (kind == "lines" and _is_text(fragment, lifter)))
+    if kind == "lines" and not text and _type(fragment, lifter) == "object":
+        fragment = replace(fragment, schema={"type": "array", "items": fragment.schema})
+    return Way(content.media_type, kind, fragment, binary, text, content.encoding)
+
+
+def _type(fragment: Fragment, lifter: Lifter) -> Any:
+    schema = resolved(fragment.schema, lifter)
+    return schema.get("type") if isinstance(schema, dict) else None
+
+
+def _is_text(fragment: Fragment, lifter: Lifter) -> bool:
+    """A string, or whatever it likes."""
+    return _type(fragment, lifter) == "string" or resolved(fragment.schema, lifter) in ({}, True)
+
+
+def _rank(way: Way) -> tuple[int, bool, bool]:
+    """`application/json` before what only resembles it, ranges last."""
+    return RANK[way.kind], "*" in way.media_type, media.essence(way.media_type) != "application/json"
+
+
+def _meaning(way: Way, lifter: Lifter) -> bytes:
+    """Equal for two ways that ask for the same: files, texts, or values of one schema."""
+    if (way.binary or way.text) and _is_text(way.fragment, lifter):
+        return b"file" if way.binary else b"text"
+    schema = resolved(way.fragment.schema, lifter)
+    return orjson.dumps(schema, default=_spelled, option=orjson.OPT_SORT_KEYS | orjson.OPT_PASSTHROUGH_SUBCLASS)
+
+
+def _spelled(value: Any) -> Any:
+    return {**value, "$ref": value.pointer} if isinstance(value, Reference) else str(value)
+
+
+def _plain(schema: dict[str, Any]) -> bool:
+    further = schema.get("additionalProperties", False)
+    kind = schema.get("type", "object")
+    return kind == "object" and further is False and not (schema.keys() - PLAIN)
+
+
+PLAIN = (ANNOTATIONS - {"default"}) | {"type", "properties", "required", "additionalProperties", "allOf"}
+
+
+def _constant_headers(encoding: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
+    """Headers of a part whose schema leaves one value; nobody could give the others."""
+    headers = encoding.get("headers")
+    found = []
+    for name, header in headers.items() if isinstance(headers, dict) else ():
+        schema = header.get("schema") if isinstance(header, dict) else None
+        values = (
+            [schema["const"]]
+            if isinstance(schema, dict) and "const" in schema
+            else schema.get("enum")
+            if isinstance(schema, dict)
+            else None
+        )
+        if isinstance(values, list) and len(values) == 1 and isinstance(values[0], str) and name.lower() != "content-type":
+            found.append((name, values[0]))
+    return tuple(found)

@@ -1,0 +1,85 @@
+"""Which parameters nobody is asked for: credentials, what the operator hid, and what has one value only.
+
+A caller must never be asked for a credential, nor be able to send one of its own. So whatever a security scheme, the
+integration's `auth` or a well-known name calls a credential is left out of the arguments; `credentials.py` adds the
+integration's own when the request goes out. Fields of a body are data, whatever they are called.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from toolgate.calls import UNSET
+from toolgate.integration import ApiKey, Basic, Bearer, ClientCredentials, Integration, NoAuth
+from toolgate.openapi.diagnostics import Diagnostic
+from toolgate.openapi.operation import Operation, Parameter
+
+IGNORED_HEADERS = frozenset({"accept", "content-type", "authorization"})
+"""OpenAPI: "If `in` is "header" and the `name` field is "Accept", "Content-Type" or "Authorization", the parameter
+definition SHALL be ignored" (3.1.1, section 4.8.12.2)."""
+CREDENTIALS = frozenset(
+    {
+        *("accesskey", "accesstoken", "apikey", "apitoken", "appkey", "authkey", "authorization", "authtoken", "bearertoken"),
+        *("clientsecret", "jwt", "oauthtoken", "privatetoken", "proxyauthorization", "secretkey", "sessiontoken", "subscriptionkey"),
+        *("token", "xaccesstoken", "xapikey", "xapitoken", "xauthkey", "xauthtoken", "xauthorization", "xcsrftoken", "xxsrftoken"),
+        *("ocpapimsubscriptionkey", "securitytoken", "xamzsecuritytoken", "xgoogapikey", "xgithubtoken", "xgitlabtoken"),
+    }
+)
+"""Names of query, header and cookie parameters that carry credentials, in lower case without `-` and `_`."""
+
+
+def binding(parameter: Parameter, operation: Operation, integration: Integration, diagnostics: list[Diagnostic]) -> Any:
+    """What is sent for a parameter without asking.
+
+    Returns:
+        UNSET when callers are asked for it; None when it is not sent, or only by whoever adds credentials; else the
+        value that goes out with every call.
+    """
+    for hidden in integration.hide:
+        if _same(hidden.name, hidden.location, parameter):
+            return hidden.value
+    if parameter.location == "header" and parameter.name.lower() in IGNORED_HEADERS:
+        return None
+    if parameter.location not in ("query", "header", "cookie"):
+        return UNSET
+    known = _is_known(parameter, operation, integration)
+    if not known and parameter.name.lower().replace("-", "").replace("_", "") not in CREDENTIALS:
+        return UNSET
+    if parameter.required and not _has_credential(parameter, integration):
+        said = "requires the credential {}, which callers are never asked for and the integration does not have: set `auth`, or `hide` it"
+        diagnostics.append(_finding("warning", "credential-unbound", parameter, operation, said))
+    elif not known:
+        said = "takes {}, which is called like a credential, so callers are not asked for it; `hide` with a value sends one"
+        diagnostics.append(_finding("info", "credential-hidden", parameter, operation, said))
+    return None
+
+
+def _finding(level: Literal["info", "warning"], code: str, parameter: Parameter, operation: Operation, said: str) -> Diagnostic:
+    return Diagnostic(level, code, parameter.pointer, f"{operation.key} {said.format(f'{parameter.name} ({parameter.location})')}")
+
+
+def _is_known(parameter: Parameter, operation: Operation, integration: Integration) -> bool:
+    """Whether the integration or a security scheme says that it carries the credential."""
+    auth = integration.auth
+    if isinstance(auth, ApiKey) and _same(auth.name, auth.location, parameter):
+        return True
+    schemes = [scheme for alternative in operation.security for scheme in alternative]
+    return any(scheme.parameter and _same(scheme.parameter, scheme.location or "", parameter) for scheme in schemes)
+
+
+def _has_credential(parameter: Parameter, integration: Integration) -> bool:
+    """Whether the integration says what to send there: its own key, or a token where the description lists a header."""
+    auth = integration.auth
+    match auth:
+        case ApiKey():
+            return _same(auth.name, auth.location, parameter)
+        case Bearer() | Basic() | ClientCredentials():
+            return parameter.location == "header" and parameter.name.lower() == "authorization"
+        case NoAuth():
+            return False
+
+
+def _same(name: str, location: str, parameter: Parameter) -> bool:
+    if location != parameter.location:
+        return False
+    return name.lower() == parameter.name.lower() if location == "header" else name == parameter.name
