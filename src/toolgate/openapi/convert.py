@@ -1,0 +1,235 @@
+"""Operations become definitions of tools: named, described, with schemas and a plan, each checked on its own.
+
+What is wrong with one operation costs that one: it is left out with a diagnostic, the others are not touched.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from dataclasses import replace
+from typing import NamedTuple
+
+import jsonschema_rs
+import orjson
+
+from toolgate.calls import Micros
+from toolgate.integration import Integration, Selection, seconds
+from toolgate.openapi import prose
+from toolgate.openapi.arguments import KEY, Arguments, Unservable, arguments
+from toolgate.openapi.definition import Definition, fingerprint, plan_to_json
+from toolgate.openapi.diagnostics import Diagnostic, Findings
+from toolgate.openapi.hints import hints, mutating_word
+from toolgate.openapi.lift import Lifter
+from toolgate.openapi.names import LEGAL, names
+from toolgate.openapi.operation import Operation, Plan
+from toolgate.openapi.pages import pages
+from toolgate.openapi.resolve import Resolver
+from toolgate.openapi.selection import excluded, idle_entries, selected
+from toolgate.openapi.slim import Slimmer
+
+MAX_DESCRIPTION = 400
+MAX_TITLE = 80
+MAX_FULL_DESCRIPTION = 8000  # characters; the longest of GitHub's has 4,000
+MAX_SCHEMAS = 64 * 1024 * 1024
+"""Bytes of all full schemas of one description; Kubernetes needs 10 MB. One large parameter shared by ten thousand
+operations is small to write down and large to serve."""
+TOP_LEVEL_REFUSED = frozenset({"oneOf", "anyOf", "allOf", "not", "if", "$ref", "enum", "const"})
+MICROS = 1_000_000
+
+
+class Conversion(NamedTuple):
+    """What became of a description's operations."""
+
+    definitions: tuple[Definition, ...]
+    """In the description's order."""
+    diagnostics: tuple[Diagnostic, ...]
+
+
+def convert(operations: Iterable[Operation], resolver: Resolver, integration: Integration, version: str) -> Conversion:
+    """The definitions of the operations that the integration wants.
+
+    Args:
+        version: of OpenAPI, such as `3.0.3`.
+    """
+    converter = _Converter(resolver, integration, version)
+    return Conversion(tuple(converter.definitions(operations)), tuple(converter.findings))
+
+
+class _Converter:
+    def __init__(self, resolver: Resolver, integration: Integration, version: str) -> None:
+        self.integration = integration
+        self.findings = Findings()
+        self.lifter = Lifter(resolver, version, self.findings)
+        self.slimmer = Slimmer()
+        self.room = MAX_SCHEMAS
+
+    def definitions(self, operations: Iterable[Operation]) -> list[Definition]:
+        every = self._unique(operations)
+        # All are named before any is left out, so that a selection never renames what it keeps.
+        named = names(every, self.integration.tool_prefix)
+        short = {key: name[len(self.integration.tool_prefix) :] for key, name in named.items()}
+        self._check_entries(every, {key: (name, short[key]) for key, name in named.items()})
+        found = []
+        for operation in every:
+            known = (named[operation.key], short[operation.key])
+            if self._wanted(operation, known):
+                definition = self._definition(operation, known)
+                if definition is not None:
+                    found.append(definition)
+        return found
+
+    def _unique(self, operations: Iterable[Operation]) -> list[Operation]:
+        found: dict[str, Operation] = {}
+        for operation in operations:
+            if operation.key in found:
+                self.findings.error("duplicate-operation", operation.pointer, f"{operation.key} is described twice; this one is left out")
+            else:
+                found[operation.key] = operation
+        return list(found.values())
+
+    def _check_entries(self, operations: list[Operation], known: dict[str, tuple[str, ...]]) -> None:
+        expose = self.integration.expose
+        for key, selection in (("include", self.integration.include), ("exclude", self.integration.exclude), ("expose", expose)):
+            if isinstance(selection, Selection):
+                for entry in idle_entries(operations, selection, known):
+                    self.findings.warning(
+                        "idle-entry", "", f"{key} of {self.integration.name} names {entry}, and no operation is called so"
+                    )
+
+    def _wanted(self, operation: Operation, known: tuple[str, ...]) -> bool:
+        if operation.extensions.get("enabled") is False:
+            return False
+        include = self.integration.include
+        return (include is None or selected(operation, include, *known)) and not excluded(operation, self.integration.exclude, *known)
+
+    def _definition(self, operation: Operation, known: tuple[str, str]) -> Definition | None:
+        try:
+            asked = arguments(operation, self.lifter, self.integration)
+            definition = self._described(operation, asked, known)
+            self._check(definition)
+        except (Unservable, orjson.JSONEncodeError) as error:
+            why = error if isinstance(error, Unservable) else "its description holds a value that JSON has no place for"
+            self.findings.error("tool-left-out", operation.pointer, f"{operation.key} is left out: {why}")
+            return None
+        if definition.annotations.read_only and (word := mutating_word(operation)):
+            said = f"{operation.key} is a read by its verb and a change by its name ({word}); `x-mcp: {{readOnly: false}}` makes it a write"
+            self.findings.warning("get-that-mutates", operation.pointer, said)
+        return definition
+
+    def _described(self, operation: Operation, asked: Arguments, known: tuple[str, str]) -> Definition:
+        title, full = _words(operation)
+        definition = Definition(
+            name=known[0],
+            title=title,
+            description=_advertised(operation, full),
+            full_description=full,
+            schema=asked.schema,
+            advertised=self.slimmer.slim(asked.schema),
+            annotations=hints(operation),
+            key=operation.key,
+            plan_data=plan_to_json(self._plan(operation, asked)),
+            tags=_tags(operation),
+            listed=self._listed(operation, known),
+            price=self._price(operation, known),
+            timeout=self._timeout(operation),
+            search_text=_search_text(operation, asked),
+        )
+        return replace(definition, fingerprint=fingerprint(definition))
+
+    def _plan(self, operation: Operation, asked: Arguments) -> Plan:
+        return Plan(
+            method=operation.method,
+            path=operation.path,
+            servers=operation.servers,
+            servers_own=operation.servers_own,
+            parameters=asked.parameters,
+            bodies=asked.bodies,
+            content_type_argument=asked.content_type_argument,
+            accept=_accept(operation),
+            security=operation.security,
+            paging=pages(operation, asked.parameters, asked.schema["properties"], self.lifter),
+        )
+
+    def _check(self, definition: Definition) -> None:
+        """The gates: what a client or the validator would choke on is not served.
+
+        Raises:
+            Unservable: says which.
+        """
+        if not LEGAL.fullmatch(definition.name):
+            raise Unservable(f"{definition.name} is no legal tool name")
+        for schema in (definition.schema, definition.advertised):
+            if schema.get("type") != "object" or not TOP_LEVEL_REFUSED.isdisjoint(schema):
+                raise Unservable("its schema is not a plain object at the top")
+            if not all(KEY.fullmatch(key) for key in schema["properties"]):
+                raise Unservable("an argument has an illegal key")
+            try:
+                jsonschema_rs.Draft202012Validator(dict(schema), offline=True)
+            except (jsonschema_rs.ValidationError, ValueError) as error:
+                raise Unservable(f"its schema is no JSON Schema: {str(error).splitlines()[0][:200]}") from None
+        self.room -= len(orjson.dumps(definition.schema))
+        if self.room < 0:
+            raise Unservable(f"the schemas of the tools before it fill {MAX_SCHEMAS // 1024 // 1024} MiB already")
+
+    def _listed(self, operation: Operation, known: tuple[str, str]) -> bool:
+        expose = self.integration.expose
+        return selected(operation, expose, *known) if isinstance(expose, Selection) else expose == "list"
+
+    def _price(self, operation: Operation, known: tuple[str, str]) -> Micros:
+        prices = self.integration.prices
+        for name in (*known, operation.operation_id, operation.key, "default"):
+            if name is not None and name in prices:
+                return int(prices[name] * MICROS)
+        return 0
+
+    def _timeout(self, operation: Operation) -> float:
+        told = seconds(operation.extensions.get("timeout"))
+        return float(told) if isinstance(told, int | float) and told > 0 else self.integration.defaults.timeout
+
+
+def _words(operation: Operation) -> tuple[str | None, str]:
+    """Title and full description."""
+    told = {key: prose.clean(value) for key in ("title", "description") if isinstance(value := operation.extensions.get(key), str)}
+    summary = prose.clean(operation.summary or "")
+    body = told.get("description") or prose.clean(operation.description or "")
+    title = told.get("title") or prose.shorten(prose.plain(summary), MAX_TITLE) or None
+    if not told.get("description") and summary and not _begins(body, summary):
+        body = f"{prose.sentence(summary)}\n\n{body}".strip()
+    return title, prose.shorten(body or operation.key, MAX_FULL_DESCRIPTION)
+
+
+def _advertised(operation: Operation, full: str) -> str:
+    text = prose.plain(full)
+    if operation.deprecated:
+        text = f"Deprecated. {text}"
+    return prose.shorten(text, MAX_DESCRIPTION)
+
+
+def _begins(text: str, summary: str) -> bool:
+    return prose.plain(text).lower().startswith(prose.plain(summary).lower().rstrip("."))
+
+
+def _tags(operation: Operation) -> tuple[str, ...]:
+    told = operation.extensions.get("tags")
+    return (
+        tuple(dict.fromkeys((*operation.tags, *(tag for tag in told if isinstance(tag, str)))))
+        if isinstance(told, list)
+        else operation.tags
+    )
+
+
+def _search_text(operation: Operation, asked: Arguments) -> str:
+    """Words that somebody may search for and that neither name nor description need to hold."""
+    words = [operation.method, operation.operation_id or "", operation.path, *operation.tags, *asked.schema["properties"]]
+    return " ".join(dict.fromkeys(word for text in words for word in re.split(r"[^A-Za-z0-9]+", text) if word))
+
+
+def _accept(operation: Operation) -> str | None:
+    """The media types of good answers, JSON first; None where anything will do."""
+    kinds = [media.media_type for answer in operation.answers if answer.status.startswith("2") for media in answer.content]
+    unique = list(dict.fromkeys(kind for kind in kinds if "/" in kind and kind.isprintable() and kind.isascii()))
+    if not unique or any(kind.startswith("*/*") for kind in unique):
+        return None
+    unique.sort(key=lambda kind: "json" not in kind)
+    return ", ".join(unique[:4])
