@@ -151,6 +151,26 @@ def test_a_description_at_a_url_is_pinned_until_it_is_locked_anew(
     assert [tool["name"] for tool in terminal("tools", "list", "--json").value] == ["api_one", "api_two"]
 
 
+def test_a_pinned_description_is_fetched_again_only_as_it_was(
+    terminal: Terminal, tmp_path: Path, published: tuple[str, dict[str, Any]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    url, document = published
+    (tmp_path / "toolgate.yaml").write_text("tool_specs: [tool-specs]")
+    (tmp_path / "tool-specs").mkdir()
+    terminal("specs", "add", "api", "--from", url, "--allow-network", "127.0.0.0/8")
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "another machine"))
+
+    absent = terminal("specs", "lint", "api", "--json")
+    fetched = terminal("specs", "fetch", "api", "--json")
+    document.update(description(one="Another thing"))
+    changed = terminal("specs", "fetch", "api", "--json")
+
+    assert (absent.code, "specs fetch api" in absent.error["message"]) == (1, True)
+    assert (fetched.code, fetched.value["url"]) == (0, url)
+    assert terminal("specs", "lint", "api").code == 0
+    assert (changed.code, changed.error["hint"]) == (1, "`toolgate specs diff api --fetch` shows the change")
+
+
 def test_a_url_on_this_machine_is_fetched_only_if_its_network_is_allowed(
     terminal: Terminal, tmp_path: Path, published: tuple[str, dict[str, Any]]
 ) -> None:

@@ -17,6 +17,7 @@ import click
 
 from toolgate import __version__
 from toolgate.cli.endings import Ending, ending_of
+from toolgate.cli.output import escaped, say
 
 NOUNS = ("serve", "demo", "connect", "tools", "specs", "audit", "doctor", "config")
 """The commands in the order of their help; `toolgate.cli.<noun>.command` is each."""
@@ -66,11 +67,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _told(ending: Ending, *, as_json: bool) -> int:
     if as_json:
-        click.echo(ending.to_json(), err=True)
+        click.echo(escaped(ending.to_json()), err=True)
     else:
-        click.echo(f"error: {ending.message}", err=True)
+        say(f"error: {ending.message}")
         if ending.hint:
-            click.echo(f" hint: {ending.hint}", err=True)
+            say(f" hint: {ending.hint}")
     return ending.exit
 
 

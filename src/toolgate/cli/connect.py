@@ -8,13 +8,16 @@ import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from toolgate.cli.endings import ended
 from toolgate.cli.options import config_option, json_option, settings_of
 from toolgate.cli.output import emit, say, table
+
+if TYPE_CHECKING:
+    from toolgate.settings import Server
 
 NAME = "toolgate"
 
@@ -92,8 +95,7 @@ def command(client: str | None, over_http: bool, config: Path | None, as_json: b
         raise ended("usage", f"there is no client {client!r} here; there is {', '.join(known.id for known in CLIENTS)}")
     settings = settings_of(config)
     if over_http:
-        url = f"http://{settings.server.host}:{settings.server.port}/mcp"
-        transport, snippet, goes = "http", chosen.http(url), chosen.http_goes
+        transport, snippet, goes = "http", chosen.http(_address(settings.server)), chosen.http_goes
     else:
         transport, snippet, goes = "stdio", chosen.stdio(_stdio_words(config)), chosen.stdio_goes
     if as_json:
@@ -114,6 +116,13 @@ def _list(as_json: bool) -> None:
     else:
         table(("client", "title"), [(known.id, known.title) for known in CLIENTS])
         say("`toolgate connect CLIENT` prints what to paste; --http for a server that runs already")
+
+
+def _address(server: Server) -> str:
+    if server.port == 0:
+        raise ended("usage", "the server takes any free port, so it has no address to paste", hint="set server.port in toolgate.yaml")
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(server.host, server.host)  # noqa: S104  # compared, not bound
+    return f"http://{f'[{host}]' if ':' in host else host}:{server.port}/mcp"
 
 
 def _stdio_words(config: Path | None) -> list[str]:

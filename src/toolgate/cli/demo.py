@@ -27,6 +27,7 @@ from toolgate.cli.options import json_option, settings_of, wait_for
 from toolgate.cli.output import emit, say, show, table
 
 SECONDS = 60.0  # for everything; it took 5 on 2 busy cores
+STOP_SECONDS = 15.0  # longer than the grace that a server gives its calls
 NEXT = """
 What to type next:
   toolgate tools search list open issues      find a tool
@@ -175,6 +176,12 @@ async def _python(*words: str) -> Process:
 
 
 async def _stop(process: Process) -> None:
-    if process.returncode is None:
-        process.terminate()
-    await process.wait()
+    if process.returncode is not None:
+        return
+    process.terminate()
+    try:
+        async with asyncio.timeout(STOP_SECONDS):
+            await process.wait()
+    except TimeoutError:
+        process.kill()
+        await process.wait()

@@ -16,7 +16,7 @@ CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u202a-\u202e\u2066-\u2069]")
 
 def emit(value: Any) -> None:
     """`value` as JSON on stdout: indented on a terminal, else one line."""
-    click.echo(json.dumps(value, ensure_ascii=False, indent=2 if sys.stdout.isatty() else None, default=str))
+    click.echo(escaped(json.dumps(value, ensure_ascii=False, indent=2 if sys.stdout.isatty() else None, default=str)))
 
 
 def say(text: str = "") -> None:
@@ -26,7 +26,8 @@ def say(text: str = "") -> None:
 
 def show(text: str) -> None:
     """A result on stdout: byte for byte into a pipe, without control characters on a terminal."""
-    click.echo(clean(text) if sys.stdout.isatty() else text)
+    sys.stdout.write(f"{clean(text) if sys.stdout.isatty() else text}\n")  # click would take colours out of a pipe
+    sys.stdout.flush()
 
 
 def table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
@@ -51,3 +52,8 @@ def table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
 def clean(text: str) -> str:
     """`text` without characters that move a cursor, colour a screen or turn a direction."""
     return CONTROL.sub("", text)
+
+
+def escaped(text: str) -> str:
+    """JSON `text` that means the same, its remaining control characters written as escapes."""
+    return CONTROL.sub(lambda match: f"\\u{ord(match[0]):04x}", text)

@@ -131,6 +131,29 @@ def lock(config: Path | None, as_json: bool, name: str) -> None:
         say(f"{name}: " + ", ".join(f"{len(tools)} {change}" for change, tools in changes.items()) + "; all accepted")
 
 
+@command.command()
+@config_option
+@json_option
+@click.argument("name")
+def fetch(config: Path | None, as_json: bool, name: str) -> None:
+    """Fetch the pinned description of NAME from its URL, as after a fresh clone; a changed one is refused."""
+    from toolgate.openapi.pin import keep_copy, read_pin
+    from toolgate.settings import state_folder
+
+    settings = settings_of(config)
+    declared = _declared(name, settings)
+    url, data = wait_for(_fetched(declared))
+    pin = read_pin(declared.folder)
+    if pin is None or keep_copy(data, url, state_folder(settings)) != pin:
+        raise ended(
+            "misconfigured", f"what {url} says now is not what was pinned", hint=f"`toolgate specs diff {name} --fetch` shows the change"
+        )
+    if as_json:
+        emit({"name": name, "url": url, "sha256": pin.sha256})
+    else:
+        say(f"{name}: {len(data)} bytes from {url}, as pinned")
+
+
 def _declared(name: str, settings: Settings) -> Loaded:
     """The integration called NAME, whether or not it loads.
 
@@ -161,18 +184,13 @@ async def _renewed(name: str, settings: Settings, *, keep: bool) -> Loaded:
     Args:
         keep: pin that in the integration's folder.
     """
-    from toolgate.egress.transport import open_transport
     from toolgate.openapi.load import load
-    from toolgate.openapi.pin import fetch, is_url, keep_copy, write_pin
+    from toolgate.openapi.pin import keep_copy, write_pin
     from toolgate.settings import state_folder
 
-    declared = _declared(name, settings)
-    declaration, state = declared.declaration, state_folder(settings)
-    if declaration is None or declaration.spec is None or not is_url(declaration.spec):
-        raise ended("usage", f"the description of {name} is a file; there is nothing to fetch")
-    async with open_transport() as transport:
-        data = await fetch(declaration.spec, transport, networks=declaration.allow_networks)
-    pin = keep_copy(data, declaration.spec, state)
+    declared, state = _declared(name, settings), state_folder(settings)
+    url, data = await _fetched(declared)
+    pin = keep_copy(data, url, state)
     with tempfile.TemporaryDirectory(prefix="toolgate-") as temporary:
         # Loaded from a copy of the folder first, so that a description that cannot be loaded is never pinned.
         copy = Path(shutil.copytree(declared.folder, Path(temporary) / declared.folder.name))
@@ -183,6 +201,23 @@ async def _renewed(name: str, settings: Settings, *, keep: bool) -> Loaded:
     if keep:
         write_pin(declared.folder, pin)
     return replace(renewed, folder=declared.folder)
+
+
+async def _fetched(declared: Loaded) -> tuple[str, bytes]:
+    """The URL of a description and what it answers now.
+
+    Raises:
+        Ended: the description is a file.
+        Failed, EgressBlocked: it cannot be fetched.
+    """
+    from toolgate.egress.transport import open_transport
+    from toolgate.openapi.pin import fetch, is_url
+
+    declaration = declared.declaration
+    if declaration is None or declaration.spec is None or not is_url(declaration.spec):
+        raise ended("usage", f"the description of {declared.name} is a file; there is nothing to fetch")
+    async with open_transport() as transport:
+        return declaration.spec, await fetch(declaration.spec, transport, networks=declaration.allow_networks)
 
 
 def _counts(loaded: Loaded) -> dict[str, Any]:

@@ -1,0 +1,141 @@
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import anyio
+import pytest
+from mcp import Client, MCPError, StdioServerParameters, stdio_client
+
+PROGRAM = (sys.executable, "-m", "toolgate")
+
+
+@pytest.fixture
+def environment(tmp_path: Path) -> dict[str, str]:
+    return {**os.environ, "XDG_STATE_HOME": str(tmp_path / "state")}
+
+
+@asynccontextmanager
+async def served(*words: str, folder: Path, environment: dict[str, str]) -> AsyncIterator[tuple[asyncio.subprocess.Process, Any]]:
+    """`toolgate serve` in a process of its own; yields it and what it says when it is ready."""
+    process = await asyncio.create_subprocess_exec(
+        *PROGRAM, "serve", "--json", "--port", "0", *words, cwd=folder, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+    assert process.stdout is not None
+    try:
+        with anyio.fail_after(60):
+            line = await process.stdout.readline()
+        if not line:
+            _, complaint = await process.communicate()
+            pytest.fail(f"the server did not start: {complaint.decode()}")
+        yield process, json.loads(line)
+    finally:
+        if process.returncode is None:
+            process.kill()
+        await process.communicate()
+
+
+@pytest.fixture
+def openapi(shop: Path) -> Path:
+    """A description and nothing else, in a folder without settings."""
+    alone = shop.parents[1] / "alone"
+    alone.mkdir()
+    return (shop / "openapi.json").rename(alone / "shop.json")
+
+
+async def test_one_command_serves_a_description_and_lets_only_reading_pass(
+    openapi: Path, shop_url: str, environment: dict[str, str]
+) -> None:
+    words = ("--openapi", openapi.name, "--base-url", shop_url, "--name", "shop", "--allow-network", "127.0.0.0/8")
+    async with served(*words, folder=openapi.parent, environment=environment) as (_, ready), Client(ready["mcp"]) as client:
+        names = [tool.name for tool in (await client.list_tools()).tools]
+        read = await client.call_tool("shop_list_items", {"kind": "tea"})
+        with pytest.raises(MCPError, match="there is no tool called 'shop_add_item'"):
+            await client.call_tool("shop_add_item", {"name": "Pot"})
+
+    assert (ready["tools"], ready["not_loaded"]) == (4, [])
+    assert names == ["shop_answer_with", "shop_get_picture", "shop_list_items"]
+    assert (bool(read.is_error), read.content[0].text) == (False, '{"query":"kind=tea"}')  # type: ignore[union-attr]
+    assert [file.name for file in openapi.parent.iterdir()] == ["shop.json"]
+
+
+@pytest.mark.parametrize("told", [signal.SIGINT, signal.SIGTERM])
+async def test_a_server_that_is_told_to_stop_ends_well(openapi: Path, environment: dict[str, str], told: signal.Signals) -> None:
+    words = ("--openapi", openapi.name, "--base-url", "https://shop.invalid")
+    async with served(*words, folder=openapi.parent, environment=environment) as (process, _):
+        process.send_signal(told)
+        with anyio.fail_after(30):
+            _, complaint = await process.communicate()
+
+    assert (process.returncode, complaint.decode()) == (0, "")
+
+
+async def test_over_stdio_nothing_but_the_protocol_is_on_stdout(shop: Path, environment: dict[str, str]) -> None:
+    parameters = StdioServerParameters(command=PROGRAM[0], args=[*PROGRAM[1:], "serve", "--stdio"], cwd=shop.parents[1], env=environment)
+
+    with anyio.fail_after(60):
+        async with Client(stdio_client(parameters)) as client:
+            tools = await client.list_tools()
+            refused = await client.call_tool("shop_add_item", {"name": "Pot"})
+
+    assert len(tools.tools) == 4
+    assert refused.is_error
+    assert "may not call shop_add_item" in refused.content[0].text  # type: ignore[union-attr]
+
+
+def test_what_cannot_be_served_says_so_and_ends_with_1(openapi: Path, environment: dict[str, str]) -> None:
+    (openapi.parent / "broken.json").write_text("{")
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        ran = [
+            subprocess.run(
+                [*PROGRAM, "serve", "--json", *words], cwd=openapi.parent, env=environment, capture_output=True, text=True, timeout=60
+            )
+            for words in (
+                ["--openapi", "broken.json"],
+                ["--openapi", "shop.json", "--base-url", "https://shop.invalid", "--port", port],
+            )
+        ]
+
+    assert [(one.returncode, one.stdout) for one in ran] == [(1, "")] * 2
+    messages = [json.loads(one.stderr.splitlines()[-1])["error"]["message"] for one in ran]
+    assert "broken.json" in messages[0]
+    assert f"cannot listen on 127.0.0.1 port {port}" in messages[1]
+
+
+def test_ctrl_c_in_a_call_ends_with_130_and_is_written_down(shop: Path, environment: dict[str, str]) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        silent.settimeout(60)
+        declaration = json.loads((shop / "integration.yaml").read_text())
+        declaration["base_url"] = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        (shop / "integration.yaml").write_text(json.dumps(declaration))
+        call = subprocess.Popen(
+            [*PROGRAM, "tools", "call", "shop_list_items", "kind=tea"],
+            cwd=shop.parents[1],
+            env=environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        connection, _ = silent.accept()
+        with connection:
+            connection.recv(1)
+            call.send_signal(signal.SIGINT)
+            out, err = call.communicate(timeout=30)
+
+    audit = subprocess.run(
+        [*PROGRAM, "audit", "list", "--json"], cwd=shop.parents[1], env=environment, capture_output=True, text=True, timeout=60
+    )
+    assert (call.returncode, out, err.strip()) == (130, "", "error: interrupted")
+    assert [(line["tool"], line["ending"], line["effect"]) for line in json.loads(audit.stdout)] == [
+        ("shop_list_items", "CancelledError", "unknown")
+    ]
