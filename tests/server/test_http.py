@@ -73,6 +73,31 @@ async def test_a_cursor_that_we_did_not_give_is_an_invalid_parameter(serve: Serv
             assert refused.value.code == -32602
 
 
+@every_way
+async def test_a_list_is_the_same_each_time_and_for_each_session(serve: Serve, way: str) -> None:
+    async with serve([a_tool(name="alpha"), a_tool(name="bravo")], Server(port=0, page_size=1)) as url:
+        lists = []
+        for _ in range(2):
+            async with connected(url, way) as client:
+                lists += [await client.list_tools(), await client.list_tools()]
+
+    assert [tool.name for tool in lists[0].tools] == ["alpha"]
+    assert lists == [lists[0]] * 4
+
+
+async def test_a_list_that_is_asked_for_without_an_id_spoils_none_that_follows(serve: Serve) -> None:
+    asked = {"jsonrpc": "2.0", "method": "tools/list"}
+    async with serve([a_tool()], identify=by_name) as url, httpx2.AsyncClient(base_url=url, trust_env=False) as client:
+        opened = await client.post("/mcp", headers=headers("ada"), json=INITIALIZE)
+        session = headers("ada", mcp_session_id=opened.headers["mcp-session-id"])
+        await client.post("/mcp", headers=session, json={"jsonrpc": "2.0", "method": "notifications/initialized"})
+        unasked = await client.post("/mcp", headers=session, json=asked)
+        answer = await client.post("/mcp", headers=session, json=asked | {"id": 2})
+
+    assert unasked.status_code == 202
+    assert [tool["name"] for tool in json.loads(answer.text.split("data: ")[1])["result"]["tools"]] == ["echo"]
+
+
 async def test_a_list_may_be_kept_for_a_while_but_not_shared(serve: Serve) -> None:
     async with serve([a_tool()]) as url, connected(url, "2026-07-28") as client:
         page = await client.list_tools()
@@ -109,7 +134,8 @@ async def test_a_call_passes_the_gate_and_its_answer_comes_back(serve: Serve, ga
 
 @every_way
 async def test_a_key_that_cannot_be_kept_is_an_invalid_parameter(serve: Serve, way: str) -> None:
-    echo, keyed = Echo(), dict(KEYED, toolgate={"idempotency_key": 7})
+    echo = Echo()
+    keyed: Any = {"toolgate": {"idempotency_key": 7}}
     async with serve([a_tool(echo, name="alpha")]) as url, connected(url, way) as client:
         with pytest.raises(MCPError) as refused:
             await client.call_tool("alpha", {}, meta=keyed)
