@@ -1,0 +1,64 @@
+"""Run every measurement, several times, and print a Markdown table with the medians."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import statistics
+import subprocess
+import sys
+from pathlib import Path
+
+HERE = Path(__file__).parent
+ROUNDS = int(os.environ.get("BENCH_ROUNDS", "3"))
+GOALS = {
+    "help": "`toolgate --help`, CPU ≤ 0.15 s",
+    "start": "start to ready, bundled integrations: CPU ≤ 1.5 s, resident ≤ 110 MB",
+    "github_cold": "GitHub's official description: CPU ≤ 0.5 s, peak ≤ 150 MB, listing ≤ 2 MB",
+    "github_warm": "the same from the compiled cache: CPU ≤ 0.1 s",
+    "gsa": "GSA's official files: all operations",
+    "call_1": "one call through the gate, 1 at a time: CPU ≤ 300 µs",
+    "call_50": "the same, 50 at a time",
+    "list": "tools/list of 1,223 tools over HTTP: first and then",
+    "search": "search_tools over GitHub's 1,223 tools: first and then",
+}
+
+
+def main() -> None:
+    wanted = sys.argv[1:] or list(GOALS)
+    print(
+        f"{platform.python_implementation()} {platform.python_version()}, {os.cpu_count()} cores, {platform.machine()}, medians of {ROUNDS}\n"
+    )
+    print("| goal | measured |\n|---|---|")
+    for name in wanted:
+        rows = [run(name) for _ in range(ROUNDS)]
+        print(f"| {GOALS[name]} | {summary(rows)} |", flush=True)
+
+
+def run(name: str) -> dict[str, float | str]:
+    done = subprocess.run(
+        [sys.executable, "-m", f"tests.bench.{name.partition('_')[0]}", *name.split("_")[1:]],
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+        cwd=HERE.parents[1],
+    )
+    if done.returncode:
+        return {"failed": done.stderr.strip().splitlines()[-1] if done.stderr.strip() else f"exit {done.returncode}"}
+    row: dict[str, float | str] = json.loads(done.stdout.strip().splitlines()[-1])
+    return row
+
+
+def summary(rows: list[dict[str, float | str]]) -> str:
+    first = rows[0]
+    return ", ".join(f"{key} {_median([row.get(key) for row in rows])}" for key in first)
+
+
+def _median(values: list[float | str | None]) -> str:
+    numbers = [value for value in values if isinstance(value, (int, float))]
+    return f"{statistics.median(numbers):g}" if len(numbers) == len(values) else str(values[0])
+
+
+main()
