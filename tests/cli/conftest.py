@@ -102,7 +102,8 @@ PICTURE = b"\x89PNG\r\n\x1a\n\x00not really"
 
 
 async def _items(request: Request) -> Response:
-    return JSONResponse({"query": request.url.query})
+    following = f'<{request.url.include_query_params(limit=2)}>; rel="next"'
+    return JSONResponse({"query": request.url.query}, headers={"link": following} if "limit=1" in request.url.query else {})
 
 
 async def _status(request: Request) -> Response:

@@ -3,6 +3,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -15,6 +16,12 @@ from typing import Any
 import anyio
 import pytest
 from mcp import Client, MCPError, StdioServerParameters, stdio_client
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from toolgate.standin import serving
 
 PROGRAM = (sys.executable, "-m", "toolgate")
 
@@ -66,6 +73,53 @@ async def test_one_command_serves_a_description_and_lets_only_reading_pass(
     assert names == ["shop_answer_with", "shop_get_picture", "shop_list_items"]
     assert (bool(read.is_error), read.content[0].text) == (False, '{"query":"kind=tea"}')  # type: ignore[union-attr]
     assert [file.name for file in openapi.parent.iterdir()] == ["shop.json"]
+
+
+async def test_a_description_at_a_url_is_served_and_calls_go_where_it_says_seen_from_there(
+    tmp_path: Path, environment: dict[str, str]
+) -> None:
+    operation = {"operationId": "get_thing", "summary": "Get the thing", "responses": {"200": {"description": "It."}}}
+    described = {
+        "openapi": "3.0.3",
+        "info": {"title": "T", "version": "1"},
+        "servers": [{"url": "/v2"}],
+        "paths": {"/thing": {"get": operation}},
+    }
+
+    async def description(request: Request) -> Response:
+        return JSONResponse(described)
+
+    async def thing(request: Request) -> Response:
+        return JSONResponse({"path": request.url.path})
+
+    api = Starlette(routes=[Route("/docs/openapi.json", description), Route("/v2/thing", thing)])
+    async with serving(api) as url:
+        words = ("--openapi", f"{url}/docs/openapi.json", "--allow-network", "127.0.0.1/32", "--expose", "search")
+        async with served(*words, folder=tmp_path, environment=environment) as (_, ready), Client(ready["mcp"]) as client:
+            answer = await client.call_tool("call_tool", {"name": "api_get_thing", "arguments": {}})
+
+    assert answer.content[0].text == '{"path":"/v2/thing"}'  # type: ignore[union-attr]
+
+
+async def test_people_are_told_where_it_is_and_how_to_connect(shop: Path, environment: dict[str, str]) -> None:
+    process = await asyncio.create_subprocess_exec(
+        *PROGRAM, "serve", "--port", "0", cwd=shop.parents[1], env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+    assert process.stderr is not None
+    told = ""
+    with anyio.fail_after(60):
+        while "Ctrl-C stops" not in told:
+            line = await process.stderr.readline()
+            assert line, told
+            told += line.decode()
+    process.terminate()
+    with anyio.fail_after(30):
+        out, _ = await process.communicate()
+
+    assert out == b""
+    assert re.search(
+        r"serves 4 tools of 1 integration\n +MCP +(http://127\.0\.0\.1:\d+)/mcp +older clients: \1/sse\n +HTTP +\1/v1/tools\n", told
+    )
 
 
 @pytest.mark.parametrize("told", [signal.SIGINT, signal.SIGTERM])

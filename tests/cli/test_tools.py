@@ -1,9 +1,11 @@
 from __future__ import annotations
 
 import base64
+import io
 import json
 import shlex
 import socket
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -70,6 +72,24 @@ def test_arguments_come_whole_with_words_laid_over_them(terminal: Terminal, shop
     ran = terminal("tools", "call", "shop_list_items", "--args", whole, "limit=8")
 
     assert ran.value == {"query": "kind=cup&limit=8"}
+
+
+def test_arguments_come_from_stdin(terminal: Terminal, shop: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(b'{"kind": "cup"}')))
+
+    ran = terminal("tools", "call", "shop_list_items", "--args", "-")
+
+    assert ran.value == {"query": "kind=cup"}
+
+
+def test_the_next_page_is_a_command_to_copy(terminal: Terminal, shop: Path) -> None:
+    first = terminal("tools", "call", "shop_list_items", "kind=tea", "limit=1")
+    last_line = first.err.splitlines()[-1]
+
+    second = terminal(*shlex.split(last_line.removeprefix("next: toolgate ")))
+
+    assert last_line == "next: toolgate tools call shop_list_items kind=tea limit=2"
+    assert (second.value, second.err) == ({"query": "kind=tea&limit=2"}, "")
 
 
 def test_a_dry_run_shows_the_request_without_its_secrets_and_sends_nothing(

@@ -110,14 +110,16 @@ def _integration(loaded: Loaded) -> Finding:
     if loaded.problem:
         return Finding("broken", loaded.name, loaded.problem, f"mend {loaded.folder}, or leave it out with `integrations` in toolgate.yaml")
     if loaded.quarantined:
-        says = f"{len(loaded.definitions)} tools, {len(loaded.quarantined)} kept back since they are not as accepted"
+        says = f"{_tools(loaded)}, {len(loaded.quarantined)} kept back since they are not as accepted"
         return Finding("note", loaded.name, says, f"`toolgate specs diff {loaded.name}`, then `toolgate specs lock {loaded.name}`")
     left_out = sum(found.level == "error" for found in loaded.diagnostics)
     if left_out:
-        return Finding(
-            "note", loaded.name, f"{len(loaded.definitions)} tools, {left_out} defects left out", f"`toolgate specs lint {loaded.name}`"
-        )
-    return Finding("ok", loaded.name, f"{len(loaded.definitions)} tools")
+        return Finding("note", loaded.name, f"{_tools(loaded)}, {left_out} defects left out", f"`toolgate specs lint {loaded.name}`")
+    return Finding("ok", loaded.name, _tools(loaded))
+
+
+def _tools(loaded: Loaded) -> str:
+    return "1 tool" if len(loaded.definitions) == 1 else f"{len(loaded.definitions)} tools"
 
 
 def _unset(folder: Path) -> list[str]:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
+
+import re2
 
 from toolgate.calls import Tool
 from toolgate.cli.arguments import DEPTH, branches, permitted, write_arguments
@@ -24,6 +26,22 @@ FORMATS: Mapping[str, str] = {
     "binary": "aGVsbG8=",
 }
 
+PLAUSIBLE = (
+    "2026",
+    "20001",
+    "DC",
+    "01/31/2026",
+    "example",
+    "EXAMPLE",
+    "example.com",
+    "name:value",
+    "1.0.0",
+    "aGVsbG8=",
+    "0" * 40,
+    "sha256:" + "0" * 64,
+)
+"""Texts to try where a pattern is asked for, likelier ones first."""
+
 
 def command_line(tool: Tool) -> str:
     """`toolgate tools call NAME key=value …`, with every required argument, quoted for a shell."""
@@ -31,7 +49,7 @@ def command_line(tool: Tool) -> str:
 
 
 def example(schema: Mapping[str, Any]) -> dict[str, Any]:
-    """The required arguments with values that the schema names or that fit its types and bounds; patterns are not tried."""
+    """The required arguments with values that the schema names or that fit its types and bounds; a rare pattern may not be met."""
     value = _object(schema, schema, DEPTH)
     return value if isinstance(value, dict) else {}
 
@@ -64,10 +82,22 @@ def _named(schema: Mapping[str, Any]) -> list[Any]:
 def _text(name: str, schema: Any, root: Mapping[str, Any]) -> str:
     least, most, text = 0, None, name.upper()
     for branch in branches(schema, root, first=True):
+        if "pattern" in branch:
+            return next(filter(_matcher(branch["pattern"]), (text, *PLAUSIBLE)), text)
         text = FORMATS.get(branch.get("format", ""), text)
         least = max(least, branch.get("minLength", 0))
         most = branch.get("maxLength", most)
     return text.ljust(least, "X")[:most]
+
+
+def _matcher(pattern: str) -> Callable[[str], object]:
+    """Whether a text has `pattern` in it: by RE2, since patterns come from outside. What RE2 does not know, nothing matches."""
+    options = re2.Options()
+    options.log_errors = False
+    try:
+        return re2.compile(pattern, options).search  # type: ignore[no-any-return]
+    except re2.error:
+        return lambda text: None
 
 
 def _number(schema: Any, root: Mapping[str, Any], *, whole: bool) -> float:

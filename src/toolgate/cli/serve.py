@@ -82,7 +82,8 @@ def _tell(app: App, url: str, as_json: bool) -> None:
     if as_json:
         emit({"url": url, "mcp": f"{url}/mcp", "sse": f"{url}/sse", "tools": tools, "not_loaded": missing})
         return
-    say(f"toolgate {__version__} serves {tools} tools of {len(app.integrations) - len(missing)} integrations")
+    served = len(app.integrations) - len(missing)
+    say(f"toolgate {__version__} serves {tools} tools of {served} integration{'' if served == 1 else 's'}")
     if missing:
         say(f"  not loaded: {', '.join(missing)}; `toolgate doctor` says why")
     say(f"  MCP   {url}/mcp   older clients: {url}/sse")
