@@ -119,6 +119,10 @@ class Call:
     trace_parent: str | None = None
     """W3C `traceparent` of the caller."""
     approval: str | None = None
+    obligations: tuple[str, ...] = ()
+    """What has to be met before it runs, such as `approve`; set by `permit`, from the rule that permits it."""
+    policy: str = ""
+    """The digest of the policy that permitted it; set by `permit`."""
     progress: Progress | None = None
 
     def seconds_left(self) -> float:

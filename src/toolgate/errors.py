@@ -29,6 +29,7 @@ Data goes into attributes; argument values and secrets go nowhere.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 
@@ -43,6 +44,9 @@ class ToolgateError(Exception):
 
     rule: str | None = None
     """The id of the policy rule that decided, where one did; for the audit."""
+
+    notes: Mapping[str, Any] = MappingProxyType({})
+    """What steps have to say to the audit and to nobody else, by step; becomes `Outcome.notes`."""
 
     def details(self) -> Mapping[str, Any]:
         """What a program may want to know besides the sentence; JSON-serialisable, without secrets."""

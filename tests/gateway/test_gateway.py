@@ -34,7 +34,12 @@ async def test_a_permitted_call_reaches_the_tool_once_and_leaves_one_line() -> N
 
     outcome = await gateway.call("count", {"n": 3}, a_principal(), trace_parent="00-aa-bb-01")
 
-    assert outcome == Outcome(content=(Text("count was called"),), structured={"n": 3}, rule="readonly.reads")
+    assert outcome == Outcome(
+        content=(Text("count was called"),),
+        structured={"n": 3},
+        rule="readonly.reads",
+        notes={"permit": {"policy": gateway.live.current.digest}},
+    )
     [line] = await lines(journal)
     assert line.pop("ms") > 0
     assert line == {

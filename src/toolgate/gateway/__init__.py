@@ -20,6 +20,7 @@ from toolgate.gateway.settle import settle
 from toolgate.gateway.trace import trace
 from toolgate.gateway.validate import Validate
 from toolgate.policy.decide import visible
+from toolgate.policy.live import Live
 from toolgate.policy.rules import Policy
 from toolgate.settings import Settings
 from toolgate.stores import Stores
@@ -28,19 +29,21 @@ from toolgate.stores import Stores
 class Gateway:
     """What the faces know: which tools a caller may see, and how a call is made."""
 
-    def __init__(self, catalog: Catalog, policy: Policy, handler: Handler) -> None:
+    def __init__(self, catalog: Catalog, live: Live, handler: Handler) -> None:
         self.catalog = catalog
-        self.policy = policy
+        self.live = live
         self._handler = handler
         self._visible: dict[Principal, Mapping[str, Tool]] = {}
+        self._visible_by = live.current
 
     def visible(self, principal: Principal) -> Mapping[str, Tool]:
-        """The tools that `principal` may know of, by name and in its order. Kept once computed: a policy never changes."""
+        """The tools that `principal` may know of, by name and in its order. Kept once computed, until another policy is in force."""
+        policy = self.live.current
+        if policy is not self._visible_by or len(self._visible) >= KEPT_LISTS:
+            self._visible, self._visible_by = {}, policy
         tools = self._visible.get(principal)
         if tools is None:
-            if len(self._visible) >= KEPT_LISTS:
-                self._visible.clear()
-            tools = self._visible[principal] = {tool.name: tool for tool in self.catalog if visible(principal, tool, self.policy)}
+            tools = self._visible[principal] = {tool.name: tool for tool in self.catalog if visible(principal, tool, policy)}
         return tools
 
     def find(self, name: str, principal: Principal) -> Tool:
@@ -88,22 +91,26 @@ class Gateway:
 KEPT_LISTS = 256  # principals; a mapping of 1,223 tools takes 60 kB
 
 
-def build_gateway(tools: Sequence[Tool], policy: Policy, stores: Stores, settings: Settings) -> Gateway:
+def build_gateway(tools: Sequence[Tool], policy: Policy | Live, stores: Stores, settings: Settings) -> Gateway:
     """The gate before `tools`, and before those that find tools where not all are listed.
+
+    Args:
+        policy: a `Live` may be replaced while calls are under way.
 
     Raises:
         Misconfigured: two tools have one name.
     """
     finders = discovery(lambda principal: gateway.visible(principal)) if any(not tool.listed for tool in tools) else ()
+    live = policy if isinstance(policy, Live) else Live(policy)
     # The steps, outermost first.
     steps: list[Middleware] = [
         trace,
         Audit(stores.journal),  # sees every ending, refusals too
         settle,  # above this line errors are outcomes, below they are raised
         Validate(),
-        Permit(policy),  # the tool and its arguments
+        Permit(live),  # the tool and its arguments
     ]
-    gateway = Gateway(Catalog([*tools, *finders]), policy, chain(steps, run))
+    gateway = Gateway(Catalog([*tools, *finders]), live, chain(steps, run))
     return gateway
 
 

@@ -2,43 +2,50 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
+from typing import Any
 
 from toolgate.calls import Call, Outcome
 from toolgate.chain import Handler
 from toolgate.errors import NotPermitted, ToolgateError, UnknownTool
 from toolgate.policy.decide import Decision, decide, visible
+from toolgate.policy.live import Live
 from toolgate.policy.rules import Policy
 
 
 class Permit:
-    def __init__(self, policy: Policy) -> None:
-        self._policy = policy
+    """A permitted call goes on with what its rule asks for besides (`obligations`) and the digest of the policy that said so."""
+
+    def __init__(self, live: Live) -> None:
+        self._live = live
 
     async def __call__(self, call: Call, call_next: Handler) -> Outcome:
-        decision = decide(call, self._policy)
-        if call.tool.concealed:
-            raise no_such_tool(call.tool.name, decision.rule)
-        if not decision.permitted:
-            raise self._refusal(call, decision)
+        policy = self._live.current  # once: a call is judged by one policy, whatever is loaded meanwhile
+        decision = decide(call, policy)
+        notes: Mapping[str, Any] = {"policy": policy.digest}
         try:
-            outcome = await call_next(call)
+            if call.tool.concealed:
+                raise no_such_tool(call.tool.name)
+            if not decision.permitted:
+                raise _refusal(call, decision, policy)
+            outcome = await call_next(replace(call, obligations=decision.obligations, policy=policy.digest))
         except ToolgateError as error:
             error.rule = error.rule or decision.rule
+            error.notes = {**error.notes, "permit": notes}
             raise
-        return replace(outcome, rule=decision.rule)
-
-    def _refusal(self, call: Call, decision: Decision) -> ToolgateError:
-        if not visible(call.principal, call.tool, self._policy):
-            return no_such_tool(call.tool.name, decision.rule)
-        return NotPermitted(_sentence(call, decision), decision.rule)
+        return replace(outcome, rule=decision.rule, notes={**outcome.notes, "permit": notes})
 
 
-def no_such_tool(name: str, rule: str | None = None) -> UnknownTool:
-    """The one sentence for tools that do not exist and tools that the caller may not know of; `rule` is the audit's."""
-    error = UnknownTool(f"there is no tool called {name!r}; search_tools finds tools by what they do")
-    error.rule = rule
-    return error
+def _refusal(call: Call, decision: Decision, policy: Policy) -> ToolgateError:
+    if not visible(call.principal, call.tool, policy):
+        return no_such_tool(call.tool.name)
+    return NotPermitted(_sentence(call, decision), decision.rule)
+
+
+def no_such_tool(name: str) -> UnknownTool:
+    """The one sentence for tools that do not exist and tools that the caller may not know of."""
+    return UnknownTool(f"there is no tool called {name!r}; search_tools finds tools by what they do")
 
 
 def _sentence(call: Call, decision: Decision) -> str:

@@ -6,9 +6,11 @@ import re
 from collections.abc import Iterable, Mapping
 from fnmatch import translate
 from functools import lru_cache
+from hashlib import sha256
 from typing import Literal
 from weakref import WeakKeyDictionary
 
+import orjson
 from pydantic import Field
 
 from toolgate.calls import Tool
@@ -73,6 +75,8 @@ class Policy:
             self._roles[role.role] = role
         self._permissions = {name: self._collect(name, ()) for name in self._roles}
         self._tiers = tiers or {}
+        self.digest = _digest(self._roles, self._tiers)
+        """SHA-256 of everything it says, hexadecimal: names the policy in the audit and in approvals."""
         _refuse_twins(permission for role in self._roles.values() for permission in role.permissions)
         # Weak, so that stand-ins for names that callers make up do not pile up.
         self._applicable: WeakKeyDictionary[Tool, dict[tuple[str, ...], tuple[Rule, ...]]] = WeakKeyDictionary()
@@ -106,6 +110,14 @@ class Policy:
         permissions = {permission.id: permission for role in roles for permission in self._permissions.get(role, ())}
         rules = (_applied(permission, tool) for permission in permissions.values() if _glob(permission.tools).match(tool.name))
         return tuple(sorted((rule for rule in rules if rule is not None), key=lambda rule: rule.id))
+
+
+def _digest(roles: Mapping[str, Role], tiers: Mapping[str, Tier]) -> str:
+    said = {
+        "roles": {name: role.model_dump(mode="json") for name, role in roles.items()},
+        "tiers": {name: {**tier.model_dump(mode="json"), "features": sorted(tier.features)} for name, tier in tiers.items()},
+    }
+    return sha256(orjson.dumps(said, option=orjson.OPT_SORT_KEYS)).hexdigest()
 
 
 @lru_cache(maxsize=4096)
