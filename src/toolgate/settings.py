@@ -43,6 +43,8 @@ class Server(Strict):
     """Seconds until the headers of a request must have arrived."""
     body_timeout: float = Field(default=30.0, gt=0)
     """Seconds until the body of a request must have arrived."""
+    write_timeout: float = Field(default=60.0, gt=0)
+    """Seconds that a client may leave an answer unread."""
     page_size: int = Field(default=250, gt=0)
     """Tools a page of `tools/list`."""
     keep_alive: float = Field(default=15.0, gt=0)

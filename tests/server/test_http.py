@@ -239,6 +239,38 @@ async def test_a_call_that_is_given_up_is_cancelled_and_written_down(serve: Serv
     ]
 
 
+async def test_a_client_that_vanishes_from_its_sse_stream_takes_its_calls_along(serve: Serve, gateway_of: GatewayOf) -> None:
+    began, journal = anyio.Event(), MemoryJournal()
+
+    async def endless(_call: Call) -> Outcome:
+        began.set()
+        await anyio.sleep_forever()
+        raise AssertionError
+
+    call = {"jsonrpc": "2.0", "id": 2, "method": "tools/call", "params": {"name": "endless", "arguments": {}}}
+    gateway = gateway_of([a_tool(endless, name="endless")], journal)
+    async with serve(gateway, identify=by_name) as url, httpx2.AsyncClient(base_url=url, trust_env=False) as client:
+        async with client.stream("GET", "/sse", headers=headers("ada")) as stream:
+            lines = stream.aiter_lines()
+            endpoint = await endpoint_of(lines)
+            for message in (INITIALIZE, {"jsonrpc": "2.0", "method": "notifications/initialized"}, call):
+                await client.post(endpoint, headers=headers("ada"), json=message)
+            with anyio.fail_after(5):
+                await began.wait()
+        with anyio.fail_after(1):
+            while not (written := await journal.read("audit")):
+                await anyio.sleep(0.01)
+
+    assert [line.body["ending"] for line in written] == ["CancelledError"]
+
+
+async def endpoint_of(lines: AsyncIterator[str]) -> str:
+    """Where an SSE stream wants its messages posted; the first thing that it says. The stream ends with its `lines`."""
+    while not (line := await anext(lines)).startswith("data: "):
+        pass
+    return line.removeprefix("data: ")
+
+
 async def test_64_clients_with_the_same_request_ids_each_get_their_own_answers(serve: Serve) -> None:
     async def canary(call: Call) -> Outcome:
         await anyio.lowlevel.checkpoint()
@@ -319,9 +351,7 @@ async def test_an_sse_session_is_used_by_nobody_but_the_principal_that_opened_it
         client.stream("GET", "/sse", headers=headers("ada")) as stream,
     ):
         lines = stream.aiter_lines()
-        while not (line := await anext(lines)).startswith("data: "):
-            pass
-        endpoint = line.removeprefix("data: ")
+        endpoint = await endpoint_of(lines)
         others = await client.post(endpoint, headers=headers("eve"), json=PING)
         own = await client.post(endpoint, headers=headers("ada"), json=PING)
         unknown = await client.post("/messages/?session_id=" + "0" * 32, headers=headers("eve"), json=PING)

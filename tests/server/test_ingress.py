@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from starlette.responses import JSONResponse
-from starlette.types import Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from toolgate.calls import Principal
 from toolgate.server.ingress import MAX_HEADERS, guarded
@@ -42,7 +42,7 @@ class Inside:
 
 
 async def answer(
-    inside: Inside,
+    inside: ASGIApp,
     headers: Iterable[tuple[str, str]],
     *,
     server: Server | None = None,
@@ -304,6 +304,20 @@ async def test_a_body_of_exactly_the_limit_arrives_whole_and_unchanged() -> None
     await answer(inside, [OURS, JSON, ("transfer-encoding", "chunked")], server=server, method="POST", chunks=[b"[" + b" " * 98, b"]"])
 
     assert inside.bodies == [b"[" + b" " * 98 + b"]"]
+
+
+async def test_after_the_body_comes_nothing_but_the_end_of_the_connection() -> None:
+    ends: list[object] = []
+
+    async def patient(scope: Scope, receive: Receive, send: Send) -> None:
+        await receive()
+        ends.append(await receive())
+        await JSONResponse({})(scope, receive, send)
+
+    # A server tells of an empty body where there is none, and the application was told of it already.
+    await answer(patient, [OURS], chunks=[b""])
+
+    assert ends == [{"type": "http.disconnect"}]
 
 
 async def test_a_compressed_body_is_not_taken() -> None:

@@ -126,6 +126,46 @@ async def test_half_open_requests_do_not_hold_up_others(serve: Serve) -> None:
     assert answered.text == "hello"
 
 
+async def test_a_client_that_reads_nothing_is_cut_off_and_holds_up_no_memory(serve: Serve) -> None:
+    sent, cut_off = list[int](), anyio.Event()
+
+    async def endless(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            return
+        await send({"type": "http.response.start", "status": 200, "headers": []})
+        async with anyio.create_task_group() as tasks:
+
+            async def write() -> None:
+                while True:
+                    await send({"type": "http.response.body", "body": b"x" * 65536, "more_body": True})
+                    sent.append(65536)
+                    await anyio.lowlevel.checkpoint()
+
+            tasks.start_soon(write)
+            await receive()
+            assert (await receive())["type"] == "http.disconnect"
+            cut_off.set()
+            tasks.cancel_scope.cancel()
+
+    async with serve(endless, Server(port=0, write_timeout=0.2), anybody) as address, await connect(address) as stream:
+        await stream.send(f"GET / HTTP/1.1\r\nHost: {httpx2.URL(address).netloc.decode()}\r\n\r\n".encode())
+        with anyio.fail_after(5):
+            await cut_off.wait()
+
+    assert sum(sent) < 16 * 1024 * 1024  # what the kernel's buffers on both sides take
+
+
+async def test_a_chunked_body_over_the_limit_is_cut_off_although_it_names_no_length(serve: Serve) -> None:
+    async with serve(hello, Server(port=0, max_body=100_000), anybody) as address, await connect(address) as stream:
+        head = f"POST / HTTP/1.1\r\nHost: {httpx2.URL(address).netloc.decode()}\r\nContent-Type: application/json\r\n"
+        await stream.send(f"{head}Transfer-Encoding: chunked\r\n\r\n".encode())
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(drip, stream, b"4000\r\n" + b" " * 0x4000 + b"\r\n")
+            answered = await until_closed(stream)
+
+    assert answered.startswith(b"HTTP/1.1 413 ")
+
+
 async def test_connections_beyond_the_limit_are_told_so(serve: Serve) -> None:
     server = Server(port=0, max_connections=3)
     async with serve(hello, server, anybody) as address, httpx2.AsyncClient(trust_env=False) as client:

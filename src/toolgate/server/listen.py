@@ -32,7 +32,6 @@ from toolgate.server import DRAINING
 from toolgate.server.ingress import MAX_HEADERS
 from toolgate.settings import Server
 
-STALLED_SECONDS = 60.0  # a guess: no client that reads at all needs this long to take 64 KiB
 SETTLE_SECONDS = 5.0  # what cancelled calls get to write down how they ended; an audit line may take 2
 TOO_LARGE = b"HTTP/1.1 431 Request Header Fields Too Large\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
 
@@ -86,7 +85,9 @@ def url(server: Server, listener: socket.socket) -> str:
 
 
 def _config(app: ASGIApp, server: Server) -> uvicorn.Config:
-    protocol: type[Deadlined] = type("Protocol", (Deadlined,), {"header_timeout": server.header_timeout})
+    protocol: type[Deadlined] = type(
+        "Protocol", (Deadlined,), {"header_timeout": server.header_timeout, "write_timeout": server.write_timeout}
+    )
     return uvicorn.Config(
         app,
         http=protocol,
@@ -161,6 +162,8 @@ class Deadlined(HttpToolsProtocol):
 
     header_timeout: ClassVar[float]
     """Seconds."""
+    write_timeout: ClassVar[float]
+    """Seconds that the buffer towards the client may stay full."""
     _due: TimerHandle | None = None
     _stalled: TimerHandle | None = None
     _head = 0
@@ -184,7 +187,7 @@ class Deadlined(HttpToolsProtocol):
 
     def pause_writing(self) -> None:
         super().pause_writing()
-        self._stalled = self.loop.call_later(STALLED_SECONDS, self.transport.abort)
+        self._stalled = self.loop.call_later(self.write_timeout, self.transport.abort)
 
     def resume_writing(self) -> None:
         super().resume_writing()
