@@ -111,7 +111,7 @@ async def _fetch_pinned(integrations: Sequence[Loaded], settings: Settings, send
             log.warning("%s: %s", loaded.name, error)
             continue
         if keep_copy(data, url, state_folder(settings)) != pin:
-            log.warning("%s: %s has changed since it was pinned; see `toolgate specs diff %s`", loaded.name, url, loaded.name)
+            log.warning("%s: %s has changed since it was pinned; see `toolgate specs diff %s --fetch`", loaded.name, url, loaded.name)
         fetched = True
     return fetched
 

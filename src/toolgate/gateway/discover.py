@@ -23,7 +23,7 @@ SEARCH_SCHEMA: dict[str, Any] = {
     "type": "object",
     "properties": {
         "query": {"type": "string", "minLength": 1, "maxLength": 500, "description": "What the tool should do, in a few words"},
-        "limit": {"type": "integer", "minimum": 1, "maximum": 50, "default": 8},
+        "limit": {"type": "integer", "minimum": 1, "maximum": 50, "default": 8, "description": "How many to find"},
         "integration": {"type": "string", "description": "Only tools of this integration, such as github"},
     },
     "required": ["query"],
