@@ -12,7 +12,7 @@ from starlette.requests import Request as Asked
 from starlette.responses import JSONResponse
 from starlette.routing import Route
 
-from toolgate.calls import Call, Principal, Text
+from toolgate.calls import UNSET, Call, Principal, Text
 from toolgate.egress.application import Application
 from toolgate.egress.transport import Transport, open_transport
 from toolgate.egress.wire import Reach, Request, Response, Sender
@@ -363,3 +363,12 @@ async def test_an_application_in_this_process_is_called_through_the_same_executo
     )
 
     assert outcome.structured == {"id": "7", "for": "local:eve", "depth": 1}
+
+
+async def test_a_tool_of_ours_reads_its_answer_whole_where_a_model_is_shown_a_part() -> None:
+    long = Response(200, (("Content-Type", "application/json"),), orjson.dumps(["x" * 1000] * 100))
+    run = executor(ScriptedSender(long))
+
+    outer, inner = await run(a_call(arguments={"id": "1"})), await run(a_call(arguments={"id": "1"}, depth=1))
+
+    assert (outer.structured, inner.structured) == (UNSET, ["x" * 1000] * 100)

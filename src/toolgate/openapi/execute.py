@@ -16,7 +16,7 @@ from urllib.parse import urljoin
 
 from toolgate.calls import UNSET, Call, Outcome
 from toolgate.egress.origin import origin_of, spelled
-from toolgate.egress.wire import Headers, Reach, Request, Response, Sender
+from toolgate.egress.wire import CAPS, Headers, Reach, Request, Response, Sender
 from toolgate.errors import EgressBlocked, InvalidArguments, Misconfigured
 from toolgate.integration import Integration
 from toolgate.openapi import answer, request
@@ -58,7 +58,8 @@ class Executor:
         response = scrubbed(response, (*proof.secrets, *self._static_secrets))
         # With the names of our query credentials, masked: an answer's links may repeat them.
         asked = proof.masked().on(built, self.reach.origins).url if proof.query else built.url
-        return answer.read(response, plan=self.plan, url=asked, arguments=call.arguments, now=time.time())
+        limit = answer.LIMIT if call.depth == 0 else CAPS.decoded  # a tool of ours reads answers to their end
+        return answer.read(response, plan=self.plan, url=asked, arguments=call.arguments, limit=limit, now=time.time())
 
     def preview(self, call: Call) -> Request:
         """The request as it would go out, with secrets masked. Raises InvalidArguments like a call."""
