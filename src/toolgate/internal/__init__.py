@@ -1,0 +1,86 @@
+"""The tools of our own service, described in `tool-specs/internal`: whole tasks made of GitHub tools.
+
+An ASGI application in this process, reached by the same executor as any API. It holds no credential and sends no
+request: everything it does it does by calling tools through the gate, as the principal who called it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Any
+
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+from starlette.types import ASGIApp
+
+from toolgate.internal.change import update_issue
+from toolgate.internal.github import CallTool, GitHub, out_of_time
+from toolgate.internal.issues import create_issues
+from toolgate.internal.listing import asked_in_query, list_issues
+from toolgate.internal.locks import Locks
+from toolgate.internal.pulls import create_pull_request
+from toolgate.internal.review import review_pull_request
+from toolgate.internal.trouble import Trouble
+
+__all__ = ["CallTool", "internal"]
+
+Asked = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Operation:
+    method: str
+    path: str
+    run: Callable[[GitHub, Asked], Awaitable[dict[str, Any]]]
+    subject: str | None = None
+    """The field by which two calls are about the same thing of a repository; None: they do not disturb each other."""
+
+
+OPERATIONS = (
+    Operation("POST", "/v1/issues:batch", create_issues, subject="batch"),
+    Operation("POST", "/v1/issues:update", update_issue, subject="number"),
+    Operation("GET", "/v1/issues", list_issues),
+    Operation("POST", "/v1/pull-requests", create_pull_request, subject="branch"),
+    Operation("POST", "/v1/pull-requests:review", review_pull_request, subject="number"),
+)
+
+
+def internal(gateway_call: Callable[[], CallTool]) -> ASGIApp:
+    """The application.
+
+    Args:
+        gateway_call: gives the gateway's `call`, once there is a gateway.
+    """
+    locks = Locks()
+
+    def route(operation: Operation) -> Route:
+        async def endpoint(request: Request) -> Response:
+            asked: Asked = await request.json() if operation.method == "POST" else asked_in_query(request.query_params)
+            github = GitHub(gateway_call(), request.state.call, asked["owner"], asked["repo"])
+            try:
+                return JSONResponse(await _run(operation, github, asked, locks))
+            except Trouble as trouble:
+                return _refusal(trouble)
+
+        return Route(operation.path, endpoint, methods=[operation.method])
+
+    return Starlette(routes=[route(operation) for operation in OPERATIONS])
+
+
+async def _run(operation: Operation, github: GitHub, asked: Asked, locks: Locks) -> dict[str, Any]:
+    if operation.subject is None:
+        return await operation.run(github, asked)
+    subject = f"{github.owner}/{github.repo} {operation.subject} {asked[operation.subject]}".casefold()
+    async with locks.hold(subject, seconds=github.seconds_left()) as held:
+        if not held:
+            raise out_of_time()
+        return await operation.run(github, asked)
+
+
+def _refusal(trouble: Trouble) -> Response:
+    after = {} if trouble.retry_after is None else {"Retry-After": str(max(0, round(trouble.retry_after)))}
+    return JSONResponse(trouble.as_json(), HTTPStatus(trouble.status), headers=after)
