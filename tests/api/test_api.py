@@ -18,7 +18,6 @@ from starlette.types import Message, Scope
 
 from toolgate.api import EXCEPTION_HANDLERS, routes
 from toolgate.api.operator import description
-from toolgate.api.shapes import shortened
 from toolgate.calls import Binary, Call, Outcome, Principal, Problem, Text, Tool
 from toolgate.errors import InvalidArguments, NotIdentified, TimedOut, ToolgateError, Unreachable, UpstreamFailed
 from toolgate.gateway import build_gateway
@@ -194,20 +193,6 @@ async def test_the_mcp_shape_is_the_one_that_mcp_clients_get() -> None:
         shown = (await there.ask("GET", "/v1/tools", user="root")).json()["tools"]
 
     assert shown == [definition(tool).model_dump(by_alias=True, mode="json", exclude_none=True) for tool in gateway.catalog]
-
-
-@pytest.mark.parametrize(
-    ("text", "short"),
-    [
-        ("x" * 1024, "x" * 1024),
-        ("x" * 1025, "x" * 1023 + "…"),
-        ("a" * 600 + ". " + "b" * 600, "a" * 600 + "."),
-        ("a. " + "b" * 1100, "a. " + "b" * 1020 + "…"),
-    ],
-    ids=["fits", "one too many", "a sentence", "an early sentence"],
-)
-def test_a_description_is_cut_where_a_sentence_ends(text: str, short: str) -> None:
-    assert shortened(text) == short
 
 
 async def test_one_tool_is_described_with_the_schema_that_is_enforced() -> None:

@@ -375,7 +375,8 @@ def modern(name: str, arguments: dict[str, Any]) -> dict[str, Any]:
     return {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {"name": name, "arguments": arguments, "_meta": meta}}
 
 
-REGIONAL = {"type": "object", "properties": {"region": {"type": "string", "x-mcp-header": "Region"}}}
+REGION = {"region": {"type": "string", "x-mcp-header": "Region"}}
+REGIONAL = {"type": "object", "properties": {"where": {"type": "object", "properties": REGION}}}
 
 
 @pytest.mark.parametrize(
@@ -388,7 +389,7 @@ async def test_headers_that_repeat_arguments_are_checked_only_for_tools_that_the
     tools = [a_tool(name="regional", schema=REGIONAL), a_tool(name="secret_regional", schema=REGIONAL)]
     repeated = {"mcp-protocol-version": "2026-07-28", "mcp-method": "tools/call", "mcp-name": name, "mcp-param-region": region}
     async with serve(tools) as url, httpx2.AsyncClient(base_url=url, trust_env=False) as client:
-        answer = await client.post("/mcp", headers=headers("x") | repeated, json=modern(name, {"region": "eu"}))
+        answer = await client.post("/mcp", headers=headers("x") | repeated, json=modern(name, {"where": {"region": "eu"}}))
 
     assert (answer.status_code, answer.json().get("error", {}).get("code")) == (status, code)
 

@@ -76,10 +76,14 @@ def build_server(gateway: Gateway, who: Who, *, page_size: int, schema_of: Schem
 
 def with_headers(schema: Mapping[str, Any] | None) -> Mapping[str, Any] | None:
     """`schema` if it wants arguments repeated in headers, else None: the SDK then has nothing to check."""
-    properties = schema.get("properties") if schema else None
-    if not isinstance(properties, Mapping):
-        return None
-    return schema if any(isinstance(value, Mapping) and "x-mcp-header" in value for value in properties.values()) else None
+    return schema if schema and _repeats(schema) else None
+
+
+def _repeats(schema: Mapping[str, Any]) -> bool:
+    # 2026-07-28, transports: such an argument is reached from the root by nothing but `properties`.
+    properties = schema.get("properties")
+    children = [child for child in properties.values() if isinstance(child, Mapping)] if isinstance(properties, Mapping) else []
+    return any("x-mcp-header" in child or _repeats(child) for child in children)
 
 
 class Underway:
