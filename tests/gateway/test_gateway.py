@@ -185,7 +185,7 @@ async def test_a_tool_that_takes_too_long_is_stopped_at_its_deadline() -> None:
 
 async def test_without_an_audit_there_is_no_answer() -> None:
     class Full(MemoryJournal):
-        async def append(self, stream: str, body: Any) -> None:
+        async def append(self, stream: str, body: Any, *, opens: str | None = None, closes: str | None = None) -> int:
             raise AuditUnavailable("disk full")
 
     outcome = await a_gateway(a_tool(), journal=Full()).call("echo", {}, a_principal())
@@ -292,10 +292,16 @@ async def test_a_rule_on_arguments_decides_on_validated_ones() -> None:
     assert "may not call echo" in refused.problem.message
 
 
-def test_lists_are_kept_for_a_bounded_number_of_callers() -> None:
+def test_lists_are_kept_for_a_bounded_number_of_kinds_of_callers() -> None:
     gateway = a_gateway(a_tool())
 
     for n in range(1000):
-        gateway.visible(Principal(id=f"user:{n}", roles=("readonly",)))
+        gateway.visible(Principal(id="user:ada", roles=("readonly", f"team{n}")))
 
     assert len(gateway._visible) <= 256
+
+
+def test_callers_whom_the_policy_does_not_tell_apart_share_a_list() -> None:
+    gateway = a_gateway(a_tool())
+
+    assert gateway.visible(a_principal(id="local:ada")) is gateway.visible(a_principal(id="local:bo"))

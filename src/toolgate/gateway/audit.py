@@ -10,7 +10,9 @@ from typing import Any
 
 import anyio
 
-from toolgate.calls import Call, Outcome, Problem
+from toolgate.audit import redact
+from toolgate.audit.event import Type, told
+from toolgate.calls import Call, Outcome, Principal, Problem
 from toolgate.chain import Handler
 from toolgate.errors import AuditUnavailable
 from toolgate.stores import Journal
@@ -37,6 +39,20 @@ class Audit:
             problem = Problem(error.code, "the call could not be written down, so its answer is withheld; tell the operator")
             return Outcome(problem=problem, effect="none" if outcome.problem else "unknown", cost=outcome.cost)
         return outcome
+
+
+async def record(journal: Journal, type: Type, *, principal: Principal | None = None, tenant: str | None = None, **details: Any) -> int:
+    """Write down an event that is not the ending of a call: a login that failed, a policy that changed. Its `seq`.
+
+    Args:
+        principal: who did it, where that is known.
+        tenant: whom it concerns; the principal's where it is not given.
+        details: what there is to know, JSON-serialisable. What looks like a secret is taken out; do not put one in.
+
+    Raises:
+        AuditUnavailable: it could not be written down.
+    """
+    return await journal.append(STREAM, told(type, journal.instance, redact.details(details), principal, tenant))
 
 
 def _ending(outcome: Outcome) -> str:

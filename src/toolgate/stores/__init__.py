@@ -27,15 +27,26 @@ class Entry:
 class Journal(Protocol):
     """Append and read. What was appended is durable once `append` returns."""
 
+    instance: str
+    """Names the process, from one opening to its closing."""
+
     @property
     def fault(self) -> str | None:
         """Why the last line could not be written; None while writing works."""
 
-    async def append(self, stream: str, body: Mapping[str, Any]) -> None:
-        """
+    async def append(self, stream: str, body: Mapping[str, Any], *, opens: str | None = None, closes: str | None = None) -> int:
+        """Write a line down and return its `seq`.
+
+        Args:
+            opens: a call's id; something is under way from this line on, until a line `closes` it. Where that line cannot be
+                written it is kept, and written once writing works again.
+
         Raises:
             AuditUnavailable: the line could not be written down.
         """
+
+    async def recover(self) -> int:
+        """Write a `call.unknown` for every line that opened something in a process that is gone since, and say how many."""
 
     async def read(self, stream: str, *, limit: int = 100, before: int | None = None) -> Sequence[Entry]:
         """The newest `limit` lines of `stream`, newest first, those with a `seq` below `before`."""
@@ -75,6 +86,43 @@ class Records(Protocol):
 
     async def list(self, kind: str, *, limit: int = 1000, after: str = "") -> Sequence[Record]:
         """Those with an id above `after`, by id."""
+
+
+@dataclass(frozen=True, slots=True)
+class Allowance:
+    """So many calls in any window of so many seconds."""
+
+    key: str
+    """Whose calls: equal keys are counted together."""
+    calls: int
+    """At least 1."""
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class UsedUp:
+    """The allowance that a call found used up."""
+
+    allowance: Allowance
+    wait: float
+    """Seconds until it has room for one more, if nobody else takes that."""
+
+
+class Counters(Protocol):
+    """How many calls there were lately."""
+
+    @property
+    def degraded(self) -> bool:
+        """Whether the calls of other processes are not counted at present, though they should be."""
+
+    async def take(self, allowances: Sequence[Allowance]) -> UsedUp | None:
+        """Count one call against every allowance if all have room, else against none.
+
+        Never are more than `calls` of a key taken in a window of `seconds`.
+
+        Returns:
+            None when taken, else the allowance that will be used up longest.
+        """
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,6 +8,8 @@ from typing import Any
 
 import orjson
 
+from toolgate.audit.line import line
+from toolgate.calls import new_id
 from toolgate.stores import Entry, Record, Stores
 
 
@@ -19,10 +21,16 @@ class MemoryJournal:
     fault: str | None = None
 
     def __init__(self) -> None:
+        self.instance = new_id()
         self._entries: list[Entry] = []
 
-    async def append(self, stream: str, body: Mapping[str, Any]) -> None:
-        self._entries.append(Entry(len(self._entries) + 1, stream, time.time_ns(), body))
+    async def append(self, stream: str, body: Mapping[str, Any], *, opens: str | None = None, closes: str | None = None) -> int:
+        seq = len(self._entries) + 1
+        self._entries.append(Entry(seq, stream, time.time_ns(), orjson.loads(line(body))))
+        return seq
+
+    async def recover(self) -> int:
+        return 0  # what was under way in another process was never here
 
     async def read(self, stream: str, *, limit: int = 100, before: int | None = None) -> Sequence[Entry]:
         newest_first = (entry for entry in reversed(self._entries) if entry.stream == stream and (before is None or entry.seq < before))

@@ -11,6 +11,8 @@ from typing import Any
 
 import orjson
 
+from toolgate.audit.line import line
+from toolgate.calls import new_id
 from toolgate.stores import Entry, Record, Stores
 from toolgate.stores.database import Database
 
@@ -34,15 +36,19 @@ async def open_sqlite(path: Path) -> AsyncIterator[Stores]:
 
 class SqliteJournal:
     def __init__(self, database: Database) -> None:
+        self.instance = new_id()
         self._database = database
 
     @property
     def fault(self) -> str | None:
         return self._database.fault
 
-    async def append(self, stream: str, body: Mapping[str, Any]) -> None:
-        line = (stream, time.time_ns(), orjson.dumps(body).decode())
-        await self._database.write(lambda connection: connection.execute(INSERT, line) and None)
+    async def append(self, stream: str, body: Mapping[str, Any], *, opens: str | None = None, closes: str | None = None) -> int:
+        row = (stream, time.time_ns(), line(body))
+        return await self._database.write(lambda connection: connection.execute(INSERT, row).lastrowid or 0)
+
+    async def recover(self) -> int:
+        return 0
 
     async def read(self, stream: str, *, limit: int = 100, before: int | None = None) -> Sequence[Entry]:
         def select(connection: sqlite3.Connection) -> list[Entry]:

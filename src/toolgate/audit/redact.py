@@ -1,0 +1,175 @@
+"""What an event may hold of a call's arguments: everything that proves what was asked for, and no secret.
+
+Three nets, one behind the other. The tool's schema says so: `format: password`, `writeOnly`, `x-sensitive`. The operator
+says so: `audit.redact` names tools and arguments. Or it looks like one: a name such as `api_key`, a text in the shape of
+a known key. Long texts are cut. All of that happens before a record is hashed, so a secret is never part of the chain.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from fnmatch import fnmatchcase
+from typing import Any
+from weakref import WeakKeyDictionary
+
+import orjson
+import re2
+
+from toolgate.audit.line import canonical, writable
+from toolgate.calls import Tool
+
+HIDDEN = "[redacted]"
+TEXT = 2048  # characters of one text
+WHOLE = 16 * 1024  # bytes of one call's arguments
+DEPTH = 64  # levels of a value that are looked at
+
+_NAME = r"passw(?:or)?d|passphrase|secret|token|api[_-]?key|authorization|credential|private[_-]?key|cookie"
+_KEYS = "|".join(
+    (
+        r"gh[opsur]_[A-Za-z0-9]{16,}",  # GitHub
+        r"github_pat_[A-Za-z0-9_]{16,}",
+        r"glpat-[A-Za-z0-9_-]{16,}",  # GitLab
+        r"sk-[A-Za-z0-9_-]{16,}",  # OpenAI, Anthropic
+        r"[sr]k_(?:live|test)_[A-Za-z0-9]{16,}",  # Stripe
+        r"\b(?:AKIA|ASIA)[A-Z0-9]{16}\b",  # AWS
+        r"AIza[A-Za-z0-9_-]{30,}",  # Google
+        r"xox[abeoprs]-[A-Za-z0-9-]{10,}",  # Slack
+        r"\btg_[A-Za-z0-9]{8}_[A-Za-z0-9_-]{16,}",  # ours
+        r"\beyJ[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}(?:\.[A-Za-z0-9_-]*)?",  # JWT
+        r"-----BEGIN [A-Z ]*PRIVATE KEY-----[A-Za-z0-9+/=\s\\:,.-]*(?:-----END [A-Z ]*PRIVATE KEY-----)?",
+        r"(?i:\b(?:bearer|basic)(?:\s|\\[tnr])+[A-Za-z0-9._~+/=-]{12,})",
+    )
+)
+_USERINFO = r"(://)[^/\s:@\"]+:[^/\s@\"]+@"
+
+
+def _compiled(pattern: str) -> Any:
+    options = re2.Options()
+    options.log_errors = False
+    return re2.compile(pattern, options)
+
+
+KEYS = _compiled(_KEYS)
+"""Texts in the shape of a key. RE2: the text comes from outside, and its time is linear in that."""
+USERINFO = _compiled(_USERINFO)
+SUSPECT = _compiled(rf"{_KEYS}|{_USERINFO}|(?i:{_NAME})")
+"""Whether JSON may hold something to be taken out; finds too much rather than too little."""
+NAME = _compiled(rf"(?i:{_NAME})")
+MARKS = re.compile(rb'"format":"password"|"writeOnly":true|"x-sensitive":')
+
+
+class Redactor:
+    def __init__(self, rules: Iterable[str] = ()) -> None:
+        """
+        Args:
+            rules: `TOOL:PATH`, both with `*`: `crm_*:customer.email` hides that argument, whatever is in it.
+        """
+        self._rules = [tuple(rule.partition(":")[::2]) for rule in rules]
+        self._tools: WeakKeyDictionary[Tool, tuple[bool, tuple[str, ...]]] = WeakKeyDictionary()
+
+    def arguments(self, tool: Tool, text: bytes) -> orjson.Fragment:
+        """What may be kept of the arguments that `text` is, canonical JSON."""
+        marked, paths = self._of(tool)
+        if not marked and not paths and len(text) <= TEXT and not SUSPECT.search(text):
+            return orjson.Fragment(text)
+        schemas = (tool.schema,) if marked else ()
+        kept = canonical(_Walk(tool.schema, paths).value(orjson.loads(text), schemas, ""))
+        return orjson.Fragment(kept if len(kept) <= WHOLE else canonical(cut(orjson.loads(text))))
+
+    def _of(self, tool: Tool) -> tuple[bool, tuple[str, ...]]:
+        """Whether the tool's schema marks something, and the operator's paths."""
+        found = self._tools.get(tool)
+        if found is None:
+            paths = tuple(path for name, path in self._rules if fnmatchcase(tool.name, name))
+            found = self._tools[tool] = (MARKS.search(canonical(tool.schema)) is not None, paths)
+        return found
+
+
+def details(value: Mapping[str, Any]) -> Any:
+    """`value` without what looks like a secret, long texts cut."""
+    return _Walk({}, ()).value(writable(value), (), "")
+
+
+def names(arguments: Mapping[str, Any]) -> list[str]:
+    """The names alone, of arguments whose values are not to be kept."""
+    return sorted(text(str(name)[:64]) for name in list(arguments)[:64])
+
+
+def cut(arguments: Any) -> Mapping[str, Any]:
+    """What is kept of arguments that are too large."""
+    return {"cut": names(arguments if isinstance(arguments, Mapping) else {})}
+
+
+def text(value: str) -> str:
+    """`value` with what looks like a key taken out, cut when it is long."""
+    found = USERINFO.sub(rf"\1{HIDDEN}@", KEYS.sub(HIDDEN, value))
+    return found if len(found) <= TEXT else f"{found[:TEXT]}… [cut, {len(value)} characters]"
+
+
+class _Walk:
+    """Through a value, with the schemas that apply at each place."""
+
+    def __init__(self, root: Mapping[str, Any], paths: Sequence[str]) -> None:
+        self._root = root
+        self._paths = paths
+
+    def value(self, value: Any, schemas: Sequence[Any], path: str, depth: int = DEPTH) -> Any:
+        applicable = [schema for each in schemas for schema in self._flat(each, frozenset())]
+        if any(_marked(schema) for schema in applicable) or any(fnmatchcase(path, pattern) for pattern in self._paths):
+            return HIDDEN
+        if isinstance(value, str):
+            return text(value)
+        if depth == 0:
+            return HIDDEN
+        if isinstance(value, dict):
+            return {text(name): self._member(name, item, applicable, path, depth) for name, item in value.items()}
+        if isinstance(value, list):
+            below = [schema for each in applicable for schema in _of_items(each)]
+            return [self.value(item, below, path, depth - 1) for item in value]
+        return value
+
+    def _member(self, name: str, item: Any, applicable: Sequence[Mapping[str, Any]], path: str, depth: int) -> Any:
+        if NAME.search(name) and isinstance(item, str):
+            return HIDDEN
+        below = [schema for each in applicable for schema in _of_member(each, name)]
+        return self.value(item, below, f"{path}.{name}" if path else name, depth - 1)
+
+    def _flat(self, schema: Any, seen: frozenset[str]) -> Iterator[Mapping[str, Any]]:
+        """`schema` and those that apply to the same value: behind references and in combinations."""
+        if not isinstance(schema, Mapping):
+            return
+        yield schema
+        reference = schema.get("$ref")
+        if isinstance(reference, str) and reference not in seen:
+            yield from self._flat(self._target(reference), seen | {reference})
+        for keyword in ("allOf", "anyOf", "oneOf"):
+            for each in schema.get(keyword, ()):
+                yield from self._flat(each, seen)
+        for keyword in ("if", "then", "else"):
+            yield from self._flat(schema.get(keyword), seen)
+
+    def _target(self, reference: str) -> Any:
+        node: Any = self._root
+        for part in reference.removeprefix("#").split("/")[1:]:
+            node = node.get(part.replace("~1", "/").replace("~0", "~")) if isinstance(node, Mapping) else None
+        return node
+
+
+def _marked(schema: Mapping[str, Any]) -> bool:
+    return schema.get("format") == "password" or schema.get("writeOnly") is True or bool(schema.get("x-sensitive"))
+
+
+def _of_member(schema: Mapping[str, Any], name: str) -> Iterator[Any]:
+    """The schemas for a member; those for patterns of names all count, which hides too much rather than too little."""
+    named = schema.get("properties", {})
+    if name in named:
+        yield named[name]
+    yield from schema.get("patternProperties", {}).values()
+    yield schema.get("additionalProperties")
+
+
+def _of_items(schema: Mapping[str, Any]) -> Iterator[Any]:
+    yield schema.get("items")
+    yield schema.get("contains")
+    yield from schema.get("prefixItems", ())
