@@ -224,14 +224,16 @@ class TestGates:
         assert len(conversion.definitions) == 10_000
         assert time.process_time() - start < 4
 
-    def test_a_large_schema_shared_by_thousands_fills_no_memory(self) -> None:
+    def test_a_large_schema_that_thousands_share_fills_no_memory(self) -> None:
         large = query("q", {"type": "string", "enum": [f"value number {n}" for n in range(20_000)]})
-        operations = [op("GET", f"/a{n}", f"get{n}", parameters=(large,)) for n in range(300)]
+        operations = [op("GET", f"/a{n}", f"get{n}", parameters=(large,)) for n in range(3000)]
 
+        start = time.process_time()
         conversion = converted(*operations)
 
-        assert sum(len(orjson.dumps(definition.schema)) for definition in conversion.definitions) <= 64 * 1024 * 1024
+        assert 0 < sum(len(orjson.dumps(definition.schema)) for definition in conversion.definitions) <= 32 * 1024 * 1024
         assert {one.code for one in conversion.diagnostics} == {"tool-left-out"}
+        assert time.process_time() - start < 4
 
 
 class TestFingerprint:

@@ -238,7 +238,7 @@ def _described(schema: Schema, parameter: Parameter) -> Schema:
     if parameter.deprecated:
         said["deprecated"] = True
     if parameter.example is not UNSET and parameter.example is not None and len(str(parameter.example)) <= MAX_EXAMPLE:
-        said["examples"] = [parameter.example]
+        said["examples"] = [clean(parameter.example) if isinstance(parameter.example, str) else parameter.example]
     return _with(schema, **said)
 
 

@@ -7,14 +7,16 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import replace
 from typing import NamedTuple
 
 import jsonschema_rs
 import orjson
+from pydantic import ValidationError
 
 from toolgate.calls import Micros
-from toolgate.integration import Integration, Selection, seconds
+from toolgate.integration import Defaults, Integration, Selection
 from toolgate.openapi import prose
 from toolgate.openapi.arguments import KEY, Arguments, Unservable, arguments
 from toolgate.openapi.definition import Definition, fingerprint, plan_to_json
@@ -31,9 +33,9 @@ from toolgate.openapi.slim import Slimmer
 MAX_DESCRIPTION = 400
 MAX_TITLE = 80
 MAX_FULL_DESCRIPTION = 8000  # characters; the longest of GitHub's has 4,000
-MAX_SCHEMAS = 64 * 1024 * 1024
-"""Bytes of all full schemas of one description; Kubernetes needs 10 MB. One large parameter shared by ten thousand
-operations is small to write down and large to serve."""
+MAX_SCHEMAS = 32 * 1024 * 1024
+"""Bytes of all full schemas of one description; Kubernetes needs 10 MB. One large schema that ten thousand operations
+share is small to write down, and large to serve."""
 TOP_LEVEL_REFUSED = frozenset({"oneOf", "anyOf", "allOf", "not", "if", "$ref", "enum", "const"})
 MICROS = 1_000_000
 
@@ -105,7 +107,7 @@ class _Converter:
 
     def _definition(self, operation: Operation, known: tuple[str, str]) -> Definition | None:
         try:
-            asked = arguments(operation, self.lifter, self.integration)
+            asked = self._asked(operation)
             definition = self._described(operation, asked, known)
             self._check(definition)
         except (Unservable, orjson.JSONEncodeError) as error:
@@ -116,6 +118,14 @@ class _Converter:
             said = f"{operation.key} is a read by its verb and a change by its name ({word}); `x-mcp: {{readOnly: false}}` makes it a write"
             self.findings.warning("get-that-mutates", operation.pointer, said)
         return definition
+
+    def _asked(self, operation: Operation) -> Arguments:
+        if self.room > 0:
+            asked = arguments(operation, self.lifter, self.integration)
+            self.room -= len(orjson.dumps(asked.schema))
+        if self.room <= 0:
+            raise Unservable(f"the schemas of the tools before it fill {MAX_SCHEMAS // 1024 // 1024} MiB")
+        return asked
 
     def _described(self, operation: Operation, asked: Arguments, known: tuple[str, str]) -> Definition:
         title, full = _words(operation)
@@ -168,9 +178,6 @@ class _Converter:
                 jsonschema_rs.Draft202012Validator(dict(schema), offline=True)
             except (jsonschema_rs.ValidationError, ValueError) as error:
                 raise Unservable(f"its schema is no JSON Schema: {str(error).splitlines()[0][:200]}") from None
-        self.room -= len(orjson.dumps(definition.schema))
-        if self.room < 0:
-            raise Unservable(f"the schemas of the tools before it fill {MAX_SCHEMAS // 1024 // 1024} MiB already")
 
     def _listed(self, operation: Operation, known: tuple[str, str]) -> bool:
         expose = self.integration.expose
@@ -184,8 +191,10 @@ class _Converter:
         return 0
 
     def _timeout(self, operation: Operation) -> float:
-        told = seconds(operation.extensions.get("timeout"))
-        return float(told) if isinstance(told, int | float) and told > 0 else self.integration.defaults.timeout
+        if "timeout" in operation.extensions:
+            with suppress(ValidationError):
+                return Defaults(timeout=operation.extensions["timeout"]).timeout
+        return self.integration.defaults.timeout
 
 
 def _words(operation: Operation) -> tuple[str | None, str]:
@@ -207,7 +216,8 @@ def _advertised(operation: Operation, full: str) -> str:
 
 
 def _begins(text: str, summary: str) -> bool:
-    return prose.plain(text).lower().startswith(prose.plain(summary).lower().rstrip("."))
+    head = text[: 2 * len(summary) + 100]  # its markup may be as long as its words
+    return prose.plain(head).lower().startswith(prose.plain(summary).lower().rstrip("."))
 
 
 def _tags(operation: Operation) -> tuple[str, ...]:

@@ -14,7 +14,6 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from itertools import count
 from typing import Any
 
 import orjson
@@ -90,6 +89,8 @@ class _Sharing:
     inlined: dict[str, Schema] = field(default_factory=dict)
     names: dict[str, str] = field(default_factory=dict)
     """What the others are called in `$defs`."""
+    taken: dict[str, int] = field(default_factory=dict)
+    """Each name in use, with how many have wanted it."""
 
     def shared(self, schema: dict[str, Any], references: list[Reference], nodes: int, depth: int) -> dict[str, Any]:
         self._collect(references, nodes)
@@ -194,9 +195,15 @@ class _Sharing:
         return schema
 
     def _name(self, pointer: str) -> str:
+        """The name in `$defs`: the last word of the pointer, from the second of that name on with a number."""
         if pointer not in self.names:
-            taken = set(self.names.values())
-            self.names[pointer] = next(name for name in _names(pointer) if name not in taken)
+            word = re.sub(r"[^A-Za-z0-9_.-]+", "_", unescape(pointer.rpartition("/")[2])).strip("_")[:64] or "schema"
+            name = word
+            while name in self.taken:
+                self.taken[word] += 1
+                name = f"{word}_{self.taken[word]}"
+            self.taken[name] = 1
+            self.names[pointer] = name
         return self.names[pointer]
 
 
@@ -228,11 +235,3 @@ def _anything(fragment: Fragment) -> Fragment:
     """A fragment cut down to its type."""
     kind = fragment.schema.get("type") if isinstance(fragment.schema, dict) else None
     return Fragment({"type": kind} if kind else {}, cut=True)
-
-
-def _names(pointer: str) -> Iterator[str]:
-    """What a definition may be called: the last word of its pointer, then with a number."""
-    word = re.sub(r"[^A-Za-z0-9_.-]+", "_", unescape(pointer.rpartition("/")[2])).strip("_")[:64] or "schema"
-    yield word
-    for number in count(2):
-        yield f"{word}_{number}"

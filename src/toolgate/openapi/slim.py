@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from heapq import heappop, heappush
 from typing import Any
 
 import orjson
@@ -59,16 +60,24 @@ class Slimmer:
 
     def slim(self, schema: Mapping[str, Any], budget: int = BUDGET) -> dict[str, Any]:
         """A tool's input schema in at most `budget` bytes, accepting at least what `schema` accepts."""
+        # Words are seldom seven eighths of a schema: what is that much over the budget has to lose parts.
+        hopeless = len(orjson.dumps(schema)) > 8 * budget
+        loose: dict[str, Any] = {}
         for level in LEVELS:
-            slimmed = self.at(schema, level)
+            if level.depth is None and hopeless:
+                continue
+            if level.depth is not None and not loose:
+                loose = loosened(schema)
+            slimmed = self._told(loose or schema, level)
             if len(orjson.dumps(slimmed)) <= budget:
                 return slimmed
         return _bare(schema, budget)
 
     def at(self, schema: Mapping[str, Any], level: Level) -> dict[str, Any]:
         """`schema` with as much as `level` tells."""
-        if level.depth is not None:
-            schema = loosened(schema)
+        return self._told(schema if level.depth is None else loosened(schema), level)
+
+    def _told(self, schema: Mapping[str, Any], level: Level) -> dict[str, Any]:
         walk = _Walk(level, schema.get("$defs", {}), self)
         slimmed: dict[str, Any] = walk.known({key: value for key, value in schema.items() if key != "$defs"}, level.depth)
         if definitions := walk.definitions():
@@ -89,16 +98,17 @@ class _Walk:
     level: Level
     all_definitions: Mapping[str, Any]
     slimmer: Slimmer
-    waiting: dict[str, int | None] = field(default_factory=dict)
-    """Definitions that are still to be shown, and how many levels are left there."""
+    waiting: list[tuple[int, int, str]] = field(default_factory=list)
+    """A heap of definitions that are still to be shown: minus the levels left there, a running number, the name."""
     shown: dict[str, Any] = field(default_factory=dict)
 
     def definitions(self) -> dict[str, Any]:
         """The definitions that are referred to, those with most levels left first: each is shown once, at its best."""
         while self.waiting:
-            name = next(iter(self.waiting)) if self.level.depth is None else max(self.waiting, key=lambda name: self.waiting[name] or 0)
-            self.shown[name] = True  # a reference back to it while it is walked
-            self.shown[name] = self.schema(self.all_definitions[name], self.waiting.pop(name), required=True)
+            rest, _, name = heappop(self.waiting)
+            if name not in self.shown:
+                self.shown[name] = True  # a reference back to it while it is walked
+                self.shown[name] = self.schema(self.all_definitions[name], None if self.level.depth is None else -rest, required=True)
         return dict(sorted(self.shown.items()))
 
     def schema(self, schema: Any, rest: int | None, *, required: bool = False) -> Any:
@@ -144,7 +154,7 @@ class _Walk:
     def _referred(self, reference: str, rest: int | None) -> str:
         name = reference.removeprefix("#/$defs/")
         if name not in self.shown:
-            self.waiting[name] = None if rest is None else max(rest, self.waiting.get(name) or rest)
+            heappush(self.waiting, (-(rest or 0), len(self.waiting), name))
         return reference
 
     def _collapsed(self, schema: Mapping[str, Any]) -> dict[str, Any]:
