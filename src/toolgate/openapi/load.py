@@ -7,8 +7,10 @@ reported and costs no other.
 
 from __future__ import annotations
 
+import gc
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from hashlib import sha256
 from pathlib import Path
@@ -85,7 +87,8 @@ def load(folder: Path, state: Path, *, wanted: Iterable[str] | None = None, envi
     if declaration.kind != "openapi":
         return Loaded(declaration.name, folder, declaration, problem=f"integrations of kind {declaration.kind} are not served yet")
     try:
-        return _split(_compiled(folder, declaration, state))
+        with _uncollected():
+            return _split(_compiled(folder, declaration, state))
     except ToolgateError as error:
         return Loaded(declaration.name, folder, declaration, problem=str(error))
 
@@ -102,6 +105,18 @@ def accept(loaded: Loaded) -> lock.Changes:
     changes = lock.compare(accepted(loaded.folder) or {}, everything)
     (loaded.folder / TOOLS_LOCK).write_bytes(lock.dumps(lock.lock(everything)))
     return changes
+
+
+@contextmanager
+def _uncollected() -> Iterator[None]:
+    """Without the cycle collector, which walks a growing tree of a hundred thousand nodes again and again: a fifth of the time."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
 
 
 def _split(loaded: Loaded) -> Loaded:
