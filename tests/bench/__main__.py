@@ -27,9 +27,7 @@ GOALS = {
 
 def main() -> None:
     wanted = sys.argv[1:] or list(GOALS)
-    print(
-        f"{platform.python_implementation()} {platform.python_version()}, {os.cpu_count()} cores, {platform.machine()}, medians of {ROUNDS}\n"
-    )
+    print(f"CPython {platform.python_version()}, {os.cpu_count()} cores, {platform.machine()}, medians of {ROUNDS}\n")
     print("| goal | measured |\n|---|---|")
     for name in wanted:
         rows = [run(name) for _ in range(ROUNDS)]
