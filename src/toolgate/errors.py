@@ -84,6 +84,11 @@ class NotIdentified(Refused):
 
     code = "not_identified"
 
+    def __init__(self, message: str, *, shown: bool = False) -> None:
+        super().__init__(message)
+        self.shown = shown
+        """Whether a credential was shown, and not taken."""
+
 
 class NotPermitted(Refused):
     """The policy does not allow this caller this call."""
