@@ -5,7 +5,7 @@ The list in `build_gateway` is the security policy, readable from top to bottom.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -19,7 +19,7 @@ from toolgate.gateway.run import run
 from toolgate.gateway.settle import settle
 from toolgate.gateway.trace import trace
 from toolgate.gateway.validate import Validate
-from toolgate.policy.decide import visible
+from toolgate.policy.decide import visible_of
 from toolgate.policy.live import Live
 from toolgate.policy.rules import Policy
 from toolgate.settings import Settings
@@ -33,7 +33,7 @@ class Gateway:
         self.catalog = catalog
         self.live = live
         self._handler = handler
-        self._visible: dict[Principal, Mapping[str, Tool]] = {}
+        self._visible: dict[Hashable, Mapping[str, Tool]] = {}
         self._visible_by = live.current
 
     def visible(self, principal: Principal) -> Mapping[str, Tool]:
@@ -41,9 +41,10 @@ class Gateway:
         policy = self.live.current
         if policy is not self._visible_by or len(self._visible) >= KEPT_LISTS:
             self._visible, self._visible_by = {}, policy
-        tools = self._visible.get(principal)
+        view = policy.view(principal)
+        tools = self._visible.get(view)
         if tools is None:
-            tools = self._visible[principal] = {tool.name: tool for tool in self.catalog if visible(principal, tool, policy)}
+            tools = self._visible[view] = {tool.name: tool for tool in visible_of(principal, self.catalog, policy)}
         return tools
 
     def find(self, name: str, principal: Principal) -> Tool:
@@ -88,7 +89,7 @@ class Gateway:
         return await self._handler(call)
 
 
-KEPT_LISTS = 256  # principals; a mapping of 1,223 tools takes 60 kB
+KEPT_LISTS = 256  # kinds of callers; a mapping of 1,223 tools takes 60 kB
 
 
 def build_gateway(tools: Sequence[Tool], policy: Policy | Live, stores: Stores, settings: Settings) -> Gateway:

@@ -19,6 +19,7 @@ from toolgate.search import Index
 CALL_TOOL = "call_tool"
 FINDERS = frozenset({"search_tools", "describe_tool", CALL_TOOL})
 READING = Annotations(read_only=True, destructive=False, idempotent=True, open_world=False)
+DISCOVERY = ("discovery",)  # tiers and scopes do not bound finders: what they find is bounded
 SEARCH_SCHEMA: dict[str, Any] = {
     "type": "object",
     "properties": {
@@ -75,6 +76,7 @@ def discovery(visible: Callable[[Principal], Mapping[str, Tool]]) -> Sequence[To
             schema=SEARCH_SCHEMA,
             run=search_tools,
             annotations=READING,
+            tags=DISCOVERY,
         ),
         Tool(
             name="describe_tool",
@@ -83,6 +85,7 @@ def discovery(visible: Callable[[Principal], Mapping[str, Tool]]) -> Sequence[To
             schema=DESCRIBE_SCHEMA,
             run=describe_tool,
             annotations=READING,
+            tags=DISCOVERY,
         ),
         Tool(
             name=CALL_TOOL,
@@ -92,6 +95,7 @@ def discovery(visible: Callable[[Principal], Mapping[str, Tool]]) -> Sequence[To
             run=call_tool,
             # Towards clients it may do whatever the tool it names does; towards the policy it is harmless, since it never runs.
             annotations=READING,
+            tags=DISCOVERY,
         ),
     )
 

@@ -7,7 +7,8 @@ a deny fires unless False (`decide`). So a caller can never get past a deny by s
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping
+from functools import cached_property
 from typing import Any, Literal
 
 import re2
@@ -18,6 +19,9 @@ from toolgate.settings import Strict
 
 Truth = bool | None
 Operator = Literal["equals", "contains", "matches", "in", "less_than", "greater_than", "exists"]
+Facts = Mapping[str, Any]
+"""By root: `principal`, `call`, `tool` and, unless a list is being made, `args`."""
+Check = Callable[[Facts], Truth]
 
 _QUIET = re2.Options()
 _QUIET.log_errors = False  # a bad pattern is ours to report, not RE2's to print
@@ -51,13 +55,31 @@ class Condition(Strict):
                 raise ValueError(f"RE2 does not take this pattern: {error}") from None
         if self.operator == "in" and not isinstance(self.value, list):
             raise ValueError("in needs a list")
-        if self.operator in ("less_than", "greater_than") and not _is_number(self.value):
+        if self.operator in ("less_than", "greater_than") and not is_number(self.value):
             raise ValueError(f"{self.operator} needs a number")
         return self
 
+    @property
+    def root(self) -> str:
+        return self.field.partition(".")[0]
 
-Facts = Mapping[str, Any]
-"""By root: `principal`, `call`, `tool` and, unless a list is being made, `args`."""
+    @property
+    def path(self) -> str:
+        return self.field.partition(".")[2]
+
+    @cached_property
+    def check(self) -> Check:
+        """This condition as a function of the facts."""
+        root, path, verdict = self.root, self.path, OPERATORS[self.operator](self.value)
+        missing = verdict(UNSET) if self.operator == "exists" else None
+
+        def check(facts: Facts) -> Truth:
+            if root not in facts:
+                return None
+            found = _reach(facts[root], path)
+            return missing if found is UNSET else verdict(found)
+
+        return check
 
 
 def tool_facts(tool: Tool) -> Mapping[str, Any]:
@@ -73,38 +95,28 @@ def tool_facts(tool: Tool) -> Mapping[str, Any]:
 
 
 def principal_facts(principal: Principal) -> Mapping[str, Any]:
+    """What rules may ask about the caller. Its scopes are not among it: a scope must never grant."""
     return {
         "id": principal.id,
         "roles": list(principal.roles),
         "tier": principal.tier,
         "tenant": principal.tenant,
         "via": principal.via,
+        "credential": principal.credential,
+        "acting_for": list(principal.acting_for),
     }
 
 
-def holds(conditions: Sequence[Condition], facts: Facts) -> Truth:
-    """All of `conditions`, as Kleene's and: one False makes it False, else one None makes it None."""
+def holds(checks: Iterable[Check], facts: Facts) -> Truth:
+    """All of `checks`, as Kleene's and: one False makes it False, else one None makes it None."""
     truth: Truth = True
-    for condition in conditions:
-        one = test(condition, facts)
+    for check in checks:
+        one = check(facts)
         if one is False:
             return False
         if one is None:
             truth = None
     return truth
-
-
-def test(condition: Condition, facts: Facts) -> Truth:
-    """One condition."""
-    root, _, path = condition.field.partition(".")
-    if root not in facts:
-        return None
-    found = _reach(facts[root], path)
-    if condition.operator == "exists":
-        return (found is not UNSET) == (condition.value is not False)
-    if found is UNSET:
-        return None
-    return OPERATORS[condition.operator](found, condition.value)
 
 
 def _reach(value: Any, path: str) -> Any:
@@ -121,7 +133,7 @@ def _reach(value: Any, path: str) -> Any:
     return value
 
 
-def _is_number(value: Any) -> bool:
+def is_number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)
 
 
@@ -136,23 +148,38 @@ def same(left: Any, right: Any) -> bool:
     return bool(left == right)
 
 
-def _contains(found: Any, value: Any) -> Truth:
-    if isinstance(found, str):
-        return value in found if isinstance(value, str) else None
-    if isinstance(found, list):
-        return any(same(item, value) for item in found)
-    return None
+def _contains(value: Any) -> Callable[[Any], Truth]:
+    def verdict(found: Any) -> Truth:
+        if isinstance(found, str):
+            return value in found if isinstance(value, str) else None
+        if isinstance(found, list):
+            return any(same(item, value) for item in found)
+        return None
+
+    return verdict
 
 
-def _matches(found: Any, pattern: Any) -> Truth:
-    return re2.fullmatch(pattern, found, _QUIET) is not None if isinstance(found, str) else None
+def _matches(value: Any) -> Callable[[Any], Truth]:
+    pattern = re2.compile(value, _QUIET)
+
+    def verdict(found: Any) -> Truth:
+        if not isinstance(found, str):
+            return None
+        try:
+            return pattern.fullmatch(found) is not None
+        except UnicodeEncodeError:  # half a surrogate pair is no text
+            return None
+
+    return verdict
 
 
-OPERATORS: Mapping[str, Callable[[Any, Any], Truth]] = {
-    "equals": same,
+OPERATORS: Mapping[str, Callable[[Any], Callable[[Any], Truth]]] = {
+    "exists": lambda value: lambda found: (found is not UNSET) == (value is not False),
+    "equals": lambda value: lambda found: same(found, value),
     "contains": _contains,
     "matches": _matches,
-    "in": lambda found, values: any(same(found, value) for value in values),
-    "less_than": lambda found, value: found < value if _is_number(found) else None,
-    "greater_than": lambda found, value: found > value if _is_number(found) else None,
+    "in": lambda values: lambda found: any(same(found, value) for value in values),
+    "less_than": lambda value: lambda found: found < value if is_number(found) else None,
+    "greater_than": lambda value: lambda found: found > value if is_number(found) else None,
 }
+"""By operator: from what the rule's author wrote to a function of what was found."""

@@ -1,18 +1,19 @@
 """May this caller do this with this tool?
 
 Default deny. A deny wins. The order of rules does not matter. An allow needs its conditions to be true; a deny fires
-unless its conditions are definitely false. When a list is being made the arguments are not known, so conditions on
-them are neither: a tool is shown when some call of it may be allowed. Hence callable implies listed.
+unless its conditions are definitely false. Tiers and scopes bound what rules grant. When a list is being made the
+arguments are not known, so conditions on them are open: a tool is shown when some call of it may be allowed. What may
+not be listed may not be called either. Hence callable implies listed.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
 
 from toolgate.calls import Call, Principal, Tool
-from toolgate.policy.conditions import Facts, Truth, holds, principal_facts
+from toolgate.policy import bounds
+from toolgate.policy.conditions import Facts, holds, principal_facts
 from toolgate.policy.rules import Policy, Rule
 
 DEFAULT = "default"
@@ -32,42 +33,70 @@ class Decision:
 
 def decide(call: Call, policy: Policy) -> Decision:
     """Whether `call`, with its validated arguments, may go on."""
-    facts = {
-        "principal": principal_facts(call.principal),
-        "call": {"depth": call.depth, "id": call.id, "idempotency_key": call.idempotency_key},
-        "args": call.arguments,
-    }
-    allowed_by: Rule | None = None
-    for rule in policy.applicable(call.principal.roles, call.tool):
-        if "call" not in rule.operations:
-            continue
-        truth = _truth(rule, facts)
-        if rule.effect == "deny" and truth is not False:
-            return Decision(False, rule.id, rule.reason)
-        if rule.effect == "allow" and truth is True and (allowed_by is None or len(rule.obligations) < len(allowed_by.obligations)):
-            allowed_by = rule
-    if allowed_by is None:
-        return Decision(False, DEFAULT)
-    return Decision(True, allowed_by.id, obligations=allowed_by.obligations)
+    decision = _by_rules(policy.applicable(call.principal.roles, call.tool), call)
+    if decision.permitted and (bound := bounds.beyond(call, policy)):
+        return Decision(False, bound)
+    return decision
 
 
 def visible(principal: Principal, tool: Tool, policy: Policy) -> bool:
     """Whether `principal` may know of `tool`: it may list it, or some call of it may be allowed."""
-    rules = policy.applicable(principal.roles, tool)
-    if not rules:
-        return False
-    facts: Mapping[str, Any] = {"principal": principal_facts(principal)}
-    denied = {operation for rule in _denying(rules, facts) for operation in rule.operations}
-    if "list" in denied:
-        return False
-    possible = {operation for rule in rules if rule.effect == "allow" and _truth(rule, facts) is not False for operation in rule.operations}
-    return "list" in possible or "call" in possible - denied
+    return any(True for _ in visible_of(principal, (tool,), policy))
 
 
-def _denying(rules: Iterable[Rule], facts: Facts) -> Iterable[Rule]:
-    return (rule for rule in rules if rule.effect == "deny" and _truth(rule, facts) is True)
+def visible_of(principal: Principal, tools: Iterable[Tool], policy: Policy) -> Iterable[Tool]:
+    """Those of `tools` that `principal` may know of, in their order."""
+    facts, tier, roles = {"principal": principal_facts(principal)}, policy.tier(principal.tier), principal.roles
+    for tool in tools:
+        if bounds.shown(principal, tool, tier) and _listed(policy.applicable(roles, tool), facts):
+            yield tool
 
 
-def _truth(rule: Rule, facts: Facts) -> Truth:
-    truth = holds(rule.conditions, facts)
-    return None if truth is True and rule.on_tool is None else truth
+def facts_of(call: Call) -> Facts:
+    """What rules may ask about a call; the tool is not in it, since conditions on it are decided by then."""
+    return {
+        "principal": principal_facts(call.principal),
+        "call": {"depth": call.depth, "id": call.id, "idempotency_key": call.idempotency_key},
+        "args": call.arguments,
+    }
+
+
+def _by_rules(rules: Iterable[Rule], call: Call) -> Decision:
+    facts: Facts | None = None
+    allowing: Rule | None = None
+    for rule in rules:
+        if not rule.denies and (not rule.calls or (allowing and len(rule.obligations) >= len(allowing.obligations))):
+            continue
+        truth = True
+        if rule.on_caller or rule.on_call:
+            facts = facts or facts_of(call)
+            truth = _fires(rule, facts)
+        if truth and rule.denies:
+            return Decision(False, rule.id, rule.reason)
+        if truth:
+            allowing = rule
+    if allowing is None:
+        return Decision(False, DEFAULT)
+    return Decision(True, allowing.id, obligations=allowing.obligations)
+
+
+def _fires(rule: Rule, facts: Facts) -> bool:
+    if rule.denies:
+        return holds(rule.on_caller, facts) is not False and holds(rule.on_call, facts) is not False
+    return holds(rule.on_caller, facts) is True and holds(rule.on_call, facts) is True
+
+
+def _listed(rules: Iterable[Rule], facts: Facts) -> bool:
+    lists = calls = False
+    calling_denied = False
+    for rule in rules:
+        truth = holds(rule.on_caller, facts) if rule.on_caller else True
+        if rule.denies:
+            if truth is False or rule.on_call:  # with a condition on the call, some call may be left
+                continue
+            if rule.lists:
+                return False
+            calling_denied = True
+        elif truth is True:
+            lists, calls = lists or rule.lists, calls or rule.calls
+    return lists or (calls and not calling_denied)

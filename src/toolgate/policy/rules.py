@@ -2,28 +2,28 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Mapping
-from fnmatch import translate
-from functools import lru_cache
+from dataclasses import dataclass
 from hashlib import sha256
 from typing import Literal
 from weakref import WeakKeyDictionary
 
 import orjson
-from pydantic import Field
+from pydantic import Field, field_validator
 
-from toolgate.calls import Tool
+from toolgate.calls import Principal, Tool
 from toolgate.errors import Misconfigured
-from toolgate.policy.conditions import Condition, test, tool_facts
+from toolgate.policy.conditions import Check, Condition, Facts, holds, tool_facts
+from toolgate.policy.globs import Globs
 from toolgate.policy.tiers import Tier
 from toolgate.settings import Strict
 
 Action = Literal["list", "call"]
+KEPT_ROLE_SETS = 512  # combinations of roles whose rules are kept ready; a guess at what one company has
 
 
 class Permission(Strict):
-    """One rule."""
+    """One rule, as its author writes it."""
 
     id: str = Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,63}$")
     """Stable: it stands in refusals and in the audit."""
@@ -37,6 +37,13 @@ class Permission(Strict):
     reason: str | None = None
     """Said to whoever is refused by this rule."""
 
+    @field_validator("id")
+    @classmethod
+    def _not_ours(cls, id: str) -> str:
+        if id in {"default", "scope"} or id.startswith("tier."):
+            raise ValueError("default, scope and tier.* are the gate's own rules")
+        return id
+
 
 class Role(Strict):
     role: str = Field(pattern=r"^[a-z][a-z0-9_-]{0,31}$")
@@ -44,101 +51,130 @@ class Role(Strict):
     permissions: tuple[Permission, ...] = ()
 
 
-class Rule(Strict):
-    """A permission as it applies to one tool: conditions on the tool are already decided."""
+@dataclass(frozen=True, slots=True, eq=False)
+class Rule:
+    """A permission made ready to decide; it applies to the tools that `on_tool` says, of those that its glob means."""
 
     id: str
-    operations: frozenset[Action]
-    effect: Literal["allow", "deny"]
-    conditions: tuple[Condition, ...]
+    denies: bool
+    lists: bool
+    calls: bool
+    on_tool: tuple[Check, ...]
+    """Conditions on the tool: decided once for each tool."""
+    on_caller: tuple[Check, ...]
+    """Conditions on the caller: known even while a list is made."""
+    on_call: tuple[Check, ...]
+    """Conditions on the arguments and the call."""
     reason: str | None
-    obligations: tuple[Literal["approve"], ...] = ()
-    on_tool: bool | None = True
-    """What the conditions on the tool said: None when one could not be told."""
+    obligations: tuple[str, ...]
+
+    def applies(self, facts: Facts) -> bool:
+        """Whether it can ever matter for the tool of `facts`."""
+        truth = holds(self.on_tool, facts)
+        return truth is not False if self.denies else truth is True
 
 
 UNDEFINED = Tier()
 
 
 class Policy:
-    """An immutable set of roles."""
+    """An immutable set of roles and tiers."""
 
     def __init__(self, roles: Iterable[Role], tiers: Mapping[str, Tier] | None = None) -> None:
         """
         Raises:
             Misconfigured: a role twice, an unknown parent, inheritance in a circle, or two different rules of one id.
         """
-        self._roles: dict[str, Role] = {}
-        for role in roles:
-            if role.role in self._roles:
-                raise Misconfigured(f"the role {role.role} is defined twice")
-            self._roles[role.role] = role
-        self._permissions = {name: self._collect(name, ()) for name in self._roles}
-        self._tiers = tiers or {}
-        self.digest = _digest(self._roles, self._tiers)
+        self.roles: Mapping[str, Role] = _named(roles)
+        self.tiers: Mapping[str, Tier] = tiers or {}
+        self.digest = _digest(self.roles, self.tiers)
         """SHA-256 of everything it says, hexadecimal: names the policy in the audit and in approvals."""
-        _refuse_twins(permission for role in self._roles.values() for permission in role.permissions)
-        # Weak, so that stand-ins for names that callers make up do not pile up.
-        self._applicable: WeakKeyDictionary[Tool, dict[tuple[str, ...], tuple[Rule, ...]]] = WeakKeyDictionary()
-
-    @property
-    def roles(self) -> Mapping[str, Role]:
-        return self._roles
+        permissions = [permission for role in self.roles.values() for permission in role.permissions]
+        _refuse_twins(permissions)
+        self._permissions = {name: _collected(name, (), self.roles) for name in self.roles}
+        self._rules = {permission.id: _ready(permission) for permission in permissions}
+        conditions = [condition for permission in permissions for condition in permission.conditions]
+        self._seen_of_caller = tuple(sorted({condition.path for condition in conditions if condition.root == "principal"}))
+        self._role_sets: dict[tuple[str, ...], _RoleSet] = {}
 
     def tier(self, name: str) -> Tier:
         """What the tier may use; a tier that is not defined has no limits of its own and no features."""
-        return self._tiers.get(name, UNDEFINED)
+        return self.tiers.get(name, UNDEFINED)
 
-    def _collect(self, name: str, path: tuple[str, ...]) -> tuple[Permission, ...]:
-        if name in path:
-            raise Misconfigured(f"roles inherit in a circle: {' -> '.join((*path, name))}")
-        if name not in self._roles:
-            raise Misconfigured(f"the role {path[-1] if path else '?'} inherits from {name}, which is not defined")
-        role = self._roles[name]
-        inherited = (permission for parent in role.inherits for permission in self._collect(parent, (*path, name)))
-        return tuple({permission.id: permission for permission in (*inherited, *role.permissions)}.values())
+    def permissions(self, roles: Iterable[str]) -> Mapping[str, Permission]:
+        """The permissions of `roles`, their own and inherited, by id; an unknown role has none."""
+        return {permission.id: permission for role in roles for permission in self._permissions.get(role, ())}
 
     def applicable(self, roles: tuple[str, ...], tool: Tool) -> tuple[Rule, ...]:
-        """The rules that `roles` have for `tool`, ordered by id; an unknown role has none. Kept once computed."""
-        by_roles = self._applicable.setdefault(tool, {})
-        rules = by_roles.get(roles)
+        """The rules that `roles` have for `tool`, ordered by id. Kept once computed."""
+        role_set = self._role_sets.get(roles)
+        if role_set is None:
+            if len(self._role_sets) >= KEPT_ROLE_SETS:
+                self._role_sets.clear()
+            role_set = self._role_sets[roles] = _RoleSet(self._rules, self.permissions(roles).values())
+        return role_set.applicable(tool)
+
+    def view(self, principal: Principal) -> tuple[object, ...]:
+        """Callers for whom this is equal see the same tools."""
+        asked = (getattr(principal, name, None) for name in self._seen_of_caller)
+        return (principal.roles, principal.tier, principal.scopes, *asked)
+
+
+class _RoleSet:
+    """The rules that one combination of roles has, found by a tool's name."""
+
+    def __init__(self, rules: Mapping[str, Rule], permissions: Iterable[Permission]) -> None:
+        self._globs = Globs((permission.tools, rules[permission.id]) for permission in permissions)
+        # Weak, so that stand-ins for names that callers make up do not pile up.
+        self._kept: WeakKeyDictionary[Tool, tuple[Rule, ...]] = WeakKeyDictionary()
+
+    def applicable(self, tool: Tool) -> tuple[Rule, ...]:
+        rules = self._kept.get(tool)
         if rules is None:
-            rules = by_roles[roles] = self._compute(roles, tool)
+            rules = self._kept[tool] = self._found(tool)
         return rules
 
-    def _compute(self, roles: tuple[str, ...], tool: Tool) -> tuple[Rule, ...]:
-        permissions = {permission.id: permission for role in roles for permission in self._permissions.get(role, ())}
-        rules = (_applied(permission, tool) for permission in permissions.values() if _glob(permission.tools).match(tool.name))
-        return tuple(sorted((rule for rule in rules if rule is not None), key=lambda rule: rule.id))
+    def _found(self, tool: Tool) -> tuple[Rule, ...]:
+        rules = list(self._globs.of(tool.name))
+        if any(rule.on_tool for rule in rules):
+            facts = {"tool": tool_facts(tool)}
+            rules = [rule for rule in rules if not rule.on_tool or rule.applies(facts)]
+        rules.sort(key=lambda rule: rule.id)
+        return tuple(rules)
 
 
-def _digest(roles: Mapping[str, Role], tiers: Mapping[str, Tier]) -> str:
-    said = {
-        "roles": {name: role.model_dump(mode="json") for name, role in roles.items()},
-        "tiers": {name: {**tier.model_dump(mode="json"), "features": sorted(tier.features)} for name, tier in tiers.items()},
-    }
-    return sha256(orjson.dumps(said, option=orjson.OPT_SORT_KEYS)).hexdigest()
+def _named(roles: Iterable[Role]) -> Mapping[str, Role]:
+    named: dict[str, Role] = {}
+    for role in roles:
+        if named.setdefault(role.role, role) is not role:
+            raise Misconfigured(f"the role {role.role} is defined twice")
+    return named
 
 
-@lru_cache(maxsize=4096)
-def _glob(pattern: str) -> re.Pattern[str]:
-    return re.compile(translate(pattern))
+def _collected(name: str, path: tuple[str, ...], roles: Mapping[str, Role]) -> tuple[Permission, ...]:
+    if name in path:
+        raise Misconfigured(f"roles inherit in a circle: {' -> '.join((*path, name))}")
+    if name not in roles:
+        raise Misconfigured(f"the role {path[-1] if path else '?'} inherits from {name}, which is not defined")
+    role = roles[name]
+    inherited = (permission for parent in role.inherits for permission in _collected(parent, (*path, name), roles))
+    return tuple({permission.id: permission for permission in (*inherited, *role.permissions)}.values())
 
 
-def _applied(permission: Permission, tool: Tool) -> Rule | None:
-    """None when the permission's conditions on the tool are False: it can never matter for this tool."""
-    facts = {"tool": tool_facts(tool)}
-    truths = [test(condition, facts) for condition in permission.conditions if condition.field.startswith("tool.")]
-    if False in truths:
-        return None
+def _ready(permission: Permission) -> Rule:
+    def on(*roots: str) -> tuple[Check, ...]:
+        return tuple(condition.check for condition in permission.conditions if condition.root in roots)
+
     return Rule(
         id=permission.id,
-        operations=frozenset(permission.operations),
-        effect=permission.effect,
-        conditions=tuple(condition for condition in permission.conditions if not condition.field.startswith("tool.")),
+        denies=permission.effect == "deny",
+        lists="list" in permission.operations,
+        calls="call" in permission.operations,
+        on_tool=on("tool"),
+        on_caller=on("principal"),
+        on_call=on("args", "call"),
         reason=permission.reason,
         obligations=permission.obligations,
-        on_tool=None if None in truths else True,
     )
 
 
@@ -147,3 +183,11 @@ def _refuse_twins(permissions: Iterable[Permission]) -> None:
     for permission in permissions:
         if seen.setdefault(permission.id, permission) is not permission:
             raise Misconfigured(f"two permissions have the id {permission.id}")
+
+
+def _digest(roles: Mapping[str, Role], tiers: Mapping[str, Tier]) -> str:
+    said = {
+        "roles": {name: role.model_dump(mode="json") for name, role in roles.items()},
+        "tiers": {name: {**tier.model_dump(mode="json"), "features": sorted(tier.features)} for name, tier in tiers.items()},
+    }
+    return sha256(orjson.dumps(said, option=orjson.OPT_SORT_KEYS)).hexdigest()
