@@ -8,6 +8,7 @@ ToolgateError
 │   ├── NotPermitted
 │   ├── ApprovalNeeded      a person has to say yes first
 │   ├── LimitReached        too many calls; a later one will pass
+│   ├── Busy                too many calls of everybody at once
 │   ├── OverBudget          the money for this period is spent
 │   ├── Repeating           the same call again and again
 │   └── KeyReused           one idempotency key for two different calls
@@ -47,6 +48,9 @@ class ToolgateError(Exception):
 
     notes: Mapping[str, Any] = MappingProxyType({})
     """What steps have to say to the audit and to nobody else, by step; becomes `Outcome.notes`."""
+
+    cost: int = 0
+    """What was charged all the same, in micro-US-dollars; set by `spend`."""
 
     def details(self) -> Mapping[str, Any]:
         """What a program may want to know besides the sentence; JSON-serialisable, without secrets."""
@@ -127,16 +131,36 @@ class LimitReached(Refused):
         self.retry_after = retry_after
 
 
+class Busy(Refused):
+    """As many calls of everybody are under way as this process carries; a later one will pass."""
+
+    code = "busy"
+    retry_after = 1.0  # a guess: most calls take less
+
+
 class OverBudget(Refused):
     """The money for this period is spent, or reserved by calls under way."""
 
     code = "over_budget"
+
+    def __init__(self, message: str, retry_after: float | None = None, budget: Mapping[str, Any] = MappingProxyType({})) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+        self.budget = budget
+        """Which one, and its figures in micro-US-dollars."""
+
+    def details(self) -> Mapping[str, Any]:
+        return {"budget": dict(self.budget)} if self.budget else {}
 
 
 class Repeating(Refused):
     """The same call again and again: another answer will not come."""
 
     code = "repeating"
+
+    def __init__(self, message: str, retry_after: float) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
 
 
 class KeyReused(Refused):

@@ -20,11 +20,16 @@ STATUSES: Mapping[str, int] = {
     "not_permitted": 403,
     "egress_blocked": 403,
     "unknown_tool": 404,
+    "limit_reached": 429,
+    "over_budget": 429,
+    "repeating": 429,
     "failed": 502,
     "unreachable": 502,
     "upstream_failed": 502,
     "answer_too_large": 502,
     "audit_unavailable": 503,
+    "busy": 503,
+    "suspended": 503,
     "timed_out": 504,
 }
 

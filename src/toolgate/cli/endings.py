@@ -22,6 +22,7 @@ EXITS: Mapping[str, int] = {
     "not_permitted": 6,
     "approval_needed": 6,
     "limit_reached": 7,
+    "busy": 7,
     "over_budget": 7,
     "repeating": 7,
     "key_reused": 1,
