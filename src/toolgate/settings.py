@@ -11,9 +11,9 @@ import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from toolgate import documents
@@ -26,6 +26,19 @@ class Strict(BaseModel):
     """A section: unknown keys are an error, values never change."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+
+
+SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+
+
+def seconds(value: Any) -> Any:
+    """`30s`, `500ms`, `2m` or a number, in seconds."""
+    if isinstance(value, str) and (match := re.fullmatch(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)", value)):
+        return float(match[1]) * SECONDS[match[2]]
+    return value
+
+
+Seconds = Annotated[float, BeforeValidator(seconds), Field(ge=0)]
 
 
 class Server(Strict):
@@ -71,6 +84,72 @@ class Files(Strict):
     """Folder below which a stdio or terminal caller may name files to send; absent: no files by path."""
 
 
+class CallLimit(Strict):
+    """A limit on the calls that it names, beside those of tiers and integrations."""
+
+    calls: int = Field(gt=0)
+    """Let through in any window of `per`."""
+    per: Seconds
+    """Seconds, or such as `1m`, `1h`."""
+    tools: str = "*"
+    """Glob over tool names: the calls it counts."""
+    role: str | None = None
+    """Only calls of who has this role; absent: everybody's."""
+    tenant: str | None = None
+    """Only calls of this tenant; absent: every tenant's."""
+    by: tuple[Literal["user", "tenant", "tool"], ...] = ("user",)
+    """Counted apart for each of these; empty: all calls together."""
+
+
+class Repeats(Strict):
+    """When the same call is not made again."""
+
+    calls: int | None = Field(default=5, gt=1)
+    """Equal calls in a row, with nothing new coming of them, after which it is refused; null: never."""
+    seconds: float = Field(default=60.0, gt=0)
+    """Seconds after the last of them until it is let through again."""
+
+
+class Limits(Strict):
+    in_flight: int = Field(default=1024, gt=0)
+    """Calls of everybody under way at the same time in one process; further ones are answered 503."""
+    workers: int = Field(default=1, gt=0)
+    """Processes that share the limits; without the shared store each lets its share through."""
+    calls: tuple[CallLimit, ...] = ()
+    """Limits beside those of tiers and integrations."""
+    repeats: Repeats = Repeats()
+
+
+class Upstreams(Strict):
+    """How other machines are treated that do not answer well."""
+
+    attempts: int = Field(default=3, gt=0)
+    """Of one call in all, where trying again is safe."""
+    failures: int = Field(default=5, gt=0)
+    """In a row, after which an integration is left alone for a while."""
+    within: float = Field(default=60.0, gt=0)
+    """Seconds in which they must have happened."""
+    rest: float = Field(default=30.0, gt=0)
+    """Seconds that it is left alone, before one call may see whether it answers again."""
+
+
+class Audit(Strict):
+    """What is written down of calls, and where proof of it is kept."""
+
+    intent: Literal["all", "writes"] = "all"
+    """Calls that are written down before they run, not only after: all, or those that are not marked as only reading."""
+    arguments: Literal["values", "names"] = "values"
+    """Keep arguments as redacted values, or only their names. A keyed digest of the whole is kept in either case."""
+    redact: tuple[str, ...] = ()
+    """Arguments hidden besides those that their schema marks or that look like secrets, as `TOOL:PATH`, both with `*`."""
+    checkpoints: Path | None = None
+    """File that signed checkpoints are added to, best on another machine's disk; absent: they are kept with the audit only."""
+    checkpoint_rows: int = Field(default=1000, gt=0)
+    """Records after which a checkpoint is signed."""
+    checkpoint_seconds: float = Field(default=10.0, gt=0)
+    """Seconds after which a checkpoint is signed, if there is anything new."""
+
+
 class Settings(BaseSettings):
     """All of Toolgate's settings."""
 
@@ -94,6 +173,11 @@ class Settings(BaseSettings):
     store: str = "sqlite"
     """Journal of record: `sqlite`, or `memory` for tests and demonstrations."""
     files: Files = Files()
+    audit: Audit = Audit()
+    limits: Limits = Limits()
+    shared: SecretStr | None = None
+    """Redis that several processes count calls in, such as `redis://127.0.0.1:6379/0`; absent: each counts its own."""
+    upstreams: Upstreams = Upstreams()
 
     @classmethod
     def settings_customise_sources(
@@ -127,6 +211,8 @@ def read_settings(path: Path | None = None, environ: Mapping[str, str] = os.envi
             values[key] = file.parent / values[key]
     if isinstance(values.get("tool_specs"), list):
         values["tool_specs"] = [file.parent / str(folder) for folder in values["tool_specs"]]
+    if isinstance(audit := values.get("audit"), dict) and isinstance(audit.get("checkpoints"), str):
+        audit["checkpoints"] = file.parent / audit["checkpoints"]
     return checked(Settings, values, name=str(file))
 
 
