@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from toolgate.settings import Settings
 
 T = TypeVar("T")
+UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 
 config_option = click.option(
     "--config",
@@ -21,6 +22,16 @@ config_option = click.option(
     help="Settings; default: toolgate.yaml in this folder, else the defaults.",
 )
 json_option = click.option("--json", "as_json", is_flag=True, help="JSON on stdout, and errors as one JSON line on stderr.")
+
+
+def duration(text: str) -> float | None:
+    """`90d`, `12h`, `30m`, `45s` in seconds; `never` is None."""
+    if text == "never":
+        return None
+    number, unit = text[:-1], text[-1:]
+    if not number.isdecimal() or not number.isascii() or unit not in UNITS or not 0 < int(number[:12]) * UNITS[unit] < 1e10:
+        raise click.BadParameter("a time is a number and s, m, h or d, such as 90d, or never")
+    return int(number) * UNITS[unit]
 
 
 def settings_of(config: Path | None) -> Settings:

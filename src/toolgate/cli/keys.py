@@ -1,0 +1,193 @@
+"""`toolgate keys`: API keys for callers over HTTP. A key is shown once, when it is made."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from time import time
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from toolgate.cli.options import config_option, duration, json_option, settings_of, wait_for
+from toolgate.cli.output import emit, say, show, table
+from toolgate.errors import Misconfigured
+
+if TYPE_CHECKING:
+    from toolgate.calls import Principal
+    from toolgate.server.keys import Key, Keys
+    from toolgate.settings import Caller, Settings
+    from toolgate.stores import Stores
+
+COLUMNS = ("key", "owner", "roles", "tier", "tenant", "state", "expires (UTC)")
+
+
+@click.group()
+def command() -> None:
+    """Make, list, replace and revoke the API keys of callers over HTTP."""
+
+
+@command.command()
+@config_option
+@json_option
+@click.argument("owner")
+@click.option("--role", "roles", multiple=True, metavar="ROLE", help="What its calls may do; repeatable. Default: readonly.")
+@click.option("--tier", default="free", show_default=True, metavar="TIER", help="How much they may do.")
+@click.option("--tenant", default="default", show_default=True, metavar="TENANT", help="Whose calls they are.")
+@click.option("--scope", "scopes", multiple=True, metavar="SCOPE", help="Bounds the roles: tools:read, tools:call, tool:GLOB; repeatable.")
+@click.option("--expires", type=duration, default="90d", show_default=True, metavar="TIME|never", help="How long it works, such as 12h.")
+def create(
+    config: Path | None,
+    as_json: bool,
+    owner: str,
+    roles: tuple[str, ...],
+    tier: str,
+    tenant: str,
+    scopes: tuple[str, ...],
+    expires: float | None,
+) -> None:
+    """A new key for OWNER, on stdout. Nobody can show it again."""
+    from toolgate.settings import Caller
+
+    settings = settings_of(config)
+    caller = Caller(roles=roles or ("readonly",), tier=tier, tenant=tenant)
+    _check(caller, settings)
+    key, text = wait_for(_create(settings, owner, caller, expires, scopes or None))
+    _hand_out(key, text, as_json)
+
+
+@command.command()
+@config_option
+@json_option
+@click.argument("key")
+@click.option("--overlap", type=duration, default="24h", show_default=True, metavar="TIME", help="How long the old key goes on working.")
+def rotate(config: Path | None, as_json: bool, key: str, overlap: float | None) -> None:
+    """A key like KEY, which goes on working for a while. KEY is its id, tg_ and eight characters."""
+    if overlap is None:
+        raise click.UsageError("an overlap ends")
+    new, text = wait_for(_rotate(settings_of(config), key, overlap))
+    _hand_out(new, text, as_json)
+
+
+@command.command()
+@config_option
+@json_option
+@click.argument("key")
+def revoke(config: Path | None, as_json: bool, key: str) -> None:
+    """Let nobody in with KEY any more, in any process, within 5 seconds."""
+    revoked = wait_for(_revoke(settings_of(config), key))
+    if as_json:
+        emit(as_line(revoked))
+    else:
+        say(f"tg_{revoked.id} of {revoked.owner} is revoked; within 5 seconds no process takes it any more")
+
+
+@command.command("list")
+@config_option
+@json_option
+def list_(config: Path | None, as_json: bool) -> None:
+    """Every key there ever was, without its secret."""
+    keys = [as_line(key) for key in wait_for(_list(settings_of(config)))]
+    if as_json:
+        emit(keys)
+    elif keys:
+        table(COLUMNS, [_row(key) for key in keys])
+    else:
+        say("there are no keys; `toolgate keys create OWNER` makes one")
+
+
+def as_line(key: Key) -> dict[str, Any]:
+    return {
+        "id": f"tg_{key.id}",
+        "owner": key.owner,
+        "roles": list(key.caller.roles),
+        "tier": key.caller.tier,
+        "tenant": key.caller.tenant,
+        "scopes": None if key.scopes is None else list(key.scopes),
+        "state": key.state(time()),
+        "created": _when(key.created),
+        "expires": _when(key.expires),
+        "revoked": _when(key.revoked),
+        "replaced_by": None if key.successor is None else f"tg_{key.successor}",
+    }
+
+
+def _row(line: Mapping[str, Any]) -> tuple[str, ...]:
+    expires = "never" if line["expires"] is None else line["expires"][:16].replace("T", " ")
+    return (line["id"], line["owner"], ", ".join(line["roles"]), line["tier"], line["tenant"], line["state"], expires)
+
+
+def _when(seconds: float | None) -> str | None:
+    return None if seconds is None else datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+
+
+def _hand_out(key: Key, text: str, as_json: bool) -> None:
+    if as_json:
+        emit({**as_line(key), "key": text})
+        return
+    show(text)
+    say(f"tg_{key.id} of {key.owner} works until {_when(key.expires) or 'it is revoked'}. Keep it now: it is not shown again.")
+
+
+def _check(caller: Caller, settings: Settings) -> None:
+    """Refuse roles and tiers that no policy knows: a key with a misspelt one could do nothing, and nobody would see why."""
+    from toolgate.policy.load import load_policy
+    from toolgate.settings import bundled
+
+    policy = load_policy(settings.policies or bundled("policies"))
+    for role in caller.roles:
+        if role not in policy.roles and role != "admin":
+            raise click.UsageError(f"there is no role {role}; there are {', '.join(sorted(policy.roles))}")
+    if policy.tiers and caller.tier not in policy.tiers:
+        raise click.UsageError(f"there is no tier {caller.tier}; there are {', '.join(policy.tiers)}")
+
+
+@asynccontextmanager
+async def _opened(settings: Settings) -> AsyncIterator[tuple[Keys, Stores, Principal]]:
+    from toolgate.server.identify import local
+    from toolgate.server.keys import Keys
+    from toolgate.settings import state_folder
+    from toolgate.stores import open_stores
+
+    if settings.store == "memory":
+        raise Misconfigured("the store `memory` forgets a key at once; set `store` to another to keep keys")
+    async with open_stores(settings.store, state_folder(settings)) as stores:
+        yield Keys(stores.records), stores, local(settings.stdio, "terminal")
+
+
+async def _create(settings: Settings, owner: str, caller: Caller, seconds: float | None, scopes: tuple[str, ...] | None) -> tuple[Key, str]:
+    from toolgate.gateway.audit import record
+
+    async with _opened(settings) as (keys, stores, who):
+        key, text = await keys.create(owner, caller, seconds=seconds, scopes=scopes)
+        await record(stores.journal, "key.created", principal=who, tenant=caller.tenant, **_told(key))
+        return key, text
+
+
+async def _rotate(settings: Settings, id: str, overlap: float) -> tuple[Key, str]:
+    from toolgate.gateway.audit import record
+
+    async with _opened(settings) as (keys, stores, who):
+        key, text = await keys.rotate(id, overlap=overlap)
+        await record(stores.journal, "key.created", principal=who, tenant=key.caller.tenant, **_told(key), replaces=id)
+        return key, text
+
+
+async def _revoke(settings: Settings, id: str) -> Key:
+    from toolgate.gateway.audit import record
+
+    async with _opened(settings) as (keys, stores, who):
+        key = await keys.revoke(id)
+        await record(stores.journal, "key.revoked", principal=who, tenant=key.caller.tenant, id=f"tg_{key.id}", owner=key.owner)
+        return key
+
+
+async def _list(settings: Settings) -> list[Key]:
+    async with _opened(settings) as (keys, _, _):
+        return list(await keys.list())
+
+
+def _told(key: Key) -> dict[str, Any]:
+    return {name: value for name, value in as_line(key).items() if name in {"id", "owner", "roles", "tier", "scopes", "expires"}}
