@@ -10,10 +10,11 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping
+from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from toolgate import documents
@@ -77,6 +78,73 @@ class Caller(Strict):
     """How much they may call: a name of the policies' tiers.yaml."""
     tenant: str = "default"
     """Whose calls these are, where several share one Toolgate."""
+
+
+class Claims(Strict):
+    """Which claims of a token say what. A name with dots that is no claim itself leads into objects: `realm_access.roles`."""
+
+    id: str = "sub"
+    """Who it is."""
+    roles: str | None = None
+    """Values that `roles` of the issuer turns into roles: a text, or a list of texts."""
+    tier: str | None = None
+    """The tier's name; a token without it has the tier of `everyone`."""
+    tenant: str | None = None
+    """The tenant's name; a token without it is refused. Absent: everybody is of the tenant of `everyone`."""
+
+
+class Issuer(Strict):
+    """Somebody whose tokens are taken: an OpenID provider, or an authorization server of OAuth 2.1."""
+
+    issuer: str
+    """Its URL, exactly as its tokens say it in `iss`."""
+    audience: tuple[str, ...] = Field(min_length=1)
+    """What `aud` must name: this server's URL as clients know it, and nobody else's."""
+    name: str | None = Field(default=None, pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")
+    """Stands before the ids of its users, as in `name:ada`; absent: the host of `issuer`."""
+    jwks_uri: str | None = None
+    """Where its keys are; absent: where its own metadata says."""
+    algorithms: tuple[Literal["RS256", "RS384", "RS512", "PS256", "PS384", "PS512", "ES256", "ES384", "ES512", "EdDSA"], ...] = (
+        "RS256",
+        "ES256",
+        "EdDSA",
+    )
+    """How its tokens may be signed."""
+    types: tuple[str, ...] = ("at+jwt",)
+    """What `typ` of a token's header may be. Add `JWT` for an issuer that does not follow RFC 9068."""
+    scoped: bool = True
+    """Its scopes bound what roles grant, and a token without any may do nothing; false: it has no scopes of ours, roles alone decide."""
+    claims: Claims = Claims()
+    roles: Mapping[str, tuple[str, ...]] = {}
+    """Our roles for each value of the claim. Other values give none."""
+    everyone: Caller = Caller()
+    """Roles of who has none by the claim, and tier and tenant where no claim says them."""
+    allow_networks: tuple[IPv4Network | IPv6Network, ...] = ()
+    """CIDRs where its keys may be fetched besides public addresses."""
+
+    @field_validator("audience", "types", mode="before")
+    @classmethod
+    def _one_or_several(cls, value: Any) -> Any:
+        return (value,) if isinstance(value, str) else value
+
+    @field_validator("roles", mode="before")
+    @classmethod
+    def _one_role_or_several(cls, value: Any) -> Any:
+        return {key: (item,) if isinstance(item, str) else item for key, item in value.items()} if isinstance(value, dict) else value
+
+
+class Identity(Strict):
+    """Who callers over HTTP are. API keys need no settings: `toolgate keys create`."""
+
+    issuers: tuple[Issuer, ...] = ()
+    resource: str | None = None
+    """The URL by which clients know the MCP endpoint, such as `https://tools.example.com/mcp`; absent: made of the request's `Host`."""
+    scopes: tuple[str, ...] = ("tools:read",)
+    """What a client without a token is told to ask its issuer for; more is asked for when a call needs it."""
+    failures: int = Field(default=10, gt=0)
+    """Credentials refused in a minute, of one address and one key id, before the answer is 429."""
+    secret_key_file: Path | None = None
+    """File with the key that encrypts users' own credentials; absent: `credentials.key` in the state folder, made when needed."""
 
 
 class Files(Strict):
@@ -172,6 +240,7 @@ class Settings(BaseSettings):
     """Who a caller over HTTP without a credential is, on loopback only; null: nobody is let in."""
     store: str = "sqlite"
     """Journal of record: `sqlite`, or `memory` for tests and demonstrations."""
+    identity: Identity = Identity()
     files: Files = Files()
     audit: Audit = Audit()
     limits: Limits = Limits()
@@ -209,6 +278,8 @@ def read_settings(path: Path | None = None, environ: Mapping[str, str] = os.envi
     for key in ("policies", "data_dir"):
         if isinstance(values.get(key), str):
             values[key] = file.parent / values[key]
+    if isinstance(identity := values.get("identity"), dict) and isinstance(identity.get("secret_key_file"), str):
+        values["identity"] = {**identity, "secret_key_file": file.parent / identity["secret_key_file"]}
     if isinstance(values.get("tool_specs"), list):
         values["tool_specs"] = [file.parent / str(folder) for folder in values["tool_specs"]]
     if isinstance(audit := values.get("audit"), dict) and isinstance(audit.get("checkpoints"), str):
