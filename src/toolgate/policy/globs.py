@@ -10,6 +10,7 @@ from functools import lru_cache
 from typing import Generic, TypeVar
 
 T = TypeVar("T")
+Match = Callable[[str], re.Match[str] | None]
 WILD = re.compile(r"[*?\[]")
 
 
@@ -27,14 +28,14 @@ class Globs(Generic[T]):
 
     def __init__(self, values: Iterable[tuple[str, T]]) -> None:
         self._exact: dict[str, list[T]] = defaultdict(list)
-        self._by_start: dict[str, list[tuple[str | None, T]]] = defaultdict(list)
+        self._by_start: dict[str, list[tuple[Match | None, T]]] = defaultdict(list)
         for glob, value in values:
             wild = WILD.search(glob)
             if wild is None:
                 self._exact[glob].append(value)
             else:
                 start, rest = glob[: wild.start()], glob[wild.start() :]
-                self._by_start[start].append((None if rest == "*" else glob, value))  # None: the start says all
+                self._by_start[start].append((None if rest == "*" else _compiled(glob), value))  # None: the start says all
         self._lengths = sorted({len(start) for start in self._by_start})
 
     def of(self, name: str) -> Iterator[T]:
@@ -43,11 +44,11 @@ class Globs(Generic[T]):
         for length in self._lengths:
             if length > len(name):
                 return
-            for glob, value in self._by_start.get(name[:length], ()):
-                if glob is None or matches(glob, name):
+            for match, value in self._by_start.get(name[:length], ()):
+                if match is None or match(name):
                     yield value
 
 
 @lru_cache(maxsize=4096)
-def _compiled(glob: str) -> Callable[[str], re.Match[str] | None]:
+def _compiled(glob: str) -> Match:
     return re.compile(translate(glob)).match
