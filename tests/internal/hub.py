@@ -7,6 +7,7 @@ of GitHub (`serve`). What it accepts and refuses follows GitHub's documentation.
 from __future__ import annotations
 
 import itertools
+from collections import Counter
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from functools import cache
@@ -46,7 +47,7 @@ class Hub:
     offers_links: bool = True
     """Whether there are blockers and sub-issues at all."""
     pause: Callable[[], Awaitable[None]] | None = None
-    """Awaited in every call, so that others come in between."""
+    """Awaited in every call before anything is done, so that others come in between."""
     issues: list[dict[str, Any]] = field(default_factory=list)
     blockers: dict[int, list[int]] = field(default_factory=dict)
     comments: list[tuple[int, dict[str, Any]]] = field(default_factory=list)
@@ -59,6 +60,7 @@ class Hub:
     assignable: tuple[str, ...] = ("ada", "grace")
     calls: list[tuple[str, dict[str, Any]]] = field(default_factory=list)
     """What was called, by its name without `github_`, and with what."""
+    _under_way: Counter[str] = field(default_factory=Counter)
     made_by: list[tuple[Principal, Call | None]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -75,8 +77,11 @@ class Hub:
         at = len(self.calls)
         self.calls.append((tool, dict(arguments)))
         self.made_by.append((principal, parent))
+        self._under_way[tool] += 1
+        alone = self._under_way[tool] == 1
         if self.pause is not None:
             await self.pause()
+        self._under_way[tool] -= 1
         fault = self.fault(at, tool)
         if fault == "refused":
             problem = Problem("not_permitted", f"{principal.id} may not call {name}", details={"rule": "default"})
@@ -85,7 +90,7 @@ class Hub:
             return Outcome(problem=Problem("limit_reached", "60 calls per 60 s are used up", 15.0), refused=True, effect="none")
         if fault == "before":
             return Outcome(problem=Problem("unreachable", "nobody answered"), effect="none")
-        outcome = self._outcome(tool, arguments)
+        outcome = self._outcome(tool, arguments) if alone or tool != "add_sub_issue" else _declined(422, "Priority has already been taken")
         if fault == "after" and outcome.ok:
             return Outcome(problem=Problem("timed_out", "did not answer in time"), effect="unknown")
         return outcome
@@ -94,8 +99,7 @@ class Hub:
         try:
             answer = self.answer(tool, arguments)
         except Declined as declined:
-            message = f"was answered with {declined.status}: {declined.message}"
-            return Outcome(problem=Problem("upstream_failed", message, details={"status": declined.status}), effect="none")
+            return _declined(declined.status, declined.message)
         return Outcome((Text("an answer"),), answer, meta={"status": 200})
 
     # As GitHub
@@ -362,6 +366,11 @@ class Hub:
                 return JSONResponse({"message": declined.message}, declined.status)
 
         return Route(path.replace("{ref}", "{ref:path}").replace("{path}", "{path:path}"), endpoint, methods=[method])
+
+
+def _declined(status: int, message: str) -> Outcome:
+    problem = Problem("upstream_failed", f"was answered with {status}: {message}", details={"status": status})
+    return Outcome(problem=problem, effect="none")
 
 
 def _number(name: str, value: Any) -> Any:

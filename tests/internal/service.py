@@ -15,7 +15,7 @@ import orjson
 from toolgate import documents
 from toolgate.calls import Call
 from toolgate.egress.application import Application, Asgi
-from toolgate.egress.wire import Reach, Request
+from toolgate.egress.wire import Reach, Request, Response
 from toolgate.internal import CallTool, internal
 from toolgate.testing import a_call, a_tool
 
@@ -36,10 +36,12 @@ class Service:
     async def get(self, path: str, call: Call | None = None, **query: str) -> tuple[int, Any]:
         return await self._send(Request("GET", f"{ORIGIN}{path}?{urlencode({**WHERE, **query})}"), call)
 
-    async def _send(self, request: Request, call: Call | None) -> tuple[int, Any]:
-        call = call or a_call(a_tool(timeout=60.0))
+    async def send(self, request: Request, call: Call) -> Response:
         reach = Reach(frozenset({f"{ORIGIN}:80"}))
-        response = await Application(self.app).send(request, reach=reach, seconds=call.seconds_left(), call=call)
+        return await Application(self.app).send(request, reach=reach, seconds=call.seconds_left(), call=call)
+
+    async def _send(self, request: Request, call: Call | None) -> tuple[int, Any]:
+        response = await self.send(request, call or a_call(a_tool(timeout=60.0)))
         answer = orjson.loads(response.body)
         path = request.url.removeprefix(ORIGIN).partition("?")[0]
         faults = list(answers(request.method, path, response.status).iter_errors(answer))

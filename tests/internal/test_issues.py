@@ -265,6 +265,108 @@ async def test_an_issue_that_is_a_part_of_another_stays_there() -> None:
     assert hub.issues[1]["parent_issue_url"] == f"{API}/issues/1"
 
 
+async def test_of_two_issues_with_one_marker_the_older_one_counts() -> None:
+    hub = a_hub()
+    for title in ("Ours", "Made by another process at the same moment"):
+        hub.do_create_issue(title=title, body="<!-- toolgate:b/a -->")
+
+    _, answer = await a_service(hub).post(
+        BATCH, batch="b", issues=[{"key": "a", "title": "A"}, {"key": "z", "title": "Z", "related": ["a"]}]
+    )
+
+    assert [item["number"] for item in answer["issues"]] == [2, 4]
+
+
+async def test_a_text_that_cannot_say_everything_at_first_says_all_of_it_in_one_line_later() -> None:
+    hub = a_hub()
+    items = [{"key": key, "title": key, "related": related} for key, related in (("a", []), ("b", ["a", "c"]), ("c", []))]
+
+    await a_service(hub).post(BATCH, batch="b", issues=items)
+
+    assert bodies(hub)[3] == "Related: #2, #4\n\n<!-- toolgate:b/b -->"
+
+
+async def test_what_people_write_while_the_call_runs_is_not_lost() -> None:
+    hub = a_hub()
+    service = a_service(hub)
+    await service.post(BATCH, batch="b", issues=[{"key": "a", "title": "A", "body": "Old"}])
+
+    async def somebody_edits() -> None:
+        if hub.calls[-1][0] == "create_issue":
+            hub.do_update_issue(issue_number=2, body="New\n\n<!-- toolgate:b/a -->")
+
+    hub.pause = somebody_edits
+    await service.post(BATCH, batch="b", issues=[{"key": "a", "title": "A", "related": ["z"]}, {"key": "z", "title": "Z"}])
+
+    assert bodies(hub)[2] == "New\n\nRelated: #3\n\n<!-- toolgate:b/a -->"
+
+
+async def test_a_link_that_somebody_else_made_meanwhile_stands() -> None:
+    hub = a_hub()
+
+    async def somebody_links() -> None:
+        if hub.calls[-1][0] == "add_issue_blocker":
+            hub.blockers[2] = [1]
+        if hub.calls[-1][0] == "add_sub_issue":
+            hub.issues[1]["parent_issue_url"] = f"{API}/issues/1"
+
+    hub.pause = somebody_links
+    _, answer = await a_service(hub).post(BATCH, batch="b", issues=[{"key": "a", "title": "A", "depends_on": ["#1"], "parent": "#1"}])
+
+    assert answer["issues"][0]["links"] == [link("depends_on", "#1"), link("parent", "#1")]
+
+
+async def test_parts_are_joined_one_at_a_time_since_github_refuses_one_of_two() -> None:
+    hub = a_hub(pause=anyio.lowlevel.checkpoint)
+    items = [{"key": key, "title": key, "parent": "#1"} for key in "abcd"]
+
+    _, answer = await a_service(hub).post(BATCH, batch="b", issues=items)
+
+    assert [item["links"] for item in answer["issues"]] == [[link("parent", "#1")]] * 4
+
+
+async def test_related_has_failed_while_one_of_both_texts_does_not_say_it() -> None:
+    hub = a_hub()
+    service = a_service(hub)
+    await service.post(BATCH, batch="b", issues=[{"key": "a", "title": "A"}])
+    hub.fault = lambda at, tool: "refused" if tool == "update_issue" else None
+    items = [{"key": "a", "title": "A"}, {"key": "z", "title": "Z", "related": ["a"]}]
+
+    _, failed = await service.post(BATCH, batch="b", issues=items)
+    hub.fault = lambda at, tool: None
+    _, mended = await service.post(BATCH, batch="b", issues=items)
+
+    error = {"code": "not_permitted", "message": "local:ada may not call github_update_issue", "tool": "github_update_issue"}
+    assert bodies(hub)[3].startswith("Related: #2\n")
+    assert failed["issues"][1]["links"] == [link("related", "a", "failed", error)]
+    assert mended["issues"][1]["links"] == [link("related", "a")]
+
+
+async def test_who_waits_too_long_for_another_call_of_the_batch_is_told_to_come_again() -> None:
+    hub = a_hub()
+    service, started, done = a_service(hub), anyio.Event(), anyio.Event()
+
+    async def linger() -> None:
+        started.set()
+        await done.wait()
+
+    hub.pause = linger
+    with anyio.fail_after(20):
+        async with anyio.create_task_group() as tasks:
+
+            async def first() -> None:
+                assert (await service.post(BATCH, **LOGIN))[0] == 200
+
+            tasks.start_soon(first)
+            await started.wait()
+            status, problem = await service.post(BATCH, a_call(a_tool(timeout=0.2)), **LOGIN)
+            read = len(hub.calls)
+            done.set()
+
+    assert (status, problem["code"], read) == (502, "out_of_time", 1)
+    assert len(hub.issues) == 5
+
+
 async def test_issues_are_found_behind_pull_requests_and_on_later_pages() -> None:
     hub = Hub()
     service = a_service(hub)

@@ -10,7 +10,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tests.internal.hub import SITE, Hub
-from tests.internal.service import Service, a_service
+from tests.internal.service import ORIGIN, Service, a_service
+from toolgate.egress.wire import Request
 from toolgate.internal.listing import asked_in_query, filters
 from toolgate.testing import a_call, a_tool
 
@@ -134,9 +135,13 @@ async def test_a_cursor_that_is_none_of_ours_is_refused(cursor: str) -> None:
 
 
 async def test_a_limit_that_was_reached_is_told_with_the_time_to_come_back() -> None:
-    status, problem = await a_service(Hub(fault=lambda at, tool: "limited")).get(LIST)
+    service = a_service(Hub(fault=lambda at, tool: "limited"))
+
+    status, problem = await service.get(LIST)
+    response = await service.send(Request("GET", f"{ORIGIN}{LIST}?owner=ada&repo=engine"), a_call())
 
     assert (status, problem["code"], problem["retry_after"]) == (403, "limit_reached", 15.0)
+    assert response.header("retry-after") == "15"
 
 
 async def test_an_answer_that_is_no_list_has_failed() -> None:

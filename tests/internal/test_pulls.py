@@ -218,6 +218,20 @@ async def test_a_branch_below_or_above_the_name_is_in_the_way() -> None:
     assert (status, problem["code"], problem["tool"]) == (409, "branch_in_the_way", "github_create_ref")
 
 
+async def test_one_that_another_process_opened_meanwhile_is_used() -> None:
+    hub = Hub()
+
+    async def somebody_opens() -> None:
+        if hub.calls[-1][0] == "create_pull_request":
+            hub.do_create_pull_request(title="Theirs", head="login-form", base="main")
+
+    hub.pause = somebody_opens
+    _, answer = await a_service(hub).post(PULLS, **FORM)
+
+    assert answer == result(hub, "existing", commit=True)
+    assert hub.pulls[1]["body"] == "Closes #12, closes #13"
+
+
 async def test_sent_twice_at_the_same_time_it_is_opened_once() -> None:
     hub = Hub(pause=anyio.lowlevel.checkpoint)
     service = a_service(hub)

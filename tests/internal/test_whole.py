@@ -66,16 +66,16 @@ async def test_a_task_list_becomes_issues_once_and_every_inner_call_is_audited_b
     assert {link["status"] for item in first.structured["issues"] for link in item["links"]} == {"linked"}
     assert second.structured["counts"] == {"created": 0, "existing": 3, "planned": 0, "failed": 0, "skipped": 0}
     assert (len(hub.issues), hub.blockers) == (3, {2: [1]})
-    outer = next(line for line in lines if line["tool"] == "internal_create_issues" and line["depth"] == 0)
-    inner = [line for line in lines if line["tool"].startswith("github_")]
-    assert {line["tool"] for line in inner} == {
+    [outer] = {line["call"] for line in lines if line["tool"]["name"] == "internal_create_issues"}
+    inner = [line for line in lines if line["tool"]["name"].startswith("github_")]
+    assert {line["tool"]["name"] for line in inner} == {
         "github_list_issues",
         "github_create_issue",
         "github_add_issue_blocker",
         "github_add_sub_issue",
         "github_update_issue",
     }
-    assert {(line["depth"], line["parent"], line["principal"]) for line in inner} == {(1, outer["call"], "local:ada")}
+    assert {(line["depth"], line["parent"], line["principal"]["id"]) for line in inner} == {(1, outer, "local:ada")}
 
 
 async def test_who_may_not_write_is_refused_before_github_hears_of_it(tmp_path: Path) -> None:

@@ -43,10 +43,10 @@ async def create_pull_request(github: GitHub, asked: Mapping[str, Any]) -> dict[
         return _result("planned", pull, branch, base, None, [])
     wanted = Wanted(branch, base, asked.get("commit_message", asked["title"]), changes)
     commit = await push(github, wanted, tip) if changes else None
-    if pull is not None:
-        return _result("existing", pull, branch, base, commit, await _finish(github, pull, asked, again=True))
-    pull = await _create(github, branch, base, asked)
-    return _result("created", pull, branch, base, commit, await _finish(github, pull, asked, again=False))
+    status = "existing"
+    if pull is None:
+        status, pull = await _create(github, branch, base, asked)
+    return _result(status, pull, branch, base, commit, await _finish(github, pull, asked, again=status == "existing"))
 
 
 async def _default_branch(github: GitHub) -> str:
@@ -64,16 +64,16 @@ async def _open(github: GitHub, branch: str, base: str) -> Pull | None:
     return None
 
 
-async def _create(github: GitHub, branch: str, base: str, asked: Mapping[str, Any]) -> Pull:
+async def _create(github: GitHub, branch: str, base: str, asked: Mapping[str, Any]) -> tuple[str, Pull]:
     wanted: dict[str, Any] = {"title": asked["title"], "head": branch, "base": base, "body": closing(asked.get("body", ""), asked)}
     wanted |= {"draft": True} if asked.get("draft") else {}
     try:
-        return _pull(await github.ask("create_pull_request", **wanted), "create_pull_request")
+        return "created", _pull(await github.ask("create_pull_request", **wanted), "create_pull_request")
     except Trouble as trouble:
         # Another process may have opened it since we looked.
         if not trouble.invalid or (pull := await _open(github, branch, base)) is None:
             raise
-        return pull
+        return "existing", pull
 
 
 def closing(body: str, asked: Mapping[str, Any]) -> str:
