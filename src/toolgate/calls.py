@@ -8,8 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 from uuid import uuid4
 
-Micros = int
-"""Money: an integer of micro-US-dollars."""
+from toolgate.money import Micros, Price
 
 
 class Unset:
@@ -54,6 +53,16 @@ class Principal:
     """On whose behalf, the nearest first: an agent acts for its user."""
 
 
+@dataclass(frozen=True, slots=True)
+class Rate:
+    """So many calls in any window of so many seconds."""
+
+    calls: int
+    seconds: float
+    pool: str
+    """What all calls that count together have in common: an integration's name, or that of a key that several share."""
+
+
 @dataclass(frozen=True, eq=False)
 class Tool:
     """Something that can be called. It carries its own `run`; where it came from no longer matters."""
@@ -75,10 +84,16 @@ class Tool:
     tags: tuple[str, ...] = ()
     listed: bool = True
     """In `tools/list`; otherwise found by `search_tools`."""
-    price: Micros | None = None
-    """Micro-US-dollars a finished call; None: not known."""
+    price: Price | None = None
+    """What a call costs; None: not known."""
     timeout: float = 30.0
     """Seconds that one call may take in all."""
+    rates: tuple[Rate, ...] = ()
+    """What the other side allows, over all callers."""
+    concurrency: int | None = None
+    """Calls of the tool's integration at the same time, over all callers; None: any number."""
+    remote: bool = True
+    """Answered by another machine: what fails may be tried again, and what keeps failing is left alone for a while."""
     search_text: str = ""
     """Words beside name and description that a search may match: path, parameters."""
     concealed: bool = False
@@ -123,6 +138,10 @@ class Call:
     """What has to be met before it runs, such as `approve`; set by `permit`, from the rule that permits it."""
     policy: str = ""
     """The digest of the policy that permitted it; set by `permit`."""
+    rule: str | None = None
+    """The id of the rule that permitted it; set by `permit`."""
+    session: str | None = None
+    """What several calls of one caller belong to, such as an agent's run; it may have a budget of its own."""
     progress: Progress | None = None
 
     def seconds_left(self) -> float:
@@ -173,6 +192,9 @@ class Outcome:
     """The answer as a JSON value, where it is one."""
     problem: Problem | None = None
     cost: Micros = 0
+    """What was charged; set by `spend`."""
+    metered: Micros | None = None
+    """What the other side says the call has cost; None: it does not say."""
     effect: Literal["none", "done", "unknown"] = "done"
     """What is known of the effect on the other side."""
     replayed: bool = False

@@ -99,13 +99,15 @@ class NotPermitted(Refused):
 
     code = "not_permitted"
 
-    def __init__(self, message: str, rule: str) -> None:
+    def __init__(self, message: str, rule: str, scopes: tuple[str, ...] = ()) -> None:
         super().__init__(message)
         self.rule = rule
         """The id of the rule that decided, or `default` when none allowed it."""
+        self.scopes = scopes
+        """Where the credential's scopes are what is missing: those of which each alone would do."""
 
     def details(self) -> Mapping[str, Any]:
-        return {"rule": self.rule}
+        return {"rule": self.rule, **({"scopes": list(self.scopes)} if self.scopes else {})}
 
 
 class ApprovalNeeded(Refused):

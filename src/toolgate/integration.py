@@ -3,30 +3,18 @@
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Mapping
 from decimal import Decimal
 from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, Field, SecretStr, field_validator
+from pydantic import Field, SecretStr, field_validator, model_validator
 
 from toolgate import documents
 from toolgate.errors import Misconfigured
-from toolgate.settings import Strict, checked, expand
-
-SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
-
-
-def seconds(value: Any) -> Any:
-    """`30s`, `500ms`, `2m` or a number, in seconds."""
-    if isinstance(value, str) and (match := re.fullmatch(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)", value)):
-        return float(match[1]) * SECONDS[match[2]]
-    return value
-
-
-Seconds = Annotated[float, BeforeValidator(seconds), Field(ge=0)]
+from toolgate.money import Price, micros
+from toolgate.settings import Seconds, Strict, checked, expand
 
 
 class NoAuth(Strict):
@@ -100,6 +88,39 @@ class Rate(Strict):
     per: Seconds
     key: str | None = None
     """Holds only while the credential is this public one, such as `DEMO_KEY`; absent: always."""
+    pool: str | None = None
+    """A name for what several integrations share, such as one key for many services; absent: the integration's own."""
+
+
+class Charge(Strict):
+    """A price that depends on the answer; in US dollars."""
+
+    call: Decimal = Field(default=Decimal(0), ge=0)
+    """A finished call."""
+    kilobyte: Decimal = Field(default=Decimal(0), ge=0)
+    """Besides, 1,024 bytes of answer as it reaches the caller."""
+    header: str | None = None
+    """The header of the answer that says what the call has cost, in US dollars; then only that counts."""
+    most: Decimal | None = Field(default=None, ge=0)
+    """What a call can cost: reserved before it is made. Needed with `kilobyte` and `header`."""
+
+    @model_validator(mode="after")
+    def _what_is_open_has_a_bound(self) -> Charge:
+        if (self.kilobyte or self.header) and not self.most:
+            raise ValueError("most is needed beside kilobyte and header: it is reserved before the call")
+        if self.most is not None and self.most < self.call:
+            raise ValueError("most is less than call")
+        return self
+
+
+Dollars = Annotated[Decimal, Field(ge=0)]
+
+
+def price_of(charge: Decimal | Charge) -> Price:
+    if isinstance(charge, Decimal):
+        return Price(call=micros(charge))
+    most = None if charge.most is None else micros(charge.most)
+    return Price(micros(charge.call), micros(charge.kilobyte * 1024), charge.header, most)
 
 
 class Integration(Strict):
@@ -135,8 +156,10 @@ class Integration(Strict):
     defaults: Defaults = Defaults()
     limits: tuple[Rate, ...] = ()
     """The other side's own limits, over all our callers."""
-    prices: Mapping[str, Decimal] = {}
-    """US dollars a call, by operation name, `default` for the rest."""
+    concurrency: int | None = Field(default=None, gt=0)
+    """Calls at the same time, over all our callers; absent: any number."""
+    prices: Mapping[str, Dollars | Charge] = {}
+    """US dollars a call, or what they depend on, by operation name, `default` for the rest; what is not named has no known price."""
 
     @field_validator("expose", "include", mode="before")
     @classmethod

@@ -12,6 +12,7 @@ from typing import Any
 
 from toolgate.calls import Annotations, Call, Outcome, Principal, Text, Tool
 from toolgate.egress.wire import CAPS, Caps, Reach, Request, Response
+from toolgate.money import FREE
 
 READS = Annotations(read_only=True, destructive=False, idempotent=True)
 WRITES = Annotations()
@@ -45,13 +46,14 @@ def a_principal(*roles: str, id: str = "local:ada") -> Principal:
 
 
 def a_tool(run: Any = None, *, name: str = "echo", reads: bool = True, schema: Mapping[str, Any] | None = None, **more: Any) -> Tool:
-    """A tool that echoes unless `run` says otherwise, and takes any arguments unless `schema` does."""
+    """A tool that echoes for nothing unless `run` and `price` say otherwise, and takes any arguments unless `schema` does."""
     return Tool(
         name=name,
         description=more.pop("description", f"Echo as {name}."),
         schema=dict(schema) if schema is not None else OPEN,
         run=run or Echo(),
         annotations=READS if reads else WRITES,
+        price=more.pop("price", FREE),
         **more,
     )
 

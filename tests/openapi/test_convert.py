@@ -9,6 +9,7 @@ import pytest
 
 from toolgate.calls import Annotations
 from toolgate.integration import Integration
+from toolgate.money import Price
 from toolgate.openapi.convert import Conversion, convert
 from toolgate.openapi.definition import Definition, plan_from_json, plan_to_json
 from toolgate.openapi.operation import (
@@ -91,7 +92,7 @@ def test_an_operation_becomes_a_definition() -> None:
         },
         tags=("orders",),
         listed=True,
-        price=1000,
+        price=Price(1000),
         timeout=5.0,
         search_text="GET listOrders orders state page",
     )
@@ -189,14 +190,16 @@ class TestSelection:
 @pytest.mark.parametrize(
     ("prices", "expected"),
     [
-        ({}, 0),
-        ({"default": "0.5"}, 500_000),
-        ({"default": "0.5", "list_orders": "0.000001"}, 1),
-        ({"shop_list_orders": "2", "default": "0"}, 2_000_000),
-        ({"list-orders!": "3"}, 3_000_000),
+        ({}, None),
+        ({"default": "0.5"}, Price(500_000)),
+        ({"default": "0.5", "list_orders": "0.000001"}, Price(1)),
+        ({"shop_list_orders": "2", "default": "0"}, Price(2_000_000)),
+        ({"list-orders!": "3"}, Price(3_000_000)),
+        ({"list_orders": {"call": "0.01", "kilobyte": "0.001", "most": "0.5"}}, Price(10_000, 1_024_000, most=500_000)),
+        ({"list_orders": {"header": "X-Cost", "most": "1"}}, Price(header="X-Cost", most=1_000_000)),
     ],
 )
-def test_a_price_is_found_by_any_name_of_the_operation(prices: dict[str, str], expected: int) -> None:
+def test_a_price_is_found_by_any_name_of_the_operation(prices: dict[str, Any], expected: Price | None) -> None:
     assert only(op(operation_id="list-orders!", extensions={"name": "list_orders"}), prices=prices).price == expected
 
 

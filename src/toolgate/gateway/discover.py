@@ -14,6 +14,7 @@ import orjson
 
 from toolgate.calls import Annotations, Call, Outcome, Principal, Text, Tool
 from toolgate.errors import InvalidArguments, UnknownTool
+from toolgate.money import FREE
 from toolgate.search import Index
 
 CALL_TOOL = "call_tool"
@@ -77,6 +78,7 @@ def discovery(visible: Callable[[Principal], Mapping[str, Tool]]) -> Sequence[To
             run=search_tools,
             annotations=READING,
             tags=DISCOVERY,
+            price=FREE,
         ),
         Tool(
             name="describe_tool",
@@ -86,6 +88,7 @@ def discovery(visible: Callable[[Principal], Mapping[str, Tool]]) -> Sequence[To
             run=describe_tool,
             annotations=READING,
             tags=DISCOVERY,
+            price=FREE,
         ),
         Tool(
             name=CALL_TOOL,
@@ -96,6 +99,7 @@ def discovery(visible: Callable[[Principal], Mapping[str, Tool]]) -> Sequence[To
             # Towards clients it may do whatever the tool it names does; towards the policy it is harmless, since it never runs.
             annotations=READING,
             tags=DISCOVERY,
+            price=FREE,
         ),
     )
 

@@ -1,24 +1,112 @@
-"""The innermost: the tool's own `run`, under its deadline."""
+"""The innermost: the tool's own `run`, under its deadline, tried again where that is safe, left alone where it is pointless."""
 
 from __future__ import annotations
 
+import random
 import time
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
 
 import anyio
 
 from toolgate.calls import Call, Outcome
-from toolgate.errors import TimedOut
+from toolgate.errors import Failed, Suspended, TimedOut, ToolgateError
+from toolgate.gateway.breaker import Breakers
+from toolgate.gateway.retry import Trouble, pause, trouble
+
+Ending = Outcome | ToolgateError
 
 
-async def run(call: Call) -> Outcome:
-    own = time.monotonic() + call.tool.timeout
-    call = replace(call, deadline=own if call.deadline is None else min(own, call.deadline))
+class Run:
+    def __init__(
+        self,
+        breakers: Breakers,
+        attempts: int,
+        chance: Callable[[], float] = random.random,
+        sleep: Callable[[float], Awaitable[None]] = anyio.sleep,
+    ) -> None:
+        self._breakers = breakers
+        self._attempts = attempts
+        self._chance = chance
+        self._sleep = sleep
+
+    async def __call__(self, call: Call) -> Outcome:
+        own = time.monotonic() + call.tool.timeout
+        call = replace(call, deadline=own if call.deadline is None else min(own, call.deadline))
+        try:
+            with anyio.fail_after(call.seconds_left()):
+                return await (self._tried(call) if call.tool.remote else call.tool.run(call))
+        except TimeoutError:
+            raise TimedOut(f"{call.tool.name} did not answer within {call.tool.timeout:g} s") from None
+
+    async def _tried(self, call: Call) -> Outcome:
+        """The outcome of the last attempt, or of an earlier one that may have done something if the last did not."""
+        earlier: Ending | None = None
+        for attempt in range(1, self._attempts + 1):
+            ending = await self._attempt(call)
+            if earlier is not None and isinstance(ending, Suspended):
+                return _told(earlier, attempt - 1)
+            found = trouble(ending, call.tool.annotations)
+            if found is None:
+                return _told(ending, attempt)
+            worst = ending if earlier is None or found.effect_unknown or not _unknown(earlier, call) else earlier
+            wait = pause(found, call.tool.annotations, attempt, self._chance) if attempt < self._attempts else None
+            if wait is None or wait >= call.seconds_left():
+                return _told(worst, attempt)
+            await self._sleep(wait)
+            earlier = worst
+        raise AssertionError("the last attempt returns")
+
+    async def _attempt(self, call: Call) -> Ending:
+        breaker = self._breakers.of(call.tool.integration)
+        try:
+            breaker.enter()
+        except Suspended as error:
+            return error
+        ill: bool | None = None
+        try:
+            ending = await _ending(call)
+            ill = _is_ill(trouble(ending, call.tool.annotations), ending)
+            return ending
+        except anyio.get_cancelled_exc_class():
+            # Cancelled from outside says nothing of the other side; its own time used up does.
+            ill = True if call.seconds_left() <= 0 else None
+            raise
+        finally:
+            if ill is None:
+                breaker.gave_up()
+            elif ill:
+                breaker.failed()
+            else:
+                breaker.succeeded()
+
+
+async def _ending(call: Call) -> Ending:
     try:
-        with anyio.fail_after(call.seconds_left()):
-            outcome = await call.tool.run(call)
-    except TimeoutError:
-        raise TimedOut(f"{call.tool.name} did not answer within {call.tool.timeout:g} s") from None
-    if outcome.ok and not outcome.cost and call.tool.price:
-        return replace(outcome, cost=call.tool.price)
-    return outcome
+        return await call.tool.run(call)
+    except ToolgateError as error:
+        return error
+
+
+def _is_ill(found: Trouble | None, ending: Ending) -> bool | None:
+    """None: the attempt never left, so that it says nothing."""
+    if found is not None:
+        return found.ill
+    if isinstance(ending, TimedOut):
+        return True
+    return None if isinstance(ending, ToolgateError) and not isinstance(ending, Failed) else False
+
+
+def _unknown(ending: Ending, call: Call) -> bool:
+    found = trouble(ending, call.tool.annotations)
+    return found is not None and found.effect_unknown
+
+
+def _told(ending: Ending, attempts: int) -> Outcome:
+    """`ending` as the end of the call, with the number of attempts for the audit when there were several."""
+    notes = {"attempts": attempts} if attempts > 1 else None
+    if isinstance(ending, ToolgateError):
+        if notes:
+            ending.notes = {**ending.notes, "run": notes}
+        raise ending
+    return replace(ending, notes={**ending.notes, "run": notes}) if notes else ending

@@ -16,6 +16,7 @@ async def settle(call: Call, call_next: Handler) -> Outcome:
             refused=isinstance(error, Refused | EgressBlocked),
             rule=error.rule,
             notes=error.notes,
+            cost=error.cost,
             # A request that went out and was not answered well may have had its effect, unless it only reads.
             effect="unknown" if isinstance(error, TimedOut | UpstreamFailed) and not call.tool.annotations.read_only else "none",
         )

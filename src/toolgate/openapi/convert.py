@@ -15,8 +15,8 @@ import jsonschema_rs
 import orjson
 from pydantic import ValidationError
 
-from toolgate.calls import Micros
-from toolgate.integration import Defaults, Integration, Selection
+from toolgate.integration import Defaults, Integration, Selection, price_of
+from toolgate.money import Price
 from toolgate.openapi import prose
 from toolgate.openapi.arguments import KEY, Arguments, Unservable, arguments
 from toolgate.openapi.definition import Definition, fingerprint, plan_to_json
@@ -37,7 +37,6 @@ MAX_SCHEMAS = 32 * 1024 * 1024
 """Bytes of all full schemas of one description; Kubernetes needs 10 MB. One large schema that ten thousand operations
 share is small to write down, and large to serve."""
 TOP_LEVEL_REFUSED = frozenset({"oneOf", "anyOf", "allOf", "not", "if", "$ref", "enum", "const"})
-MICROS = 1_000_000
 
 
 class Conversion(NamedTuple):
@@ -183,12 +182,12 @@ class _Converter:
         expose = self.integration.expose
         return selected(operation, expose, *known) if isinstance(expose, Selection) else expose == "list"
 
-    def _price(self, operation: Operation, known: tuple[str, str]) -> Micros:
+    def _price(self, operation: Operation, known: tuple[str, str]) -> Price | None:
         prices = self.integration.prices
         for name in (*known, operation.operation_id, operation.key, "default"):
             if name is not None and name in prices:
-                return int(prices[name] * MICROS)
-        return 0
+                return price_of(prices[name])
+        return None
 
     def _timeout(self, operation: Operation) -> float:
         if "timeout" in operation.extensions:

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from toolgate.calls import Annotations, Micros
+from toolgate.calls import Annotations
+from toolgate.money import Price
 from toolgate.openapi.operation import BodyPlan, FieldPlan, Paging, ParameterPlan, Plan, Scheme, ServerTemplate
 
 if TYPE_CHECKING:
@@ -41,7 +42,8 @@ class Definition:
     full_description: str = ""
     tags: tuple[str, ...] = ()
     listed: bool = True
-    price: Micros = 0
+    price: Price | None = None
+    """None: not known."""
     timeout: float = 30.0
     """Seconds."""
     search_text: str = ""
@@ -71,7 +73,9 @@ class Definition:
         Args:
             data: what `to_json` gave, by way of any JSON library.
         """
-        return cls(**{**data, "annotations": Annotations(**data["annotations"]), "tags": tuple(data.get("tags", ()))})
+        price = Price(**data["price"]) if "price" in data else None
+        tags = tuple(data.get("tags", ()))
+        return cls(**{**data, "annotations": Annotations(**data["annotations"]), "price": price, "tags": tags})
 
 
 def fingerprint(definition: Definition) -> str:

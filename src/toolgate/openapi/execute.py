@@ -19,6 +19,7 @@ from toolgate.egress.origin import origin_of, spelled
 from toolgate.egress.wire import CAPS, Headers, Reach, Request, Response, Sender
 from toolgate.errors import EgressBlocked, InvalidArguments, Misconfigured
 from toolgate.integration import Integration
+from toolgate.money import told
 from toolgate.openapi import answer, request
 from toolgate.openapi.body import ReadFile
 from toolgate.openapi.credentials import MASK, Credentials, Proof, is_secret, scrubbed
@@ -59,7 +60,10 @@ class Executor:
         # With the names of our query credentials, masked: an answer's links may repeat them.
         asked = proof.masked().on(built, self.reach.origins).url if proof.query else built.url
         limit = answer.LIMIT if call.depth == 0 else CAPS.decoded  # a tool of ours reads answers to their end
-        return answer.read(response, plan=self.plan, url=asked, arguments=call.arguments, limit=limit, now=time.time())
+        outcome = answer.read(response, plan=self.plan, url=asked, arguments=call.arguments, limit=limit, now=time.time())
+        if call.tool.price and call.tool.price.header:
+            return replace(outcome, metered=told(response.header(call.tool.price.header)))
+        return outcome
 
     def preview(self, call: Call) -> Request:
         """The request as it would go out, with secrets masked. Raises InvalidArguments like a call."""

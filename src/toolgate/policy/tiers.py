@@ -30,6 +30,8 @@ class Budgets(Strict):
     """A user's, a UTC day."""
     month: Decimal | None = Field(default=None, ge=0)
     """A user's, a UTC calendar month."""
+    session: Decimal | None = Field(default=None, ge=0)
+    """A session's, a UTC day, within its user's."""
 
 
 class Tier(Strict):

@@ -4,11 +4,16 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
+from toolgate.audit.keys import Keys
 from toolgate.errors import Misconfigured
+from toolgate.money import Micros
+from toolgate.settings import Audit
+
+DEFAULT = Audit()
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,12 +121,187 @@ class Counters(Protocol):
         """Whether the calls of other processes are not counted at present, though they should be."""
 
     async def take(self, allowances: Sequence[Allowance]) -> UsedUp | None:
-        """Count one call against every allowance if all have room, else against none.
+        """Count one call against every allowance if all have room, else against none. No two have the same key.
 
         Never are more than `calls` of a key taken in a window of `seconds`.
 
         Returns:
             None when taken, else the allowance that will be used up longest.
+        """
+
+
+Scope = Literal["user", "tenant", "tool", "session"]
+Every = Literal["day", "month"]
+EVERY: tuple[Every, ...] = ("day", "month")
+"""UTC days, and calendar months in UTC."""
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """Whose money is spent."""
+
+    scope: Scope
+    tenant: str = ""
+    """Empty for a tool: its budget is for all tenants together."""
+    user: str = ""
+    """Of a user and of a session."""
+    name: str = ""
+    """Of a tool and of a session."""
+
+
+@dataclass(frozen=True, slots=True)
+class Limit:
+    """What an account may spend where the operator has set nothing for it in the ledger; None: anything."""
+
+    account: Account
+    day: Micros | None = None
+    month: Micros | None = None
+
+    def of(self, every: Every) -> Micros | None:
+        return self.day if every == "day" else self.month
+
+
+@dataclass(frozen=True, slots=True)
+class Use:
+    """What usage is told apart by, besides the day."""
+
+    tenant: str
+    user: str
+    tool: str
+    integration: str
+    provider: str = ""
+    """Of a language model; empty: none was asked."""
+    phase: str = ""
+    """Of an agent's run; empty: no agent."""
+
+
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """Money set aside for a call."""
+
+    id: str
+    """The call's."""
+    amount: Micros
+    """At least 1."""
+    seconds: float
+    """After them, unless settled or released, nobody knows what became of the call, and the amount counts as spent."""
+    limits: tuple[Limit, ...]
+    use: Use
+
+
+@dataclass(frozen=True, slots=True)
+class Shortage:
+    """A budget that has no room for an amount."""
+
+    account: Account
+    every: Every
+    limit: Micros
+    spent: Micros
+    held: Micros
+    """By calls under way."""
+    amount: Micros
+    renews: float
+    """Seconds since 1970."""
+
+    @property
+    def left(self) -> Micros:
+        return max(0, self.limit - self.spent - self.held)
+
+
+@dataclass(frozen=True, slots=True)
+class Balance:
+    """What an account has spent in a period."""
+
+    account: Account
+    every: Every
+    period: str
+    """`2026-11-20` or `2026-11`."""
+    limit: Micros | None
+    """None: no limit. What a tier allows is known once something was reserved in the period."""
+    spent: Micros
+    held: Micros
+    set_by_operator: bool
+    """In the ledger; otherwise the limit is the tier's."""
+
+
+Dimension = Literal["day", "tenant", "user", "tool", "integration", "provider", "phase"]
+DIMENSIONS: tuple[Dimension, ...] = ("day", "tenant", "user", "tool", "integration", "provider", "phase")
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """What was used, added up over everything that `of` does not tell apart."""
+
+    of: Mapping[Dimension, str]
+    calls: int = 0
+    """Let through to the tool."""
+    refused: int = 0
+    """For want of money."""
+    unknown: int = 0
+    """Calls of which nobody knows whether they cost anything; counted as if they did."""
+    cost: Micros = 0
+    estimated: Micros = 0
+    """The part of `cost` that is a default or a reserve, for want of a known price or ending."""
+
+
+class Ledger(Protocol):
+    """Who may still spend how much, and what was used.
+
+    Money is reserved before a call, and settled or released after. The period that it counts in is chosen when it is
+    reserved, by the ledger's clock, and a clock that is set back never opens a period again that has ended.
+    """
+
+    async def reserve(self, hold: Hold) -> Shortage | None:
+        """Set money aside if every budget has room for it, else nothing. One that is already there is left as it is.
+
+        Returns:
+            None when reserved, else the budget that has no room; of several the one that renews last.
+
+        Raises:
+            AuditUnavailable: it could not be written down.
+        """
+
+    def settle(self, id: str, cost: Micros | None, *, estimated: bool = False) -> None:
+        """Put what was spent in place of what was held, above the limit too, and count the call. Not waited for: it is
+        durable with the next line that the journal of the same store takes. What is not held (any more) is left alone, so
+        that settling twice is settling once; a hold that had expired is set right.
+
+        Args:
+            cost: None: nobody knows; what was held counts then.
+            estimated: the cost is a default, for want of a known price.
+        """
+
+    def release(self, id: str) -> None:
+        """Give back what was held for a call that was not let through after all, and count none. Not waited for."""
+
+    def count(self, use: Use, *, refused: bool = False) -> None:
+        """Count a call that costs nothing, or one that was refused for want of money. Not waited for."""
+
+    async def reap(self) -> int:
+        """Count expired holds as spent, and say how many there were. `reserve` does so by itself every few seconds."""
+
+    async def budget(self, account: Account, every: Every, limit: Micros | None) -> None:
+        """Set an account's limit over what its tier says; None: no limit."""
+
+    async def unset(self, account: Account, every: Every) -> bool:
+        """Let the tier decide again. Whether something was set."""
+
+    async def reset(self, account: Account, every: Every) -> Micros:
+        """Let an account start the present period anew, and say what it had spent. Usage, and what is held, stay."""
+
+    async def balances(self) -> Sequence[Balance]:
+        """Of the present day and month: accounts that have spent or hold something, and those with a limit set."""
+
+    async def usage(
+        self, by: Sequence[Dimension], *, since: str = "", until: str = "9999", tenant: str = "", user: str = ""
+    ) -> Sequence[Usage]:
+        """What was used, told apart by `by` and in its order.
+
+        Args:
+            since: the first day, such as `2026-11-01`.
+            until: the last day.
+            tenant: only this one's; empty: everybody's.
+            user: only this one's; empty: everybody's.
         """
 
 
@@ -131,10 +311,13 @@ class Stores:
 
     journal: Journal
     records: Records
+    ledger: Ledger
+    keys: Keys = field(default_factory=Keys.random)
+    """What the audit's digests and checkpoints are made with."""
 
 
 @asynccontextmanager
-async def open_stores(store: str, folder: Path) -> AsyncIterator[Stores]:
+async def open_stores(store: str, folder: Path, audit: Audit = DEFAULT) -> AsyncIterator[Stores]:
     """The stores that `settings.store` names.
 
     Raises:
@@ -148,7 +331,7 @@ async def open_stores(store: str, folder: Path) -> AsyncIterator[Stores]:
     elif store == "sqlite":
         from toolgate.stores.sqlite import open_sqlite
 
-        async with open_sqlite(folder / "toolgate.db") as stores:
+        async with open_sqlite(folder / "toolgate.db", audit) as stores:
             yield stores
     else:
         raise Misconfigured(f"there is no store called {store}; sqlite and memory are known")

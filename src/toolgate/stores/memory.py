@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import sqlite3
 import time
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 import orjson
 
 from toolgate.audit.line import line
 from toolgate.calls import new_id
 from toolgate.stores import Entry, Record, Stores
+from toolgate.stores.ledger import SCHEMA, SqliteLedger
+
+T = TypeVar("T")
 
 
 def memory_stores(journal: MemoryJournal | None = None) -> Stores:
-    return Stores(journal or MemoryJournal(), MemoryRecords())
+    return Stores(journal or MemoryJournal(), MemoryRecords(), memory_ledger())
 
 
 class MemoryJournal:
@@ -64,3 +68,25 @@ class MemoryRecords:
 
     def _expired(self, record: Record) -> bool:
         return record.expires is not None and record.expires <= self._clock()
+
+
+def memory_ledger(clock: Callable[[], float] = time.time) -> SqliteLedger:
+    """The same ledger, in a database that is nowhere: sums that have to be right to the last one are programmed once."""
+    return SqliteLedger(_Here(), clock)
+
+
+class _Here:
+    """A database of this process, written in place."""
+
+    def __init__(self) -> None:
+        self._connection = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
+        self._connection.executescript(SCHEMA)
+
+    async def write(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        return work(self._connection)
+
+    def send(self, work: Callable[[sqlite3.Connection], object]) -> None:
+        work(self._connection)
+
+    async def read(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        return work(self._connection)

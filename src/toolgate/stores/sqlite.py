@@ -5,57 +5,42 @@ from __future__ import annotations
 import sqlite3
 import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 from pathlib import Path
 from typing import Any
 
 import orjson
 
-from toolgate.audit.line import line
-from toolgate.calls import new_id
-from toolgate.stores import Entry, Record, Stores
+from toolgate.settings import Audit
+from toolgate.stores import Record, Stores, journal, ledger
 from toolgate.stores.database import Database
+from toolgate.stores.lease import Lease
+from toolgate.stores.ledger import SqliteLedger
+from toolgate.stores.notary import Notary
+from toolgate.stores.secret import keys_in
 
 SCHEMA = """
-create table if not exists journal (seq integer primary key autoincrement, stream text not null, at integer not null, body text not null);
-create index if not exists journal_stream on journal (stream, seq);
 create table if not exists record (
     kind text not null, id text not null, version integer not null, body text not null, expires real, primary key (kind, id)
 ) without rowid;
 """
-INSERT = "insert into journal (stream, at, body) values (?, ?, ?)"
-SELECT = "select seq, stream, at, body from journal where stream = ? and seq < ? order by seq desc limit ?"
 
 
 @asynccontextmanager
-async def open_sqlite(path: Path) -> AsyncIterator[Stores]:
-    """The stores in the file `path`, made if absent. Raises AuditUnavailable when it cannot be opened."""
-    async with Database.open(path, SCHEMA) as database:
-        yield Stores(SqliteJournal(database), SqliteRecords(database))
+async def open_sqlite(path: Path, audit: Audit) -> AsyncIterator[Stores]:
+    """The stores in the file `path`, made if absent.
 
-
-class SqliteJournal:
-    def __init__(self, database: Database) -> None:
-        self.instance = new_id()
-        self._database = database
-
-    @property
-    def fault(self) -> str | None:
-        return self._database.fault
-
-    async def append(self, stream: str, body: Mapping[str, Any], *, opens: str | None = None, closes: str | None = None) -> int:
-        row = (stream, time.time_ns(), line(body))
-        return await self._database.write(lambda connection: connection.execute(INSERT, row).lastrowid or 0)
-
-    async def recover(self) -> int:
-        return 0
-
-    async def read(self, stream: str, *, limit: int = 100, before: int | None = None) -> Sequence[Entry]:
-        def select(connection: sqlite3.Connection) -> list[Entry]:
-            rows = connection.execute(SELECT, (stream, before if before is not None else 2**63 - 1, limit))
-            return [Entry(seq, stream, at, orjson.loads(body)) for seq, stream, at, body in rows]
-
-        return await self._database.read(select)
+    Raises:
+        AuditUnavailable: it cannot be opened, or its last records were changed.
+    """
+    keys = keys_in(path.parent)
+    with closing(Lease(path.with_name(f"{path.name}.instances"))) as lease:  # given up after the last line is written
+        async with Database.open(path, journal.SCHEMA + SCHEMA + ledger.SCHEMA) as database:
+            await database.write(journal.prepare)
+            await database.read(journal.check_tail)
+            with Notary(database, keys, audit) as notary:
+                lines = journal.SqliteJournal(database, lease, notary.heard)
+                yield Stores(lines, SqliteRecords(database), SqliteLedger(database), keys=keys)
 
 
 LIVE = "kind = ? and (expires is null or expires > ?)"

@@ -1,0 +1,68 @@
+"""Money is an integer of micro-US-dollars; people write and read US dollars."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from decimal import ROUND_CEILING, Decimal
+
+Micros = int
+"""Micro-US-dollars."""
+
+MICROS = 1_000_000
+"""In a dollar."""
+MEBIBYTE = 1024 * 1024
+MOST = 1_000_000 * MICROS
+"""More than a call can cost; what another machine says beyond it is no price."""
+
+
+@dataclass(frozen=True, slots=True)
+class Price:
+    """What a call costs, as far as that is known before it is made."""
+
+    call: Micros = 0
+    """A finished call, whatever it answers."""
+    mebibyte: Micros = 0
+    """Besides, 1,048,576 bytes of answer."""
+    header: str | None = None
+    """The header in which the other side says what a call has cost, in US dollars; that counts then and nothing else."""
+    most: Micros | None = None
+    """Reserved before the call; None: `call`."""
+    estimated: bool = False
+    """Nothing better is known."""
+
+    @property
+    def free(self) -> bool:
+        return not (self.call or self.mebibyte or self.header)
+
+    @property
+    def reserve(self) -> Micros:
+        """What a call may cost."""
+        return self.call if self.most is None else self.most
+
+    def of(self, size: int) -> Micros:
+        """What a call has cost whose answer has `size` bytes, where the other side does not say."""
+        return self.reserve if self.header else self.call + -(-self.mebibyte * size // MEBIBYTE)
+
+
+FREE = Price()
+
+
+def micros(dollars: Decimal) -> Micros:
+    """Rounded up: what costs something never costs nothing."""
+    return int((dollars * MICROS).to_integral_value(ROUND_CEILING))
+
+
+def told(text: str | None) -> Micros | None:
+    """The amount that another machine wrote, in US dollars; None when it wrote none, or nothing that can be meant."""
+    try:
+        said = Decimal(text or "").scaleb(6)
+    except ArithmeticError:
+        return None
+    return int(said.to_integral_value(ROUND_CEILING)) if said.is_finite() and 0 <= said <= MOST else None
+
+
+def dollars(amount: Micros) -> str:
+    """`$0.005`, `$20.00`: at least two decimals, and as many as it needs."""
+    whole, part = divmod(abs(amount), MICROS)
+    decimals = f"{part:06d}".rstrip("0").ljust(2, "0")
+    return f"{'-' if amount < 0 else ''}${whole}.{decimals}"

@@ -1,0 +1,112 @@
+"""What a ledger decides, without its store: which periods an amount falls into, and which budget does not suffice.
+
+A period is a UTC day or calendar month, named `2026-11-20` or `2026-11`, so that later ones sort later. An account has a
+balance in each. Text keys name both, as JSON arrays: with mere separators, tenant `a` with user `b:c` would share a
+balance with tenant `a:b` and user `c`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from functools import lru_cache
+
+import orjson
+
+from toolgate.money import Micros
+from toolgate.stores import EVERY, Account, Every, Limit, Shortage
+
+KEPT = timedelta(days=62)
+"""Balances are forgotten this long after their period; usage is kept."""
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One limit in one period."""
+
+    key: str
+    """Of the balance."""
+    budget: str
+    """Key of what the operator may have set instead of `limit`."""
+    account: Account
+    every: Every
+    limit: Micros | None
+
+
+def day_of(now: float) -> str:
+    return _day(int(now // 86400))
+
+
+@lru_cache(maxsize=8)
+def _day(number: int) -> str:
+    return datetime.fromtimestamp(number * 86400, UTC).date().isoformat()
+
+
+def period(every: Every, day: str) -> str:
+    return day if every == "day" else day[:7]
+
+
+def renewal(every: Every, day: str) -> float:
+    """When the period of `day` ends, seconds since 1970."""
+    begin = datetime.fromisoformat(day).replace(tzinfo=UTC)
+    if every == "day":
+        return (begin + timedelta(days=1)).timestamp()
+    return (begin.replace(day=1) + timedelta(days=32)).replace(day=1).timestamp()
+
+
+def forgotten(day: str) -> str:
+    """Periods that sort before this one are no longer needed on `day`."""
+    return (datetime.fromisoformat(day) - KEPT).date().isoformat()
+
+
+@lru_cache(maxsize=8192)
+def lines(limits: Sequence[Limit], day: str) -> tuple[Line, ...]:
+    """What an amount that is reserved on `day` counts against."""
+    return tuple(_lines(limits, day))
+
+
+def _lines(limits: Sequence[Limit], day: str) -> Iterator[Line]:
+    for limit in limits:
+        for every in EVERY:
+            key, budget = balance_key(limit.account, period(every, day)), budget_key(limit.account, every)
+            yield Line(key, budget, limit.account, every, limit.of(every))
+
+
+def balance_key(account: Account, period: str) -> str:
+    return orjson.dumps([account.scope, account.tenant, account.user, account.name, period]).decode()
+
+
+def budget_key(account: Account, every: Every) -> str:
+    return orjson.dumps([account.scope, account.tenant, account.user, account.name, every]).decode()
+
+
+def account_of(key: str) -> tuple[Account, str]:
+    """The account and the period, or `day` or `month`, that a key names."""
+    scope, tenant, user, name, rest = orjson.loads(key)
+    return Account(scope, tenant, user, name), rest
+
+
+def shortage(
+    lines: Sequence[Line],
+    amount: Micros,
+    balances: Mapping[str, tuple[Micros, Micros]],
+    budgets: Mapping[str, Micros | None],
+    day: str,
+) -> Shortage | None:
+    """The budget that has no room for `amount`, of several the one that renews last; None: all have room.
+
+    Args:
+        balances: what is spent and what is held, by key; absent: nothing.
+        budgets: what the operator has set, by key; None: no limit.
+    """
+    short: Shortage | None = None
+    for line in lines:
+        limit = budgets.get(line.budget, line.limit)
+        spent, held = balances.get(line.key, (0, 0))
+        if limit is None or spent + held + amount <= limit:
+            continue
+        found = Shortage(line.account, line.every, limit, spent, held, amount, renewal(line.every, day))
+        if short is None or found.renews > short.renews:
+            short = found
+    return short

@@ -1,0 +1,281 @@
+"""The ledger in SQLite.
+
+Several processes may spend from one budget, so "check, then add" is one transaction here: `begin immediate` lets one
+writer in at a time, and what was checked is still so when it is added. What a call may cost is added to `held` before it
+is made and moves to `spent` after; a process that dies in between leaves a hold, which counts as spent once it expires.
+A row in `hold` names the balances that it counts in, so that settling never asks what day it is.
+
+Free calls take no part in that. Only their number is kept, added up in this process until the writer comes to it.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+import threading
+import time
+from collections.abc import Callable, Sequence
+from functools import lru_cache, partial
+from typing import Protocol, TypeVar
+
+import orjson
+
+from toolgate.money import Micros
+from toolgate.stores import DIMENSIONS, Account, Balance, Dimension, Every, Hold, Shortage, Usage, Use
+from toolgate.stores.budget import Line, account_of, balance_key, budget_key, day_of, forgotten, lines, period, shortage
+
+T = TypeVar("T")
+REAP_SECONDS = 5.0
+SCHEMA = """
+create table if not exists balance (
+    key text primary key, period text not null, spent integer not null, held integer not null, allowed integer
+) without rowid;
+create index if not exists balance_period on balance (period);
+create table if not exists budget (key text primary key, amount integer) without rowid;
+create table if not exists hold (
+    id text primary key, amount integer not null, keys text not null, day text not null, use text not null, expires real not null
+) without rowid;
+create table if not exists lost_hold (
+    id text primary key, amount integer not null, keys text not null, day text not null, use text not null
+) without rowid;
+create table if not exists usage (
+    day text not null, tenant text not null, user text not null, tool text not null, integration text not null,
+    provider text not null, phase text not null,
+    calls integer not null, refused integer not null, unknown integer not null, cost integer not null, estimated integer not null,
+    primary key (day, tenant, user, tool, integration, provider, phase)
+) without rowid;
+create table if not exists ledger_day (only integer primary key check (only = 1), day text not null);
+"""
+ADD_USAGE = """
+insert into usage values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) on conflict do update set
+    calls = calls + excluded.calls, refused = refused + excluded.refused, unknown = unknown + excluded.unknown,
+    cost = cost + excluded.cost, estimated = estimated + excluded.estimated
+"""
+ADD_HOLD = "insert into hold values (?, ?, ?, ?, ?, ?) on conflict do nothing"
+TAKE = "delete from {} where id = ? returning amount, keys, day, use"
+EXPIRED = "delete from hold where expires <= ? returning id, amount, keys, day, use"
+SEEN_DAY = "insert into ledger_day values (1, ?) on conflict do update set day = excluded.day"
+
+
+class Writer(Protocol):
+    """What the ledger needs of a `Database`."""
+
+    async def write(self, work: Callable[[sqlite3.Connection], T]) -> T: ...
+    def send(self, work: Callable[[sqlite3.Connection], object]) -> None: ...
+    async def read(self, work: Callable[[sqlite3.Connection], T]) -> T: ...
+
+
+class SqliteLedger:
+    def __init__(self, database: Writer, clock: Callable[[], float] = time.time) -> None:
+        """
+        Args:
+            clock: seconds since 1970. The later of it and the last day that any process has seen is the present.
+        """
+        self._database = database
+        self._clock = clock
+        self._reaped = float("-inf")
+        self._counted: dict[Use, tuple[int, int]] = {}
+        self._lock = threading.Lock()
+
+    async def reserve(self, hold: Hold) -> Shortage | None:
+        return await self._database.write(partial(self._reserve, hold))
+
+    def settle(self, id: str, cost: Micros | None, *, estimated: bool = False) -> None:
+        self._database.send(lambda connection: _settle(connection, id, cost, estimated))
+
+    def release(self, id: str) -> None:
+        self._database.send(lambda connection: _release(connection, id))
+
+    def count(self, use: Use, *, refused: bool = False) -> None:
+        with self._lock:
+            waiting = bool(self._counted)
+            calls, refusals = self._counted.get(use, (0, 0))
+            self._counted[use] = (calls, refusals + 1) if refused else (calls + 1, refusals)
+        if not waiting:
+            self._database.send(self._write_counted)
+
+    async def reap(self) -> int:
+        return await self._database.write(self._reap)
+
+    async def budget(self, account: Account, every: Every, limit: Micros | None) -> None:
+        row = (budget_key(account, every), limit)
+        command = "insert into budget values (?, ?) on conflict do update set amount = excluded.amount"
+        await self._database.write(lambda connection: connection.execute(command, row) and None)
+
+    async def unset(self, account: Account, every: Every) -> bool:
+        key = budget_key(account, every)
+        return await self._database.write(lambda connection: connection.execute("delete from budget where key = ?", (key,)).rowcount == 1)
+
+    async def reset(self, account: Account, every: Every) -> Micros:
+        def start_anew(connection: sqlite3.Connection) -> Micros:
+            key = balance_key(account, period(every, self._today(connection)))
+            row = connection.execute("select spent from balance where key = ?", (key,)).fetchone()
+            connection.execute("update balance set spent = 0 where key = ?", (key,))
+            return int(row[0]) if row else 0
+
+        return await self._database.write(start_anew)
+
+    async def balances(self) -> Sequence[Balance]:
+        await self.reap()
+        return await self._database.read(lambda connection: _balances(connection, max(_seen(connection), day_of(self._clock()))))
+
+    async def usage(
+        self, by: Sequence[Dimension], *, since: str = "", until: str = "9999", tenant: str = "", user: str = ""
+    ) -> Sequence[Usage]:
+        await self.reap()
+        return await self._database.read(partial(_usage, tuple(by), (since, until, tenant, user)))
+
+    def _reserve(self, hold: Hold, connection: sqlite3.Connection) -> Shortage | None:
+        now = self._clock()
+        if now - self._reaped >= REAP_SECONDS or now < self._reaped:
+            self._reap(connection)
+        day = self._today(connection)
+        counted = lines(hold.limits, day)
+        short = _shortage(connection, hold.amount, counted, day)
+        if short is not None:
+            return short
+        keys = orjson.dumps([line.key for line in counted]).decode()
+        row = (hold.id, hold.amount, keys, day, _to_text(hold.use), now + hold.seconds)
+        if connection.execute(ADD_HOLD, row).rowcount == 1:
+            values = [(line.key, period(line.every, day), hold.amount, line.limit) for line in counted]
+            connection.execute(_hold_in(len(counted)), [value for row in values for value in row])
+        return None
+
+    def _reap(self, connection: sqlite3.Connection) -> int:
+        self._reaped = self._clock()
+        expired = connection.execute(EXPIRED, (self._reaped,)).fetchall()
+        for call, amount, keys, day, use in expired:
+            _book(connection, keys, spent=amount, held=-amount)
+            _use(connection, day, use, calls=1, unknown=1, cost=amount, estimated=amount)
+            connection.execute("insert or replace into lost_hold values (?, ?, ?, ?, ?)", (call, amount, keys, day, use))
+        return len(expired)
+
+    def _today(self, connection: sqlite3.Connection) -> str:
+        """The present day. It is written down when it begins, so that a clock that is set back does not begin the day before again."""
+        today, seen = day_of(self._clock()), _seen(connection)
+        if today <= seen:
+            return seen
+        connection.execute(SEEN_DAY, (today,))
+        connection.execute("delete from balance where period < ?", (forgotten(today),))
+        connection.execute("delete from lost_hold where day < ?", (forgotten(today),))
+        return today
+
+    def _write_counted(self, connection: sqlite3.Connection) -> None:
+        with self._lock:
+            counted, self._counted = self._counted, {}
+        day = self._today(connection)
+        for use, (calls, refused) in counted.items():
+            _use(connection, day, _to_text(use), calls=calls, refused=refused)
+
+
+def _seen(connection: sqlite3.Connection) -> str:
+    """The last day that any process has seen."""
+    row = connection.execute("select day from ledger_day").fetchone()
+    return str(row[0]) if row else ""
+
+
+def _shortage(connection: sqlite3.Connection, amount: Micros, counted: Sequence[Line], day: str) -> Shortage | None:
+    keys = [line.key for line in counted] + [line.budget for line in counted]
+    balances: dict[str, tuple[Micros, Micros]] = {}
+    budgets: dict[str, Micros | None] = {}
+    for set_by_operator, key, first, second in connection.execute(_looked_up(len(counted)), keys):
+        if set_by_operator:
+            budgets[key] = first
+        else:
+            balances[key] = (first, second)
+    return shortage(counted, amount, balances, budgets, day)
+
+
+def _settle(connection: sqlite3.Connection, id: str, cost: Micros | None, estimated: bool) -> None:
+    for amount, keys, day, use in connection.execute(TAKE.format("hold"), (id,)).fetchall():
+        spent, unknown = (amount, 1) if cost is None else (cost, 0)
+        _book(connection, keys, spent=spent, held=-amount)
+        _use(connection, day, use, calls=1, unknown=unknown, cost=spent, estimated=spent if estimated or unknown else 0)
+        return
+    if cost is None:
+        return
+    for amount, keys, day, use in connection.execute(TAKE.format("lost_hold"), (id,)).fetchall():
+        _book(connection, keys, spent=cost - amount, held=0)
+        _use(connection, day, use, unknown=-1, cost=cost - amount, estimated=(cost if estimated else 0) - amount)
+
+
+def _release(connection: sqlite3.Connection, id: str) -> None:
+    for amount, keys, _day, _use in connection.execute(TAKE.format("hold"), (id,)).fetchall():
+        _book(connection, keys, spent=0, held=-amount)
+
+
+def _book(connection: sqlite3.Connection, keys: str, *, spent: Micros, held: Micros) -> None:
+    named: list[str] = orjson.loads(keys)
+    connection.execute(_book_in(len(named)), (spent, held, *named))
+
+
+def _use(
+    connection: sqlite3.Connection,
+    day: str,
+    use: str,
+    *,
+    calls: int = 0,
+    refused: int = 0,
+    unknown: int = 0,
+    cost: Micros = 0,
+    estimated: Micros = 0,
+) -> None:
+    connection.execute(ADD_USAGE, (day, *orjson.loads(use), calls, refused, unknown, cost, estimated))
+
+
+def _to_text(use: Use) -> str:
+    return orjson.dumps([use.tenant, use.user, use.tool, use.integration, use.provider, use.phase]).decode()
+
+
+@lru_cache
+def _looked_up(lines: int) -> str:
+    marks = ", ".join("?" * lines)
+    return (
+        f"select 0, key, spent, held from balance where key in ({marks}) "  # noqa: S608
+        f"union all select 1, key, amount, 0 from budget where key in ({marks})"
+    )
+
+
+@lru_cache
+def _hold_in(lines: int) -> str:
+    rows = ", ".join(["(?, ?, 0, ?, ?)"] * lines)
+    change = "held = held + excluded.held, allowed = excluded.allowed"
+    return f"insert into balance (key, period, spent, held, allowed) values {rows} on conflict do update set {change}"  # noqa: S608
+
+
+@lru_cache
+def _book_in(lines: int) -> str:
+    marks = ", ".join("?" * lines)
+    return f"update balance set spent = spent + ?, held = held + ? where key in ({marks})"  # noqa: S608
+
+
+def _balances(connection: sqlite3.Connection, day: str) -> list[Balance]:
+    budgets: dict[str, Micros | None] = dict(connection.execute("select key, amount from budget").fetchall())
+    found: dict[str, Balance] = {}
+    rows = connection.execute("select key, spent, held, allowed from balance where period in (?, ?)", (day, period("month", day)))
+    for key, spent, held, allowed in rows:
+        account, when = account_of(key)
+        every: Every = "day" if when == day else "month"
+        budget = budget_key(account, every)
+        found[budget] = Balance(account, every, when, budgets.get(budget, allowed), spent, held, budget in budgets)
+    for budget, limit in budgets.items():
+        if budget not in found:
+            account, every = _account_and_every(budget)
+            found[budget] = Balance(account, every, period(every, day), limit, 0, 0, True)
+    return [found[key] for key in sorted(found)]
+
+
+def _account_and_every(budget: str) -> tuple[Account, Every]:
+    account, every = account_of(budget)
+    return account, "day" if every == "day" else "month"
+
+
+SUMS = ", ".join(f"coalesce(sum({name}), 0)" for name in ("calls", "refused", "unknown", "cost", "estimated"))
+
+
+def _usage(by: tuple[Dimension, ...], bounds: tuple[str, ...], connection: sqlite3.Connection) -> list[Usage]:
+    names = [name for name in by if name in DIMENSIONS]  # they become part of the command
+    command = f"select {', '.join((*names, SUMS))} from usage where day between ? and ? and ? in ('', tenant) and ? in ('', user)"  # noqa: S608
+    if names:
+        command += f" group by {', '.join(names)} order by {', '.join(names)}"
+    rows = connection.execute(command, bounds)
+    return [Usage(dict(zip(names, row, strict=False)), *row[len(names) :]) for row in rows]
