@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from toolgate.chain import chain
 from toolgate.gateway import build_gateway
 from toolgate.gateway.permit import Permit
@@ -54,3 +56,28 @@ async def test_another_policy_in_force_decides_the_next_call_and_makes_the_next_
 def test_policies_that_say_the_same_have_one_digest_and_others_have_others() -> None:
     assert policy(ALLOWS).digest == policy(ALLOWS).digest
     assert len({policy(ALLOWS).digest, policy(ASKS).digest, policy().digest}) == 3
+
+
+async def test_a_scope_that_is_missing_is_named_for_programs() -> None:
+    caller = replace(a_principal(), scopes=frozenset({"tools:read"}))
+    gateway = build_gateway([a_tool(reads=False)], policy(ALLOWS), memory_stores(), Settings())
+
+    outcome = await gateway.call("echo", {}, caller)
+
+    assert outcome.problem is not None
+    assert outcome.problem.details == {"rule": "scope", "scopes": ["tool:echo", "tools:call"]}
+
+
+async def test_a_candidate_changes_nothing_and_is_noted_where_it_would_decide_otherwise() -> None:
+    candidate = policy(DENIES)
+    live = Live(policy(ALLOWS), candidate)
+    gateway = build_gateway([a_tool()], live, memory_stores(), Settings())
+
+    otherwise = await gateway.call("echo", {}, a_principal())
+    live.candidate = policy(ALLOWS)
+    alike = await gateway.call("echo", {}, a_principal())
+
+    assert (otherwise.ok, alike.ok) == (True, True)
+    shadow = {"policy": candidate.digest, "effect": "deny", "rule": "dev.denies", "obligations": []}
+    assert otherwise.notes == {"permit": {"policy": live.current.digest}, "shadow": shadow}
+    assert alike.notes == {"permit": {"policy": live.current.digest}}

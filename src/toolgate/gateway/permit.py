@@ -9,13 +9,18 @@ from typing import Any
 from toolgate.calls import Call, Outcome
 from toolgate.chain import Handler
 from toolgate.errors import NotPermitted, ToolgateError, UnknownTool
+from toolgate.policy.bounds import SCOPE, would_cover
 from toolgate.policy.decide import Decision, decide, visible
 from toolgate.policy.live import Live
 from toolgate.policy.rules import Policy
+from toolgate.policy.words import why
 
 
 class Permit:
-    """A permitted call goes on with what its rule asks for besides (`obligations`) and the digest of the policy that said so."""
+    """A permitted call goes on with what its rule asks for besides (`obligations`) and the digest of the policy that said so.
+
+    A candidate policy decides beside the one in force; where it would decide otherwise, the audit's note `shadow` says so.
+    """
 
     def __init__(self, live: Live) -> None:
         self._live = live
@@ -23,41 +28,34 @@ class Permit:
     async def __call__(self, call: Call, call_next: Handler) -> Outcome:
         policy = self._live.current  # once: a call is judged by one policy, whatever is loaded meanwhile
         decision = decide(call, policy)
-        notes: Mapping[str, Any] = {"policy": policy.digest}
+        notes: dict[str, Any] = {"permit": {"policy": policy.digest}}
+        if (candidate := self._live.candidate) and (other := _otherwise(decision, decide(call, candidate))):
+            notes["shadow"] = {"policy": candidate.digest, **other}
         try:
             if call.tool.concealed:
                 raise no_such_tool(call.tool.name)
             if not decision.permitted:
                 raise _refusal(call, decision, policy)
-            outcome = await call_next(replace(call, obligations=decision.obligations, policy=policy.digest))
+            outcome = await call_next(replace(call, obligations=decision.obligations, rule=decision.rule, policy=policy.digest))
         except ToolgateError as error:
             error.rule = error.rule or decision.rule
-            error.notes = {**error.notes, "permit": notes}
+            error.notes = {**error.notes, **notes}
             raise
-        return replace(outcome, rule=decision.rule, notes={**outcome.notes, "permit": notes})
+        return replace(outcome, rule=decision.rule, notes={**outcome.notes, **notes})
+
+
+def _otherwise(decision: Decision, other: Decision) -> Mapping[str, Any] | None:
+    if (decision.permitted, decision.obligations) == (other.permitted, other.obligations):
+        return None
+    return {"effect": "allow" if other.permitted else "deny", "rule": other.rule, "obligations": list(other.obligations)}
 
 
 def _refusal(call: Call, decision: Decision, policy: Policy) -> ToolgateError:
     if not visible(call.principal, call.tool, policy):
         return no_such_tool(call.tool.name)
-    return NotPermitted(_sentence(call, decision), decision.rule)
+    return NotPermitted(why(call, decision, policy), decision.rule, would_cover(call.tool) if decision.rule == SCOPE else ())
 
 
 def no_such_tool(name: str) -> UnknownTool:
     """The one sentence for tools that do not exist and tools that the caller may not know of."""
     return UnknownTool(f"there is no tool called {name!r}; search_tools finds tools by what they do")
-
-
-def _sentence(call: Call, decision: Decision) -> str:
-    who = f"{call.principal.id} may not call {call.tool.name}"
-    if decision.reason:
-        return f"{who}: {decision.reason}"
-    if decision.rule != "default":
-        return f"{who} with these arguments; rule {decision.rule} forbids it"
-    roles = ", ".join(call.principal.roles) or "no role"
-    if call.tool.annotations.read_only:
-        return f"{who}: nothing allows {roles} this call with these arguments. Ask the operator, or try other arguments"
-    return (
-        f"{who}: it changes things, and nothing allows {roles} that. Tools that only read may be called. "
-        f"An operator allows it with a permission in the policies' roles folder"
-    )
