@@ -18,7 +18,8 @@ from toolgate.openapi.pin import fetch, is_url, keep_copy, missing_copy
 from toolgate.openapi.source import Operation, tools_of
 from toolgate.policy.load import load_policy
 from toolgate.settings import Settings, bundled, state_folder
-from toolgate.stores import Stores, open_stores
+from toolgate.stores import Counters, Stores, open_stores
+from toolgate.stores.counters import open_counters
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp
@@ -34,11 +35,17 @@ class App:
     gateway: Gateway
     stores: Stores
     integrations: Sequence[Loaded]
+    counters: Counters
 
     def ready(self) -> str | None:
         """Why calls cannot be let through now; None when they can."""
         fault = self.stores.journal.fault
         return f"the audit cannot be written: {fault}" if fault else None
+
+    def status(self) -> Sequence[Mapping[str, Any]]:
+        """Every integration, for those who look from outside."""
+        suspended = self.gateway.breakers.suspended()
+        return [status(one, suspended.get(one.name)) for one in self.integrations]
 
     def preview(self, name: str, arguments: Mapping[str, Any], principal: Principal) -> Request:
         """The request that a call would send, secrets masked; nothing is sent, nothing decided.
@@ -63,25 +70,35 @@ async def open_app(settings: Settings) -> AsyncIterator[App]:
         AuditUnavailable: the journal cannot be opened.
     """
     policy = load_policy(settings.policies or bundled("policies"))
-    async with open_stores(settings.store, state_folder(settings)) as stores, open_transport() as transport:
+    shared = settings.shared.get_secret_value() if settings.shared else None
+    async with (
+        open_stores(settings.store, state_folder(settings)) as stores,
+        open_counters(shared, settings.limits.workers) as counters,
+        open_transport() as transport,
+    ):
         integrations = await _load(settings, transport)
         gateway: Gateway
         tools: list[Tool] = []
         for loaded in integrations:
             sender = _sender(loaded, transport, lambda: gateway)
             tools += tools_of(loaded, sender, settings.files.upload_folder)
-        gateway = build_gateway(tools, policy, stores, settings)
-        yield App(settings, gateway, stores, integrations)
+        gateway = build_gateway(tools, policy, stores, settings, counters)
+        yield App(settings, gateway, stores, integrations, counters)
 
 
-def status(loaded: Loaded) -> Mapping[str, Any]:
-    """An integration for those who look from outside."""
+def status(loaded: Loaded, suspended: float | None = None) -> Mapping[str, Any]:
+    """An integration for those who look from outside.
+
+    Args:
+        suspended: seconds for which it is still left alone, because it kept failing.
+    """
     return {
         "name": loaded.name,
         "kind": loaded.declaration.kind if loaded.declaration else None,
         "tools": len(loaded.definitions),
         "quarantined": len(loaded.quarantined),
         "problem": loaded.problem,
+        "suspended": suspended,
     }
 
 
@@ -159,7 +176,8 @@ async def asgi(app: App) -> AsyncIterator[ASGIApp]:
     """The HTTP application: the MCP transports and `/v1`, behind the ingress guard."""
     from starlette.applications import Starlette
 
-    from toolgate.api import routes
+    from toolgate.api import EXCEPTION_HANDLERS, routes
+    from toolgate.server.degraded import telling
     from toolgate.server.http import McpFace
     from toolgate.server.identify import anonymous
     from toolgate.server.ingress import guarded
@@ -167,6 +185,6 @@ async def asgi(app: App) -> AsyncIterator[ASGIApp]:
     server = app.settings.server
     face = McpFace(app.gateway, server)
     async with face.lifespan():
-        api = routes(app.gateway, app.stores.journal, integrations=lambda: [status(one) for one in app.integrations], unready=app.ready)
-        application = Starlette(routes=[*face.routes(), *api])
-        yield guarded(application, server, anonymous(app.settings.anonymous, server))
+        api = routes(app.gateway, app.stores.journal, integrations=app.status, unready=app.ready)
+        application = Starlette(routes=[*face.routes(), *api], exception_handlers=EXCEPTION_HANDLERS)
+        yield guarded(telling(application, app.counters), server, anonymous(app.settings.anonymous, server))

@@ -51,6 +51,13 @@ class Principal:
     """Names, never holds, what was shown: the id of an API key, the issuer of a token."""
     acting_for: tuple[str, ...] = ()
     """On whose behalf, the nearest first: an agent acts for its user."""
+    subject: str | None = field(default=None, repr=False, compare=False)
+    """Names the token that was shown, to the exchange of tokens and to nobody else; None: there is none to exchange."""
+
+    @property
+    def user(self) -> str:
+        """The id of the person or program at the beginning: whose own credentials and whose money it is."""
+        return self.acting_for[-1] if self.acting_for else self.id
 
 
 @dataclass(frozen=True, slots=True)

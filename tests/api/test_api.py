@@ -19,7 +19,19 @@ from starlette.types import Message, Scope
 from toolgate.api import EXCEPTION_HANDLERS, routes
 from toolgate.api.operator import description
 from toolgate.calls import Binary, Call, Outcome, Principal, Problem, Text, Tool
-from toolgate.errors import InvalidArguments, NotIdentified, TimedOut, ToolgateError, Unreachable, UpstreamFailed
+from toolgate.errors import (
+    Busy,
+    InvalidArguments,
+    LimitReached,
+    NotIdentified,
+    OverBudget,
+    Repeating,
+    Suspended,
+    TimedOut,
+    ToolgateError,
+    Unreachable,
+    UpstreamFailed,
+)
 from toolgate.gateway import build_gateway
 from toolgate.integration import Integration
 from toolgate.openapi.convert import convert
@@ -239,7 +251,7 @@ async def test_a_call_passes_the_gate_and_all_of_its_outcome_comes_back() -> Non
     trace = "00-" + "a" * 32 + "-" + "b" * 16 + "-01"
     async with world([a_tool(run, name="t")]) as there:
         answer = await there.call("t", {"a": [1]}, headers={"idempotency-key": "k", "traceparent": trace})
-        (line,) = await there.journal.read("audit")
+        line, _intent = await there.journal.read("audit")
 
     assert answer.status_code == 200
     assert answer.json() == {
@@ -258,7 +270,7 @@ async def test_a_call_passes_the_gate_and_all_of_its_outcome_comes_back() -> Non
     assert [(call.arguments, call.principal.id, call.idempotency_key, call.trace_parent) for call in seen] == [
         ({"a": [1]}, "ada", "k", trace)
     ]
-    assert (line.body["tool"], line.body["ending"]) == ("t", "ok")
+    assert (line.body["tool"]["name"], line.body["result"]["ending"]) == ("t", "ok")
 
 
 @pytest.mark.parametrize(
@@ -297,6 +309,26 @@ async def test_waiting_is_advised_where_it_helps(refused: bool, retry_after: flo
         answer = await there.call("t")
 
     assert (answer.status_code, answer.headers.get("retry-after")) == (status, None if retry_after is None else "15")
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "retry_after"),
+    [
+        (LimitReached("60 calls", 14.2), 429, "15"),
+        (Repeating("again", 59.5), 429, "60"),
+        (OverBudget("spent"), 429, None),
+        (Busy("full"), 503, "1"),
+        (Suspended("resting", 30), 503, "30"),
+    ],
+)
+async def test_who_is_over_a_limit_hears_when_to_come_back(error: ToolgateError, status: int, retry_after: str | None) -> None:
+    async def run(_call: Call) -> Outcome:
+        raise error
+
+    async with world([a_tool(run, name="t")]) as there:
+        answer = await there.call("t")
+
+    assert (answer.status_code, answer.headers.get("retry-after"), answer.json()["problem"]["code"]) == (status, retry_after, error.code)
 
 
 @pytest.mark.parametrize("body", [[], 7, {"arguments": []}, {"arguments": None}, {"args": {}}, {"arguments": {}, "name": "x"}])
@@ -403,7 +435,7 @@ async def test_a_caller_that_hangs_up_takes_the_call_back() -> None:
             gone.set()
 
     assert ended.is_set()
-    assert [line.body["ending"] for line in await journal.read("audit")] == ["CancelledError"]
+    assert [line.body["result"]["ending"] for line in await journal.read("audit", limit=1)] == ["CancelledError"]
 
 
 async def test_the_audit_is_read_by_admins_newest_first() -> None:
@@ -413,10 +445,15 @@ async def test_the_audit_is_read_by_admins_newest_first() -> None:
         refused = await there.ask("GET", "/v1/audit")
         newest = await there.ask("GET", "/v1/audit?limit=1", user="root")
         older = await there.ask("GET", "/v1/audit?before=2", user="root")
+        reads = await there.ask("GET", "/v1/audit?limit=2", user="root")
 
     assert (refused.status_code, refused.json()["problem"]["message"]) == (403, "ada may not read the audit; the role admin may")
-    assert [(line["seq"], line["tool"], line["ending"]) for line in newest.json()["lines"]] == [(2, "frozen", "refused")]
-    assert [(line["seq"], line["tool"], line["ending"]) for line in older.json()["lines"]] == [(1, "t", "ok")]
+    assert [(line["seq"], line["tool"]["name"], line["type"]) for line in newest.json()["lines"]] == [(3, "frozen", "call.denied")]
+    assert [(line["seq"], line["tool"]["name"], line["type"]) for line in older.json()["lines"]] == [(1, "t", "call.intent")]
+    assert [(line["seq"], line["type"], line["principal"]["id"], line["details"]) for line in reads.json()["lines"]] == [
+        (5, "audit.read", "root", {"by": "GET /v1/audit", "limit": 100, "before": 2, "lines": 1}),
+        (4, "audit.read", "root", {"by": "GET /v1/audit", "limit": 1, "before": None, "lines": 1}),
+    ]
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z", newest.json()["lines"][0]["at"])
 
 

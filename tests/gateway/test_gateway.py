@@ -11,6 +11,7 @@ import pytest
 from toolgate.calls import Call, Outcome, Principal, Problem, Text, Tool
 from toolgate.errors import AuditUnavailable, EgressBlocked, TimedOut, Unreachable, UpstreamFailed
 from toolgate.gateway import Gateway, build_gateway
+from toolgate.money import Price
 from toolgate.policy.load import load_policy
 from toolgate.policy.rules import Permission, Policy, Role
 from toolgate.settings import Settings, bundled
@@ -24,8 +25,14 @@ def a_gateway(*tools: Tool, journal: MemoryJournal | None = None, policy: Policy
     return build_gateway(tools, policy or load_policy(bundled("policies")), memory_stores(journal), Settings())
 
 
-async def lines(journal: MemoryJournal) -> list[dict[str, Any]]:
+async def events(journal: MemoryJournal) -> list[dict[str, Any]]:
+    """Newest first."""
     return [dict(entry.body) for entry in await journal.read("audit")]
+
+
+async def endings(journal: MemoryJournal) -> list[dict[str, Any]]:
+    """How calls ended, newest first."""
+    return [event for event in await events(journal) if event["type"] != "call.intent"]
 
 
 async def test_a_permitted_call_reaches_the_tool_once_and_leaves_one_line() -> None:
@@ -40,28 +47,42 @@ async def test_a_permitted_call_reaches_the_tool_once_and_leaves_one_line() -> N
         rule="readonly.reads",
         notes={"permit": {"policy": gateway.live.current.digest}},
     )
-    [line] = await lines(journal)
-    assert line.pop("ms") > 0
-    assert line == {
+    [ended, intent] = await events(journal)
+    assert ended.pop("ms") > 0
+    assert len({ended.pop("id"), intent.pop("id")}) == 2
+    assert ended["result"].pop("digest") != intent["arguments"].pop("digest")
+    assert ended.pop("notes").keys() <= {"spend"}
+    about = {
         "version": 1,
+        "tenant": "default",
+        "instance": journal.instance,
         "call": echo.seen[0].id,
         "parent": None,
         "depth": 0,
-        "principal": "local:ada",
-        "roles": ["developer"],
-        "tenant": "default",
-        "via": "terminal",
-        "tool": "count",
-        "integration": "maths",
-        "fingerprint": "f1",
-        "arguments": ["n"],
-        "ending": "ok",
-        "rule": "readonly.reads",
-        "problem": None,
-        "status": None,
-        "effect": "done",
-        "cost": 0,
+        "principal": {
+            "id": "local:ada",
+            "roles": ["developer"],
+            "tier": "pro",
+            "via": "terminal",
+            "credential": None,
+            "acting_for": [],
+            "scopes": None,
+        },
+        "tool": {"name": "count", "integration": "maths", "fingerprint": "f1"},
+        "approval": None,
         "trace": "00-aa-bb-01",
+    }
+    policy = gateway.live.current.digest
+    assert intent == about | {
+        "type": "call.intent",
+        "decision": {"effect": "allow", "rule": "readonly.reads", "policy": policy},
+        "arguments": {"values": {"n": 3}},
+    }
+    assert ended.pop("money")["settled"] == outcome.cost
+    assert ended == about | {
+        "type": "call.outcome",
+        "decision": {"effect": "allow", "rule": "readonly.reads", "policy": policy},
+        "result": {"ending": "ok", "code": None, "status": None, "effect": "done", "replayed": False, "bytes": len(b"count was called")},
     }
 
 
@@ -78,8 +99,10 @@ async def test_a_write_is_refused_with_a_sentence_and_audited_and_never_runs() -
         details={"rule": "default"},
     )
     assert echo.seen == []
-    [line] = await lines(journal)
-    assert (line["ending"], line["rule"], line["problem"], line["effect"]) == ("refused", "default", "not_permitted", "none")
+    [event] = await events(journal)
+    assert (event["type"], event["decision"]["effect"], event["decision"]["rule"]) == ("call.denied", "deny", "default")
+    assert event["result"] == {"ending": "refused", "code": "not_permitted", "status": None, "effect": "none", "replayed": False}
+    assert event["arguments"]["values"] == {}
 
 
 async def test_a_hidden_tool_cannot_be_told_from_one_that_does_not_exist_whatever_is_sent() -> None:
@@ -96,7 +119,7 @@ async def test_a_hidden_tool_cannot_be_told_from_one_that_does_not_exist_whateve
         assert (hidden.problem.code, hidden.problem.details) == (absent.problem.code, absent.problem.details)
 
     assert list(gateway.visible(caller)) == ["shown"]
-    assert [line["integration"] for line in await lines(journal)] == ["unknown", "secret"] * 3
+    assert [event["tool"]["integration"] for event in await events(journal)] == ["unknown", "secret"] * 3
 
 
 @pytest.mark.parametrize(
@@ -144,8 +167,8 @@ async def test_a_tools_expected_error_becomes_an_outcome_with_the_rule_that_let_
 
     assert outcome.problem is not None
     assert outcome.problem.message == str(error)
-    [line] = await lines(journal)
-    assert (line["ending"], line["rule"], line["effect"]) == (ending, "admin.everything", effect)
+    [event] = await endings(journal)
+    assert (event["result"]["ending"], event["decision"]["rule"], event["result"]["effect"]) == (ending, "admin.everything", effect)
 
 
 async def test_a_bug_passes_through_and_is_audited() -> None:
@@ -157,7 +180,7 @@ async def test_a_bug_passes_through_and_is_audited() -> None:
     with pytest.raises(ZeroDivisionError):
         await a_gateway(a_tool(stumble), journal=journal).call("echo", {}, a_principal())
 
-    assert [line["ending"] for line in await lines(journal)] == ["ZeroDivisionError"]
+    assert [event["result"]["ending"] for event in await endings(journal)] == ["ZeroDivisionError"]
 
 
 async def test_a_cancelled_call_is_audited_before_the_cancellation_goes_on() -> None:
@@ -174,7 +197,7 @@ async def test_a_cancelled_call_is_audited_before_the_cancellation_goes_on() -> 
     with pytest.raises(asyncio.CancelledError):
         await task
 
-    assert [line["ending"] for line in await lines(journal)] == ["CancelledError"]
+    assert [event["result"]["ending"] for event in await endings(journal)] == ["CancelledError"]
 
 
 async def test_a_tool_that_takes_too_long_is_stopped_at_its_deadline() -> None:
@@ -199,7 +222,7 @@ async def test_a_tools_price_is_the_cost_of_a_call_that_went_well() -> None:
     async def fail(call: Call) -> Outcome:
         raise Unreachable("nobody")
 
-    gateway = a_gateway(a_tool(name="a", price=1500), a_tool(fail, name="b", price=1500))
+    gateway = a_gateway(a_tool(name="a", price=Price(1500)), a_tool(fail, name="b", price=Price(1500)))
 
     assert (await gateway.call("a", {}, a_principal())).cost == 1500
     assert (await gateway.call("b", {}, a_principal())).cost == 0
@@ -216,8 +239,8 @@ async def test_a_tool_that_calls_another_goes_one_deeper_and_keeps_caller_and_de
 
     await gateway.call("outer", {}, a_principal())
 
-    outer, inner = await lines(journal)
-    assert (inner["depth"], inner["parent"], inner["principal"]) == (1, outer["call"], "local:ada")
+    outer, inner = await endings(journal)
+    assert (inner["depth"], inner["parent"], inner["principal"]["id"]) == (1, outer["call"], "local:ada")
     assert 0 < echo.seen[0].seconds_left() <= 5
 
 
@@ -264,7 +287,7 @@ class TestDiscovery:
         assert refused.problem.code == "not_permitted"
         assert invalid.problem is not None
         assert invalid.problem.code == "invalid_arguments"
-        assert [line["tool"] for line in await lines(journal)] == ["list_issues", "delete_issue", "list_issues"]
+        assert [event["tool"]["name"] for event in await endings(journal)] == ["list_issues", "delete_issue", "list_issues"]
 
     @pytest.mark.parametrize(
         "arguments", [{}, {"name": 5}, {"name": "list_issues", "arguments": []}, {"name": "call_tool"}, {"name": "x", "y": 1}]

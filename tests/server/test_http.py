@@ -125,11 +125,11 @@ async def test_a_call_passes_the_gate_and_its_answer_comes_back(serve: Serve, ga
         result = await client.call_tool("alpha", {"a": [1, None]}, meta=KEYED)
 
     (call,) = echo.seen
-    (line,) = await journal.read("audit")
+    line, _intent = await journal.read("audit")
     assert (text(result), result.structured_content, result.is_error) == ("alpha was called", {"a": [1, None]}, False)
     assert (call.arguments, call.idempotency_key) == ({"a": [1, None]}, "k1")
     assert call.principal == Principal(id="anonymous", roles=("reader",), via="loopback")
-    assert (line.body["tool"], line.body["principal"], line.body["ending"]) == ("alpha", "anonymous", "ok")
+    assert (line.body["tool"]["name"], line.body["principal"]["id"], line.body["result"]["ending"]) == ("alpha", "anonymous", "ok")
 
 
 @every_way
@@ -233,7 +233,8 @@ async def test_a_call_that_is_given_up_is_cancelled_and_written_down(serve: Serv
         after = await client.call_tool("alpha", {})
 
     assert text(after) == "alpha was called"
-    assert [(line.body["tool"], line.body["ending"]) for line in await journal.read("audit")] == [
+    endings = [line.body for line in await journal.read("audit") if line.body["type"] == "call.outcome"]
+    assert [(event["tool"]["name"], event["result"]["ending"]) for event in endings] == [
         ("alpha", "ok"),
         ("endless", "CancelledError"),
     ]
@@ -258,10 +259,10 @@ async def test_a_client_that_vanishes_from_its_sse_stream_takes_its_calls_along(
             with anyio.fail_after(5):
                 await began.wait()
         with anyio.fail_after(1):
-            while not (written := await journal.read("audit")):
+            while len(written := await journal.read("audit")) < 2:
                 await anyio.sleep(0.01)
 
-    assert [line.body["ending"] for line in written] == ["CancelledError"]
+    assert [line.body.get("result", {}).get("ending") for line in written] == ["CancelledError", None]
 
 
 async def endpoint_of(lines: AsyncIterator[str]) -> str:

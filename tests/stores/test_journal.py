@@ -64,7 +64,9 @@ async def test_an_append_that_cannot_be_written_says_so_and_later_ones_work_agai
             database.execute("drop trigger full")
         await journal.append("audit", {"n": 3})
 
-        assert [entry.body for entry in await journal.read("audit")] == [{"n": 3}, {"n": 1}]
+        newest, restored, oldest = await journal.read("audit")
+        assert (newest.body, oldest.body) == ({"n": 3}, {"n": 1})
+        assert (restored.body["type"], restored.body["details"]["reason"]) == ("audit.restored", "disk is full")
 
 
 async def test_a_file_that_is_no_journal_is_refused_at_the_start(tmp_path: Path) -> None:

@@ -13,6 +13,8 @@ from starlette.requests import Request
 from toolgate import __version__, documents
 from toolgate.api.answers import Json, problem_answer
 from toolgate.api.query import BadQuery, number
+from toolgate.errors import AuditUnavailable
+from toolgate.gateway.audit import record
 from toolgate.server.identify import principal_of
 from toolgate.stores import Entry, Journal
 
@@ -33,7 +35,7 @@ class Operator:
         return Json({"integrations": list(self._integrations())})
 
     async def audit(self, request: Request) -> Json:
-        """The newest lines, newest first; for the role admin only."""
+        """The newest lines, newest first; for the role admin only. That they were read is written down before they are shown."""
         principal = principal_of(request.scope)
         if ADMIN not in principal.roles:
             return problem_answer("not_permitted", f"{principal.id} may not read the audit; the role {ADMIN} may")
@@ -42,6 +44,11 @@ class Operator:
         except BadQuery as error:
             return problem_answer("bad_request", str(error))
         entries = await self._journal.read("audit", limit=limit, before=before)
+        asked = {"by": "GET /v1/audit", "limit": limit, "before": before, "lines": len(entries)}
+        try:
+            await record(self._journal, "audit.read", principal=principal, **asked)
+        except AuditUnavailable as error:
+            return problem_answer(error.code, str(error))
         return Json({"lines": [_line(entry) for entry in entries]})
 
     async def description(self, _request: Request) -> Json:

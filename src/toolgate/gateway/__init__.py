@@ -12,26 +12,33 @@ from typing import Any
 from toolgate.calls import Call, Outcome, Principal, Progress, Tool
 from toolgate.catalog import Catalog
 from toolgate.chain import Handler, Middleware, chain
-from toolgate.gateway.audit import Audit
+from toolgate.gateway.audit import Audit, Proof
+from toolgate.gateway.breaker import Breakers
 from toolgate.gateway.discover import CALL_TOOL, discovery
+from toolgate.gateway.intent import Intent
+from toolgate.gateway.limit import Limit
 from toolgate.gateway.permit import Permit, no_such_tool
-from toolgate.gateway.run import run
+from toolgate.gateway.repeat import Repeat
+from toolgate.gateway.run import Run
 from toolgate.gateway.settle import settle
+from toolgate.gateway.spend import Spend
 from toolgate.gateway.trace import trace
 from toolgate.gateway.validate import Validate
 from toolgate.policy.decide import visible_of
 from toolgate.policy.live import Live
 from toolgate.policy.rules import Policy
 from toolgate.settings import Settings
-from toolgate.stores import Stores
+from toolgate.stores import Counters, Stores
+from toolgate.stores.counters import MemoryCounters
 
 
 class Gateway:
     """What the faces know: which tools a caller may see, and how a call is made."""
 
-    def __init__(self, catalog: Catalog, live: Live, handler: Handler) -> None:
+    def __init__(self, catalog: Catalog, live: Live, handler: Handler, breakers: Breakers) -> None:
         self.catalog = catalog
         self.live = live
+        self.breakers = breakers
         self._handler = handler
         self._visible: dict[Hashable, Mapping[str, Tool]] = {}
         self._visible_by = live.current
@@ -67,12 +74,14 @@ class Gateway:
         parent: Call | None = None,
         idempotency_key: str | None = None,
         trace_parent: str | None = None,
+        session: str | None = None,
         progress: Progress | None = None,
     ) -> Outcome:
         """Let a call through the gate, or not: expected errors are in the outcome.
 
         Args:
             parent: the call on whose behalf this one is made, by a tool of ours.
+            session: see `Call.session`; its parent's where it has one.
         """
         name, arguments = _unwrapped(name, arguments)
         call = Call(
@@ -84,6 +93,7 @@ class Gateway:
             idempotency_key=idempotency_key,
             deadline=parent.deadline if parent else None,
             trace_parent=parent.trace_parent if parent and trace_parent is None else trace_parent,
+            session=parent.session if parent else session,
             progress=progress,
         )
         return await self._handler(call)
@@ -92,26 +102,35 @@ class Gateway:
 KEPT_LISTS = 256  # kinds of callers; a mapping of 1,223 tools takes 60 kB
 
 
-def build_gateway(tools: Sequence[Tool], policy: Policy | Live, stores: Stores, settings: Settings) -> Gateway:
+def build_gateway(
+    tools: Sequence[Tool], policy: Policy | Live, stores: Stores, settings: Settings, counters: Counters | None = None
+) -> Gateway:
     """The gate before `tools`, and before those that find tools where not all are listed.
 
     Args:
         policy: a `Live` may be replaced while calls are under way.
+        counters: of calls, where several processes share them; None: of this process.
 
     Raises:
         Misconfigured: two tools have one name.
     """
     finders = discovery(lambda principal: gateway.visible(principal)) if any(not tool.listed for tool in tools) else ()
     live = policy if isinstance(policy, Live) else Live(policy)
+    proof = Proof(stores.journal, stores.keys, settings.audit)
     # The steps, outermost first.
     steps: list[Middleware] = [
         trace,
-        Audit(stores.journal),  # sees every ending, refusals too
+        Audit(proof),  # sees every ending, refusals too
         settle,  # above this line errors are outcomes, below they are raised
         Validate(),
         Permit(live),  # the tool and its arguments
+        Limit(counters or MemoryCounters(), live, settings.limits),  # attempts that are permitted count, whatever becomes of them
+        Repeat(settings.limits.repeats),
+        Spend(stores.ledger, live),  # reserves before, settles after
+        Intent(proof, settings.audit),  # durable before any effect
     ]
-    gateway = Gateway(Catalog([*tools, *finders]), live, chain(steps, run))
+    breakers = Breakers(settings.upstreams)
+    gateway = Gateway(Catalog([*tools, *finders]), live, chain(steps, Run(breakers, settings.upstreams.attempts)), breakers)
     return gateway
 
 

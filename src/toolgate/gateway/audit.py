@@ -1,44 +1,147 @@
 """Write down every ending: answers, refusals, failures, and calls that died of a bug or were cancelled.
 
-The line is durable before the answer leaves. When it cannot be written, the caller gets no answer but that.
+The line is durable before the answer leaves. When it cannot be written, the caller gets no answer but that. A call that ran
+has an intent already (`intent`), with its arguments; its outcome names the same call and does not repeat them.
 """
 
 from __future__ import annotations
 
 import time
+from collections.abc import Mapping
 from typing import Any
 
 import anyio
 
 from toolgate.audit import redact
-from toolgate.audit.event import Type, told
-from toolgate.calls import Call, Outcome, Principal, Problem
+from toolgate.audit.event import Type, about, ending, told, type_of
+from toolgate.audit.keys import Keys
+from toolgate.audit.line import canonical
+from toolgate.audit.redact import Redactor
+from toolgate.calls import Binary, Call, Outcome, Principal, Problem
 from toolgate.chain import Handler
 from toolgate.errors import AuditUnavailable
+from toolgate.settings import Audit as Settings
 from toolgate.stores import Journal
 
 STREAM = "audit"
 WRITE_SECONDS = 2.0  # a guess; one SQLite append took 1-22 ms on 2 busy cores
+UNSURE = frozenset({"invalid_arguments", "unknown_tool"})
+"""Codes of calls whose arguments no schema has looked through: only their names are kept."""
+
+
+class Proof:
+    """What is written of calls, before they run and after: shared by the steps `audit` and `intent`."""
+
+    def __init__(self, journal: Journal, keys: Keys, settings: Settings) -> None:
+        self.journal = journal
+        self._keys = keys
+        self._redactor = Redactor(settings.redact)
+        self._values = settings.arguments == "values"
+        self._running: set[str] = set()
+
+    async def begin(self, call: Call) -> None:
+        """Write down that `call` is about to run.
+
+        Raises:
+            AuditUnavailable: it could not be; the call must not run.
+        """
+        event = about("call.intent", call, self.journal.instance)
+        event["decision"] = {"effect": "allow", "rule": call.rule, "policy": call.policy}
+        event["arguments"] = self._arguments(call, sure=True)
+        self._running.add(call.id)  # before it is written: a call cancelled meanwhile has to be closed all the same
+        try:
+            await self.journal.append(STREAM, event, opens=call.id)
+        except AuditUnavailable:
+            self._running.discard(call.id)
+            raise
+
+    async def end(self, call: Call, began: int, outcome: Outcome) -> None:
+        """Write down how `call` ended.
+
+        Args:
+            began: on the clock of `time.perf_counter_ns`.
+
+        Raises:
+            AuditUnavailable: it could not be; nobody may hear of the outcome.
+        """
+        problem = outcome.problem
+        event = about(type_of(outcome), call, self.journal.instance)
+        event["decision"] = {
+            "effect": "deny" if outcome.refused else "allow",
+            "rule": outcome.rule,
+            "policy": _note(outcome, "permit", "policy"),
+        }
+        event["money"] = {"reserved": _note(outcome, "spend", "reserved"), "settled": outcome.cost}
+        event["result"] = self._result(call, outcome)
+        event["notes"] = {step: note for step, note in outcome.notes.items() if step != "permit"}
+        event["ms"] = (time.perf_counter_ns() - began) // 1000 / 1000
+        await self._close(call, event, sure=problem is None or problem.code not in UNSURE)
+
+    async def broke(self, call: Call, began: int, error: BaseException) -> None:
+        """Write down that `call` ended by a bug or a cancellation."""
+        event = about("call.outcome", call, self.journal.instance)
+        event["result"] = {"ending": type(error).__name__, "code": None, "effect": "unknown" if call.id in self._running else "none"}
+        event["ms"] = (time.perf_counter_ns() - began) // 1000 / 1000
+        await self._close(call, event, sure=False)
+
+    async def _close(self, call: Call, event: dict[str, Any], *, sure: bool) -> None:
+        if call.id in self._running:
+            self._running.discard(call.id)
+            await self.journal.append(STREAM, event, closes=call.id)
+        else:
+            event["arguments"] = self._arguments(call, sure=sure)
+            await self.journal.append(STREAM, event)
+
+    def _arguments(self, call: Call, *, sure: bool) -> Mapping[str, Any]:
+        """What is kept of the arguments.
+
+        Args:
+            sure: they fit the schema, which then knows what is secret in them.
+        """
+        text = canonical(call.arguments)
+        digest = self._keys.digest(call.principal.tenant, text)
+        if self._values and sure:
+            return {"digest": digest, "values": self._redactor.arguments(call.tool, text)}
+        return {"digest": digest, "names": redact.names(call.arguments)}
+
+    def _result(self, call: Call, outcome: Outcome) -> dict[str, Any]:
+        result = {
+            "ending": ending(outcome),
+            "code": outcome.problem.code if outcome.problem else None,
+            "status": outcome.meta.get("status"),
+            "effect": outcome.effect,
+            "replayed": outcome.replayed,
+        }
+        if outcome.content:
+            content = b"".join([each.data if isinstance(each, Binary) else each.text.encode(errors="replace") for each in outcome.content])
+            result["bytes"] = len(content)
+            result["digest"] = self._keys.digest(call.principal.tenant, content)
+        return result
 
 
 class Audit:
-    def __init__(self, journal: Journal) -> None:
-        self._journal = journal
+    def __init__(self, proof: Proof) -> None:
+        self._proof = proof
 
     async def __call__(self, call: Call, call_next: Handler) -> Outcome:
         began = time.perf_counter_ns()
         try:
             outcome = await call_next(call)
-        except BaseException as ending:  # a bug or a cancellation
+        except BaseException as error:  # a bug or a cancellation
             with anyio.move_on_after(WRITE_SECONDS, shield=True):
-                await self._journal.append(STREAM, _line(call, began, type(ending).__name__, None))
+                await self._proof.broke(call, began, error)
             raise
         try:
-            await self._journal.append(STREAM, _line(call, began, _ending(outcome), outcome))
+            await self._proof.end(call, began, outcome)
         except AuditUnavailable as error:
             problem = Problem(error.code, "the call could not be written down, so its answer is withheld; tell the operator")
-            return Outcome(problem=problem, effect="none" if outcome.problem else "unknown", cost=outcome.cost)
+            return Outcome(problem=problem, effect="none" if outcome.effect == "none" else "unknown", cost=outcome.cost)
         return outcome
+
+
+def _note(outcome: Outcome, step: str, name: str) -> Any:
+    note = outcome.notes.get(step)
+    return note.get(name) if isinstance(note, Mapping) else None
 
 
 async def record(journal: Journal, type: Type, *, principal: Principal | None = None, tenant: str | None = None, **details: Any) -> int:
@@ -53,36 +156,3 @@ async def record(journal: Journal, type: Type, *, principal: Principal | None = 
         AuditUnavailable: it could not be written down.
     """
     return await journal.append(STREAM, told(type, journal.instance, redact.details(details), principal, tenant))
-
-
-def _ending(outcome: Outcome) -> str:
-    if outcome.problem is None:
-        return "ok"
-    return "refused" if outcome.refused else "failed"
-
-
-def _line(call: Call, began: int, ending: str, outcome: Outcome | None) -> dict[str, Any]:
-    """One event. Argument values are not in it, only their names: redaction by schema comes with the proof step."""
-    problem = outcome.problem if outcome else None
-    return {
-        "version": 1,
-        "call": call.id,
-        "parent": call.parent_id,
-        "depth": call.depth,
-        "principal": call.principal.id,
-        "roles": list(call.principal.roles),
-        "tenant": call.principal.tenant,
-        "via": call.principal.via,
-        "tool": call.tool.name,
-        "integration": call.tool.integration,
-        "fingerprint": call.tool.fingerprint,
-        "arguments": sorted(str(name)[:64] for name in call.arguments)[:64],
-        "ending": ending,
-        "rule": outcome.rule if outcome else None,
-        "problem": problem.code if problem else None,
-        "status": outcome.meta.get("status") if outcome else None,
-        "effect": outcome.effect if outcome else "unknown",
-        "cost": outcome.cost if outcome else 0,
-        "ms": (time.perf_counter_ns() - began) // 1000 / 1000,
-        "trace": call.trace_parent,
-    }

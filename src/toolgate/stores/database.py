@@ -6,7 +6,10 @@ Instead one thread takes every job that is waiting, runs each in a savepoint of 
 measured 46 times the rate of one commit a line at 50 concurrent callers, and no lock is contended within a process.
 
 Jobs run in the order in which they were handed in. So a job that need not be waited for (`send`) is durable, at the
-latest, with the next one that is.
+latest, with the next one that is. Items for the same `together` are written by one call of it at the end of the commit.
+
+After a commit that failed, for whatever reason, the thread tries again every second whether writing works, so that nobody
+has to restart anything once the disk has room.
 """
 
 from __future__ import annotations
@@ -14,23 +17,31 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 import threading
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager, closing
+import time
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager, closing, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from queue import SimpleQueue
+from queue import Empty, SimpleQueue
 from typing import Any, TypeVar
 
 from toolgate.errors import AuditUnavailable
 
 T = TypeVar("T")
+I = TypeVar("I")  # noqa: E741
+Together = Callable[[sqlite3.Connection, Sequence[I]], Sequence[T]]
+"""Writes many items at once; returns a result for each."""
 BATCH = 512  # jobs a commit; at 50 concurrent callers batches of 30-50 were seen
+HEAL_SECONDS = 1.0
+STUCK_SECONDS = 10.0  # SQLite itself waits 5 for the lock of another process
 
 
 @dataclass(slots=True)
 class _Job:
-    work: Callable[[sqlite3.Connection], Any]
+    work: Callable[[sqlite3.Connection], Any] | None
     done: asyncio.Future[Any] | None
+    together: Together[Any, Any] | None = None
+    item: Any = None
     result: Any = None
     problem: BaseException | None = None
 
@@ -43,9 +54,14 @@ class Database:
         self._queue: SimpleQueue[_Job | None] = SimpleQueue()
         self._loop = asyncio.get_running_loop()
         self._connection = self._connect(schema)
+        self._schema = schema
         self._thread = threading.Thread(target=self._run, name=f"writer of {path.name}", daemon=True)
-        self.fault: str | None = None
-        """Why the last commit failed; None while writing works."""
+        self._failure: str | None = None
+        self._failed_at = 0.0
+        self._began: float | None = None
+        self.restored: Callable[[sqlite3.Connection, str, float], Callable[[], None]] = _nothing_more
+        """Run within the first commit after one or more that failed; hears why the last failed, and since when, in seconds since 1970.
+        What it returns is run once that commit is durable."""
 
     @classmethod
     @asynccontextmanager
@@ -69,14 +85,27 @@ class Database:
         Raises:
             AuditUnavailable: it could not be written.
         """
-        job = _Job(work, self._loop.create_future())
+        result: T = await self._done(_Job(work, self._loop.create_future()))
+        return result
+
+    async def write_together(self, together: Together[I, T], item: I) -> T:
+        """What `together` returns for `item`, once it is durable; cheaper than `write` where many write the same at once.
+
+        When `together` raises, nothing of the commit has happened.
+
+        Raises:
+            AuditUnavailable: it could not be written.
+        """
+        result: T = await self._done(_Job(None, self._loop.create_future(), together, item))
+        return result
+
+    async def _done(self, job: _Job) -> Any:
         self._put(job)
         assert job.done is not None
         await job.done
         if job.problem is not None:
             raise job.problem
-        result: T = job.result
-        return result
+        return job.result
 
     def send(self, work: Callable[[sqlite3.Connection], object]) -> None:
         """Have `work` done before anything handed in later, without waiting. Its failure is only seen in `fault`."""
@@ -91,9 +120,22 @@ class Database:
 
         return await asyncio.to_thread(run)
 
+    @property
+    def fault(self) -> str | None:
+        """Why the last commit failed, or does not end; None while writing works."""
+        if self._failure is None and self._stuck():
+            return "a write does not end"
+        return self._failure
+
+    def _stuck(self) -> bool:
+        began = self._began
+        return began is not None and time.monotonic() - began > STUCK_SECONDS
+
     def _put(self, job: _Job) -> None:
         if not self._thread.is_alive():
             raise AuditUnavailable(f"{self.path} is closed")
+        if self._stuck():  # refused at once, rather than that calls pile up behind a disk that does not answer
+            raise AuditUnavailable(f"{self.path} cannot be written: a write does not end")
         self._queue.put(job)
 
     def _connect(self, schema: str) -> sqlite3.Connection:
@@ -103,45 +145,82 @@ class Database:
             connection.execute("pragma journal_mode = wal")
             connection.execute("pragma synchronous = full")
             connection.executescript(schema)
+            connection.executescript("begin immediate; commit")  # a file that can only be read is noticed now
         except (OSError, sqlite3.Error) as error:
             raise AuditUnavailable(f"{self.path} cannot be opened: {error}") from error
         return connection
 
     def _run(self) -> None:
         """The thread: until None comes, take what waits and commit it together."""
-        with closing(self._connection):
+        try:
             ending = False
             while not ending:
                 batch, ending = self._take()
-                if batch:
-                    self._commit(batch)
-                    self._loop.call_soon_threadsafe(_tell, batch)
+                if batch or self._failure:
+                    self._write(batch)
+        finally:
+            self._connection.close()
 
     def _take(self) -> tuple[list[_Job], bool]:
-        """The jobs that wait, at least one unless the database closes, and whether it does."""
+        """The jobs that wait, at least one unless the database closes or it is time to heal, and whether it closes."""
         batch: list[_Job] = []
         while len(batch) < BATCH and (not batch or not self._queue.empty()):
-            job = self._queue.get()
+            try:
+                job = self._queue.get(timeout=HEAL_SECONDS if self._failure else None)
+            except Empty:
+                return batch, False
             if job is None:
                 return batch, True
             batch.append(job)
         return batch, False
 
+    def _write(self, batch: list[_Job]) -> None:
+        self._began = time.monotonic()
+        if self._failure:
+            self._open_again()
+        self._commit(batch)
+        self._began = None
+        if batch:
+            self._loop.call_soon_threadsafe(_tell, batch)
+
+    def _open_again(self) -> None:
+        """After a failed commit the connection is not trusted; while a new one cannot be had, it has to do."""
+        with suppress(AuditUnavailable):
+            connection = self._connect(self._schema)
+            self._connection.close()
+            self._connection = connection
+
     def _commit(self, batch: list[_Job]) -> None:
         """All of `batch` in one transaction; when that fails, none of it happened and each job is told."""
         try:
             self._connection.execute("begin immediate")
-            for job in batch:
-                self._do(job)
+            committed = self.restored(self._connection, self._failure, self._failed_at) if self._failure else None
+            self._do_all(batch)
             self._connection.execute("commit")
-            self.fault = None
-        except sqlite3.Error as error:
-            self.fault = str(error)
+            self._failure = None
+            if committed is not None:
+                committed()
+        except Exception as error:  # SQLite's, or a bug of `together`: the thread has to live on
+            self._failed_at = self._failed_at if self._failure else time.time()
+            self._failure = str(error)
             self._roll_back()
             for job in batch:
                 job.problem = AuditUnavailable(f"{self.path} cannot be written: {error}")
 
+    def _do_all(self, batch: list[_Job]) -> None:
+        groups: dict[Together[Any, Any], list[_Job]] = {}
+        for job in batch:
+            if job.together is not None:
+                groups.setdefault(job.together, []).append(job)
+            else:
+                self._do(job)
+        for together, jobs in groups.items():
+            results = together(self._connection, [job.item for job in jobs])
+            for job, result in zip(jobs, results, strict=True):
+                job.result = result
+
     def _do(self, job: _Job) -> None:
+        assert job.work is not None
         self._connection.execute("savepoint job")
         try:
             job.result = job.work(self._connection)
@@ -153,11 +232,13 @@ class Database:
         self._connection.execute("release job")
 
     def _roll_back(self) -> None:
-        try:
+        with suppress(sqlite3.Error):
             if self._connection.in_transaction:
                 self._connection.execute("rollback")
-        except sqlite3.Error as error:
-            self.fault = str(error)
+
+
+def _nothing_more(_connection: sqlite3.Connection, _reason: str, _since: float) -> Callable[[], None]:
+    return lambda: None
 
 
 def _tell(batch: list[_Job]) -> None:

@@ -1,0 +1,51 @@
+"""Tells whether a process that shares the database is still alive.
+
+A heartbeat would cost a write every few seconds, and for some seconds after a crash nobody could tell. Instead each process
+holds a lock on a file of its own. The operating system lets go of it when the process ends, however it ends.
+The lock is SQLite's, on an empty database, because that works on every system that SQLite works on.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from pathlib import Path
+
+from toolgate.calls import new_id
+
+
+class Lease:
+    def __init__(self, folder: Path) -> None:
+        self.instance = new_id()
+        """Names the process, from now to its end."""
+        self.folder = folder
+        self._connection: sqlite3.Connection | None = None
+
+    def hold(self) -> None:
+        """Count as alive from now on, until `close` or the end of this process."""
+        if self._connection is None:
+            self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+            # Any thread may close it.
+            connection = sqlite3.connect(self.folder / self.instance, isolation_level=None, check_same_thread=False, timeout=0)
+            connection.execute("begin exclusive")
+            self._connection = connection
+
+    def close(self) -> None:
+        if self._connection is not None:
+            self._connection.close()
+            (self.folder / self.instance).unlink(missing_ok=True)
+
+
+def alive(folder: Path, instance: str) -> bool:
+    """Whether somebody holds `instance`. What a process left behind that is gone is taken away."""
+    file = folder / instance
+    if not file.exists():
+        return False
+    connection = sqlite3.connect(file, isolation_level=None, timeout=0)
+    try:
+        connection.execute("begin exclusive")
+    except sqlite3.OperationalError:
+        return True
+    finally:
+        connection.close()
+    file.unlink(missing_ok=True)
+    return False
