@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from functools import cached_property
 from pathlib import Path
 
-from toolgate.calls import Call, Outcome, Tool
+from toolgate.calls import Call, Outcome, Rate, Tool
 from toolgate.egress.wire import Request, Sender
 from toolgate.integration import Integration
 from toolgate.openapi.credentials import Credentials, credentials_of
@@ -70,6 +70,9 @@ def _tool(definition: Definition, integration: Integration, sender: Sender, cred
         listed=definition.listed,
         price=definition.price,
         timeout=definition.timeout,
+        rates=tuple(Rate(rate.calls, rate.per, rate.pool or integration.name) for rate in integration.rates),
+        concurrency=integration.concurrency,
+        remote=integration.asgi is None,
         search_text=definition.search_text,
         fingerprint=definition.fingerprint,
     )
