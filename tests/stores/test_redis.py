@@ -20,6 +20,7 @@ from hypothesis import strategies as st
 from toolgate.calls import new_id
 from toolgate.stores import Allowance, UsedUp
 from toolgate.stores.counters import MemoryCounters, SharedCounters
+from toolgate.testing import FakeClock
 
 pytest.importorskip("redis", reason="needs the extra redis")
 
@@ -161,14 +162,14 @@ async def test_a_stopped_server_costs_a_call_its_timeout_and_the_limit_holds_bef
 
     async with AsyncExitStack() as stack:
         remotes = [await stack.enter_async_context(open_redis(server.url)) for _ in range(4)]
-        clock_moved = [0.0]
-        workers = [SharedCounters(remote, 4, lambda: time.monotonic() + clock_moved[0]) for remote in remotes]
+        clock = FakeClock()
+        workers = [SharedCounters(remote, 4, clock) for remote in remotes]
         before = await admitted(workers, 48)
         server.signal(signal.SIGSTOP)
         during = await admitted(workers, 400)
         degraded = [worker.degraded for worker in workers]
         server.signal(signal.SIGCONT)
-        clock_moved[0] = 2.0  # the next calls look whether it is back
+        clock.now += 2  # the next calls look whether it is back
         after = await admitted(workers, 400)
 
     assert before + during == 100
@@ -180,23 +181,24 @@ async def test_a_stopped_server_costs_a_call_its_timeout_and_the_limit_holds_bef
 
 async def test_a_server_that_restarts_forgets_or_has_no_memory_fails_no_call(server: Server) -> None:
     async with open_redis(server.url) as remote:
-        clock_moved = 0.0
-        counters = SharedCounters(remote, 1, lambda: time.monotonic() + clock_moved)
+        clock = FakeClock()
+        counters = SharedCounters(remote, 1, clock)
         wide = Allowance("wide", 1000, 60.0)
-        assert await counters.take([wide]) is None
 
+        async def degraded() -> bool:
+            assert await counters.take([wide]) is None
+            return counters.degraded
+
+        assert not await degraded()
         server.ask("SCRIPT", "FLUSH")
-        assert await counters.take([wide]) is None
+        assert not await degraded()
         server.ask("FLUSHALL")
-        assert await counters.take([wide]) is None
-        assert counters.degraded is False
+        assert not await degraded()
 
         server.ask("CONFIG", "SET", "maxmemory", "1")
-        assert await counters.take([wide]) is None
-        assert counters.degraded is True
+        assert await degraded()
 
         server.stop()
         server.start()
-        clock_moved += 2
-        assert await counters.take([wide]) is None
-        assert counters.degraded is False
+        clock.now += 2
+        assert not await degraded()

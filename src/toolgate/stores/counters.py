@@ -74,7 +74,7 @@ class Window:
         for _first, last, number in groups:
             excess -= number
             if excess < 0:
-                return max(0.0, last + self._seconds - now)
+                return self._seconds - (now - last)
         raise AssertionError("unreachable: an allowance has at least one call")
 
     def add(self, now: float) -> None:
