@@ -5,6 +5,7 @@ ToolgateError
 │   ├── UnknownTool
 │   ├── InvalidArguments
 │   ├── NotIdentified
+│   ├── NotLinked           the caller's own credential is needed, and there is none
 │   ├── NotPermitted
 │   ├── ApprovalNeeded      a person has to say yes first
 │   ├── LimitReached        too many calls; a later one will pass
@@ -92,6 +93,12 @@ class NotIdentified(Refused):
         super().__init__(message)
         self.shown = shown
         """Whether a credential was shown, and not taken."""
+
+
+class NotLinked(Refused):
+    """The other side wants a credential of the caller's own, and none is there to show."""
+
+    code = "not_linked"
 
 
 class NotPermitted(Refused):

@@ -27,21 +27,28 @@ class ApiKey(Strict):
     name: str
     value: SecretStr | None = None
     """Absent (an unset variable): the call goes out without it."""
+    per_user: bool = False
+    """Instead of one `value` for all, each caller's own, linked with `toolgate credentials set`."""
 
 
 class Bearer(Strict):
     type: Literal["bearer"]
     token: SecretStr | None = None
+    per_user: bool = False
+    """As for `api_key`."""
 
 
 class Basic(Strict):
     type: Literal["basic"]
     username: str | None = None
     password: SecretStr | None = None
+    per_user: bool = False
+    """As for `api_key`; what is linked is `username:password`."""
 
 
-class ClientCredentials(Strict):
-    type: Literal["oauth2_client_credentials"]
+class TokenEndpoint(Strict):
+    """Where access tokens are asked for, and by whom."""
+
     token_url: str
     client_id: str | None = None
     client_secret: SecretStr | None = None
@@ -50,7 +57,21 @@ class ClientCredentials(Strict):
     """How the client shows its credentials to the token endpoint."""
 
 
-Auth = Annotated[NoAuth | ApiKey | Bearer | Basic | ClientCredentials, Field(discriminator="type")]
+class ClientCredentials(TokenEndpoint):
+    type: Literal["oauth2_client_credentials"]
+
+
+class TokenExchange(TokenEndpoint):
+    """RFC 8693: for the token that the caller showed us, one that the other side takes. The caller's goes to the token endpoint only."""
+
+    type: Literal["oauth2_token_exchange"]
+    audience: str | None = None
+    """The other side, as the token endpoint calls it."""
+    resource: str | None = None
+    """The other side, by its URL."""
+
+
+Auth = Annotated[NoAuth | ApiKey | Bearer | Basic | ClientCredentials | TokenExchange, Field(discriminator="type")]
 
 
 class Selection(Strict):
@@ -165,6 +186,18 @@ class Integration(Strict):
     @classmethod
     def _a_list_names_operations(cls, value: Any) -> Any:
         return {"operations": value} if isinstance(value, list) else value
+
+    @model_validator(mode="after")
+    def _one_credential_or_everybodys_own(self) -> Integration:
+        given = {ApiKey: "value", Bearer: "token", Basic: "password"}
+        if self.per_user and (name := given.get(type(self.auth))) and getattr(self.auth, name) is not None:
+            raise ValueError(f"auth.{name} is one for all, auth.per_user each caller's own; leave one of them out")
+        return self
+
+    @property
+    def per_user(self) -> bool:
+        """Whether it is called with what belongs to the caller, and not with what belongs to the operator."""
+        return isinstance(self.auth, TokenExchange) or getattr(self.auth, "per_user", False)
 
     @property
     def overlays(self) -> tuple[str, ...]:

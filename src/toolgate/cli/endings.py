@@ -19,6 +19,7 @@ EXITS: Mapping[str, int] = {
     "unknown_tool": 1,
     "invalid_arguments": 1,
     "not_identified": 3,
+    "not_linked": 3,
     "not_permitted": 6,
     "approval_needed": 6,
     "limit_reached": 7,
