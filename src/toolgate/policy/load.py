@@ -8,10 +8,11 @@ from typing import Any
 
 from toolgate import documents
 from toolgate.errors import Misconfigured
+from toolgate.policy.cases import Case, run
 from toolgate.policy.prices import Prices
 from toolgate.policy.rules import Policy, Role
 from toolgate.policy.tiers import Tier, Tiers
-from toolgate.settings import checked
+from toolgate.settings import Strict, checked
 
 
 def load_policy(folder: Path) -> Policy:
@@ -24,6 +25,48 @@ def load_policy(folder: Path) -> Policy:
     if not files:
         raise Misconfigured(f"{folder}/roles holds no policy; nobody could call anything")
     return Policy((_role(file) for file in files), _tiers(folder / "tiers.yaml"), _prices(folder / "prices.yaml"))
+
+
+def load_tested(folder: Path) -> Policy:
+    """The policy of `folder`, which decides all of `folder/tests/*.yaml` as they expect.
+
+    Raises:
+        Misconfigured: as `load_policy`, or it decides a case otherwise.
+    """
+    policy = load_policy(folder)
+    results = run(load_cases(folder), policy)
+    failed = [result for result in results if not result.passed]
+    if failed:
+        first = failed[0]
+        raise Misconfigured(
+            f"{folder} decides {len(failed)} of its {len(results)} tests otherwise than they expect; {first.name!r} expects "
+            f"{_pairs(first.expected)} and gets {_pairs(first.got)}. `toolgate policy test` shows all"
+        )
+    return policy
+
+
+def load_cases(folder: Path) -> list[Case]:
+    """The cases of `folder/tests/*.yaml`, each file a list; there may be none.
+
+    Raises:
+        Misconfigured: a file says something unknown.
+    """
+    return [case for file in sorted((folder / "tests").glob("*.yaml")) for case in _cases(file)]
+
+
+def _cases(file: Path) -> tuple[Case, ...]:
+    values = documents.parse(file.read_bytes(), name=str(file)) or []
+    if not isinstance(values, list):
+        raise Misconfigured(f"{file} must hold a list of cases")
+    return checked(_Cases, {"cases": values}, name=str(file)).cases
+
+
+class _Cases(Strict):
+    cases: tuple[Case, ...]
+
+
+def _pairs(values: Mapping[str, Any]) -> str:
+    return ", ".join(f"{key} {value}" for key, value in values.items())
 
 
 def _tiers(file: Path) -> Mapping[str, Tier]:
