@@ -10,17 +10,19 @@ import asyncio
 import base64
 import re
 import time
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Protocol
 from urllib.parse import quote, quote_plus, urlencode
 
 import orjson
+from pydantic import SecretStr
 
+from toolgate.calls import Principal
 from toolgate.egress.origin import check_origin, origin_of
 from toolgate.egress.wire import Caps, Headers, Reach, Request, Response, Sender
-from toolgate.errors import EgressBlocked, Misconfigured, TimedOut, Unreachable, UpstreamFailed
-from toolgate.integration import ApiKey, Basic, Bearer, ClientCredentials, Integration, NoAuth
+from toolgate.errors import EgressBlocked, Misconfigured, NotLinked, TimedOut, Unreachable, UpstreamFailed
+from toolgate.integration import ApiKey, Basic, Bearer, ClientCredentials, Integration, NoAuth, TokenEndpoint
 from toolgate.openapi.request import with_cookie, with_query
 
 MASK = "REDACTED"
@@ -28,6 +30,7 @@ SECRET_NAME = re.compile(r"auth|cookie|key|token|secret|passw|session|signature|
 TOKEN_CAPS = Caps(received=256 * 1024, decoded=256 * 1024)
 ASSUMED_SECONDS = 300.0  # of a token without `expires_in`; a guess, RFC 6749 only recommends to say it
 EARLY_SECONDS = 60.0  # a token is renewed so long before its end, or a tenth of its life if that is shorter
+CLIENT_CREDENTIALS = {"grant_type": "client_credentials"}
 SHORTEST_SECRET = 8
 """Characters; anything shorter may stand in an answer by chance."""
 OAUTH_ERRORS = frozenset(
@@ -68,6 +71,9 @@ class Proof:
 class Credentials(Protocol):
     """Where an integration's proofs come from."""
 
+    def of(self, principal: Principal) -> Credentials:
+        """Those that a call of `principal` is made with."""
+
     async def proof(self, seconds: float) -> Proof:
         """The proof for a request that goes out now.
 
@@ -75,6 +81,7 @@ class Credentials(Protocol):
             seconds: until it must be here.
 
         Raises:
+            NotLinked: the caller's own is needed, and there is none.
             Unreachable, UpstreamFailed: it had to be fetched and could not be.
         """
 
@@ -97,16 +104,14 @@ def credentials_of(integration: Integration, sender: Sender) -> Credentials:
     match integration.auth:
         case NoAuth():
             return Fixed(Proof())
-        case ApiKey() as auth:
-            return Fixed(_key(auth, public={rate.key for rate in integration.limits}))
-        case Bearer(token=token):
-            return Fixed(Proof() if token is None else _bearer(token.get_secret_value()))
-        case Basic(username=None, password=None):
+        case ApiKey(value=None) | Bearer(token=None) | Basic(username=None, password=None):
             return Fixed(Proof())
-        case Basic(username=username, password=password):
-            secret = password.get_secret_value() if password else ""
-            value = _basic(username or "", secret)
-            return Fixed(Proof(headers=(("Authorization", value),), secrets=(secret, value.removeprefix("Basic "))))
+        case ApiKey(value=SecretStr() as key) as auth:
+            return Fixed(proof_of(auth, key.get_secret_value(), public={rate.key for rate in integration.limits}))
+        case Bearer(token=SecretStr() as token) as auth:
+            return Fixed(proof_of(auth, token.get_secret_value()))
+        case Basic(username=username, password=password) as auth:
+            return Fixed(proof_of(auth, f"{username or ''}:{password.get_secret_value() if password else ''}"))
         case ClientCredentials(client_id=None) | ClientCredentials(client_secret=None):
             return Fixed(Proof())
         case ClientCredentials() as auth:
@@ -115,6 +120,26 @@ def credentials_of(integration: Integration, sender: Sender) -> Credentials:
             except EgressBlocked as error:
                 raise Misconfigured(f"{integration.name}: auth.token_url does not work: {error}") from None
             return Tokens(auth, sender, reach)
+        case auth:
+            raise Misconfigured(f"{integration.name}: {auth.type} shows what belongs to the caller, not to the integration")
+
+
+def proof_of(auth: ApiKey | Bearer | Basic, secret: str, *, public: Collection[str | None] = ()) -> Proof:
+    """`secret` where `auth` wants it.
+
+    Args:
+        secret: the key, the token, or `username:password`.
+        public: keys that limit call by their name, such as `DEMO_KEY`; they are no secrets.
+    """
+    match auth:
+        case ApiKey():
+            return _key(auth, secret, public)
+        case Bearer():
+            return _bearer(secret)
+        case Basic():
+            user, _, password = secret.partition(":")
+            value = _basic(user, password)
+            return Proof(headers=(("Authorization", value),), secrets=(password, value.removeprefix("Basic ")))
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +147,9 @@ class Fixed:
     """A proof that never changes."""
 
     value: Proof
+
+    def of(self, principal: Principal) -> Credentials:
+        return self
 
     async def proof(self, seconds: float) -> Proof:
         return self.value
@@ -133,14 +161,45 @@ class Fixed:
         return self.value.masked()
 
 
+@dataclass(frozen=True, slots=True)
+class Nobody:
+    """Credentials of who has none: every call ends with `error`."""
+
+    error: NotLinked
+
+    def of(self, principal: Principal) -> Credentials:
+        return self
+
+    async def proof(self, seconds: float) -> Proof:
+        raise self.error
+
+    def renew(self, refused: Proof) -> bool:
+        return False
+
+    def masked(self) -> Proof:
+        return Proof()
+
+
 class Tokens:
-    """OAuth 2 access tokens by client credentials (RFC 6749, 4.4).
+    """OAuth 2 access tokens by client credentials (RFC 6749, 4.4), or by another grant.
 
     One is fetched for all who wait, and kept until shortly before its end.
     """
 
-    def __init__(self, auth: ClientCredentials, sender: Sender, reach: Reach, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        auth: TokenEndpoint,
+        sender: Sender,
+        reach: Reach,
+        clock: Callable[[], float] = time.monotonic,
+        grant: Callable[[], Mapping[str, str]] = CLIENT_CREDENTIALS.copy,
+    ) -> None:
+        """
+        Args:
+            grant: the fields of a request's form that say what the token is given for.
+        """
         self._auth = auth
+        self._grant = grant
         self._sender = sender
         self._reach = reach
         self._clock = clock
@@ -148,6 +207,9 @@ class Tokens:
         self._fetching = asyncio.Lock()
         self._current: Proof | None = None
         self._until = 0.0
+
+    def of(self, principal: Principal) -> Credentials:
+        return self
 
     async def proof(self, seconds: float) -> Proof:
         if (current := self._valid()) is not None:
@@ -179,7 +241,7 @@ class Tokens:
 
     def _request(self) -> Request:
         auth = self._auth
-        form = {"grant_type": "client_credentials"} | ({"scope": " ".join(auth.scopes)} if auth.scopes else {})
+        form = {**self._grant()} | ({"scope": " ".join(auth.scopes)} if auth.scopes else {})
         headers: Headers = (("Accept", "application/json"), ("Content-Type", "application/x-www-form-urlencoded"))
         secret = auth.client_secret.get_secret_value() if auth.client_secret else ""
         if auth.send == "basic":
@@ -228,11 +290,7 @@ def _token(response: Response, origin: str) -> tuple[str, float]:
         return token, ASSUMED_SECONDS
 
 
-def _key(auth: ApiKey, public: Collection[str | None]) -> Proof:
-    """The key in its place. One that limits call by its name, such as `DEMO_KEY`, is no secret."""
-    if auth.value is None:
-        return Proof()
-    value = auth.value.get_secret_value()
+def _key(auth: ApiKey, value: str, public: Collection[str | None]) -> Proof:
     pair, secrets = ((auth.name, value),), () if value in public else (value,)
     match auth.location:
         case "header":

@@ -52,10 +52,11 @@ class Executor:
             Failed, EgressBlocked: as `Sender.send`.
         """
         built = self._builder.build(call.arguments, files=self._files(call))
-        response, proof = await self._send(built, call)
-        if response.status == 401 and self.credentials.renew(proof):
+        credentials = self.credentials.of(call.principal)
+        response, proof = await self._send(built, call, credentials)
+        if response.status == 401 and credentials.renew(proof):
             # The token was taken back early. A request that was not let in has done nothing and may be repeated.
-            response, proof = await self._send(built, call)
+            response, proof = await self._send(built, call, credentials)
         response = scrubbed(response, (*proof.secrets, *self._static_secrets))
         # With the names of our query credentials, masked: an answer's links may repeat them.
         asked = proof.masked().on(built, self.reach.origins).url if proof.query else built.url
@@ -71,8 +72,8 @@ class Executor:
         built = builder.build(call.arguments, files=self._files(call))
         return self.credentials.masked().on(built, self.reach.origins)
 
-    async def _send(self, built: Request, call: Call) -> tuple[Response, Proof]:
-        proof = await self.credentials.proof(call.seconds_left())
+    async def _send(self, built: Request, call: Call, credentials: Credentials) -> tuple[Response, Proof]:
+        proof = await credentials.proof(call.seconds_left())
         signed = proof.on(built, self.reach.origins)
         return await self.sender.send(signed, reach=self.reach, seconds=call.seconds_left(), call=call), proof
 

@@ -9,10 +9,15 @@ from pathlib import Path
 from toolgate.calls import Call, Outcome, Rate, Tool
 from toolgate.egress.wire import Request, Sender
 from toolgate.integration import Integration
-from toolgate.openapi.credentials import Credentials, credentials_of
+from toolgate.openapi.credentials import Credentials
 from toolgate.openapi.definition import Definition
 from toolgate.openapi.execute import Executor, reach_of, server_of
 from toolgate.openapi.load import Loaded
+from toolgate.openapi.own import Own, credentials_for
+
+USER_CREDENTIALS = "feature:user_credentials"
+"""The tag of tools that are called with what belongs to the caller: only tiers with that feature have them."""
+NOBODYS = Own()
 
 
 class Operation:
@@ -42,16 +47,17 @@ class Operation:
         return Executor(plan, self._integration, server, reach, self._sender, self._credentials, self._uploads)
 
 
-def tools_of(loaded: Loaded, sender: Sender, uploads: Path | None = None) -> Iterable[Tool]:
+def tools_of(loaded: Loaded, sender: Sender, uploads: Path | None = None, own: Own = NOBODYS) -> Iterable[Tool]:
     """The tools of an integration.
 
     Args:
         sender: carries their requests out.
         uploads: the folder below which callers on this machine may name files to send.
+        own: where callers' own credentials are kept.
     """
     if loaded.declaration is None:
         return ()
-    credentials = credentials_of(loaded.declaration, sender)
+    credentials = credentials_for(loaded.declaration, sender, own)
     return [_tool(definition, loaded.declaration, sender, credentials, uploads) for definition in loaded.definitions]
 
 
@@ -66,7 +72,7 @@ def _tool(definition: Definition, integration: Integration, sender: Sender, cred
         details=definition.full_description,
         annotations=definition.annotations,
         integration=integration.name,
-        tags=definition.tags,
+        tags=(*definition.tags, USER_CREDENTIALS) if integration.per_user else definition.tags,
         listed=definition.listed,
         price=definition.price,
         timeout=definition.timeout,

@@ -1,0 +1,108 @@
+"""The credentials that callers linked: each its own, for one integration, sealed in the store.
+
+A link belongs to a tenant, a user and an integration, and is sealed for exactly these three: who copies one record's
+content into another's finds that it does not open there.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from hashlib import sha256
+
+import orjson
+
+from toolgate.calls import Principal
+from toolgate.stores import Record, Records
+from toolgate.stores.recent import Recent
+from toolgate.stores.sealed import Sealer
+
+KIND = "credential"
+"""Of the records."""
+
+
+@dataclass(frozen=True, slots=True)
+class Holder:
+    """Whose credential, for what."""
+
+    tenant: str
+    user: str
+    integration: str
+
+    @classmethod
+    def of(cls, principal: Principal, integration: str) -> Holder:
+        """An agent uses what belongs to whom it acts for."""
+        return cls(principal.tenant, principal.user, integration)
+
+    @property
+    def purpose(self) -> bytes:
+        """The three in a form in which no two holders are alike."""
+        return orjson.dumps([self.tenant, self.user, self.integration])
+
+    @property
+    def id(self) -> str:
+        return sha256(self.purpose).hexdigest()
+
+
+@dataclass(frozen=True, slots=True)
+class Link:
+    """That somebody has linked a credential; not which."""
+
+    holder: Holder
+    at: float
+    """Seconds since 1970."""
+
+
+class Links:
+    """The links in a store. What another process changes is seen within 5 s."""
+
+    def __init__(
+        self,
+        records: Records,
+        sealer: Sealer,
+        clock: Callable[[], float] = time.time,
+        ticks: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._records = records
+        self._sealer = sealer
+        self._clock = clock
+        self._recent = Recent(lambda holder: records.get(KIND, holder), clock=ticks)
+
+    async def secret(self, holder: Holder) -> str | None:
+        """What `holder` linked; None: nothing.
+
+        Raises:
+            Misconfigured: it cannot be opened.
+        """
+        record = await self._recent.get(holder.id)
+        return None if record is None else self._sealer.open(record.body["sealed"], holder.purpose)
+
+    async def set(self, holder: Holder, secret: str) -> None:
+        """Link `secret`, instead of what was linked before."""
+        body = {
+            "tenant": holder.tenant,
+            "user": holder.user,
+            "integration": holder.integration,
+            "at": self._clock(),
+            "sealed": self._sealer.seal(secret, holder.purpose),
+        }
+        changed = False
+        while not changed:
+            there = await self._records.get(KIND, holder.id)
+            changed = await self._records.put(KIND, holder.id, body, replaces=there.version if there else 0)
+        self._recent.forget(holder.id)
+
+    async def remove(self, holder: Holder) -> bool:
+        """Whether there was one."""
+        removed = await self._records.delete(KIND, holder.id)
+        self._recent.forget(holder.id)
+        return removed
+
+    async def list(self) -> Sequence[Link]:
+        """All links, by tenant, user and integration."""
+        found: list[Record] = []
+        while page := await self._records.list(KIND, after=found[-1].id if found else ""):
+            found += page
+        links = [Link(Holder(*(record.body[name] for name in ("tenant", "user", "integration"))), record.body["at"]) for record in found]
+        return sorted(links, key=lambda link: (link.holder.tenant, link.holder.user, link.holder.integration))
