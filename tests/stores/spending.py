@@ -1,0 +1,45 @@
+"""A process that spends from a budget that others spend from too; run by test_ledger_processes.
+
+Usage: spending.py DATABASE NAME CALLS LIMIT RESERVE COST: says how many of CALLS were let through.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from pathlib import Path
+
+from toolgate.stores import Account, Hold, Limit, Use
+from toolgate.stores.database import Database
+from toolgate.stores.ledger import SCHEMA, SqliteLedger
+
+AT_ONCE = 50
+NOON = 1_795_176_000.0  # 2026-11-20, UTC
+
+
+async def spend(path: Path, name: str, calls: int, limit: int, amount: int, cost: int) -> int:
+    """How many of `calls` were let through."""
+    left, passed = list(range(calls)), 0
+    limits = (Limit(Account("user", "acme", "ada"), day=limit), Limit(Account("tenant", "acme"), month=2 * limit))
+
+    async def work(ledger: SqliteLedger) -> None:
+        nonlocal passed
+        while left:
+            call = f"{name}-{left.pop()}"
+            if await ledger.reserve(Hold(call, amount, 60.0, limits, Use("acme", "ada", "echo", "tests"))) is None:
+                passed += 1
+                await asyncio.sleep(0)  # the call itself
+                ledger.settle(call, cost)
+
+    async with Database.open(path, SCHEMA) as database:
+        ledger = SqliteLedger(database, lambda: NOON)
+        async with asyncio.TaskGroup() as tasks:
+            for _ in range(AT_ONCE):
+                tasks.create_task(work(ledger))
+    return passed
+
+
+if __name__ == "__main__":
+    file, own, *numbers = sys.argv[1:]
+    how_many, budget, reserve, charge = map(int, numbers)
+    print(asyncio.run(spend(Path(file), own, how_many, budget, reserve, charge)))
