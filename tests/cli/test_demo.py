@@ -46,7 +46,7 @@ def test_a_call_that_writes_is_refused_with_its_reason_and_never_sent(happened: 
 
 
 def test_the_audit_has_a_line_for_every_call(happened: Any) -> None:
-    assert [(line["tool"], line["ending"], line["problem"]) for line in happened["audit"]] == [
+    assert [(line["tool"]["name"], line["result"]["ending"], line["result"]["code"]) for line in happened["audit"]] == [
         ("github_create_issue", "refused", "not_permitted"),
         ("github_list_labels", "ok", None),
         ("search_tools", "ok", None),

@@ -187,9 +187,9 @@ def test_ctrl_c_in_a_call_ends_with_130_and_is_written_down(shop: Path, environm
             out, err = call.communicate(timeout=30)
 
     audit = subprocess.run(
-        [*PROGRAM, "audit", "list", "--json"], cwd=shop.parents[1], env=environment, capture_output=True, text=True, timeout=60
+        [*PROGRAM, "audit", "list", "--json", "--type", "call.outcome"], cwd=shop.parents[1], env=environment, capture_output=True, text=True, timeout=60
     )
     assert (call.returncode, out, err.strip()) == (130, "", "error: interrupted")
-    assert [(line["tool"], line["ending"], line["effect"]) for line in json.loads(audit.stdout)] == [
+    assert [(line["tool"]["name"], line["result"]["ending"], line["result"]["effect"]) for line in json.loads(audit.stdout)] == [
         ("shop_list_items", "CancelledError", "unknown")
     ]

@@ -110,7 +110,7 @@ def test_a_dry_run_shows_the_request_without_its_secrets_and_sends_nothing(
     )
     assert "Authorization" in dict(as_json.value["headers"])
     assert "s3cret" not in plain.out + plain.err + as_json.out + as_json.err
-    assert terminal("audit", "list", "--json").value == []
+    assert terminal("audit", "list", "--json", "--type", "call.*").value == []
 
 
 def test_a_picture_goes_into_a_pipe_a_file_or_json(terminal: Terminal, shop: Path) -> None:
@@ -163,25 +163,25 @@ def test_calls_refused_or_not_are_in_the_audit_newest_first(terminal: Terminal, 
     terminal("tools", "call", "shop_add_item", "name=Pot")
     terminal("tools", "call", "no_such_tool")
 
-    lines = terminal("audit", "list", "--json").value
+    lines = terminal("audit", "list", "--json", "--type", "call.[!i]*").value
     refused = terminal("audit", "list", "--json", "--ending", "refused", "--tool", "shop_*").value
-    newest = terminal("audit", "list", "--limit", "1")
+    newest = terminal("audit", "list", "--limit", "1", "--type", "call.*")
 
-    assert [(line["tool"], line["ending"], line["problem"], line["arguments"]) for line in lines] == [
-        ("no_such_tool", "refused", "unknown_tool", []),
-        ("shop_add_item", "refused", "not_permitted", ["name"]),
-        ("shop_list_items", "ok", None, ["kind"]),
+    assert [(line["tool"]["name"], line["result"]["ending"], line["result"]["code"]) for line in lines] == [
+        ("no_such_tool", "refused", "unknown_tool"),
+        ("shop_add_item", "refused", "not_permitted"),
+        ("shop_list_items", "ok", None),
     ]
-    assert {(line["via"], line["principal"].partition(":")[0]) for line in lines} == {("terminal", "local")}
+    assert {(line["principal"]["via"], line["principal"]["id"].partition(":")[0]) for line in lines} == {("terminal", "local")}
     assert refused == [lines[1]]
-    assert newest.out.split("\t")[2:5] == ["no_such_tool", "refused", "unknown_tool"]
+    assert newest.out.split("\t")[3:6] == ["no_such_tool", "refused", "unknown_tool"]
 
 
 def test_before_any_call_the_audit_says_what_to_try(terminal: Terminal, shop: Path) -> None:
     ran = terminal("audit", "list")
 
     assert (ran.code, ran.out) == (0, "")
-    assert ran.err == "nothing has been called yet; try `toolgate tools search WORDS`\n"
+    assert ran.err == "nothing has happened yet; try `toolgate tools search WORDS`\n"
 
 
 def test_lint_names_what_a_model_would_stumble_over(terminal: Terminal, shop: Path) -> None:

@@ -1,8 +1,9 @@
-"""`toolgate audit`: what was called, by whom, and how it ended."""
+"""`toolgate audit`: what was called, by whom, how it ended, and whether that is still what was written."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -10,20 +11,41 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from toolgate.cli.endings import ended
 from toolgate.cli.options import config_option, json_option, settings_of, wait_for
-from toolgate.cli.output import emit, say, table
+from toolgate.cli.output import emit, say, show, table
 
 if TYPE_CHECKING:
+    from toolgate.audit.export import Format
+    from toolgate.audit.keys import Keys
     from toolgate.settings import Settings
-    from toolgate.stores import Entry
+    from toolgate.stores import Entry, Stores
+    from toolgate.stores.verify import Report
 
 PAGE = 500  # lines read at once while filtering
-COLUMNS = ("when (UTC)", "who", "tool", "ending", "why", "ms")
+COLUMNS = ("when (UTC)", "event", "who", "what", "how", "why", "ms")
+ENDINGS = "call.[!i]*"
+"""The types of events that end a call."""
+
+
+class When(click.ParamType):
+    """A day or a moment of ISO 8601, UTC where it says nothing else, in nanoseconds since 1970."""
+
+    name = "time"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        if isinstance(value, int):
+            return value
+        try:
+            moment = datetime.fromisoformat(value)
+        except ValueError:
+            self.fail("a time is such as 2026-11-20 or 2026-11-20T09:30:00Z", param, ctx)
+        return int((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()) * 1_000_000_000
 
 
 @click.group()
 def command() -> None:
-    """Read the audit: one line for every call, refused or not."""
+    """Read the audit, prove it, and hand it on: one line for every event, refusals too."""
 
 
 @command.command("list")
@@ -31,56 +53,210 @@ def command() -> None:
 @json_option
 @click.option("--limit", type=click.IntRange(1), default=20, show_default=True, help="Lines at most.")
 @click.option("--tool", metavar="NAME", help="Only calls of this tool; * and ? stand for anything.")
-@click.option("--ending", metavar="HOW", help="Only calls that ended so: ok, refused, failed, or the name of a bug.")
-def list_(config: Path | None, as_json: bool, limit: int, tool: str | None, ending: str | None) -> None:
-    """The newest calls, newest first."""
-    entries = wait_for(newest(settings_of(config), limit, tool=tool, ending=ending))
+@click.option("--ending", metavar="HOW", help="Only calls that ended so: ok, refused, failed, unknown, or the name of a bug.")
+@click.option("--type", "kind", metavar="TYPE", help="Only events of this type, such as call.*; default: all but call.intent.")
+def list_(config: Path | None, as_json: bool, limit: int, tool: str | None, ending: str | None, kind: str | None) -> None:
+    """The newest events, newest first. Who reads them is written down too."""
+    settings = settings_of(config)
+    entries = wait_for(newest(settings, limit, tool=tool, ending=ending, kind=kind, told=True))
     lines = [as_line(entry) for entry in entries]
     if as_json:
         emit(lines)
     elif lines:
         table(COLUMNS, [as_row(line) for line in lines])
     else:
-        say("no such call is written down" if tool or ending else "nothing has been called yet; try `toolgate tools search WORDS`")
+        say("no such event is written down" if tool or ending or kind else "nothing has happened yet; try `toolgate tools search WORDS`")
 
 
-async def newest(settings: Settings, limit: int, *, tool: str | None = None, ending: str | None = None) -> Sequence[Entry]:
-    """The newest `limit` lines that match, newest first."""
-    from toolgate.settings import state_folder
-    from toolgate.stores import open_stores
+@command.command()
+@config_option
+@json_option
+@click.option(
+    "--checkpoint", type=click.Path(path_type=Path, dir_okay=False, exists=True), metavar="FILE", help="Checkpoints kept elsewhere."
+)
+@click.option("--key", metavar="KEY", help="The key that has to have signed them, as `audit key` printed it; default: this installation's.")
+def verify(config: Path | None, as_json: bool, checkpoint: Path | None, key: str | None) -> None:
+    """Is it still what was written? Names the first record that was edited, taken out, moved or cut off.
 
+    Only checkpoints that were kept elsewhere (settings audit.checkpoints) can show that the end is missing, or that somebody who
+    has the key wrote it all anew.
+    """
+    report = _verified(settings_of(config), checkpoint, key)
+    flaw = report.flaw
+    if flaw is not None:
+        details = {"record": flaw.seq, "intact": report.records, "signed": report.signed}
+        raise ended("error", f"the audit is not what was written: {flaw.sentence}", hint="docs/audit.md says what to do", details=details)
+    if as_json:
+        emit({"intact": report.records, "signed": report.signed})
+    else:
+        say(f"{report.records} records are what was written; a checkpoint covers {report.signed} of them")
+
+
+@command.command()
+@config_option
+@json_option
+@click.option("--format", "form", type=click.Choice(["jsonl", "ocsf", "cloudevents"]), default="jsonl", show_default=True)
+@click.option("--since", type=When(), default="1970-01-01", metavar="TIME", help="Events from then on, such as 2026-11-20; default: all.")
+@click.option("--after", type=click.IntRange(0), default=0, metavar="SEQ", help="Events after this number: where the last export ended.")
+def export(config: Path | None, as_json: bool, form: Format, since: int, after: int) -> None:
+    """All events, oldest first, one JSON object a line on stdout. Segments that were sealed are exported from their own files."""
+    settings = settings_of(config)
+    wait_for(_export(settings, form, since, after))
+
+
+@command.command()
+@config_option
+@json_option
+@click.option("--before", type=When(), required=True, metavar="TIME", help="Records from before then, such as 2026-08-01.")
+def seal(config: Path | None, as_json: bool, before: int) -> None:
+    """Move old records to a file of their own, which can be archived or deleted; the rest can still be verified."""
+    sealed = wait_for(_seal(settings_of(config), before))
+    if as_json:
+        emit(sealed)
+    elif sealed is None:
+        say("no record is old enough to be sealed")
+    else:
+        say(f"records up to {sealed['size']} are in {sealed['file']} now")
+
+
+@command.command()
+@config_option
+@json_option
+def key(config: Path | None, as_json: bool) -> None:
+    """The public key of the checkpoints. Keep it elsewhere: `verify --key` shows with it that nobody else signed them."""
+    text = str(_keys(settings_of(config)).signer.verifier)
+    if as_json:
+        emit({"key": text})
+    else:
+        show(text)
+
+
+async def newest(
+    settings: Settings, limit: int, *, tool: str | None = None, ending: str | None = None, kind: str | None = None, told: bool = False
+) -> Sequence[Entry]:
+    """The newest `limit` lines that match, newest first.
+
+    Args:
+        told: write down that they were read.
+    """
     found: list[Entry] = []
     before: int | None = None
-    async with open_stores(settings.store, state_folder(settings)) as stores:
+    async with _opened(settings) as stores:
         while page := await stores.journal.read("audit", limit=PAGE, before=before):
-            found += [entry for entry in page if _matches(entry.body, tool, ending)]
+            found += [entry for entry in page if _matches(entry.body, tool, ending, kind)]
             if len(found) >= limit:
                 break
             before = page[-1].seq
+        if told:
+            await _tell(stores, settings, "audit list", lines=len(found[:limit]), tool=tool, ending=ending, type=kind)
     return found[:limit]
 
 
 def as_line(entry: Entry) -> dict[str, Any]:
-    return {"seq": entry.seq, "at": _when(entry.at).isoformat(timespec="milliseconds").replace("+00:00", "Z"), **entry.body}
+    from toolgate.audit.export import when
+
+    return {"seq": entry.seq, "at": when(entry.at), **entry.body}
 
 
 def as_row(line: Mapping[str, Any]) -> tuple[str, ...]:
     """A line for people; the columns are `COLUMNS`."""
-    when = str(line["at"])[:19].replace("T", " ")
-    why = line.get("problem") or line.get("rule") or ""
+    result, decision, details = (_part(line, name) for name in ("result", "decision", "details"))
+    why = result.get("code") or decision.get("rule") or ""
+    what = _part(line, "tool").get("name") or ", ".join(f"{name} {value}" for name, value in details.items() if isinstance(value, str))
     return (
-        when,
-        str(line.get("principal", "")),
-        str(line.get("tool", "")),
-        str(line.get("ending", "")),
+        str(line["at"])[:19].replace("T", " "),
+        str(line.get("type", "")),
+        str(_part(line, "principal").get("id", "")),
+        str(what)[:80],
+        str(result.get("ending", "")),
         str(why),
-        f"{line.get('ms', 0):.1f}",
+        f"{line['ms']:.1f}" if "ms" in line else "",
     )
 
 
-def _when(nanoseconds: int) -> datetime:
-    return datetime.fromtimestamp(nanoseconds / 1_000_000_000, UTC)
+def _part(line: Mapping[str, Any], name: str) -> Mapping[str, Any]:
+    part = line.get(name)
+    return part if isinstance(part, Mapping) else {}
 
 
-def _matches(body: Mapping[str, Any], tool: str | None, ending: str | None) -> bool:
-    return (tool is None or fnmatchcase(str(body.get("tool")), tool)) and ending in (None, body.get("ending"))
+def _matches(body: Mapping[str, Any], tool: str | None, ending: str | None, kind: str | None) -> bool:
+    return (
+        (fnmatchcase(str(body.get("type")), kind) if kind else body.get("type") != "call.intent")
+        and (tool is None or fnmatchcase(str(_part(body, "tool").get("name")), tool))
+        and ending in (None, _part(body, "result").get("ending"))
+    )
+
+
+def _database(settings: Settings) -> Path:
+    """
+    Raises:
+        Ended: the store keeps nothing.
+    """
+    from toolgate.settings import state_folder
+
+    if settings.store != "sqlite":
+        raise ended("usage", f"the store {settings.store} keeps no audit beyond the process")
+    return state_folder(settings) / "toolgate.db"
+
+
+def _keys(settings: Settings) -> Keys:
+    from toolgate.stores.secret import keys_in
+
+    return keys_in(_database(settings).parent)
+
+
+def _verified(settings: Settings, checkpoint: Path | None, key: str | None) -> Report:
+    from toolgate.audit.checkpoint import Verifier, notes
+    from toolgate.stores.verify import verify
+
+    try:
+        verifier = Verifier.parse(key) if key else _keys(settings).signer.verifier
+        kept = list(notes(checkpoint.read_text(errors="replace"))) if checkpoint else []
+        return verify(_database(settings), verifier, kept)
+    except (ValueError, FileNotFoundError) as error:
+        raise ended("usage", str(error)) from None
+
+
+async def _export(settings: Settings, form: Format, since: int, after: int) -> None:
+    from toolgate.audit.export import exported
+    from toolgate.audit.line import line
+    from toolgate.stores.verify import records
+
+    source = _keys(settings).signer.verifier.name
+    written = 0
+    async with _opened(settings) as stores:
+        await _tell(stores, settings, "audit export", format=form, since=since, after=after)
+    for entry in records(_database(settings), after=after, since=since):
+        click.echo(line(exported(entry.seq, entry.at, entry.body, form, source)))
+        written += 1
+    say(f"{written} events")
+
+
+async def _seal(settings: Settings, before: int) -> Mapping[str, Any] | None:
+    from toolgate.gateway.audit import record
+    from toolgate.server.identify import local
+    from toolgate.stores.seal import seal
+
+    async with _opened(settings) as stores:
+        segment = seal(_database(settings), stores.keys, before)
+        if segment is None:
+            return None
+        who = local(settings.stdio, "terminal")
+        await record(stores.journal, "audit.sealed", principal=who, size=segment.size, file=segment.file)
+    return {"size": segment.size, "file": segment.file}
+
+
+@asynccontextmanager
+async def _opened(settings: Settings) -> AsyncIterator[Stores]:
+    from toolgate.settings import state_folder
+    from toolgate.stores import open_stores
+
+    async with open_stores(settings.store, state_folder(settings), settings.audit) as stores:
+        yield stores
+
+
+async def _tell(stores: Stores, settings: Settings, by: str, **asked: Any) -> None:
+    from toolgate.gateway.audit import record
+    from toolgate.server.identify import local
+
+    await record(stores.journal, "audit.read", principal=local(settings.stdio, "terminal"), by=by, **asked)

@@ -21,7 +21,7 @@ from typing import Any
 
 import click
 
-from toolgate.cli.audit import COLUMNS, as_line, as_row, newest
+from toolgate.cli.audit import COLUMNS, ENDINGS, as_line, as_row, newest
 from toolgate.cli.endings import ended
 from toolgate.cli.options import json_option, settings_of, wait_for
 from toolgate.cli.output import emit, say, show, table
@@ -56,7 +56,7 @@ async def _demo(as_json: bool) -> None:
                 async with _server(config) as ready:
                     story.serving(ready)
                     await _client(ready["mcp"], story)
-                story.audited([as_line(entry) for entry in await newest(settings_of(config), 10)])
+                story.audited([as_line(entry) for entry in await newest(settings_of(config), 10, kind=ENDINGS)])
         except TimeoutError:
             raise ended("error", f"the demo did not end within {SECONDS:g} s", hint="`toolgate doctor` checks the setup") from None
     story.end()

@@ -21,7 +21,7 @@ from toolgate.calls import Binary, Call, Outcome, Principal, Problem
 from toolgate.chain import Handler
 from toolgate.errors import AuditUnavailable
 from toolgate.settings import Audit as Settings
-from toolgate.stores import Journal
+from toolgate.stores import Journal, Stores
 
 STREAM = "audit"
 WRITE_SECONDS = 2.0  # a guess; one SQLite append took 1-22 ms on 2 busy cores
@@ -156,3 +156,16 @@ async def record(journal: Journal, type: Type, *, principal: Principal | None = 
         AuditUnavailable: it could not be written down.
     """
     return await journal.append(STREAM, told(type, journal.instance, redact.details(details), principal, tenant))
+
+
+async def write_down_change(stores: Stores, type: Type, name: str, digest: str, **details: Any) -> None:
+    """Write an event if `digest` is not the one that was last in force under `name`.
+
+    Args:
+        digest: empty: nothing is in force, as at the very beginning.
+    """
+    before = await stores.records.get("in_force", f"{type}:{name}")
+    known = before.body["digest"] if before else ""
+    if digest != known:
+        await record(stores.journal, type, digest=digest, before=known, **details)
+        await stores.records.put("in_force", f"{type}:{name}", {"digest": digest}, replaces=before.version if before else 0)

@@ -32,7 +32,6 @@ create table if not exists sealed (size integer primary key, hash blob not null,
 """
 INSERT = "insert into journal (seq, stream, at, body, hash) values (?, ?, ?, ?, ?)"
 NEWEST = "select seq, stream, at, body from journal where stream = ? and seq < ? order by seq desc limit ?"
-OLDEST = "select seq, stream, at, body from journal where stream = ? and seq > ? and at >= ? order by seq limit ?"
 RAW = "select seq, at, cast(stream as blob), cast(body as blob), hash from journal where seq > ? order by seq"
 AUDIT = "audit"
 TAIL = 100  # records whose chain is looked at when the journal is opened
@@ -78,10 +77,6 @@ class SqliteJournal:
     async def read(self, stream: str, *, limit: int = 100, before: int | None = None) -> Sequence[Entry]:
         newest_first = (stream, before if before is not None else 2**63 - 1, limit)
         return await self._database.read(lambda connection: _entries(connection.execute(NEWEST, newest_first)))
-
-    async def scan(self, stream: str, *, after: int = 0, since: int = 0, limit: int = 1000) -> Sequence[Entry]:
-        oldest_first = (stream, after, since, limit)
-        return await self._database.read(lambda connection: _entries(connection.execute(OLDEST, oldest_first)))
 
     async def recover(self) -> int:
         found = 0

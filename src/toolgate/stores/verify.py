@@ -8,15 +8,20 @@ checkpoint; a past that ends too early shows by a checkpoint that was kept elsew
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
+import orjson
+
 from toolgate.audit.chain import START, Tree, chained
 from toolgate.audit.checkpoint import Checkpoint, Unsigned, Verifier
+from toolgate.stores import Entry
 from toolgate.stores.journal import RAW
 from toolgate.stores.notary import split
+
+OLDEST = "select seq, at, body from journal where stream = ? and seq > ? and at >= ? order by seq"
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +53,22 @@ class Segment:
     """Of their tree."""
     file: str
     """In the journal's folder."""
+
+
+def records(path: Path, *, stream: str = "audit", after: int = 0, since: int = 0) -> Iterator[Entry]:
+    """The records of the journal `path` and of its segments that are still there, oldest first.
+
+    Args:
+        after: only those with a higher number.
+        since: only those written from then on, nanoseconds since 1970, UTC.
+    """
+    with closing(opened(path)) as connection:
+        segments = [str(row[0]) for row in connection.execute("select file from sealed where size > ? order by size", (after,))]
+    for file in (*(path.parent / name for name in segments), path):
+        if file.is_file():
+            with closing(opened(file)) as connection:
+                for seq, at, body in connection.execute(OLDEST, (stream, after, since)):
+                    yield Entry(seq, stream, at, orjson.loads(body))
 
 
 class _Flawed(Exception):
