@@ -231,6 +231,8 @@ class Settings(BaseSettings):
     """Names to serve; absent: every integration found."""
     policies: Path | None = None
     """Folder of roles, tiers and prices; absent: the bundled ones."""
+    policy_shadow: Path | None = None
+    """Folder of a candidate policy that decides beside the one in force and is only heard of in the audit; absent: none."""
     data_dir: Path | None = None
     """Where state is kept; absent: the user's state folder."""
     server: Server = Server()
@@ -275,7 +277,7 @@ def read_settings(path: Path | None = None, environ: Mapping[str, str] = os.envi
     values = expand(documents.parse(file.read_bytes(), name=str(file)) or {}, environ, name=str(file))
     if not isinstance(values, dict):
         raise Misconfigured(f"{file} must hold a mapping of settings")
-    for key in ("policies", "data_dir"):
+    for key in ("policies", "policy_shadow", "data_dir"):
         if isinstance(values.get(key), str):
             values[key] = file.parent / values[key]
     if isinstance(identity := values.get("identity"), dict) and isinstance(identity.get("secret_key_file"), str):
