@@ -8,16 +8,20 @@ otherwise lend its address to the whole network. A credential that is not unders
 from __future__ import annotations
 
 import getpass
+import math
 import os
-from collections.abc import Awaitable, Callable
+import re
+from collections.abc import Awaitable, Callable, Sequence
 from ipaddress import ip_address
-from typing import Literal
+from typing import Literal, Protocol
 
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from toolgate.calls import Principal
-from toolgate.errors import NotIdentified
+from toolgate.errors import LimitReached, NotIdentified, ToolgateError
+from toolgate.server.failures import Failures
+from toolgate.server.resource import Resource
 from toolgate.settings import Caller, Server
 
 Identify = Callable[[Scope], Awaitable[Principal]]
@@ -27,32 +31,125 @@ STATE = "principal"
 OPEN = frozenset({"/healthz", "/readyz"})
 """Paths that answer anybody, so that a supervisor needs no credential."""
 FORWARDED = frozenset({b"forwarded", b"x-forwarded-for", b"x-forwarded-host", b"x-real-ip", b"via"})
+MAX_CREDENTIAL = 8 * 1024
+"""Bytes. A token of 10 MB took 1.2 s to check."""
+KEY = "tg_"
+KEY_ID = re.compile(r"tg_[a-z2-7]{8}(?=_)")
+LATER = 30.0
+"""Seconds after which an issuer that did not answer is asked again."""
 LOOPBACK_NAMES = frozenset({"localhost", "localhost."})
 
 
 class Identified:
-    """Let a request in as its principal, or answer 401."""
+    """Let a request in as its principal, or answer 401; 403 where its credential is good for nothing here, 429 and 503 for later."""
 
-    def __init__(self, app: ASGIApp, identify: Identify) -> None:
+    def __init__(self, app: ASGIApp, identify: Identify, resource: Resource) -> None:
         self._app = app
         self._identify = identify
+        self._resource = resource
+        self._open = OPEN | resource.open
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http" and scope["path"] not in OPEN:
+        if scope["type"] == "http" and scope["path"] not in self._open:
             try:
-                scope.setdefault("state", {})[STATE] = await self._identify(scope)
-            except NotIdentified as error:
-                body = {"ok": False, "problem": {"code": error.code, "message": str(error)}}
-                refusal = JSONResponse(body, status_code=401, headers={"www-authenticate": 'Bearer realm="toolgate"'})
-                await refusal(scope, receive, send)
+                principal = await self._identify(scope)
+            except ToolgateError as error:
+                await self._refusal(scope, error)(scope, receive, send)
                 return
+            scope.setdefault("state", {})[STATE] = principal
+            if principal.scopes is not None:
+                if self._resource.too_few(principal.scopes):
+                    why = NotIdentified("the token has no scope of this server, such as tools:read; ask its issuer for one", shown=True)
+                    await self._answer(why, 403, self._resource.challenge(scope, "insufficient_scope"))(scope, receive, send)
+                    return
+                if scope["method"] == "POST":  # a call; other answers need not wait to be looked at
+                    send = self._resource.challenging(scope, send, principal.scopes)
         await self._app(scope, receive, send)
+
+    def _refusal(self, scope: Scope, error: ToolgateError) -> ASGIApp:
+        match error:
+            case NotIdentified(shown=shown):
+                return self._answer(error, 401, self._resource.challenge(scope, "invalid_token" if shown else None))
+            case LimitReached():
+                return self._answer(error, 429)
+        return self._answer(error, 503)  # nobody can say at present who it is
+
+    def _answer(self, error: ToolgateError, status: int, challenge: str | None = None) -> ASGIApp:
+        body = {"ok": False, "problem": {"code": error.code, "message": str(error)}}
+        headers = {"www-authenticate": challenge} if challenge else {}
+        if error.retry_after is not None or status == 503:
+            headers["retry-after"] = str(math.ceil(error.retry_after or LATER))
+        return JSONResponse(body, status_code=status, headers=headers)
 
 
 def principal_of(scope: Scope) -> Principal:
     """Who `Identified` found to be asking."""
     principal: Principal = scope["state"][STATE]
     return principal
+
+
+class Shows(Protocol):
+    """Knows who shows a kind of credential: API keys, tokens."""
+
+    async def principal(self, text: str) -> Principal:
+        """
+        Raises:
+            NotIdentified: nobody, or nobody any more.
+            Unreachable: somebody else would have to be asked, and does not answer.
+        """
+
+
+class NoTokens:
+    """Where no issuer's tokens are taken."""
+
+    async def principal(self, text: str) -> Principal:
+        raise NotIdentified("this server takes API keys, and this is none; ask its operator for one", shown=True)
+
+
+def by_credential(keys: Shows, tokens: Shows | None, failures: Failures, otherwise: Identify) -> Identify:
+    """Takes a request for whoever shows the credential in it.
+
+    Args:
+        tokens: None: no issuer's tokens are taken.
+        otherwise: who it is that shows nothing.
+    """
+
+    async def identify(scope: Scope) -> Principal:
+        values = [value for name, value in scope["headers"] if name == b"authorization"]
+        if not values:
+            return await otherwise(scope)
+        shown = ""
+        try:
+            shown = bearer(values)
+            return await (keys if shown.startswith(KEY) else tokens or NoTokens()).principal(shown)
+        except NotIdentified as error:
+            wait = failures.add((scope.get("client") or (None,))[0], kind(shown), str(error))
+            if wait is not None:
+                raise LimitReached(f"too many credentials were refused; try again in {wait:.0f} s", wait) from error
+            raise
+
+    return identify
+
+
+def bearer(values: Sequence[bytes]) -> str:
+    """The credential in the `Authorization` headers of a request.
+
+    Raises:
+        NotIdentified: there is not exactly one, of a size and kind that can be meant.
+    """
+    scheme, _, text = values[0].partition(b" ")
+    if len(values) > 1 or scheme.lower() != b"bearer" or not text.isascii() or not text.strip():
+        raise NotIdentified("a credential is shown as one header `Authorization: Bearer`, with an API key or a token", shown=True)
+    if len(text) > MAX_CREDENTIAL:
+        raise NotIdentified(f"a credential has at most {MAX_CREDENTIAL} bytes", shown=True)
+    return text.strip().decode("ascii")
+
+
+def kind(shown: str) -> str:
+    """What a refused credential is called where it is counted and written down: never itself."""
+    if named := KEY_ID.match(shown):
+        return named[0]
+    return "token" if shown.count(".") == 2 else "other"
 
 
 def anonymous(caller: Caller | None, server: Server) -> Identify:

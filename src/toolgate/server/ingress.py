@@ -19,8 +19,9 @@ from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from toolgate.server.identify import Identified, Identify
+from toolgate.server.resource import Resource
 from toolgate.server.strict import Ambiguous, check
-from toolgate.settings import Server
+from toolgate.settings import Identity, Server
 
 MAX_HEADERS = 64 * 1024
 """Bytes of request line and headers."""
@@ -36,11 +37,11 @@ SAFE = {
 CHARSETS = frozenset({b"", b"charset=utf-8", b'charset="utf-8"'})
 
 
-def guarded(app: ASGIApp, server: Server, identify: Identify) -> ASGIApp:
+def guarded(app: ASGIApp, server: Server, identify: Identify, resource: Resource | None = None) -> ASGIApp:
     """`app` behind every check, outermost first; none of `app`'s routes can be reached around them."""
     body = WholeBody(app, max_bytes=server.max_body, seconds=server.body_timeout)
     # A body is only read of callers who may come in.
-    return Door(Identified(body, identify), server)
+    return Door(Identified(body, identify, resource or Resource(Identity())), server)
 
 
 class Door:
