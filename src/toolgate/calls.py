@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
+from hashlib import blake2b
 from typing import Any, Final, Literal
 from uuid import uuid4
 
@@ -93,6 +94,10 @@ class Tool:
     """In `tools/list`; otherwise found by `search_tools`."""
     price: Price | None = None
     """What a call costs; None: not known."""
+    cache: float = 0.0
+    """Seconds that an answer may be given again to who asks the same, if it only reads."""
+    public: bool = False
+    """Answers are the same for all callers, so that one may be given what another asked for."""
     timeout: float = 30.0
     """Seconds that one call may take in all."""
     rates: tuple[Rate, ...] = ()
@@ -118,9 +123,35 @@ Progress = Callable[[float, float | None, str | None], Awaitable[None]]
 """Tell the caller how far it is: done so far, total if known, a sentence."""
 
 
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What a person is asked before a call may go on."""
+
+    id: str
+    """Of the approval that waits."""
+    text: str
+    """Shown to the person: which call, with which arguments. Secrets are masked."""
+
+
+Ask = Callable[[Question], Awaitable[bool | None]]
+"""Ask the person at the caller's client. None: no answer came, and the question goes on waiting."""
+
+
 def new_id() -> str:
     """A new call id: 32 hexadecimal characters."""
     return uuid4().hex
+
+
+def key(*parts: str | bytes) -> str:
+    """A name for what `parts` name together: 32 hexadecimal characters that no other parts have.
+
+    Each part goes in with its length before it. To join them by a character would make one of ("a/b", "c") and ("a", "b/c").
+    """
+    digest = blake2b(digest_size=16)
+    for part in parts:
+        data = part if isinstance(part, bytes) else part.encode()
+        digest.update(len(data).to_bytes(8, "big") + data)
+    return digest.hexdigest()
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,6 +172,7 @@ class Call:
     trace_parent: str | None = None
     """W3C `traceparent` of the caller."""
     approval: str | None = None
+    """The id of a person's yes: as claimed by the caller until `approve` has passed, then the one it was let through by."""
     obligations: tuple[str, ...] = ()
     """What has to be met before it runs, such as `approve`; set by `permit`, from the rule that permits it."""
     policy: str = ""
@@ -150,6 +182,19 @@ class Call:
     session: str | None = None
     """What several calls of one caller belong to, such as an agent's run; it may have a budget of its own."""
     progress: Progress | None = None
+    ask: Ask | None = None
+    """None: nobody is there to be asked."""
+
+    @property
+    def once(self) -> str:
+        """Names what is to happen once, in 32 hexadecimal characters.
+
+        Equal for calls of one caller with one tool and one idempotency key; without a key, the call's own id.
+        """
+        if self.idempotency_key is None:
+            return self.id
+        who = self.principal
+        return key(who.tenant, who.id, str(len(who.acting_for)), *who.acting_for, self.tool.name, self.idempotency_key)
 
     def seconds_left(self) -> float:
         """Seconds until the deadline, at least 0; the tool's timeout when there is no deadline yet."""
@@ -204,7 +249,10 @@ class Outcome:
     """What the other side says the call has cost; None: it does not say."""
     effect: Literal["none", "done", "unknown"] = "done"
     """What is known of the effect on the other side."""
+    fresh: float | None = None
+    """Seconds for which the other side lets the answer be given again, 0 for not at all; None: it does not say."""
     replayed: bool = False
+    """It is the outcome of an earlier call with the same idempotency key."""
     refused: bool = False
     """The gate said no before anything ran."""
     rule: str | None = None

@@ -8,6 +8,7 @@ ToolgateError
 │   ├── NotLinked           the caller's own credential is needed, and there is none
 │   ├── NotPermitted
 │   ├── ApprovalNeeded      a person has to say yes first
+│   ├── UnknownApproval     nothing waits for a yes under that id
 │   ├── LimitReached        too many calls; a later one will pass
 │   ├── Busy                too many calls of everybody at once
 │   ├── OverBudget          the money for this period is spent
@@ -17,6 +18,7 @@ ToolgateError
 │   ├── Unreachable         nobody answered; nothing is known to have happened
 │   │   └── Suspended       it failed so often lately that it is not tried for a while
 │   ├── TimedOut            the deadline passed; what happened is unknown
+│   ├── OutcomeUnknown      an earlier call with the same key ended unseen
 │   ├── AnswerTooLarge      an answer came and was cut off at a cap
 │   └── UpstreamFailed      the other side answered with an error
 ├── EgressBlocked           the guarded way out does not go there
@@ -130,6 +132,12 @@ class ApprovalNeeded(Refused):
         return {"pending": self.pending}
 
 
+class UnknownApproval(Refused):
+    """Nothing of that id waits for a yes, or it is not the caller's to know of."""
+
+    code = "unknown_approval"
+
+
 class LimitReached(Refused):
     """Too many calls; a later one will pass."""
 
@@ -204,6 +212,12 @@ class TimedOut(Failed):
     """The deadline passed first. What the other side did is unknown."""
 
     code = "timed_out"
+
+
+class OutcomeUnknown(Failed):
+    """An earlier call with the same idempotency key ended unseen: it may have happened, and is not made again."""
+
+    code = "unknown"
 
 
 class AnswerTooLarge(Failed):

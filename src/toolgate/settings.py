@@ -65,6 +65,8 @@ class Server(Strict):
     """Seconds that an idle connection is kept open for the next request."""
     max_connections: int = Field(default=2048, gt=0)
     """Open connections, streams included; further ones are answered 503."""
+    metrics: Literal["admin", "loopback"] = "admin"
+    """Who may read `/metrics`: the role admin, or also whoever is let in on loopback without a credential."""
     grace: float = Field(default=10.0, gt=0)
     """Seconds in which calls under way may finish once the server has been told to stop."""
 
@@ -218,6 +220,35 @@ class Audit(Strict):
     """Seconds after which a checkpoint is signed, if there is anything new."""
 
 
+class Approvals(Strict):
+    """How a person says yes to a call whose permission asks for one."""
+
+    by: Literal["caller", "operator"] = "caller"
+    """Whose yes counts: that of the person at the caller's client as well as an operator's, or only an operator's."""
+    ttl: Annotated[Seconds, Field(gt=0)] = 900.0
+    """Seconds, or such as `15m`: for so long a question waits for its answer, and a yes for its call."""
+    wait: Annotated[Seconds, Field(gt=0)] = 120.0
+    """Seconds that a call of an older MCP client waits for its person; afterwards the question waits without it."""
+    waiting: int = Field(default=100, gt=0)
+    """Questions of one caller that may wait at the same time; more calls that need a yes are refused."""
+
+
+class Replay(Strict):
+    """What is remembered of calls that came with an idempotency key."""
+
+    keep: Seconds = 86_400.0
+    """Seconds, or such as `24h`, in which the same key means the same call."""
+    max_bytes: int = Field(default=64 * 1024, gt=0)
+    """Bytes of an outcome that are kept; of a larger one only how it ended."""
+
+
+class Cache(Strict):
+    """Answers that are given again, where an integration's `defaults.cache` lets them."""
+
+    max_bytes: int = Field(default=64 * 1024 * 1024, ge=0)
+    """Bytes of answers kept in this process; those not asked for longest go first. 0: none are kept."""
+
+
 class Settings(BaseSettings):
     """All of Toolgate's settings."""
 
@@ -245,10 +276,13 @@ class Settings(BaseSettings):
     identity: Identity = Identity()
     files: Files = Files()
     audit: Audit = Audit()
+    approvals: Approvals = Approvals()
     limits: Limits = Limits()
     shared: SecretStr | None = None
     """Redis that several processes count calls in, such as `redis://127.0.0.1:6379/0`; absent: each counts its own."""
     upstreams: Upstreams = Upstreams()
+    replay: Replay = Replay()
+    cache: Cache = Cache()
 
     @classmethod
     def settings_customise_sources(

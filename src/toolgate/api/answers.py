@@ -20,6 +20,8 @@ STATUSES: Mapping[str, int] = {
     "not_permitted": 403,
     "egress_blocked": 403,
     "unknown_tool": 404,
+    "unknown_approval": 404,
+    "key_reused": 422,  # as draft-ietf-httpapi-idempotency-key-header-07, 2.7, wants it
     "limit_reached": 429,
     "over_budget": 429,
     "repeating": 429,
@@ -31,6 +33,7 @@ STATUSES: Mapping[str, int] = {
     "busy": 503,
     "suspended": 503,
     "timed_out": 504,
+    "unknown": 504,
 }
 
 

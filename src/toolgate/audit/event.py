@@ -21,7 +21,11 @@ Type = Literal[
     "call.limited",  # the gate said not now: a rate, a budget, a repetition
     "call.unknown",  # its process is gone and nobody knows how it ended
     "approval.requested",
-    "approval.decided",
+    "approval.granted",
+    "approval.denied",
+    "approval.used",  # the call that it was given for is let through, or about to be
+    "approval.returned",  # that call was refused by a later step, so the yes still counts
+    "approval.expired",
     "auth.failed",
     "budget.changed",
     "config.changed",

@@ -36,6 +36,10 @@ class Keys:
             key = self._tenants[tenant] = self._derived(f"digest:{tenant}")
         return hmac.digest(key, data, "sha256").hex()
 
+    def key(self, purpose: str) -> bytes:
+        """32 bytes for something else than the audit, the same in every process that has the secret."""
+        return self._derived(f"key:{purpose}")
+
     @cached_property
     def signer(self) -> Signer:
         """Made on first use: cryptography takes 30 ms to import."""

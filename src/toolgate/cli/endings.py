@@ -22,6 +22,7 @@ EXITS: Mapping[str, int] = {
     "not_linked": 3,
     "not_permitted": 6,
     "approval_needed": 6,
+    "unknown_approval": 1,
     "limit_reached": 7,
     "busy": 7,
     "over_budget": 7,
@@ -31,6 +32,7 @@ EXITS: Mapping[str, int] = {
     "unreachable": 4,
     "suspended": 4,
     "timed_out": 5,  # not 4, which may be repeated: nobody knows what happened
+    "unknown": 5,
     "answer_too_large": 5,
     "upstream_failed": 5,
     "egress_blocked": 6,
@@ -47,6 +49,8 @@ STATUSES: Mapping[int, int] = {401: 3, 429: 7}
 HINTS: Mapping[str, str] = {
     "unreachable": "nothing is known to have happened, so the call may be repeated; `toolgate doctor` checks the setup",
     "timed_out": "look whether it happened before you call again",
+    "unknown": "look whether it happened; if it did not, call with another key",
+    "key_reused": "the same key means the same call; take a new key for another one",
     "egress_blocked": "an operator allows more with `allow_networks` or `servers` in the integration's integration.yaml",
     "audit_unavailable": "`toolgate doctor` checks the state folder",
     "misconfigured": "`toolgate doctor` checks every file",

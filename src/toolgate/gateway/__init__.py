@@ -9,9 +9,11 @@ from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from toolgate.calls import Call, Outcome, Principal, Progress, Tool
+from toolgate.approvals import Approvals
+from toolgate.calls import Ask, Call, Outcome, Principal, Progress, Tool
 from toolgate.catalog import Catalog
 from toolgate.chain import Handler, Middleware, chain
+from toolgate.gateway.approve import Approve
 from toolgate.gateway.audit import Audit, Proof
 from toolgate.gateway.breaker import Breakers
 from toolgate.gateway.discover import CALL_TOOL, discovery
@@ -35,10 +37,11 @@ from toolgate.stores.counters import MemoryCounters
 class Gateway:
     """What the faces know: which tools a caller may see, and how a call is made."""
 
-    def __init__(self, catalog: Catalog, live: Live, handler: Handler, breakers: Breakers) -> None:
+    def __init__(self, catalog: Catalog, live: Live, handler: Handler, breakers: Breakers, approvals: Approvals) -> None:
         self.catalog = catalog
         self.live = live
         self.breakers = breakers
+        self.approvals = approvals
         self._handler = handler
         self._visible: dict[Hashable, Mapping[str, Tool]] = {}
         self._visible_by = live.current
@@ -76,11 +79,15 @@ class Gateway:
         trace_parent: str | None = None,
         session: str | None = None,
         progress: Progress | None = None,
+        ask: Ask | None = None,
+        approval: str | None = None,
     ) -> Outcome:
         """Let a call through the gate, or not: expected errors are in the outcome.
 
         Args:
-            parent: the call on whose behalf this one is made, by a tool of ours.
+            parent: the call on whose behalf this one is made, by a tool of ours. A person's yes to it covers this one too.
+            ask: puts a question to the person at the caller's client.
+            approval: the id of the yes that the caller means to have; see `toolgate.server.context.approval`.
             session: see `Call.session`; its parent's where it has one.
         """
         name, arguments = _unwrapped(name, arguments)
@@ -93,8 +100,10 @@ class Gateway:
             idempotency_key=idempotency_key,
             deadline=parent.deadline if parent else None,
             trace_parent=parent.trace_parent if parent and trace_parent is None else trace_parent,
+            approval=parent.approval if parent else approval,
             session=parent.session if parent else session,
             progress=progress,
+            ask=ask,
         )
         return await self._handler(call)
 
@@ -117,6 +126,7 @@ def build_gateway(
     finders = discovery(lambda principal: gateway.visible(principal)) if any(not tool.listed for tool in tools) else ()
     live = policy if isinstance(policy, Live) else Live(policy)
     proof = Proof(stores.journal, stores.keys, settings.audit)
+    approvals = Approvals(stores, settings)
     # The steps, outermost first.
     steps: list[Middleware] = [
         trace,
@@ -124,13 +134,15 @@ def build_gateway(
         settle,  # above this line errors are outcomes, below they are raised
         Validate(),
         Permit(live),  # the tool and its arguments
+        Approve(approvals),  # a person's yes, where the permission asks for one
         Limit(counters or MemoryCounters(), live, settings.limits),  # attempts that are permitted count, whatever becomes of them
         Repeat(settings.limits.repeats),
         Spend(stores.ledger, live),  # reserves before, settles after
         Intent(proof, settings.audit),  # durable before any effect
     ]
     breakers = Breakers(settings.upstreams)
-    gateway = Gateway(Catalog([*tools, *finders]), live, chain(steps, Run(breakers, settings.upstreams.attempts)), breakers)
+    handler = chain(steps, Run(breakers, settings.upstreams.attempts))
+    gateway = Gateway(Catalog([*tools, *finders]), live, handler, breakers, approvals)
     return gateway
 
 
