@@ -76,7 +76,7 @@ class Condition(Strict):
         def check(facts: Facts) -> Truth:
             if root not in facts:
                 return None
-            found = _reach(facts[root], path)
+            found = reach(facts[root], path)
             return missing if found is UNSET else verdict(found)
 
         return check
@@ -119,7 +119,8 @@ def holds(checks: Iterable[Check], facts: Facts) -> Truth:
     return truth
 
 
-def _reach(value: Any, path: str) -> Any:
+def reach(value: Any, path: str) -> Any:
+    """What is at `path` in `value`, UNSET when nothing is."""
     # A key with a dot in it wins over the path it spells, since argument names may not hold dots but objects may.
     while path:
         if not isinstance(value, Mapping):
