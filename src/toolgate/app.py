@@ -6,6 +6,7 @@ import logging
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from toolgate.calls import Call, Principal, Tool
@@ -13,13 +14,21 @@ from toolgate.egress.transport import Transport, open_transport
 from toolgate.egress.wire import Request, Sender
 from toolgate.errors import Misconfigured, ToolgateError
 from toolgate.gateway import Gateway, build_gateway
+from toolgate.gateway.audit import record, write_down_change
+from toolgate.integration import TokenExchange
+from toolgate.openapi.exchange import Subjects
+from toolgate.openapi.links import Links
 from toolgate.openapi.load import Loaded, load_all
+from toolgate.openapi.own import Own
 from toolgate.openapi.pin import fetch, is_url, keep_copy, missing_copy
 from toolgate.openapi.source import Operation, tools_of
-from toolgate.policy.load import load_policy
+from toolgate.policy.live import Live, Watch, candidate_of, watching
+from toolgate.policy.load import load_tested
+from toolgate.policy.rules import Policy
 from toolgate.settings import Settings, bundled, state_folder
 from toolgate.stores import Counters, Stores, open_stores
 from toolgate.stores.counters import open_counters
+from toolgate.stores.sealed import Sealer
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp
@@ -36,6 +45,8 @@ class App:
     stores: Stores
     integrations: Sequence[Loaded]
     counters: Counters
+    transport: Transport
+    own: Own
 
     def ready(self) -> str | None:
         """Why calls cannot be let through now; None when they can."""
@@ -69,21 +80,37 @@ async def open_app(settings: Settings) -> AsyncIterator[App]:
         Misconfigured: the settings or the policy cannot be meant, or two tools have one name.
         AuditUnavailable: the journal cannot be opened.
     """
-    policy = load_policy(settings.policies or bundled("policies"))
+    policies = settings.policies or bundled("policies")
+    live = Live(load_tested(policies), candidate_of(settings.policy_shadow))
     shared = settings.shared.get_secret_value() if settings.shared else None
     async with (
-        open_stores(settings.store, state_folder(settings)) as stores,
+        open_stores(settings.store, state_folder(settings), settings.audit) as stores,
         open_counters(shared, settings.limits.workers) as counters,
         open_transport() as transport,
     ):
+        await stores.journal.recover()
         integrations = await _load(settings, transport)
+        await _write_down_changes(settings, live.current, integrations, stores)
+        own = _own(settings, stores, integrations)
         gateway: Gateway
         tools: list[Tool] = []
         for loaded in integrations:
             sender = _sender(loaded, transport, lambda: gateway)
-            tools += tools_of(loaded, sender, settings.files.upload_folder)
-        gateway = build_gateway(tools, policy, stores, settings, counters)
-        yield App(settings, gateway, stores, integrations, counters)
+            tools += tools_of(loaded, sender, settings.files.upload_folder, own)
+        gateway = build_gateway(tools, live, stores, settings, counters)
+        async with watching(*_watches(live, policies, settings.policy_shadow, stores)):
+            yield App(settings, gateway, stores, integrations, counters, transport, own)
+
+
+def _own(settings: Settings, stores: Stores, integrations: Sequence[Loaded]) -> Own:
+    """Where callers' own credentials are kept. Tokens are held only where an integration exchanges them."""
+    exchanging = any(loaded.declaration and isinstance(loaded.declaration.auth, TokenExchange) for loaded in integrations)
+    return Own(links_of(settings, stores), Subjects() if exchanging else None)
+
+
+def links_of(settings: Settings, stores: Stores) -> Links:
+    """What callers linked with `toolgate credentials set`."""
+    return Links(stores.records, Sealer(settings.identity.secret_key_file or state_folder(settings) / "credentials.key"))
 
 
 def status(loaded: Loaded, suspended: float | None = None) -> Mapping[str, Any]:
@@ -113,6 +140,30 @@ async def _load(settings: Settings, sender: Sender) -> Sequence[Loaded]:
             names = ", ".join(definition.name for definition in loaded.quarantined[:5])
             log.warning("%s: %d definitions are not as accepted and kept back: %s", loaded.name, len(loaded.quarantined), names)
     return integrations
+
+
+async def _write_down_changes(settings: Settings, policy: Policy, integrations: Sequence[Loaded], stores: Stores) -> None:
+    """What is in force now and was not when the audit last heard of it: settings, policy, definitions kept back."""
+    values = settings.model_dump_json().encode()
+    await write_down_change(stores, "config.changed", "settings", stores.keys.digest("", values))
+    await write_down_change(stores, "policy.changed", "policy", policy.digest)
+    for loaded in integrations:
+        kept_back = sorted(definition.name for definition in loaded.quarantined)
+        digest = stores.keys.digest("", repr([(each.name, each.fingerprint) for each in loaded.quarantined]).encode()) if kept_back else ""
+        await write_down_change(stores, "tool.drift", loaded.name, digest, integration=loaded.name, kept_back=kept_back[:100])
+
+
+def _watches(live: Live, policies: Path, shadow: Path | None, stores: Stores) -> Sequence[Watch]:
+    """What follows the folders of policies, and writes down what became of a change."""
+
+    async def tell(type: Literal["policy.changed", "policy.failed"], details: Mapping[str, Any]) -> None:
+        if type == "policy.changed" and details["place"] == "current":
+            await write_down_change(stores, type, "policy", details["after"])
+        else:
+            await record(stores.journal, type, **details)
+
+    watches = [Watch(live, policies, tell)]
+    return [*watches, Watch(live, shadow, tell, "candidate")] if shadow else watches
 
 
 async def _fetch_pinned(integrations: Sequence[Loaded], settings: Settings, sender: Sender) -> bool:
@@ -178,13 +229,15 @@ async def asgi(app: App) -> AsyncIterator[ASGIApp]:
 
     from toolgate.api import EXCEPTION_HANDLERS, routes
     from toolgate.server.degraded import telling
+    from toolgate.server.entrance import entrance
     from toolgate.server.http import McpFace
-    from toolgate.server.identify import anonymous
     from toolgate.server.ingress import guarded
+    from toolgate.server.resource import Resource
 
     server = app.settings.server
     face = McpFace(app.gateway, server)
-    async with face.lifespan():
-        api = routes(app.gateway, app.stores.journal, integrations=app.status, unready=app.ready)
-        application = Starlette(routes=[*face.routes(), *api], exception_handlers=EXCEPTION_HANDLERS)
-        yield guarded(telling(application, app.counters), server, anonymous(app.settings.anonymous, server))
+    resource = Resource(app.settings.identity)
+    async with face.lifespan(), entrance(app.settings, app.stores, app.transport, app.own.subjects) as identify:
+        api = routes(app.gateway, app.stores.journal, app.stores.ledger, integrations=app.status, unready=app.ready)
+        application = Starlette(routes=[*face.routes(), *resource.routes(), *api], exception_handlers=EXCEPTION_HANDLERS)
+        yield guarded(telling(application, app.counters), server, identify, resource)

@@ -66,3 +66,8 @@ def dollars(amount: Micros) -> str:
     whole, part = divmod(abs(amount), MICROS)
     decimals = f"{part:06d}".rstrip("0").ljust(2, "0")
     return f"{'-' if amount < 0 else ''}${whole}.{decimals}"
+
+
+def shown(amount: Micros) -> dict[str, str | int]:
+    """As answers and reports show it to programs: a decimal, and the number that it is."""
+    return {"usd": f"{Decimal(amount).scaleb(-6):f}", "micros": amount}

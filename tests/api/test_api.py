@@ -34,6 +34,7 @@ from toolgate.errors import (
 )
 from toolgate.gateway import build_gateway
 from toolgate.integration import Integration
+from toolgate.money import Price
 from toolgate.openapi.convert import convert
 from toolgate.openapi.extract import extract
 from toolgate.openapi.read import read_document
@@ -42,7 +43,7 @@ from toolgate.policy.rules import Permission, Policy, Role
 from toolgate.server.convert import definition
 from toolgate.server.ingress import guarded
 from toolgate.settings import Server, Settings
-from toolgate.stores.memory import MemoryJournal, memory_stores
+from toolgate.stores.memory import MemoryJournal, memory_ledger, memory_stores
 from toolgate.testing import Echo, a_tool
 
 ROLES = (
@@ -101,9 +102,10 @@ def as_described(method: str, path: str, answer: httpx2.Response) -> None:
 @asynccontextmanager
 async def world(tools: Sequence[Tool], **more: Any) -> AsyncIterator[World]:
     journal = MemoryJournal()
-    gateway = build_gateway(tools, Policy(ROLES), memory_stores(journal), Settings())
+    stores = memory_stores(journal)
+    gateway = build_gateway(tools, Policy(ROLES), stores, Settings())
     parts: dict[str, Any] = {"integrations": list, "unready": lambda: None} | more
-    app = Starlette(routes=routes(gateway, journal, **parts), exception_handlers=EXCEPTION_HANDLERS)
+    app = Starlette(routes=routes(gateway, journal, stores.ledger, **parts), exception_handlers=EXCEPTION_HANDLERS)
     transport = httpx2.ASGITransport(guarded(app, Server(max_body=1000), by_name), raise_app_exceptions=False)
     async with httpx2.AsyncClient(transport=transport, base_url=BASE) as client:
         yield World(client, journal)
@@ -403,7 +405,7 @@ async def test_a_caller_that_hangs_up_takes_the_call_back() -> None:
 
     journal = MemoryJournal()
     gateway = build_gateway([a_tool(endless, name="t")], Policy(ROLES), memory_stores(journal), Settings())
-    app = guarded(Starlette(routes=routes(gateway, journal, integrations=list, unready=lambda: None)), Server(), by_name)
+    app = guarded(Starlette(routes=routes(gateway, journal, memory_ledger(), integrations=list, unready=lambda: None)), Server(), by_name)
 
     async def serve() -> None:
         await app(scope, receive, send)
@@ -489,7 +491,11 @@ def test_the_description_and_the_routes_agree_both_ways() -> None:
     served = {
         (route.path, method)  # type: ignore[attr-defined]
         for route in routes(
-            build_gateway([], Policy(ROLES), memory_stores(journal), Settings()), journal, integrations=list, unready=lambda: None
+            build_gateway([], Policy(ROLES), memory_stores(journal), Settings()),
+            journal,
+            memory_ledger(),
+            integrations=list,
+            unready=lambda: None,
         )
         for method in route.methods - {"HEAD"}  # type: ignore[attr-defined]
     }
@@ -516,6 +522,7 @@ async def test_the_served_description_becomes_tools_by_our_own_reader() -> None:
         "toolgate_list_tools",
         "toolgate_read_audit",
         "toolgate_read_openapi",
+        "toolgate_read_usage",
         "toolgate_readiness",
     ]
 
@@ -524,3 +531,50 @@ def test_importing_the_face_does_not_import_the_sdk() -> None:
     program = "import sys, toolgate.api; print({'mcp', 'mcp_types', 'uvicorn', 'aiohttp', 'httpx2'} & sys.modules.keys())"
 
     assert subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=30).stdout == "set()\n"
+
+
+class TestUsage:
+    """Everybody sees their own, the role admin all."""
+
+    async def asked(self, *paths: str, user: str = "ada") -> list[Any]:
+        async with world([a_tool(name="dear", price=Price(2500)), a_tool(name="free")]) as there:
+            for caller, tool in (("ada", "dear"), ("ada", "dear"), ("ada", "free"), ("bob", "dear")):
+                assert (await there.ask("POST", f"/v1/tools/{tool}/call", user=caller, json={})).status_code == 200
+            return [(await there.ask("GET", path, user=user)).json() for path in paths]
+
+    async def test_a_caller_sees_what_it_used_itself(self) -> None:
+        by_tool, by_user = await self.asked("/v1/usage", "/v1/usage?by=user,integration")
+
+        nothing = {"usd": "0.000000", "micros": 0}
+        assert by_tool["usage"] == [
+            {"tool": "dear", "calls": 2, "refused": 0, "unknown": 0, "cost": {"usd": "0.005000", "micros": 5000}, "estimated": nothing},
+            {"tool": "free", "calls": 1, "refused": 0, "unknown": 0, "cost": nothing, "estimated": nothing},
+        ]
+        assert [(line["user"], line["calls"]) for line in by_user["usage"]] == [("ada", 3)]
+
+    async def test_an_admin_sees_everybodys_or_one_users(self) -> None:
+        everybodys, bobs = await self.asked("/v1/usage?by=user", "/v1/usage?by=user&user=bob", user="root")
+
+        assert [(line["user"], line["calls"]) for line in everybodys["usage"]] == [("ada", 3), ("bob", 1)]
+        assert [(line["user"], line["calls"]) for line in bobs["usage"]] == [("bob", 1)]
+
+    async def test_days_that_are_over_and_days_to_come_show_nothing(self) -> None:
+        over, to_come = await self.asked("/v1/usage?since=2020-01-01&until=2020-12-31", "/v1/usage?since=2999-01-01&until=2999-12-31")
+
+        assert (over["since"], over["until"], over["usage"], to_come["usage"]) == ("2020-01-01", "2020-12-31", [], [])
+
+    @pytest.mark.parametrize(
+        ("query", "status", "message"),
+        [
+            ("by=colour", 400, "by is one or several of day, tenant, user, tool, integration, provider, phase, separated by commas"),
+            ("since=soon", 400, "since and until are days. a day is written as 2026-11-20, today, or 7d for the last seven days"),
+            ("until=99999999999d", 400, "since and until are days. a day is written as 2026-11-20, today, or 7d for the last seven days"),
+            ("user=bob", 403, "ada may only see its own use; the role admin sees everybody's"),
+            ("tenant=other", 403, "ada may only see its own use; the role admin sees everybody's"),
+        ],
+    )
+    async def test_what_cannot_be_asked_is_said(self, query: str, status: int, message: str) -> None:
+        async with world([]) as there:
+            answer = await there.ask("GET", f"/v1/usage?{query}")
+
+        assert (answer.status_code, answer.json()["problem"]["message"]) == (status, message)

@@ -22,7 +22,7 @@ ADA = Account("user", "default", "local:ada")
 
 async def test_four_processes_never_spend_more_than_their_one_budget_and_lose_nothing(tmp_path: Path) -> None:
     arguments = [str(number) for number in (CALLS, LIMIT, RESERVED, COST)]
-    command = [sys.executable, HERE / "spending.py", tmp_path / "x.db"]
+    command = [sys.executable, str(HERE / "spending.py"), str(tmp_path / "x.db")]
     spenders = [subprocess.Popen([*command, str(number), *arguments], stdout=subprocess.PIPE) for number in range(PROCESSES)]
 
     passed = [int(spender.communicate(timeout=120)[0]) for spender in spenders]

@@ -16,13 +16,15 @@ from starlette.routing import BaseRoute, Route
 from toolgate.api.answers import Json
 from toolgate.api.operator import Operator
 from toolgate.api.tools import Tools
+from toolgate.api.usage import Used
 from toolgate.gateway import Gateway
-from toolgate.stores import Journal
+from toolgate.stores import Journal, Ledger
 
 
 def routes(
     gateway: Gateway,
     journal: Journal,
+    ledger: Ledger,
     *,
     integrations: Callable[[], Sequence[Mapping[str, Any]]],
     unready: Callable[[], str | None],
@@ -38,6 +40,7 @@ def routes(
         Route("/v1/tools", tools.many, methods=["GET"]),
         Route("/v1/tools/{name}", tools.one, methods=["GET"]),
         Route("/v1/tools/{name}/call", tools.call, methods=["POST"]),
+        Route("/v1/usage", Used(ledger).usage, methods=["GET"]),
         Route("/v1/integrations", operator.integrations, methods=["GET"]),
         Route("/v1/audit", operator.audit, methods=["GET"]),
         Route("/openapi.json", operator.description, methods=["GET"]),

@@ -19,7 +19,7 @@ from toolgate import __version__
 from toolgate.cli.endings import Ending, ending_of
 from toolgate.cli.output import escaped, say
 
-NOUNS = ("serve", "demo", "connect", "tools", "specs", "keys", "audit", "doctor", "health", "config")
+NOUNS = ("serve", "demo", "connect", "tools", "specs", "keys", "usage", "budget", "audit", "doctor", "health", "config")
 """The commands in the order of their help; `toolgate.cli.<noun>.command` is each."""
 
 
@@ -46,7 +46,7 @@ def root() -> None:
 
     \b
     Exit codes: 0 done, 1 wrong usage or unexpected, 3 not authenticated,
-    4 unreachable, 5 the tool failed, 6 refused by policy, 7 over a limit.
+    4 unreachable, 5 the tool failed, 6 refused by policy, 7 over a limit or budget.
     """
 
 

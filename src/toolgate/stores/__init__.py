@@ -10,8 +10,9 @@ from typing import Any, Literal, Protocol
 
 from toolgate.audit.keys import Keys
 from toolgate.errors import Misconfigured
-from toolgate.money import Micros
+from toolgate.money import Micros, shown
 from toolgate.settings import Audit
+from toolgate.stores.lease import Alone
 
 DEFAULT = Audit()
 
@@ -91,6 +92,27 @@ class Records(Protocol):
 
     async def list(self, kind: str, *, limit: int = 1000, after: str = "") -> Sequence[Record]:
         """Those with an id above `after`, by id."""
+
+
+class Lives(Protocol):
+    """Which of the processes that share the records are there."""
+
+    instance: str
+    """Names this one; the journal's too."""
+
+    def hold(self) -> None:
+        """Count as there from now on, to the end of this process. May wait for the disk."""
+
+    def alive(self, instance: str) -> bool:
+        """Whether the process of that name is there. May wait for the disk."""
+
+
+class Memory(Protocol):
+    """Bytes by key, for some seconds: what may be forgotten at any time."""
+
+    async def get(self, key: str) -> bytes | None: ...
+
+    async def put(self, key: str, value: bytes, seconds: float) -> None: ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -243,6 +265,12 @@ class Usage:
     estimated: Micros = 0
     """The part of `cost` that is a default or a reserve, for want of a known price or ending."""
 
+    def to_json(self) -> dict[str, Any]:
+        """As reports show it."""
+        said: dict[str, Any] = {**self.of}
+        said |= {"calls": self.calls, "refused": self.refused, "unknown": self.unknown}
+        return said | {"cost": shown(self.cost), "estimated": shown(self.estimated)}
+
 
 class Ledger(Protocol):
     """Who may still spend how much, and what was used.
@@ -314,6 +342,7 @@ class Stores:
     ledger: Ledger
     keys: Keys = field(default_factory=Keys.random)
     """What the audit's digests and checkpoints are made with."""
+    lives: Lives = field(default_factory=Alone)
 
 
 @asynccontextmanager

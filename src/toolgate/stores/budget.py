@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from functools import lru_cache
 
 import orjson
@@ -41,6 +41,26 @@ def day_of(now: float) -> str:
 @lru_cache(maxsize=8)
 def _day(number: int) -> str:
     return datetime.fromtimestamp(number * 86400, UTC).date().isoformat()
+
+
+def days(since: str, until: str, today: str) -> tuple[str, str]:
+    """The first and the last day that `since` and `until` name: as `2026-11-20`, `today`, or `7d`, the last seven days.
+
+    Raises:
+        ValueError: one names no day; says what would.
+    """
+    return _named(since, today), _named(until, today)
+
+
+def _named(text: str, today: str) -> str:
+    if text == "today":
+        return today
+    try:
+        if text.endswith("d"):
+            return (date.fromisoformat(today) - timedelta(days=int(text[:-1]) - 1)).isoformat()
+        return date.fromisoformat(text).isoformat()
+    except (ValueError, OverflowError):
+        raise ValueError("a day is written as 2026-11-20, today, or 7d for the last seven days") from None
 
 
 def period(every: Every, day: str) -> str:
