@@ -20,8 +20,9 @@ from toolgate.calls import Outcome, Tool
 from toolgate.errors import InvalidArguments
 from toolgate.gateway import Gateway
 from toolgate.search import Index
-from toolgate.server.context import idempotency_key, trace_parent
+from toolgate.server.context import approval, idempotency_key, trace_parent
 from toolgate.server.identify import principal_of
+from toolgate.server.resource import note
 
 LIMIT, MOST = 100, 1000
 """Tools a page: without being asked, and at most."""
@@ -66,7 +67,7 @@ class Tools:
         """Let a call through the gate; a caller that hangs up takes it back."""
         try:
             arguments = _arguments(json.loads(await request.body()))
-            key = idempotency_key(request.headers.get("idempotency-key"))
+            key, claimed = idempotency_key(request.headers.get("idempotency-key")), approval(request.headers.get("toolgate-approval"))
         except (BadQuery, InvalidArguments) as error:
             return problem_answer("bad_request", str(error))
         outcome = await unless_gone(
@@ -77,9 +78,13 @@ class Tools:
                 principal_of(request.scope),
                 idempotency_key=key,
                 trace_parent=trace_parent(request.headers.get("traceparent")),
+                approval=claimed,
             ),
         )
-        return Response(status_code=499) if outcome is None else outcome_answer(outcome)  # nobody reads a 499
+        if outcome is None:
+            return Response(status_code=499)  # nobody reads it
+        note(request, outcome)
+        return outcome_answer(outcome)
 
 
 async def unless_gone(request: Request, call: Awaitable[Outcome]) -> Outcome | None:

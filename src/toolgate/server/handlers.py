@@ -21,14 +21,16 @@ from mcp.shared.exceptions import MCPError
 
 from toolgate import __version__
 from toolgate.calls import Principal, Progress, Tool
-from toolgate.errors import InvalidArguments
+from toolgate.errors import ApprovalNeeded, InvalidArguments
 from toolgate.gateway import Gateway
 from toolgate.gateway.discover import CALL_TOOL
-from toolgate.server import convert
-from toolgate.server.context import idempotency_key, trace_parent
+from toolgate.server import asking, convert
+from toolgate.server.context import approval, idempotency_key, trace_parent
+from toolgate.server.resource import note
 
 Context = Any
 """The SDK's ServerRequestContext; what it is generic in does not matter here."""
+Answer = types.CallToolResult | types.InputRequiredResult
 Who = Callable[[Context], Principal]
 SchemaOf = Callable[[str], Mapping[str, Any] | None]
 
@@ -70,7 +72,7 @@ def build_server(gateway: Gateway, who: Who, *, page_size: int, schema_of: Schem
         on_read_resource=_no_such_resource,
     )
     # Instead of a span for each message, which costs a tenth of the time: the gateway's `trace` makes ours.
-    server.middleware[:] = [handlers.keep_lists]
+    server.middleware[:] = [handlers.keep_lists, asking.sealed(gateway.approvals, who, NAME)]
     return server
 
 
@@ -150,7 +152,7 @@ class _Handlers:
             kept = self._lists[key] = _List(paged(_listable(tools, context.protocol_version), self._page_size))
         return kept
 
-    async def call_tool(self, context: Context, params: types.CallToolRequestParams) -> types.CallToolResult:
+    async def call_tool(self, context: Context, params: types.CallToolRequestParams) -> Answer:
         try:
             with self._underway:
                 return await self._call(context, params)
@@ -161,17 +163,24 @@ class _Handlers:
             log.exception("a call of %s failed by a bug", params.name[:64])
             raise MCPError(code=types.INTERNAL_ERROR, message=A_BUG) from None
 
-    async def _call(self, context: Context, params: types.CallToolRequestParams) -> types.CallToolResult:
+    async def _call(self, context: Context, params: types.CallToolRequestParams) -> Answer:
         principal = self._who(context)
         meta = context.meta or {}
+        key, claimed = _said(meta)
+        asks = asking.asking(context, params, self._gateway.approvals.settings)
         outcome = await self._gateway.call(
             params.name,
             params.arguments or {},
             principal,
             trace_parent=trace_parent(meta.get("traceparent")),
-            idempotency_key=_key(meta),
+            idempotency_key=key,
             progress=_steady(context.session.report_progress) if "progress_token" in meta else None,
+            ask=asks.ask if asks else None,
+            approval=claimed,
         )
+        if asks and asks.unanswered and outcome.problem is not None and outcome.problem.code == ApprovalNeeded.code:
+            return asking.round_of(asks.unanswered)
+        note(context.request, outcome)
         # 2026-07-28, server/tools, "Error Handling": an unknown tool is a protocol error; everything else a model repairs.
         unknown = outcome.problem is not None and outcome.problem.code == "unknown_tool"
         if unknown and params.name not in self._gateway.visible(principal):
@@ -211,10 +220,12 @@ def _listable(tools: Sequence[Tool], version: str) -> list[types.Tool]:
     return listable
 
 
-def _key(meta: Mapping[str, Any]) -> str | None:
-    ours = meta.get(convert.META)
+def _said(meta: Mapping[str, Any]) -> tuple[str | None, str | None]:
+    """The idempotency key and the approval that a call names."""
+    found = meta.get(convert.META)
+    ours = found if isinstance(found, Mapping) else {}
     try:
-        return idempotency_key(ours.get("idempotency_key") if isinstance(ours, Mapping) else None)
+        return idempotency_key(ours.get("idempotency_key")), approval(ours.get("approval"))
     except InvalidArguments as error:
         raise MCPError(code=types.INVALID_PARAMS, message=str(error)) from None
 
