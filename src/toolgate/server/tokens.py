@@ -11,8 +11,8 @@ token itself is not kept, but for token exchange, and then only by `Subjects`.
 from __future__ import annotations
 
 import base64
-import binascii
 import math
+import re
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -37,6 +37,7 @@ LEEWAY = 10.0  # seconds that the issuer's clock may differ from ours
 DEEPEST = 16  # levels of a token's JSON; real ones have about four
 LONGEST = 256
 """Characters of an id, a role, a tier, a tenant."""
+FORM = re.compile(r"([\w-]+)\.([\w-]+)\.[\w-]*", re.ASCII)
 OPTIONS = {
     # Times are held against our own clock below: PyJWT's cannot be given one.
     **{f"verify_{name}": False for name in ("exp", "nbf", "iat")},
@@ -142,15 +143,20 @@ def _named(issuers: Sequence[Issuer]) -> Mapping[str, Issuer]:
 
 def _peek(token: str) -> tuple[Mapping[str, Any], Mapping[str, Any]]:
     """The header and the payload that `token` says it has; nothing in them is to be believed yet."""
-    parts = token.split(".")
-    try:
-        header, payload = (orjson.loads(base64.urlsafe_b64decode(part + "=" * (-len(part) % 4))) for part in parts[:2])
-    except (binascii.Error, ValueError):  # too few parts are a ValueError as well
-        raise refused("it does not have the form of a token") from None
-    # PyJWT reads both again with a parser that nesting can exhaust.
-    if len(parts) != 3 or any(not isinstance(part, dict) or deeper_than(part, DEEPEST) for part in (header, payload)):
+    match = FORM.fullmatch(token)
+    header, payload = map(_object, match.groups()) if match else (None, None)
+    if header is None or payload is None:
         raise refused("it does not have the form of a token")
     return header, payload
+
+
+def _object(part: str) -> Mapping[str, Any] | None:
+    """The JSON object in a part of a token; None when it is something else. PyJWT's own parser can be exhausted by nesting."""
+    try:
+        value = orjson.loads(base64.urlsafe_b64decode(part + "=" * (-len(part) % 4)))
+    except ValueError:  # neither base64 nor JSON
+        return None
+    return value if isinstance(value, dict) and not deeper_than(value, DEEPEST) else None
 
 
 def _type(header: Mapping[str, Any]) -> str:
