@@ -282,6 +282,18 @@ async def test_the_operators_price_counts_over_the_integrations_and_a_changed_on
     assert (first.cost, second.cost) == (2 * CENT, 3 * CENT)
 
 
+async def test_a_header_that_only_the_operator_names_is_known_to_whoever_reads_the_answer() -> None:
+    world, named = World(Prices(tools={"echo": Charge(header="X-Cost", most=Decimal("0.02"))}), day="1"), []
+
+    async def read(call: Call) -> Outcome:
+        named.append(call.tool.price)
+        return Outcome(metered=7)
+
+    outcome = await world.call(a_tool(price=Price(CENT)), run=read)
+
+    assert (named, outcome.cost) == ([Price(header="X-Cost", most=2 * CENT)], 7)
+
+
 async def test_an_agent_spends_the_money_of_whom_it_acts_for() -> None:
     world, agent = World(day="0.015"), replace(a_principal(id="agent:1"), acting_for=("agent:0", "local:ada"))
     await world.call(a_tool(price=Price(CENT)), agent)

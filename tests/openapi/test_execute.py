@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
@@ -18,10 +19,11 @@ from toolgate.egress.transport import Transport, open_transport
 from toolgate.egress.wire import Reach, Request, Response, Sender
 from toolgate.errors import InvalidArguments, Misconfigured, ToolgateError, Unreachable
 from toolgate.integration import Integration
+from toolgate.money import Price
 from toolgate.openapi.credentials import credentials_of
 from toolgate.openapi.execute import MAX_FILE, Executor, files_below, reach_of, server_of
 from toolgate.openapi.operation import BodyPlan, ParameterPlan, Plan, ServerTemplate
-from toolgate.testing import ScriptedSender, a_call, a_principal, raw_server
+from toolgate.testing import ScriptedSender, a_call, a_principal, a_tool, raw_server
 
 CANARY = "canary-secret-0123456789"
 FINE = Response(200, (("Content-Type", "application/json"),), b'{"ok":true}')
@@ -372,3 +374,15 @@ async def test_a_tool_of_ours_reads_its_answer_whole_where_a_model_is_shown_a_pa
     outer, inner = await run(a_call(arguments={"id": "1"})), await run(a_call(arguments={"id": "1"}, depth=1))
 
     assert (outer.structured, inner.structured) == (UNSET, ["x" * 1000] * 100)
+
+
+@pytest.mark.parametrize(("header", "metered"), [("0.0125", 12_500), ("0", 0), ("plenty", None), (None, None)])
+async def test_what_the_answer_says_it_has_cost_is_the_outcomes_to_tell(header: str | None, metered: int | None) -> None:
+    answered = replace(FINE, headers=(*FINE.headers, ("x-request-cost", header)) if header is not None else FINE.headers)
+    run = executor(ScriptedSender(answered))
+    arguments: dict[str, Any] = {"id": "7"}
+
+    priced = await run(a_call(a_tool(run, price=Price(header="X-Request-Cost", most=20_000)), arguments))
+    flat = await run(a_call(a_tool(run, price=Price(5)), arguments))
+
+    assert (priced.metered, flat.metered) == (metered, None)

@@ -34,6 +34,8 @@ class Terms:
     """What a call of one caller and one tool counts as, and what it counts against."""
 
     price: Price
+    tool: Tool
+    """With that price: whoever reads the answer has to know in which header it tells its cost."""
     use: Use
     limits: tuple[Limit, ...]
 
@@ -57,7 +59,7 @@ class Spend:
             return await call_next(call)
         await self._reserve(call, terms)
         try:
-            outcome = await call_next(call)
+            outcome = await call_next(call if terms.tool is call.tool else replace(call, tool=terms.tool))
         except STOPPED as error:
             self._ledger.release(call.id)
             error.notes = {**error.notes, "spend": _note(terms.price, 0)}
@@ -114,7 +116,9 @@ def terms_of(call: Call, policy: Policy) -> Terms:
     ]
     if call.session is not None:
         limits.append(Limit(Account("session", principal.tenant, user, call.session), _limit(budgets.session)))
-    return Terms(policy.prices.of(tool), Use(principal.tenant, user, tool.name, tool.integration), tuple(limits))
+    price = policy.prices.of(tool)
+    priced = replace(tool, price=price) if price.header and price != tool.price else tool
+    return Terms(price, priced, Use(principal.tenant, user, tool.name, tool.integration), tuple(limits))
 
 
 def _limit(budget: Any) -> Micros | None:

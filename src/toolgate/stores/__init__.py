@@ -267,7 +267,7 @@ class Usage:
 
     def to_json(self) -> dict[str, Any]:
         """As reports show it."""
-        said: dict[str, Any] = {**self.of}
+        said: dict[str, Any] = dict(self.of.items())
         said |= {"calls": self.calls, "refused": self.refused, "unknown": self.unknown}
         return said | {"cost": shown(self.cost), "estimated": shown(self.estimated)}
 
