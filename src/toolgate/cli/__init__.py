@@ -19,7 +19,7 @@ from toolgate import __version__
 from toolgate.cli.endings import Ending, ending_of
 from toolgate.cli.output import escaped, say
 
-NOUNS = ("serve", "demo", "connect", "tools", "specs", "keys", "usage", "budget", "audit", "doctor", "health", "config")
+NOUNS = ("serve", "demo", "connect", "tools", "specs", "keys", "usage", "budget", "policy", "audit", "doctor", "health", "config")
 """The commands in the order of their help; `toolgate.cli.<noun>.command` is each."""
 
 

@@ -46,7 +46,7 @@ async def make(wanted: Wanted, settings: Settings, *, output: Path | None, as_js
         caller = local_principal(settings, "terminal")
         tools = app.gateway.visible(caller)
         tool = tools.get(wanted.name)
-        arguments = _arguments(wanted, tool)
+        arguments = arguments_of(wanted, tool)
         if wanted.dry_run and tool is not None:
             _show_request(app.preview(tool.name, arguments, caller), as_json)
             return
@@ -60,7 +60,8 @@ async def make(wanted: Wanted, settings: Settings, *, output: Path | None, as_js
         say(f"next: {shlex.join(['toolgate', 'tools', 'call', tool.name, *words])}")
 
 
-def _arguments(wanted: Wanted, tool: Tool | None) -> dict[str, Any]:
+def arguments_of(wanted: Wanted, tool: Tool | None) -> dict[str, Any]:
+    """What was typed as the arguments that `tool` takes."""
     base = _whole(wanted.whole)
     if tool is None:
         return base

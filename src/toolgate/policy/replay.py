@@ -96,8 +96,11 @@ def possible(call: Call, known: Mapping[str, Any], policy: Policy) -> Possible:
         call: with the arguments that are recorded.
         known: `names` of all arguments, and `values` of them where these are recorded.
     """
-    if bounds.beyond(call, policy):
-        return frozenset({"deny"})
+    return frozenset({"deny"}) if bounds.beyond(call, policy) else by_rules(call, known, policy)
+
+
+def by_rules(call: Call, known: Mapping[str, Any], policy: Policy) -> Possible:
+    """The same, of the rules alone, whatever tiers and scopes say."""
     facts = {**facts_of(call), "tool": tool_facts(call.tool)}
     fires = [(permission, _fires(permission, facts, known)) for permission in _meant(call, policy)]
     denies = [fired for permission, fired in fires if permission.effect == "deny"]
@@ -135,7 +138,7 @@ def _answer(condition: Condition, facts: Facts, known: Mapping[str, Any]) -> str
 
 def _recorded(condition: Condition, known: Mapping[str, Any]) -> bool:
     if "values" not in known:
-        return condition.operator == "exists" and "." not in condition.path
+        return "names" in known and condition.operator == "exists" and "." not in condition.path
     return condition.operator == "exists" or _whole(reach(known["values"], condition.path))
 
 
