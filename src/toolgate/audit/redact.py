@@ -30,8 +30,8 @@ _KEYS = "|".join(
         r"gh[opsur]_[A-Za-z0-9]{16,}",  # GitHub
         r"github_pat_[A-Za-z0-9_]{16,}",
         r"glpat-[A-Za-z0-9_-]{16,}",  # GitLab
-        r"sk-[A-Za-z0-9_-]{16,}",  # OpenAI, Anthropic
-        r"[sr]k_(?:live|test)_[A-Za-z0-9]{16,}",  # Stripe
+        r"\bsk-[A-Za-z0-9_-]{16,}",  # OpenAI, Anthropic
+        r"\b[sr]k_(?:live|test)_[A-Za-z0-9]{16,}",  # Stripe
         r"\b(?:AKIA|ASIA)[A-Z0-9]{16}\b",  # AWS
         r"AIza[A-Za-z0-9_-]{30,}",  # Google
         r"xox[abeoprs]-[A-Za-z0-9-]{10,}",  # Slack
@@ -53,7 +53,8 @@ def _compiled(pattern: str) -> Any:
 KEYS = _compiled(_KEYS)
 """Texts in the shape of a key. RE2: the text comes from outside, and its time is linear in that."""
 USERINFO = _compiled(_USERINFO)
-SUSPECT = _compiled(rf"{_KEYS}|{_USERINFO}|(?i:{_NAME})")
+_ANYWHERE = _KEYS.replace(r"\b", "")  # in JSON, a tab before a key is a backslash and a t: no boundary
+SUSPECT = _compiled(rf"{_ANYWHERE}|{_USERINFO}|(?i:{_NAME})")
 """Whether JSON may hold something to be taken out; finds too much rather than too little."""
 NAME = _compiled(rf"(?i:{_NAME})")
 MARKS = re.compile(rb'"format":"password"|"writeOnly":true|"x-sensitive":')

@@ -87,9 +87,11 @@ def verify(config: Path | None, as_json: bool, checkpoint: Path | None, key: str
         details = {"record": flaw.seq, "intact": report.records, "signed": report.signed}
         raise ended("error", f"the audit is not what was written: {flaw.sentence}", hint="docs/audit.md says what to do", details=details)
     if as_json:
-        emit({"intact": report.records, "signed": report.signed})
+        emit({"intact": report.records, "signed": report.signed, "elsewhere": report.elsewhere})
     else:
         say(f"{report.records} records are what was written; a checkpoint covers {report.signed} of them")
+        if report.elsewhere:
+            say(f"{report.elsewhere} of them are in segments that are not here: only what they hash to was checked")
 
 
 @command.command()
@@ -148,7 +150,7 @@ async def newest(
                 break
             before = page[-1].seq
         if told:
-            await _tell(stores, settings, "audit list", lines=len(found[:limit]), tool=tool, ending=ending, type=kind)
+            await _tell(stores, settings, "audit list", lines=len(found[:limit]), tool=tool, ending=ending, kind=kind)
     return found[:limit]
 
 

@@ -51,9 +51,11 @@ class Notary:
             self._due.set()
 
     def _run(self) -> None:
-        while not self._ending:
+        ending = False
+        while not ending:
             self._due.wait(self._settings.checkpoint_seconds)
             self._due.clear()
+            ending = self._ending  # looked at before signing: what was written until then is signed
             if self._unsigned:
                 self._unsigned = 0
                 self._sign()

@@ -87,5 +87,5 @@ def _take_out(path: Path, segment: Segment, note: str) -> None:
         journal.execute(STORE, (segment.size, time.time_ns(), note, segment.frontier))
         journal.execute("insert into sealed values (?, ?, ?, ?)", (segment.size, segment.digest, segment.frontier, segment.file))
         journal.execute("delete from journal where seq <= ?", (segment.size,))
-        journal.execute("delete from checkpoint where size < ?", (segment.size,))
+        journal.execute("delete from checkpoint where size < ? and size not in (select size from sealed)", (segment.size,))
         journal.execute("commit")

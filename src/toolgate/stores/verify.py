@@ -40,6 +40,8 @@ class Report:
     signed: int
     """Of these, so many are covered by a checkpoint with a valid signature."""
     flaw: Flaw | None
+    elsewhere: int = 0
+    """Of these, so many are in segments that are not here, so that only their hashes were checked."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,10 +115,11 @@ class _State:
         self._last = START
         self._tree = Tree()
         self._signed = 0
+        self._elsewhere = 0
         self._due: dict[int, list[tuple[Checkpoint, str]]] = {}
 
     def report(self, flaw: Flaw | None) -> Report:
-        return Report(self.seq, self._signed, flaw)
+        return Report(self.seq, self._signed, flaw, self._elsewhere)
 
     def expect(self, notes: Iterable[str], where: str) -> None:
         """Hold the records against `notes` as well."""
@@ -159,6 +162,7 @@ class _State:
         Of other checkpoints on the way nothing can be told.
         """
         self._tree = Tree(segment.size, split(segment.frontier))
+        self._elsewhere += segment.size - self.seq
         self.seq, self._last = segment.size, segment.digest
         if segment.size not in self._due:
             raise _Flawed(None, f"no checkpoint signed the {segment.size} records that were sealed")
