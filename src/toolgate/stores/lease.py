@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import sqlite3
 from pathlib import Path
+from threading import Lock
 
 from toolgate.calls import new_id
 
@@ -19,20 +20,37 @@ class Lease:
         """Names the process, from now to its end."""
         self.folder = folder
         self._connection: sqlite3.Connection | None = None
+        self._holding = Lock()
 
     def hold(self) -> None:
-        """Count as alive from now on, until `close` or the end of this process."""
-        if self._connection is None:
-            self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-            # Any thread may close it.
-            connection = sqlite3.connect(self.folder / self.instance, isolation_level=None, check_same_thread=False, timeout=0)
-            connection.execute("begin exclusive")
-            self._connection = connection
+        """Count as alive from now on, until `close` or the end of this process. Any thread may call it."""
+        with self._holding:
+            if self._connection is None:
+                self.folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+                # Any thread may close it.
+                connection = sqlite3.connect(self.folder / self.instance, isolation_level=None, check_same_thread=False, timeout=0)
+                connection.execute("begin exclusive")
+                self._connection = connection
+
+    def alive(self, instance: str) -> bool:
+        return instance == self.instance or alive(self.folder, instance)
 
     def close(self) -> None:
         if self._connection is not None:
             self._connection.close()
             (self.folder / self.instance).unlink(missing_ok=True)
+
+
+class Alone:
+    """The only process there is."""
+
+    def __init__(self, instance: str | None = None) -> None:
+        self.instance = instance or new_id()
+
+    def hold(self) -> None: ...
+
+    def alive(self, instance: str) -> bool:
+        return instance == self.instance
 
 
 def alive(folder: Path, instance: str) -> bool:

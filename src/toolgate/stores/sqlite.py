@@ -23,7 +23,10 @@ SCHEMA = """
 create table if not exists record (
     kind text not null, id text not null, version integer not null, body text not null, expires real, primary key (kind, id)
 ) without rowid;
+create index if not exists record_expires on record (expires) where expires is not null;
 """
+FORGOTTEN = 16
+"""Expired records that every change takes away: more than it can add, so that they never pile up."""
 
 
 @asynccontextmanager
@@ -40,9 +43,10 @@ async def open_sqlite(path: Path, audit: Audit) -> AsyncIterator[Stores]:
             await database.read(journal.check_tail)
             with Notary(database, keys, audit) as notary:
                 lines = journal.SqliteJournal(database, lease, notary.heard)
-                yield Stores(lines, SqliteRecords(database), SqliteLedger(database), keys=keys)
+                yield Stores(lines, SqliteRecords(database), SqliteLedger(database), keys=keys, lives=lease)
 
 
+FORGET = "delete from record where (kind, id) in (select kind, id from record where expires <= ? order by expires limit ?)"
 LIVE = "kind = ? and (expires is null or expires > ?)"
 
 
@@ -65,6 +69,7 @@ class SqliteRecords:
 
         def change(connection: sqlite3.Connection) -> bool:
             connection.execute("delete from record where kind = ? and id = ? and expires <= ?", (kind, id, now))
+            connection.execute(FORGET, (now, FORGOTTEN))
             if replaces:
                 command = "update record set version = version + 1, body = ?, expires = ? where kind = ? and id = ? and version = ?"
                 return connection.execute(command, (text, expires, kind, id, replaces)).rowcount == 1
