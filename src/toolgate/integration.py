@@ -100,6 +100,8 @@ class Defaults(Strict):
     timeout: Seconds = 30.0
     cache: Seconds = 0.0
     """Seconds that a read may be answered from the cache."""
+    cache_scope: Literal["user", "public"] = "user"
+    """Whose answers are given again: to each user their own, or to everybody, where all are answered alike."""
 
 
 class Rate(Strict):
@@ -192,6 +194,12 @@ class Integration(Strict):
         given = {ApiKey: "value", Bearer: "token", Basic: "password"}
         if self.per_user and (name := given.get(type(self.auth))) and getattr(self.auth, name) is not None:
             raise ValueError(f"auth.{name} is one for all, auth.per_user each caller's own; leave one of them out")
+        return self
+
+    @model_validator(mode="after")
+    def _answers_to_each_callers_own_credential_are_their_own(self) -> Integration:
+        if self.per_user and self.defaults.cache_scope == "public":
+            raise ValueError("defaults.cache_scope is public, and each caller is answered by their own credential; leave it out")
         return self
 
     @property

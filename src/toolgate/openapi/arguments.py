@@ -18,7 +18,7 @@ from typing import Any
 from toolgate.calls import UNSET
 from toolgate.integration import Integration
 from toolgate.openapi.bodies import Way, as_file, field_plan, flattened, is_file, resolved, ways, whole_fields
-from toolgate.openapi.bound import binding
+from toolgate.openapi.bound import binding, is_idempotency_key
 from toolgate.openapi.keywords import MAX_EXAMPLE, Schema
 from toolgate.openapi.lift import Fragment, Lifter, Reference
 from toolgate.openapi.operation import BodyPlan, Operation, Parameter, ParameterPlan
@@ -53,6 +53,8 @@ class Arguments:
     parameters: tuple[ParameterPlan, ...] = ()
     bodies: tuple[BodyPlan, ...] = ()
     content_type_argument: str | None = None
+    idempotency_header: str | None = None
+    """Not asked for: the call has a name of its own."""
 
 
 def arguments(operation: Operation, lifter: Lifter, integration: Integration) -> Arguments:
@@ -120,11 +122,14 @@ class _Asking:
     constants: dict[str, Any] = field(default_factory=dict)
     whole: int | None = None
     choice: int | None = None
+    idempotency_header: str | None = None
 
     def parameters(self) -> None:
         for parameter in self.operation.parameters:
             value = binding(parameter, self.operation, self.integration, self.lifter.diagnostics)
-            if value is UNSET:
+            if value is UNSET and is_idempotency_key(parameter):
+                self.idempotency_header = parameter.name
+            elif value is UNSET:
                 self._parameter(parameter)
             elif value is not None:
                 self.bound.append(_plan(parameter, None, value, None))
@@ -181,6 +186,7 @@ class _Asking:
             (*(self._asked(parameter, found[index], index) for parameter, index in self.asked), *self.bound),
             tuple(self._body_plan(way, found) for way in self.ways),
             None if self.choice is None else found[self.choice],
+            self.idempotency_header,
         )
 
     def _schema(self, found: list[str]) -> dict[str, Any]:

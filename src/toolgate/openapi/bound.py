@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import Any, Literal
 
 from toolgate.calls import UNSET
-from toolgate.integration import ApiKey, Basic, Bearer, ClientCredentials, Integration, NoAuth
+from toolgate.integration import ApiKey, Basic, Bearer, ClientCredentials, Integration, NoAuth, TokenExchange
 from toolgate.openapi.diagnostics import Diagnostic
 from toolgate.openapi.operation import Operation, Parameter
 
@@ -26,6 +26,8 @@ CREDENTIALS = frozenset(
     }
 )
 """Names of query, header and cookie parameters that carry credentials, in lower case without `-` and `_`."""
+IDEMPOTENCY_HEADERS = frozenset({"idempotency-key", "x-idempotency-key"})
+"""draft-ietf-httpapi-idempotency-key-header, and what it was before there was a draft."""
 
 
 def binding(parameter: Parameter, operation: Operation, integration: Integration, diagnostics: list[Diagnostic]) -> Any:
@@ -54,6 +56,11 @@ def binding(parameter: Parameter, operation: Operation, integration: Integration
     return None
 
 
+def is_idempotency_key(parameter: Parameter) -> bool:
+    """Whether it is the header by which the other side knows a repeated request."""
+    return parameter.location == "header" and parameter.name.lower() in IDEMPOTENCY_HEADERS
+
+
 def _finding(level: Literal["info", "warning"], code: str, parameter: Parameter, operation: Operation, said: str) -> Diagnostic:
     return Diagnostic(level, code, parameter.pointer, f"{operation.key} {said.format(f'{parameter.name} ({parameter.location})')}")
 
@@ -73,7 +80,7 @@ def _has_credential(parameter: Parameter, integration: Integration) -> bool:
     match auth:
         case ApiKey():
             return _same(auth.name, auth.location, parameter)
-        case Bearer() | Basic() | ClientCredentials():
+        case Bearer() | Basic() | ClientCredentials() | TokenExchange():
             return parameter.location == "header" and parameter.name.lower() == "authorization"
         case NoAuth():
             return False

@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import replace
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import jsonschema_rs
 import orjson
@@ -141,7 +141,8 @@ class _Converter:
             tags=_tags(operation),
             listed=self._listed(operation, known),
             price=self._price(operation, known),
-            timeout=self._timeout(operation),
+            timeout=self._default(operation, "timeout"),
+            cache=self._default(operation, "cache"),
             search_text=_search_text(operation, asked),
         )
         return replace(definition, fingerprint=fingerprint(definition))
@@ -155,6 +156,7 @@ class _Converter:
             parameters=asked.parameters,
             bodies=asked.bodies,
             content_type_argument=asked.content_type_argument,
+            idempotency_header=asked.idempotency_header,
             accept=_accept(operation),
             security=operation.security,
             paging=pages(operation, asked.parameters, asked.schema["properties"], self.lifter),
@@ -189,11 +191,12 @@ class _Converter:
                 return price_of(prices[name])
         return None
 
-    def _timeout(self, operation: Operation) -> float:
-        if "timeout" in operation.extensions:
+    def _default(self, operation: Operation, name: Literal["timeout", "cache"]) -> float:
+        """Seconds that the operation itself says in `x-mcp`, else the integration."""
+        if name in operation.extensions:
             with suppress(ValidationError):
-                return Defaults(timeout=operation.extensions["timeout"]).timeout
-        return self.integration.defaults.timeout
+                return float(getattr(Defaults.model_validate({name: operation.extensions[name]}), name))
+        return float(getattr(self.integration.defaults, name))
 
 
 def _words(operation: Operation) -> tuple[str | None, str]:

@@ -46,6 +46,8 @@ class Definition:
     """None: not known."""
     timeout: float = 30.0
     """Seconds."""
+    cache: float = 0.0
+    """Seconds that an answer may be given again."""
     search_text: str = ""
     fingerprint: str = ""
     """SHA-256 of everything a model sees."""

@@ -13,6 +13,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 from urllib.parse import urljoin
+from uuid import UUID
 
 from toolgate.calls import UNSET, Call, Outcome
 from toolgate.egress.origin import origin_of, spelled
@@ -23,6 +24,7 @@ from toolgate.money import told
 from toolgate.openapi import answer, request
 from toolgate.openapi.body import ReadFile
 from toolgate.openapi.credentials import MASK, Credentials, Proof, is_secret, scrubbed
+from toolgate.openapi.freshness import fresh
 from toolgate.openapi.operation import Plan, ServerTemplate
 
 MAX_FILE = 10 * 1024 * 1024
@@ -51,7 +53,7 @@ class Executor:
             InvalidArguments: a value cannot be put onto the wire.
             Failed, EgressBlocked: as `Sender.send`.
         """
-        built = self._builder.build(call.arguments, files=self._files(call))
+        built = self._named(self._builder.build(call.arguments, files=self._files(call)), call)
         credentials = self.credentials.of(call.principal)
         response, proof = await self._send(built, call, credentials)
         if response.status == 401 and credentials.renew(proof):
@@ -63,14 +65,24 @@ class Executor:
         limit = answer.LIMIT if call.depth == 0 else CAPS.decoded  # a tool of ours reads answers to their end
         outcome = answer.read(response, plan=self.plan, url=asked, arguments=call.arguments, limit=limit, now=time.time())
         if call.tool.price and call.tool.price.header:
-            return replace(outcome, metered=told(response.header(call.tool.price.header)))
-        return outcome
+            outcome = replace(outcome, metered=told(response.header(call.tool.price.header)))
+        return replace(outcome, fresh=fresh(response, shared=call.tool.public)) if call.tool.cache else outcome
 
     def preview(self, call: Call) -> Request:
         """The request as it would go out, with secrets masked. Raises InvalidArguments like a call."""
         builder = request.compile(_masked(self.plan), self.server, _masked_headers(_headers(self.integration)))
-        built = builder.build(call.arguments, files=self._files(call))
+        built = self._named(builder.build(call.arguments, files=self._files(call)), call)
         return self.credentials.masked().on(built, self.reach.origins)
+
+    def _named(self, built: Request, call: Call) -> Request:
+        """With the name of the call in the header that the description has for it, unless the operator's headers fill it.
+
+        Never the caller's own key: all callers are one to the other side, and two of them may choose the same.
+        """
+        name = self.plan.idempotency_header
+        if name is None or any(name.lower() == header.lower() for header, _ in built.headers):
+            return built
+        return replace(built, headers=(*built.headers, (name, str(UUID(call.once, version=5)))))
 
     async def _send(self, built: Request, call: Call, credentials: Credentials) -> tuple[Response, Proof]:
         proof = await credentials.proof(call.seconds_left())

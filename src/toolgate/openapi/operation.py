@@ -221,3 +221,5 @@ class Plan:
     """The Accept header; None: `*/*` is implied."""
     security: tuple[tuple[Scheme, ...], ...] = ()
     paging: Paging | None = None
+    idempotency_header: str | None = None
+    """The described header by which the other side knows a repeated request; filled with what names the call."""

@@ -76,6 +76,8 @@ def _tool(definition: Definition, integration: Integration, sender: Sender, cred
         listed=definition.listed,
         price=definition.price,
         timeout=definition.timeout,
+        cache=definition.cache,
+        public=integration.defaults.cache_scope == "public",
         rates=tuple(Rate(rate.calls, rate.per, rate.pool or integration.name) for rate in integration.rates),
         concurrency=integration.concurrency,
         remote=integration.asgi is None,
