@@ -16,11 +16,14 @@ from toolgate.chain import Handler, Middleware, chain
 from toolgate.gateway.approve import Approve
 from toolgate.gateway.audit import Audit, Proof
 from toolgate.gateway.breaker import Breakers
+from toolgate.gateway.cache import Cache
 from toolgate.gateway.discover import CALL_TOOL, discovery
 from toolgate.gateway.intent import Intent
 from toolgate.gateway.limit import Limit
+from toolgate.gateway.measure import Measure
 from toolgate.gateway.permit import Permit, no_such_tool
 from toolgate.gateway.repeat import Repeat
+from toolgate.gateway.replay import NestedKeys, Replay
 from toolgate.gateway.run import Run
 from toolgate.gateway.settle import settle
 from toolgate.gateway.spend import Spend
@@ -32,17 +35,21 @@ from toolgate.policy.rules import Policy
 from toolgate.settings import Settings
 from toolgate.stores import Counters, Stores
 from toolgate.stores.counters import MemoryCounters
+from toolgate.stores.memory import LocalMemory
+from toolgate.telemetry import Metrics
 
 
 class Gateway:
     """What the faces know: which tools a caller may see, and how a call is made."""
 
-    def __init__(self, catalog: Catalog, live: Live, handler: Handler, breakers: Breakers, approvals: Approvals) -> None:
+    def __init__(self, catalog: Catalog, live: Live, handler: Handler, breakers: Breakers, approvals: Approvals, metrics: Metrics) -> None:
         self.catalog = catalog
         self.live = live
         self.breakers = breakers
         self.approvals = approvals
+        self.metrics = metrics
         self._handler = handler
+        self._nested = NestedKeys()
         self._visible: dict[Hashable, Mapping[str, Tool]] = {}
         self._visible_by = live.current
 
@@ -85,19 +92,21 @@ class Gateway:
         """Let a call through the gate, or not: expected errors are in the outcome.
 
         Args:
-            parent: the call on whose behalf this one is made, by a tool of ours. A person's yes to it covers this one too.
+            parent: the call on whose behalf this one is made, by a tool of ours. A person's yes to it covers this one too, and
+                so does its idempotency key.
             ask: puts a question to the person at the caller's client.
             approval: the id of the yes that the caller means to have; see `toolgate.server.context.approval`.
             session: see `Call.session`; its parent's where it has one.
         """
         name, arguments = _unwrapped(name, arguments)
+        tool = self.visible(principal).get(name) or concealed(name, self.catalog.get(name))
         call = Call(
-            tool=self.visible(principal).get(name) or concealed(name, self.catalog.get(name)),
+            tool=tool,
             arguments=arguments,
             principal=principal,
             depth=parent.depth + 1 if parent else 0,
             parent_id=parent.id if parent else None,
-            idempotency_key=idempotency_key,
+            idempotency_key=self._nested.key(parent, tool, arguments) if parent else idempotency_key,
             deadline=parent.deadline if parent else None,
             trace_parent=parent.trace_parent if parent and trace_parent is None else trace_parent,
             approval=parent.approval if parent else approval,
@@ -105,7 +114,10 @@ class Gateway:
             progress=progress,
             ask=ask,
         )
-        return await self._handler(call)
+        try:
+            return await self._handler(call)
+        finally:
+            self._nested.forget(call)
 
 
 KEPT_LISTS = 256  # kinds of callers; a mapping of 1,223 tools takes 60 kB
@@ -127,8 +139,10 @@ def build_gateway(
     live = policy if isinstance(policy, Live) else Live(policy)
     proof = Proof(stores.journal, stores.keys, settings.audit)
     approvals = Approvals(stores, settings)
+    metrics = Metrics()
     # The steps, outermost first.
     steps: list[Middleware] = [
+        Measure(metrics),  # counts every ending
         trace,
         Audit(proof),  # sees every ending, refusals too
         settle,  # above this line errors are outcomes, below they are raised
@@ -137,12 +151,14 @@ def build_gateway(
         Approve(approvals),  # a person's yes, where the permission asks for one
         Limit(counters or MemoryCounters(), live, settings.limits),  # attempts that are permitted count, whatever becomes of them
         Repeat(settings.limits.repeats),
+        Replay(stores.records, stores.lives, settings.replay, metrics),  # one effect for one idempotency key
+        Cache(LocalMemory(settings.cache.max_bytes), metrics),  # an answer that is still good costs nothing
         Spend(stores.ledger, live),  # reserves before, settles after
         Intent(proof, settings.audit),  # durable before any effect
     ]
     breakers = Breakers(settings.upstreams)
     handler = chain(steps, Run(breakers, settings.upstreams.attempts))
-    gateway = Gateway(Catalog([*tools, *finders]), live, handler, breakers, approvals)
+    gateway = Gateway(Catalog([*tools, *finders]), live, handler, breakers, approvals, metrics)
     return gateway
 
 
