@@ -31,7 +31,11 @@ from toolgate.stores.counters import open_counters
 from toolgate.stores.sealed import Sealer
 
 if TYPE_CHECKING:
+    from starlette.routing import BaseRoute
     from starlette.types import ASGIApp
+
+    from toolgate.server.http import McpFace
+    from toolgate.server.resource import Resource
 
 log = logging.getLogger("toolgate")
 
@@ -227,7 +231,7 @@ async def asgi(app: App) -> AsyncIterator[ASGIApp]:
     """The HTTP application: the MCP transports and `/v1`, behind the ingress guard."""
     from starlette.applications import Starlette
 
-    from toolgate.api import EXCEPTION_HANDLERS, routes
+    from toolgate.api import EXCEPTION_HANDLERS
     from toolgate.server.degraded import telling
     from toolgate.server.entrance import entrance
     from toolgate.server.http import McpFace
@@ -238,6 +242,13 @@ async def asgi(app: App) -> AsyncIterator[ASGIApp]:
     face = McpFace(app.gateway, server)
     resource = Resource(app.settings.identity)
     async with face.lifespan(), entrance(app.settings, app.stores, app.transport, app.own.subjects) as identify:
-        api = routes(app.gateway, app.stores.journal, app.stores.ledger, integrations=app.status, unready=app.ready)
-        application = Starlette(routes=[*face.routes(), *resource.routes(), *api], exception_handlers=EXCEPTION_HANDLERS)
+        application = Starlette(routes=routes(app, face, resource), exception_handlers=EXCEPTION_HANDLERS)
         yield guarded(telling(application, app.counters), server, identify, resource)
+
+
+def routes(app: App, face: McpFace, resource: Resource) -> list[BaseRoute]:
+    """Everything that can be asked over HTTP."""
+    from toolgate import api
+
+    v1 = api.routes(app.gateway, app.stores.journal, app.stores.ledger, integrations=app.status, unready=app.ready)
+    return [*face.routes(), *resource.routes(), *v1]
