@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from fnmatch import translate
 from functools import lru_cache
 from typing import Generic, TypeVar
@@ -38,15 +38,14 @@ class Globs(Generic[T]):
                 self._by_start[start].append((None if rest == "*" else _compiled(glob), value))  # None: the start says all
         self._lengths = sorted({len(start) for start in self._by_start})
 
-    def of(self, name: str) -> Iterator[T]:
+    def of(self, name: str) -> list[T]:
         """The values whose glob means `name`."""
-        yield from self._exact.get(name, ())
+        found = list(self._exact.get(name, ()))
         for length in self._lengths:
             if length > len(name):
-                return
-            for match, value in self._by_start.get(name[:length], ()):
-                if match is None or match(name):
-                    yield value
+                break
+            found += [value for match, value in self._by_start.get(name[:length], ()) if match is None or match(name)]
+        return found
 
 
 @lru_cache(maxsize=4096)

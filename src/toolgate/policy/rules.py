@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from hashlib import sha256
+from operator import attrgetter
 from typing import Literal
 from weakref import WeakKeyDictionary
 
@@ -75,6 +76,7 @@ class Rule:
         return truth is not False if self.denies else truth is True
 
 
+BY_ID = attrgetter("id")
 UNDEFINED = Tier()
 
 
@@ -126,7 +128,9 @@ class _RoleSet:
     """The rules that one combination of roles has, found by a tool's name."""
 
     def __init__(self, rules: Mapping[str, Rule], permissions: Iterable[Permission]) -> None:
-        self._globs = Globs((permission.tools, rules[permission.id]) for permission in permissions)
+        had = [(permission.tools, rules[permission.id]) for permission in permissions]
+        self._globs = Globs(had)
+        self._asks_of_tool = any(rule.on_tool for _, rule in had)
         # Weak, so that stand-ins for names that callers make up do not pile up.
         self._kept: WeakKeyDictionary[Tool, tuple[Rule, ...]] = WeakKeyDictionary()
 
@@ -137,12 +141,11 @@ class _RoleSet:
         return rules
 
     def _found(self, tool: Tool) -> tuple[Rule, ...]:
-        rules = list(self._globs.of(tool.name))
-        if any(rule.on_tool for rule in rules):
+        rules = self._globs.of(tool.name)
+        if self._asks_of_tool:
             facts = {"tool": tool_facts(tool)}
             rules = [rule for rule in rules if not rule.on_tool or rule.applies(facts)]
-        rules.sort(key=lambda rule: rule.id)
-        return tuple(rules)
+        return tuple(sorted(rules, key=BY_ID))
 
 
 def _named(roles: Iterable[Role]) -> Mapping[str, Role]:
