@@ -6,6 +6,7 @@ import asyncio
 from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -31,8 +32,10 @@ from toolgate.policy.prices import Prices
 from toolgate.policy.rules import Policy
 from toolgate.policy.tiers import Budgets, Tier
 from toolgate.stores import Account, Ledger
+from toolgate.stores.database import Database
+from toolgate.stores.ledger import SCHEMA, SqliteLedger
 from toolgate.stores.memory import memory_ledger
-from toolgate.testing import FakeClock, a_call, a_principal, a_tool
+from toolgate.testing import Echo, FakeClock, a_call, a_principal, a_tool
 
 NOON = datetime(2026, 11, 20, 12, tzinfo=UTC).timestamp()
 ADA = Account("user", "default", "local:ada")
@@ -243,6 +246,22 @@ async def test_a_cancelled_call_counts_as_spent() -> None:
 
     assert await world.spent() == (CENT, 0)
     assert await world.used() == (1, 0, 1, CENT, CENT)
+
+
+async def test_a_caller_who_leaves_while_money_is_set_aside_leaves_nothing_behind(tmp_path: Path) -> None:
+    world, echo = World(day="1"), Echo()
+    async with Database.open(tmp_path / "x.db", SCHEMA) as database:
+        world.ledger = SqliteLedger(database, world.clock)
+        world.spend = Spend(world.ledger, world.live, world.clock)
+        task = asyncio.create_task(world.call(a_tool(echo, price=Price(CENT))))
+        await asyncio.sleep(0)  # the reserve is on its way, and cannot be called back
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+        assert await world.spent() == (0, 0)
+        assert await world.used() == (0, 0, 0, 0, 0)
+        assert echo.seen == []
 
 
 @pytest.mark.parametrize(

@@ -221,6 +221,24 @@ async def test_a_clock_that_is_set_back_opens_no_period_again(ledger: Ledger, cl
     assert [found.period for found in await ledger.balances()] == ["2026-11-21", "2026-11"]
 
 
+async def test_processes_whose_clocks_disagree_about_midnight_share_one_day(tmp_path: Path) -> None:
+    """Case F11 of the fault table: 70 seconds apart either way, a budget is spent once a day and no day twice."""
+    clocks = [FakeClock(MIDNIGHT - 200), FakeClock(MIDNIGHT - 200 + 70), FakeClock(MIDNIGHT - 200 - 70)]
+    async with Database.open(tmp_path / "x.db", SCHEMA) as one, Database.open(tmp_path / "x.db", SCHEMA) as other:
+        ledgers = [SqliteLedger(one, clocks[0]), SqliteLedger(other, clocks[1]), SqliteLedger(one, clocks[2])]
+        for second in range(400):
+            for number, ledger in enumerate(ledgers):
+                clocks[number].now += 1
+                call = f"{second}-{number}"
+                if await ledger.reserve(hold(call, 1, seconds=86_400)) is None:
+                    ledger.settle(call, 1)
+        await ledgers[0].reap()
+        await ledgers[1].reap()
+        passed = {row.of["day"]: row.cost for row in await ledgers[0].usage(["day"])}
+
+    assert passed == {"2026-11-20": 100, "2026-11-21": 100}
+
+
 async def test_a_limit_that_the_operator_sets_holds_over_the_tiers_at_once(ledger: Ledger) -> None:
     await ledger.budget(ADA, "day", 10)
     refused = await ledger.reserve(hold("1", 11))
