@@ -6,7 +6,7 @@ import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from hashlib import blake2b
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, Protocol
 from uuid import uuid4
 
 from toolgate.money import Micros, Price
@@ -112,6 +112,8 @@ class Tool:
     """A stand-in for a tool that does not exist or that the caller may not know of: only ever refused."""
     fingerprint: str = ""
     """SHA-256 of everything a model sees; empty for our own tools, which cannot drift."""
+    passed: Mapping[str, Any] = field(default_factory=dict)
+    """What its MCP server says of it beside, passed on to MCP clients as it is: `outputSchema`, `icons`, `_meta`."""
 
     @property
     def input_schema(self) -> dict[str, Any]:
@@ -135,6 +137,29 @@ class Question:
 
 Ask = Callable[[Question], Awaitable[bool | None]]
 """Ask the person at the caller's client. None: no answer came, and the question goes on waiting."""
+
+
+class Client(Protocol):
+    """The MCP client that a call came by: what it can do, and a way to it while the call runs."""
+
+    key: str
+    """Equal for calls that may share a session with a server behind us: one client's, and never two principals'."""
+    in_rounds: bool
+    """It is asked by the answer to its call, which it makes again (2026-07-28); otherwise while its call waits."""
+    capabilities: Mapping[str, Any]
+    """As it declared them."""
+    meta: Mapping[str, Any]
+    """What it says in `_meta` to whoever answers in the end."""
+    answers: Mapping[str, Any]
+    """`inputResponses` and `requestState`, where it makes a call again."""
+    log_level: str | None
+    """The least level of log messages that it wants; None: it wants none."""
+
+    async def tell(self, method: str, params: Mapping[str, Any]) -> None:
+        """Send it a notification that belongs to its call."""
+
+    async def ask(self, method: str, params: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Put a question to it and wait, where it is not `in_rounds`. Raises ProtocolError when it refuses."""
 
 
 def new_id() -> str:
@@ -184,6 +209,8 @@ class Call:
     progress: Progress | None = None
     ask: Ask | None = None
     """None: nobody is there to be asked."""
+    client: Client | None = field(default=None, repr=False, compare=False)
+    """None: it came by no MCP client."""
 
     @property
     def once(self) -> str:
@@ -218,6 +245,13 @@ class Binary:
     media_type: str = "application/octet-stream"
     uri: str = "toolgate:result"
     """Names the resource towards MCP clients; nothing is served under it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Passed(Text):
+    """A content block of an MCP server's that is passed on as it is; `text` says for others what can be said of it in words."""
+
+    block: Mapping[str, Any] = field(default_factory=dict, compare=False)
 
 
 Content = Text | Binary
@@ -261,6 +295,8 @@ class Outcome:
     """What steps have to say to the audit and to nobody else, by step: an approval's id, what was reserved. No secrets."""
     meta: Mapping[str, Any] = field(default_factory=dict)
     """JSON for programs beside the answer: `status`, `next` (ready-made arguments of the next page)."""
+    passed: Mapping[str, Any] = field(default_factory=dict)
+    """`_meta` of the MCP server that answered, passed on to MCP clients as it is."""
 
     @property
     def ok(self) -> bool:

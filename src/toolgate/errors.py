@@ -20,7 +20,10 @@ ToolgateError
 │   ├── TimedOut            the deadline passed; what happened is unknown
 │   ├── OutcomeUnknown      an earlier call with the same key ended unseen
 │   ├── AnswerTooLarge      an answer came and was cut off at a cap
+│   ├── ToolFailed          the tool itself says that it did not succeed
+│   ├── InputNeeded         the other side asks something first; the call with the answer goes on
 │   └── UpstreamFailed      the other side answered with an error
+│       └── ProtocolError   with one of MCP's own
 ├── EgressBlocked           the guarded way out does not go there
 ├── AuditUnavailable        the gate cannot write down what it does, so it does nothing
 └── Misconfigured           the operator's files say something that cannot be meant
@@ -238,6 +241,47 @@ class UpstreamFailed(Failed):
 
     def details(self) -> Mapping[str, Any]:
         return {"status": self.status} if self.status is not None else {}
+
+
+class ToolFailed(Failed):
+    """The tool itself says that it did not succeed: `isError` of an MCP server."""
+
+    code = "tool_failed"
+
+
+class InputNeeded(Failed):
+    """The other side asks something before it goes on (MCP 2026-07-28, patterns/mrtr); the call with the answer is another call."""
+
+    code = "input_needed"
+
+    def __init__(self, message: str, asked: Mapping[str, Any]) -> None:
+        super().__init__(message)
+        self.asked = asked
+        """`inputRequests` and `requestState`, as the protocol has them."""
+
+    def details(self) -> Mapping[str, Any]:
+        return {"asked": dict(self.asked)}
+
+
+class ProtocolError(UpstreamFailed):
+    """An MCP server answered with an error of the protocol, which is passed on as it is."""
+
+    code = "protocol_error"
+
+    def __init__(self, message: str, number: int, data: Any = None) -> None:
+        super().__init__(message, status=_status(number))
+        self.number = number
+        """JSON-RPC's `code`."""
+        self.data = data
+
+    def details(self) -> Mapping[str, Any]:
+        return {"status": self.status, "error": {"code": self.number, "data": self.data}}
+
+
+def _status(number: int) -> int:
+    """The HTTP status that means the same: 4xx for a request that was refused, so that nothing came of it, else 500."""
+    refused = number in {-32700, -32600, -32601, -32602, -32002, -32042} or -32099 <= number <= -32020
+    return 404 if number == -32601 else 400 if refused else 500
 
 
 class EgressBlocked(ToolgateError):

@@ -34,7 +34,10 @@ EXITS: Mapping[str, int] = {
     "timed_out": 5,  # not 4, which may be repeated: nobody knows what happened
     "unknown": 5,
     "answer_too_large": 5,
+    "tool_failed": 5,
+    "input_needed": 5,
     "upstream_failed": 5,
+    "protocol_error": 5,
     "egress_blocked": 6,
     "audit_unavailable": 1,
     "misconfigured": 1,
@@ -47,6 +50,8 @@ STATUSES: Mapping[int, int] = {401: 3, 429: 7}
 """What an upstream's own status says more exactly than `upstream_failed`."""
 
 HINTS: Mapping[str, str] = {
+    "approval_needed": "`toolgate approvals list` shows what waits; `toolgate tools call --approve` says yes beforehand",
+    "unknown_approval": "`toolgate approvals list` shows what waits",
     "unreachable": "nothing is known to have happened, so the call may be repeated; `toolgate doctor` checks the setup",
     "timed_out": "look whether it happened before you call again",
     "unknown": "look whether it happened; if it did not, call with another key",
