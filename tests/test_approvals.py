@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+import sys
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from pathlib import Path
+from subprocess import PIPE, Popen
 from typing import Any
 
 import anyio
+import anyio.to_thread
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -17,7 +21,7 @@ from toolgate.calls import Call, Principal
 from toolgate.errors import LimitReached, UnknownApproval
 from toolgate.settings import Approvals as Waits
 from toolgate.settings import Audit, Settings
-from toolgate.stores import Stores
+from toolgate.stores import Stores, open_stores
 from toolgate.stores.memory import MemoryJournal, MemoryRecords, memory_ledger
 from toolgate.testing import FakeClock, a_call, a_principal, a_tool
 
@@ -281,7 +285,7 @@ async def test_of_many_calls_at_once_one_gets_the_yes_and_one_question_is_asked(
     assert (await world.events()).count("approval.used") == 1
 
 
-async def at_once(work: Callable[[], Awaitable[None]], times: int) -> None:
+async def at_once(work: Callable[[], Coroutine[Any, Any, None]], times: int) -> None:
     async with anyio.create_task_group() as tasks:
         for _ in range(times):
             tasks.start_soon(work)
@@ -353,3 +357,65 @@ async def test_a_question_shows_no_character_that_hides_or_turns_others_and_says
 
     assert 'Arguments: {"a":"x\\u202ey\\u200b\\n","b":["long"' in text
     assert "… (cut; 7030 characters in all)" in text
+
+
+WORKER = """
+import asyncio, sys
+from pathlib import Path
+from toolgate.gateway import build_gateway
+from toolgate.policy.rules import Permission, Policy, Role
+from toolgate.settings import Settings
+from toolgate.stores import open_stores
+from toolgate.testing import a_principal, a_tool
+
+POLICY = Policy([Role(role="developer", permissions=(Permission(id="asks", tools="*", obligations=("approve",)),))])
+
+async def main() -> None:
+    async with open_stores("sqlite", Path(sys.argv[1])) as stores:
+        gateway = build_gateway([a_tool(name="drop", reads=False)], POLICY, stores, Settings())
+        print("ready", flush=True)
+        for line in iter(sys.stdin.readline, ""):
+            made = [gateway.call("drop", {"table": line.strip()}, a_principal()) for _ in range(5)]
+            outcomes = await asyncio.gather(*made)
+            print(sum(outcome.ok for outcome in outcomes), flush=True)
+
+asyncio.run(main())
+"""
+
+
+async def test_of_several_processes_that_want_one_yes_one_gets_it(tmp_path: Path) -> None:
+    workers = [Popen([sys.executable, "-c", WORKER, str(tmp_path)], stdin=PIPE, stdout=PIPE, text=True) for _ in range(2)]
+    try:
+        with anyio.fail_after(60):
+            for worker in workers:
+                assert await said_by(worker) == "ready"
+            passed = [await one_yes(tmp_path, workers, table) for table in ("a", "b", "c")]
+    finally:
+        for worker in workers:
+            worker.kill()
+            worker.communicate()
+
+    assert passed == [1, 1, 1]
+
+
+async def one_yes(folder: Path, workers: Sequence[Popen[str]], table: str) -> int:
+    """How many calls of the workers' pass with one yes, which was given in a third process: this one."""
+    await wanted(workers[:1], table)
+    async with open_stores("sqlite", folder) as stores:
+        book = Approvals(stores, Settings())
+        [waiting] = [each for each in await book.list() if each.arguments == {"values": {"table": table}}]
+        await book.decide(waiting.id, True, OPERATOR, "operator")
+    return await wanted(workers, table)
+
+
+async def wanted(workers: Sequence[Popen[str]], table: str) -> int:
+    for worker in workers:
+        assert worker.stdin is not None
+        worker.stdin.write(f"{table}\n")
+        worker.stdin.flush()
+    return sum([int(await said_by(worker)) for worker in workers])
+
+
+async def said_by(worker: Popen[str]) -> str:
+    assert worker.stdout is not None
+    return (await anyio.to_thread.run_sync(worker.stdout.readline, abandon_on_cancel=True)).strip()

@@ -20,6 +20,7 @@ import secrets
 import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from datetime import UTC, datetime
 from typing import Any, Literal
 
 import orjson
@@ -127,6 +128,19 @@ class Approvals:
             f"A yes counts once, for exactly this call, within {_minutes(self.settings.ttl)}.",
         )
 
+    async def find(self, id: str) -> Approval:
+        """What may still be answered under `id`.
+
+        Raises:
+            UnknownApproval: nothing waits there (any more).
+        """
+        there = await self._read(id)
+        if there is not None and there.id == id and there.open:
+            if not self._late(there):
+                return there
+            await self._expire(there)
+        raise UnknownApproval(f"nothing waits for a yes under {id[:64]!r}: it never did, or it was used or has expired")
+
     async def decide(self, id: str, yes: bool, who: Principal, how: How, reason: str | None = None) -> Approval:
         """Answer a question; what was answered already, an operator may answer otherwise, and others only with a no.
 
@@ -134,9 +148,7 @@ class Approvals:
             UnknownApproval: nothing waits under that id (any more).
         """
         while True:
-            there = await self._find(id)
-            if there is None or not there.open or there.id != id:
-                raise UnknownApproval(f"nothing waits for a yes under {id[:64]!r}: it never did, or it was used or has expired")
+            there = await self.find(id)
             if yes and how != "operator" and there.state != "pending":
                 return there
             decided = replace(
@@ -227,14 +239,6 @@ class Approvals:
     def _late(self, approval: Approval) -> bool:
         return approval.expires <= self._clock()
 
-    async def _find(self, id: str) -> Approval | None:
-        """What is kept under `id`, written down as expired if it is that."""
-        there = await self._read(id)
-        if there is not None and there.open and self._late(there):
-            await self._expire(there)
-            return None
-        return there
-
     async def _expire(self, approval: Approval) -> bool:
         """Whether we were the one to notice."""
         if not await self._put(replace(approval, state="expired"), approval.version):
@@ -255,6 +259,27 @@ class Approvals:
         about = {"id": approval.id, "caller": approval.caller, "tool": approval.tool, "digest": approval.digest, "policy": approval.policy}
         said = redact.details({**about, **details})
         await self._journal.append("audit", told(type, self._journal.instance, said, who, approval.tenant))
+
+
+def told_of(approval: Approval) -> dict[str, Any]:
+    """What people and programs are shown of it."""
+    return {
+        "id": approval.id,
+        "state": approval.state,
+        "tenant": approval.tenant,
+        "caller": approval.caller,
+        "acting_for": list(approval.acting_for),
+        "tool": approval.tool,
+        "arguments": dict(approval.arguments),
+        "asked": _when(approval.asked),
+        "expires": _when(approval.expires),
+        "by": approval.by,
+        "reason": approval.reason,
+    }
+
+
+def _when(seconds: float) -> str:
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
 
 
 def _same(one: Approval, other: Approval) -> bool:

@@ -515,9 +515,11 @@ async def test_the_served_description_becomes_tools_by_our_own_reader() -> None:
 
     assert [*document.diagnostics, *complaints] == []
     assert sorted(definition.name for definition in converted.definitions) == [
+        "toolgate_answer_approval",
         "toolgate_call_tool",
         "toolgate_describe_tool",
         "toolgate_health",
+        "toolgate_list_approvals",
         "toolgate_list_integrations",
         "toolgate_list_tools",
         "toolgate_read_audit",

@@ -14,6 +14,7 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from toolgate.api.answers import Json
+from toolgate.api.approvals import Answering
 from toolgate.api.operator import Operator
 from toolgate.api.tools import Tools
 from toolgate.api.usage import Used
@@ -35,11 +36,13 @@ def routes(
         integrations: what `/v1/integrations` tells: `name`, `kind`, `tools` (how many), `problem` (a sentence or None).
         unready: why calls cannot be answered at present, for `/readyz`; None when they can.
     """
-    tools, operator = Tools(gateway), Operator(journal, integrations, unready)
+    tools, operator, answering = Tools(gateway), Operator(journal, integrations, unready), Answering(gateway.approvals)
     return [
         Route("/v1/tools", tools.many, methods=["GET"]),
         Route("/v1/tools/{name}", tools.one, methods=["GET"]),
         Route("/v1/tools/{name}/call", tools.call, methods=["POST"]),
+        Route("/v1/approvals", answering.many, methods=["GET"]),
+        Route("/v1/approvals/{id}", answering.answer, methods=["POST"]),
         Route("/v1/usage", Used(ledger).usage, methods=["GET"]),
         Route("/v1/integrations", operator.integrations, methods=["GET"]),
         Route("/v1/audit", operator.audit, methods=["GET"]),

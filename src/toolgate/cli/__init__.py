@@ -1,8 +1,8 @@
 """The command `toolgate`: one file a noun, each imported when it is asked for.
 
 Results go to stdout and are data; everything written for people goes to stderr. With `--json` both are JSON. Nothing
-ever prompts. What is heavy (the SDK, pydantic, rich) is imported inside the functions that need it, because
-`toolgate --help` has to answer at once.
+prompts, but for a person's yes to a call, and that on a terminal only. What is heavy (the SDK, pydantic, rich) is imported
+inside the functions that need it, because `toolgate --help` has to answer at once.
 """
 
 from __future__ import annotations
@@ -19,7 +19,22 @@ from toolgate import __version__
 from toolgate.cli.endings import Ending, ending_of
 from toolgate.cli.output import escaped, say
 
-NOUNS = ("serve", "demo", "connect", "tools", "specs", "keys", "usage", "budget", "policy", "audit", "doctor", "health", "config")
+NOUNS = (
+    "serve",
+    "demo",
+    "connect",
+    "tools",
+    "specs",
+    "keys",
+    "approvals",
+    "usage",
+    "budget",
+    "policy",
+    "audit",
+    "doctor",
+    "health",
+    "config",
+)
 """The commands in the order of their help; `toolgate.cli.<noun>.command` is each."""
 
 

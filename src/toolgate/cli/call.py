@@ -10,7 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from toolgate.calls import UNSET, Binary, Outcome, Text, Tool
+import click
+
+from toolgate.calls import UNSET, Ask, Binary, Outcome, Question, Text, Tool
 from toolgate.cli.arguments import read_arguments, write_arguments
 from toolgate.cli.endings import Ended, ended
 from toolgate.cli.output import emit, say, show
@@ -32,6 +34,8 @@ class Wanted:
     whole: str | None
     """`--args`: all arguments at once."""
     dry_run: bool
+    approved: bool = False
+    """`--approve`: the answer, should a person's yes be needed."""
 
 
 async def make(wanted: Wanted, settings: Settings, *, output: Path | None, as_json: bool) -> None:
@@ -51,7 +55,13 @@ async def make(wanted: Wanted, settings: Settings, *, output: Path | None, as_js
             _show_request(app.preview(tool.name, arguments, caller), as_json)
             return
         # An unknown tool too is called, so that the attempt is written down like any other.
-        outcome = await app.gateway.call(wanted.name, arguments, caller, progress=_progress if sys.stderr.isatty() else None)
+        outcome = await app.gateway.call(
+            wanted.name,
+            arguments,
+            caller,
+            progress=_progress if sys.stderr.isatty() else None,
+            ask=_asking(wanted.approved),
+        )
         if outcome.problem is not None:
             raise _ended(outcome, tool, wanted.name, list(tools.values()))
     _deliver(outcome, output, as_json)
@@ -182,6 +192,26 @@ def _readable(body: bytes) -> str:
         return body.decode()
     except UnicodeDecodeError:
         return f"({len(body)} bytes)"
+
+
+def _asking(approved: bool) -> Ask | None:
+    """Who answers, should the call need a person's yes; None: nobody is here."""
+    if approved:
+        return _yes
+    return _prompt if sys.stdin.isatty() and sys.stderr.isatty() else None
+
+
+async def _yes(_question: Question) -> bool:
+    return True
+
+
+async def _prompt(question: Question) -> bool | None:
+    say(question.text)
+    try:
+        # This stops the whole process, which has nothing else to do; in a thread, Ctrl-C could not end it.
+        return click.confirm("Let it through?", err=True)
+    except click.Abort:
+        return None
 
 
 async def _progress(done: float, total: float | None, sentence: str | None) -> None:

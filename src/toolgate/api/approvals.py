@@ -1,0 +1,57 @@
+"""Calls that wait for a person's yes: operators answer, callers see what waits of their own."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from starlette.requests import Request
+
+from toolgate.api.answers import Json, problem_answer
+from toolgate.api.query import BadQuery, choice
+from toolgate.approvals import Approvals, told_of
+from toolgate.errors import AuditUnavailable, UnknownApproval
+from toolgate.server.identify import principal_of
+
+ADMIN = "admin"
+DECISIONS = {"approve": True, "deny": False}
+REASON = 500  # characters
+
+
+class Answering:
+    def __init__(self, approvals: Approvals) -> None:
+        self._approvals = approvals
+
+    async def many(self, request: Request) -> Json:
+        """What waits; the role admin sees everybody's, others their own."""
+        principal = principal_of(request.scope)
+        try:
+            state = choice(request.query_params, "state", "pending", ("pending", "approved", "denied"))
+        except BadQuery as error:
+            return problem_answer("bad_request", str(error))
+        found = await self._approvals.list(None if ADMIN in principal.roles else principal)
+        return Json({"approvals": [told_of(each) for each in found if each.state == state]})
+
+    async def answer(self, request: Request) -> Json:
+        """Say yes or no. Not to one's own call: whoever calls over HTTP may be a program, and a person is asked for."""
+        principal = principal_of(request.scope)
+        if ADMIN not in principal.roles:
+            return problem_answer("not_permitted", f"{principal.id} may not answer for others; the role {ADMIN} may")
+        try:
+            yes, reason = _decision(json.loads(await request.body()))
+            waiting = await self._approvals.find(request.path_params["id"])
+            if self._approvals.owns(principal, waiting):
+                return problem_answer("not_permitted", f"{principal.id} may not answer for its own call; another {ADMIN} may")
+            return Json(told_of(await self._approvals.decide(waiting.id, yes, principal, "operator", reason)))
+        except BadQuery as error:
+            return problem_answer("bad_request", str(error))
+        except (UnknownApproval, AuditUnavailable) as error:
+            return problem_answer(error.code, str(error))
+
+
+def _decision(body: Any) -> tuple[bool, str | None]:
+    if isinstance(body, dict) and body.keys() <= {"decision", "reason"}:
+        decision, reason = body.get("decision"), body.get("reason")
+        if isinstance(decision, str) and decision in DECISIONS and (reason is None or (isinstance(reason, str) and len(reason) <= REASON)):
+            return DECISIONS[decision], reason
+    raise BadQuery(f'the body is an object with "decision", approve or deny, and perhaps "reason", {REASON} characters at most')

@@ -1,0 +1,107 @@
+"""`toolgate approvals`: calls that wait for a person's yes. Whoever may write the state folder is an operator here."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from toolgate.cli.options import config_option, json_option, settings_of, wait_for
+from toolgate.cli.output import emit, say, table
+from toolgate.errors import Misconfigured
+
+if TYPE_CHECKING:
+    from toolgate.approvals import Approvals
+    from toolgate.calls import Principal
+    from toolgate.settings import Settings
+
+COLUMNS = ("approval", "state", "caller", "tool", "arguments", "expires (UTC)")
+SHOWN = 300  # characters of arguments in a table
+
+reason_option = click.option("--reason", metavar="TEXT", help="Kept in the audit, and told to a caller who is denied.")
+
+
+@click.group()
+def command() -> None:
+    """See what waits for a person's yes, and answer."""
+
+
+@command.command("list")
+@config_option
+@json_option
+def list_(config: Path | None, as_json: bool) -> None:
+    """What may still be answered, the one that waits longest first."""
+    found = wait_for(_list(settings_of(config)))
+    if as_json:
+        emit(found)
+    elif found:
+        table(COLUMNS, [_row(each) for each in found])
+    else:
+        say("nothing waits for a person's yes")
+
+
+@command.command()
+@config_option
+@json_option
+@reason_option
+@click.argument("id")
+def approve(config: Path | None, as_json: bool, id: str, reason: str | None) -> None:
+    """Say yes to the call that waits as ID. It counts once, for exactly that call, which its caller then makes again."""
+    approved = wait_for(_answer(settings_of(config), id, True, reason))
+    if as_json:
+        emit(approved)
+    else:
+        say(f"{approved['caller']} may now make this call of {approved['tool']} once, until {approved['expires']}")
+
+
+@command.command()
+@config_option
+@json_option
+@reason_option
+@click.argument("id")
+def deny(config: Path | None, as_json: bool, id: str, reason: str | None) -> None:
+    """Say no to the call that waits as ID, also if somebody has said yes and it was not made yet."""
+    denied = wait_for(_answer(settings_of(config), id, False, reason))
+    if as_json:
+        emit(denied)
+    else:
+        say(f"{denied['caller']} may not make this call of {denied['tool']}; it can ask anew after {denied['expires']}")
+
+
+def _row(line: Mapping[str, Any]) -> tuple[str, ...]:
+    import orjson
+
+    kept = line["arguments"]
+    arguments = orjson.dumps(kept.get("values", kept.get("names"))).decode()
+    shown = arguments if len(arguments) <= SHOWN else f"{arguments[:SHOWN]}…"
+    return (line["id"], line["state"], line["caller"], line["tool"], shown, line["expires"][:19].replace("T", " "))
+
+
+@asynccontextmanager
+async def _opened(settings: Settings) -> AsyncIterator[tuple[Approvals, Principal]]:
+    from toolgate.approvals import Approvals
+    from toolgate.server.identify import local
+    from toolgate.settings import state_folder
+    from toolgate.stores import open_stores
+
+    if settings.store == "memory":
+        raise Misconfigured("with the store `memory` what waits is known to the server alone; answer by POST /v1/approvals/ID")
+    async with open_stores(settings.store, state_folder(settings), settings.audit) as stores:
+        yield Approvals(stores, settings), local(settings.stdio, "terminal")
+
+
+async def _list(settings: Settings) -> Sequence[Mapping[str, Any]]:
+    from toolgate.approvals import told_of
+
+    async with _opened(settings) as (approvals, _):
+        return [told_of(each) for each in await approvals.list()]
+
+
+async def _answer(settings: Settings, id: str, yes: bool, reason: str | None) -> Mapping[str, Any]:
+    from toolgate.approvals import told_of
+
+    async with _opened(settings) as (approvals, who):
+        return told_of(await approvals.decide(id, yes, who, "operator", reason))
