@@ -5,19 +5,19 @@ The list in `build_gateway` is the security policy, readable from top to bottom.
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Hashable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 from toolgate.approvals import Approvals
-from toolgate.calls import Ask, Call, Outcome, Principal, Progress, Tool
+from toolgate.calls import Ask, Call, Client, Outcome, Principal, Progress, Tool
 from toolgate.catalog import Catalog
 from toolgate.chain import Handler, Middleware, chain
 from toolgate.gateway.approve import Approve
 from toolgate.gateway.audit import Audit, Proof
 from toolgate.gateway.breaker import Breakers
 from toolgate.gateway.cache import Cache
-from toolgate.gateway.discover import CALL_TOOL, discovery
+from toolgate.gateway.discover import CALL_TOOL, discovery, hidden
 from toolgate.gateway.intent import Intent
 from toolgate.gateway.limit import Limit
 from toolgate.gateway.measure import Measure
@@ -49,9 +49,22 @@ class Gateway:
         self.approvals = approvals
         self.metrics = metrics
         self._handler = handler
+        self._finders: Sequence[Tool] | None = None
         self._nested = NestedKeys()
         self._visible: dict[Hashable, Mapping[str, Tool]] = {}
         self._visible_by = live.current
+
+    def serve(self, tools: Iterable[Tool]) -> None:
+        """Have `tools` from now on, and where not all are listed those that find them. Calls under way end as they began.
+
+        Raises:
+            Misconfigured: two tools have one name; then nothing has changed.
+        """
+        tools = list(tools)
+        if self._finders is None and any(hidden(tool) for tool in tools):
+            self._finders = discovery(self.visible)
+        self.catalog = Catalog([*tools, *(self._finders or ())])
+        self._visible = {}
 
     def visible(self, principal: Principal) -> Mapping[str, Tool]:
         """The tools that `principal` may know of, by name and in its order. Kept once computed, until another policy is in force."""
@@ -88,6 +101,7 @@ class Gateway:
         progress: Progress | None = None,
         ask: Ask | None = None,
         approval: str | None = None,
+        client: Client | None = None,
     ) -> Outcome:
         """Let a call through the gate, or not: expected errors are in the outcome.
 
@@ -113,6 +127,7 @@ class Gateway:
             session=parent.session if parent else session,
             progress=progress,
             ask=ask,
+            client=client,
         )
         try:
             return await self._handler(call)
@@ -135,7 +150,6 @@ def build_gateway(
     Raises:
         Misconfigured: two tools have one name.
     """
-    finders = discovery(lambda principal: gateway.visible(principal)) if any(not tool.listed for tool in tools) else ()
     live = policy if isinstance(policy, Live) else Live(policy)
     proof = Proof(stores.journal, stores.keys, settings.audit)
     approvals = Approvals(stores, settings)
@@ -158,7 +172,8 @@ def build_gateway(
     ]
     breakers = Breakers(settings.upstreams)
     handler = chain(steps, Run(breakers, settings.upstreams.attempts))
-    gateway = Gateway(Catalog([*tools, *finders]), live, handler, breakers, approvals, metrics)
+    gateway = Gateway(Catalog(()), live, handler, breakers, approvals, metrics)
+    gateway.serve(tools)
     return gateway
 
 

@@ -21,6 +21,8 @@ CALL_TOOL = "call_tool"
 FINDERS = frozenset({"search_tools", "describe_tool", CALL_TOOL})
 READING = Annotations(read_only=True, destructive=False, idempotent=True, open_world=False)
 DISCOVERY = ("discovery",)  # tiers and scopes do not bound finders: what they find is bounded
+PROTOCOL = "protocol"
+"""The tag of tools that stand for other requests of the protocol, such as `resources/read`; clients make those instead."""
 SEARCH_SCHEMA: dict[str, Any] = {
     "type": "object",
     "properties": {
@@ -46,6 +48,11 @@ CALL_SCHEMA: dict[str, Any] = {
     "required": ["name"],
     "additionalProperties": False,
 }
+
+
+def hidden(tool: Tool) -> bool:
+    """Whether somebody has to look for it: it is not listed, though clients could call it."""
+    return not tool.listed and PROTOCOL not in tool.tags
 
 
 def discovery(visible: Callable[[Principal], Mapping[str, Tool]]) -> Sequence[Tool]:

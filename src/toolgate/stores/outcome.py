@@ -11,7 +11,7 @@ from typing import Any
 
 import orjson
 
-from toolgate.calls import UNSET, Binary, Content, Outcome, Problem, Text
+from toolgate.calls import UNSET, Binary, Content, Outcome, Passed, Problem, Text
 
 
 def dumps(outcome: Outcome) -> bytes | None:
@@ -19,6 +19,8 @@ def dumps(outcome: Outcome) -> bytes | None:
     data: dict[str, Any] = {"content": [_piece(piece) for piece in outcome.content], "effect": outcome.effect}
     if outcome.meta:
         data["meta"] = dict(outcome.meta)
+    if outcome.passed:
+        data["passed"] = dict(outcome.passed)
     if outcome.problem is not None:
         problem = outcome.problem
         data["problem"] = [problem.code, problem.message, problem.retry_after, dict(problem.details)]
@@ -43,7 +45,7 @@ def loads(text: bytes | str) -> Outcome:
         assert isinstance(first, Text)
         structured = orjson.loads(first.text)
     problem = Problem(*data["problem"]) if "problem" in data else None
-    return Outcome(content, structured, problem, effect=data["effect"], meta=data.get("meta", {}))
+    return Outcome(content, structured, problem, effect=data["effect"], meta=data.get("meta", {}), passed=data.get("passed", {}))
 
 
 def _is_first(text: bytes, outcome: Outcome) -> bool:
@@ -51,13 +53,17 @@ def _is_first(text: bytes, outcome: Outcome) -> bool:
     return isinstance(first, Text) and first.text.encode(errors="replace") == text
 
 
-def _piece(piece: Content) -> dict[str, str]:
+def _piece(piece: Content) -> dict[str, Any]:
+    if isinstance(piece, Passed):
+        return {"text": piece.text, "block": dict(piece.block)}
     if isinstance(piece, Text):
         return {"text": piece.text}
     return {"data": b64encode(piece.data).decode(), "media_type": piece.media_type, "uri": piece.uri}
 
 
-def _content(piece: Mapping[str, str]) -> Content:
+def _content(piece: Mapping[str, Any]) -> Content:
+    if "block" in piece:
+        return Passed(piece["text"], piece["block"])
     if "text" in piece:
         return Text(piece["text"])
     return Binary(b64decode(piece["data"]), piece["media_type"], piece["uri"])
