@@ -26,6 +26,7 @@ NOUNS = (
     "tools",
     "specs",
     "keys",
+    "credentials",
     "approvals",
     "usage",
     "budget",

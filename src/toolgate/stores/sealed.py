@@ -7,7 +7,6 @@ The first key of the file seals; the others still open what was sealed before, s
 from __future__ import annotations
 
 import base64
-import binascii
 import os
 import secrets
 from collections.abc import Sequence
@@ -53,11 +52,11 @@ class Sealer:
         """
         from cryptography.exceptions import InvalidTag
 
-        data = base64.b64decode(sealed)
         for cipher in self._ciphers:
             try:
+                data = base64.b64decode(sealed, validate=True)
                 return cipher.decrypt(data[:NONCE], data[NONCE:], purpose).decode()
-            except InvalidTag:
+            except (InvalidTag, ValueError):  # ValueError: cut short
                 continue
         raise Misconfigured(f"no key in {self._file} opens what is kept; it was sealed under another, or was changed")
 
@@ -75,7 +74,7 @@ def _keys_in(file: Path) -> Sequence[bytes]:
         if os.name == "posix" and file.stat().st_mode & 0o077:
             raise Misconfigured(f"others may read {file}, which protects callers' credentials; `chmod 600` it")
         keys = [base64.b64decode(line, validate=True) for line in file.read_text().split()]
-    except (OSError, binascii.Error, UnicodeError) as error:
+    except (OSError, ValueError) as error:  # ValueError: neither text nor base64
         raise Misconfigured(f"{file}, which protects callers' credentials, cannot be used: {type(error).__name__}") from error
     if not keys or any(len(key) != SIZE for key in keys):
         raise Misconfigured(f"{file} must hold keys of {SIZE} bytes in base64, one a line")

@@ -1,0 +1,168 @@
+"""`toolgate credentials`: link a caller's own credential for an integration. Its value comes on stdin or from the environment."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from toolgate.cli.options import config_option, json_option, settings_of, wait_for
+from toolgate.cli.output import emit, say, table
+from toolgate.errors import Misconfigured
+
+if TYPE_CHECKING:
+    from toolgate.calls import Principal
+    from toolgate.openapi.links import Holder, Link, Links
+    from toolgate.settings import Settings
+    from toolgate.stores import Stores
+
+VARIABLE = "TOOLGATE_CREDENTIAL"
+LONGEST = 64 * 1024
+"""Characters of a credential."""
+COLUMNS = ("integration", "user", "tenant", "linked (UTC)")
+
+user_option = click.option("--user", metavar="ID", help="Whose, as the audit names them; default: who you are here.")
+tenant_option = click.option("--tenant", metavar="NAME", help="Of which tenant; default: yours here.")
+
+
+@click.group()
+def command() -> None:
+    """Link, list and remove what callers themselves show an integration with `per_user`."""
+
+
+@command.command("set")
+@config_option
+@json_option
+@click.argument("integration")
+@user_option
+@tenant_option
+def set_(config: Path | None, as_json: bool, integration: str, user: str | None, tenant: str | None) -> None:
+    """Link a credential for INTEGRATION: its key, its token, or `username:password`.
+
+    Pipe it in, or set TOOLGATE_CREDENTIAL: arguments can be seen by everybody on a machine. It is kept encrypted, for
+    this user and integration only.
+    """
+    settings = settings_of(config)
+    _check(settings, integration)
+    holder = wait_for(_set(settings, integration, user, tenant, _secret()))
+    if as_json:
+        emit(_holder(holder))
+    else:
+        say(f"{holder.integration} is called with {holder.user}'s own credential from now on, in every process within 5 seconds")
+
+
+@command.command()
+@config_option
+@json_option
+@click.argument("integration")
+@user_option
+@tenant_option
+def remove(config: Path | None, as_json: bool, integration: str, user: str | None, tenant: str | None) -> None:
+    """Forget what was linked for INTEGRATION."""
+    holder, there = wait_for(_remove(settings_of(config), integration, user, tenant))
+    if not there:
+        raise Misconfigured(f"{holder.user} of {holder.tenant} has linked nothing for {integration}; `toolgate credentials list` shows all")
+    if as_json:
+        emit(_holder(holder))
+    else:
+        say(f"what {holder.user} had linked for {integration} is forgotten, in every process within 5 seconds")
+
+
+@command.command("list")
+@config_option
+@json_option
+def list_(config: Path | None, as_json: bool) -> None:
+    """Who has linked a credential for what; never the credential."""
+    links = [as_line(link) for link in wait_for(_list(settings_of(config)))]
+    if as_json:
+        emit(links)
+    elif links:
+        table(COLUMNS, [(line["integration"], line["user"], line["tenant"], line["linked"][:16].replace("T", " ")) for line in links])
+    else:
+        say("nobody has linked a credential; `toolgate credentials set INTEGRATION` links one")
+
+
+def as_line(link: Link) -> Mapping[str, Any]:
+    linked = datetime.fromtimestamp(link.at, UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+    return {**_holder(link.holder), "linked": linked}
+
+
+def _holder(holder: Holder) -> dict[str, str]:
+    return {"integration": holder.integration, "user": holder.user, "tenant": holder.tenant}
+
+
+def _secret() -> str:
+    text = os.environ.get(VARIABLE)
+    if text is None:
+        if sys.stdin.isatty():
+            raise click.UsageError(f"the credential is read from stdin or from {VARIABLE}; pipe it in")
+        text = sys.stdin.read(LONGEST + 1)
+    text = text.strip()
+    if not text or len(text) > LONGEST or not text.isprintable():
+        raise click.UsageError(f"the credential is one line of at most {LONGEST} characters, and not empty")
+    return text
+
+
+def _check(settings: Settings, integration: str) -> None:
+    from toolgate.integration import TokenExchange
+    from toolgate.openapi.load import load_all
+
+    declared = {loaded.name: loaded.declaration for loaded in load_all(settings) if loaded.declaration}
+    if integration not in declared:
+        raise click.UsageError(f"there is no integration {integration}; there are {', '.join(sorted(declared)) or 'none'}")
+    if not declared[integration].per_user or isinstance(declared[integration].auth, TokenExchange):
+        raise click.UsageError(f"{integration} is not called with callers' own credentials; `auth: {{…, per_user: true}}` would say so")
+
+
+@asynccontextmanager
+async def _opened(settings: Settings) -> AsyncIterator[tuple[Links, Stores, Principal]]:
+    from toolgate.app import links_of
+    from toolgate.server.identify import local
+    from toolgate.settings import state_folder
+    from toolgate.stores import open_stores
+
+    if settings.store == "memory":
+        raise Misconfigured("the store `memory` forgets a credential at once; set `store` to another to keep them")
+    async with open_stores(settings.store, state_folder(settings)) as stores:
+        yield links_of(settings, stores), stores, local(settings.stdio, "terminal")
+
+
+async def _set(settings: Settings, integration: str, user: str | None, tenant: str | None, secret: str) -> Holder:
+    async with _opened(settings) as (links, stores, who):
+        holder = _holder_of(integration, user, tenant, who)
+        await links.set(holder, secret)
+        await _record(stores, who, holder, "linked")
+        return holder
+
+
+async def _remove(settings: Settings, integration: str, user: str | None, tenant: str | None) -> tuple[Holder, bool]:
+    async with _opened(settings) as (links, stores, who):
+        holder = _holder_of(integration, user, tenant, who)
+        there = await links.remove(holder)
+        if there:
+            await _record(stores, who, holder, "removed")
+        return holder, there
+
+
+async def _list(settings: Settings) -> list[Link]:
+    async with _opened(settings) as (links, _, _):
+        return list(await links.list())
+
+
+async def _record(stores: Stores, who: Principal, holder: Holder, change: str) -> None:
+    from toolgate.gateway.audit import record
+
+    details = {"change": change, "user": holder.user, "integration": holder.integration}
+    await record(stores.journal, "credential.changed", principal=who, tenant=holder.tenant, **details)
+
+
+def _holder_of(integration: str, user: str | None, tenant: str | None, who: Principal) -> Holder:
+    from toolgate.openapi.links import Holder
+
+    return Holder(tenant or who.tenant, user or who.id, integration)
