@@ -33,7 +33,7 @@ from toolgate.policy.rules import Policy
 from toolgate.policy.tiers import Budgets, Tier
 from toolgate.stores import Account, Ledger
 from toolgate.stores.database import Database
-from toolgate.stores.ledger import SCHEMA, SqliteLedger
+from toolgate.stores.ledger import SCHEMA, SqlLedger
 from toolgate.stores.memory import memory_ledger
 from toolgate.testing import Echo, FakeClock, a_call, a_principal, a_tool
 
@@ -251,7 +251,7 @@ async def test_a_cancelled_call_counts_as_spent() -> None:
 async def test_a_caller_who_leaves_while_money_is_set_aside_leaves_nothing_behind(tmp_path: Path) -> None:
     world, echo = World(day="1"), Echo()
     async with Database.open(tmp_path / "x.db", SCHEMA) as database:
-        world.ledger = SqliteLedger(database, world.clock)
+        world.ledger = SqlLedger(database, world.clock)
         world.spend = Spend(world.ledger, world.live, world.clock)
         task = asyncio.create_task(world.call(a_tool(echo, price=Price(CENT))))
         await asyncio.sleep(0)  # the reserve is on its way, and cannot be called back

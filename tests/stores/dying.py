@@ -19,14 +19,14 @@ from toolgate.policy.rules import Policy
 from toolgate.policy.tiers import Budgets, Tier
 from toolgate.stores import Hold, Shortage
 from toolgate.stores.database import Database
-from toolgate.stores.ledger import SCHEMA, SqliteLedger
+from toolgate.stores.ledger import SCHEMA, SqlLedger
 from toolgate.testing import a_call, a_tool
 
 COST, RESERVED, LIMIT = 600, 900, 1000
 NOON = 1_795_176_000.0  # 2026-11-20, UTC
 
 
-class Mortal(SqliteLedger):
+class Mortal(SqlLedger):
     """A ledger around which the process dies."""
 
     point = ""

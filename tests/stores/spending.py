@@ -11,7 +11,7 @@ from pathlib import Path
 
 from toolgate.stores import Account, Hold, Limit, Use
 from toolgate.stores.database import Database
-from toolgate.stores.ledger import SCHEMA, SqliteLedger
+from toolgate.stores.ledger import SCHEMA, SqlLedger
 
 AT_ONCE = 50
 NOON = 1_795_176_000.0  # 2026-11-20, UTC
@@ -22,7 +22,7 @@ async def spend(path: Path, name: str, calls: int, limit: int, amount: int, cost
     left, passed = list(range(calls)), 0
     limits = (Limit(Account("user", "acme", "ada"), day=limit), Limit(Account("tenant", "acme"), month=2 * limit))
 
-    async def work(ledger: SqliteLedger) -> None:
+    async def work(ledger: SqlLedger) -> None:
         nonlocal passed
         while left:
             call = f"{name}-{left.pop()}"
@@ -32,7 +32,7 @@ async def spend(path: Path, name: str, calls: int, limit: int, amount: int, cost
                 ledger.settle(call, cost)
 
     async with Database.open(path, SCHEMA) as database:
-        ledger = SqliteLedger(database, lambda: NOON)
+        ledger = SqlLedger(database, lambda: NOON)
         async with asyncio.TaskGroup() as tasks:
             for _ in range(AT_ONCE):
                 tasks.create_task(work(ledger))

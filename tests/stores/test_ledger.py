@@ -14,7 +14,7 @@ from toolgate.errors import AuditUnavailable
 from toolgate.money import Micros
 from toolgate.stores import Account, Balance, Dimension, Every, Hold, Ledger, Limit, Shortage, Usage, Use
 from toolgate.stores.database import Database
-from toolgate.stores.ledger import SCHEMA, SqliteLedger
+from toolgate.stores.ledger import SCHEMA, SqlLedger
 from toolgate.stores.memory import memory_ledger
 from toolgate.testing import FakeClock
 
@@ -41,7 +41,7 @@ async def ledger(request: pytest.FixtureRequest, clock: FakeClock, tmp_path: Pat
         yield memory_ledger(clock)
     else:
         async with Database.open(tmp_path / "x.db", SCHEMA) as database:
-            yield SqliteLedger(database, clock)
+            yield SqlLedger(database, clock)
 
 
 def hold(id: str, amount: Micros, *limits: Limit, seconds: float = 60.0, use: Use = USE) -> Hold:
@@ -225,7 +225,7 @@ async def test_processes_whose_clocks_disagree_about_midnight_share_one_day(tmp_
     """Case F11 of the fault table: 70 seconds apart either way, a budget is spent once a day and no day twice."""
     clocks = [FakeClock(MIDNIGHT - 200), FakeClock(MIDNIGHT - 200 + 70), FakeClock(MIDNIGHT - 200 - 70)]
     async with Database.open(tmp_path / "x.db", SCHEMA) as one, Database.open(tmp_path / "x.db", SCHEMA) as other:
-        ledgers = [SqliteLedger(one, clocks[0]), SqliteLedger(other, clocks[1]), SqliteLedger(one, clocks[2])]
+        ledgers = [SqlLedger(one, clocks[0]), SqlLedger(other, clocks[1]), SqlLedger(one, clocks[2])]
         for second in range(400):
             for number, ledger in enumerate(ledgers):
                 clocks[number].now += 1
@@ -333,7 +333,7 @@ async def test_small_calls_pass_beside_a_big_hold(ledger: Ledger) -> None:
 
 async def test_old_balances_are_forgotten_and_usage_is_kept(tmp_path: Path, clock: FakeClock) -> None:
     async with Database.open(tmp_path / "x.db", SCHEMA) as database:
-        ledger = SqliteLedger(database, clock)
+        ledger = SqlLedger(database, clock)
         await ledger.reserve(hold("1", 10))
         ledger.settle("1", 10)
         clock.now += 100 * 86_400
@@ -347,7 +347,7 @@ async def test_old_balances_are_forgotten_and_usage_is_kept(tmp_path: Path, cloc
 
 async def test_what_cannot_be_written_is_not_reserved(tmp_path: Path) -> None:
     async with Database.open(tmp_path / "x.db", SCHEMA) as database:
-        ledger = SqliteLedger(database)
+        ledger = SqlLedger(database)
         await database.write(lambda connection: connection.execute("drop table hold") and None)
 
         with pytest.raises(AuditUnavailable):

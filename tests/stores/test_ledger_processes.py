@@ -11,7 +11,7 @@ import pytest
 
 from toolgate.stores import Account, Balance, Usage
 from toolgate.stores.database import Database
-from toolgate.stores.ledger import SCHEMA, SqliteLedger
+from toolgate.stores.ledger import SCHEMA, SqlLedger
 
 HERE = Path(__file__).parent
 PROCESSES, CALLS, AT_ONCE = 4, 2_000, 50
@@ -29,7 +29,7 @@ async def test_four_processes_never_spend_more_than_their_one_budget_and_lose_no
 
     assert [spender.returncode for spender in spenders] == [0] * PROCESSES
     async with Database.open(tmp_path / "x.db", SCHEMA) as database:
-        ledger = SqliteLedger(database, lambda: NOON)
+        ledger = SqlLedger(database, lambda: NOON)
         found = {(one.account.scope, one.every): one for one in await ledger.balances()}
         [used] = await ledger.usage([])
     day = found["user", "day"]
@@ -60,16 +60,16 @@ async def test_a_process_that_dies_leaves_a_hold_that_counts_as_spent_once_it_ex
     record = Path(f"{path}.effects")
     assert (len(record.read_text()) if record.exists() else 0) == effects
     async with Database.open(path, SCHEMA) as database:
-        at_death = await spent_and_held(SqliteLedger(database, lambda: NOON))
+        at_death = await spent_and_held(SqlLedger(database, lambda: NOON))
         assert at_death == (0 if held_after_death else spent_at_last, held_after_death)
-        later = SqliteLedger(database, lambda: NOON + 20 + 60)  # a minute after the deadline
+        later = SqlLedger(database, lambda: NOON + 20 + 60)  # a minute after the deadline
         assert await spent_and_held(later) == (spent_at_last, 0)
         assert await later.reap() == 0
         [used] = await later.usage([])
         assert (used.calls, used.unknown, used.cost) == (1, 1 if held_after_death else 0, spent_at_last)
 
 
-async def spent_and_held(ledger: SqliteLedger) -> tuple[int, int]:
+async def spent_and_held(ledger: SqlLedger) -> tuple[int, int]:
     [found] = [one for one in await ledger.balances() if (one.account, one.every) == (ADA, "day")]
     assert isinstance(found, Balance)
     return found.spent, found.held

@@ -1,6 +1,6 @@
-"""The ledger in SQLite.
+"""The ledger in SQL, as SQLite and PostgreSQL both understand it.
 
-Several processes may spend from one budget, so "check, then add" is one transaction here: `begin immediate` lets one
+Several processes may spend from one budget, so "check, then add" is one transaction here, and its `Writer` lets one
 writer in at a time, and what was checked is still so when it is added. What a call may cost is added to `held` before it
 is made and moves to `spent` after; a process that dies in between leaves a hold, which counts as spent once it expires.
 A row in `hold` names the balances that it counts in, so that settling never asks what day it is.
@@ -10,12 +10,11 @@ Free calls take no part in that. Only their number is kept, added up in this pro
 
 from __future__ import annotations
 
-import sqlite3
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache, partial
-from typing import Protocol, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import orjson
 
@@ -27,44 +26,64 @@ T = TypeVar("T")
 REAP_SECONDS = 5.0
 SCHEMA = """
 create table if not exists balance (
-    key text primary key, period text not null, spent integer not null, held integer not null, allowed integer
+    key text primary key, period text not null, spent bigint not null, held bigint not null, allowed bigint
 ) without rowid;
 create index if not exists balance_period on balance (period);
-create table if not exists budget (key text primary key, amount integer) without rowid;
+create table if not exists budget (key text primary key, amount bigint) without rowid;
 create table if not exists hold (
-    id text primary key, amount integer not null, keys text not null, day text not null, use text not null, expires real not null
+    id text primary key, amount bigint not null, keys text not null, day text not null, use text not null,
+    expires double precision not null
 ) without rowid;
 create table if not exists lost_hold (
-    id text primary key, amount integer not null, keys text not null, day text not null, use text not null
+    id text primary key, amount bigint not null, keys text not null, day text not null, use text not null
 ) without rowid;
 create table if not exists usage (
-    day text not null, tenant text not null, user text not null, tool text not null, integration text not null,
-    provider text not null, phase text not null,
-    calls integer not null, refused integer not null, unknown integer not null, cost integer not null, estimated integer not null,
-    primary key (day, tenant, user, tool, integration, provider, phase)
+    "day" text not null, "tenant" text not null, "user" text not null, "tool" text not null, "integration" text not null,
+    "provider" text not null, "phase" text not null,
+    calls bigint not null, refused bigint not null, unknown bigint not null, cost bigint not null, estimated bigint not null,
+    primary key ("day", "tenant", "user", "tool", "integration", "provider", "phase")
 ) without rowid;
-create table if not exists ledger_day (only integer primary key check (only = 1), day text not null);
+create table if not exists ledger_day (one integer primary key check (one = 1), day text not null);
 """
 ADD_USAGE = """
-insert into usage values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) on conflict do update set
-    calls = calls + excluded.calls, refused = refused + excluded.refused, unknown = unknown + excluded.unknown,
-    cost = cost + excluded.cost, estimated = estimated + excluded.estimated
+insert into usage values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)
+on conflict ("day", "tenant", "user", "tool", "integration", "provider", "phase") do update set
+    calls = usage.calls + excluded.calls, refused = usage.refused + excluded.refused, unknown = usage.unknown + excluded.unknown,
+    cost = usage.cost + excluded.cost, estimated = usage.estimated + excluded.estimated
 """
-ADD_HOLD = "insert into hold values (?, ?, ?, ?, ?, ?) on conflict do nothing"
+ADD_HOLD = "insert into hold values (?, ?, ?, ?, ?, ?) on conflict (id) do nothing"
+ADD_LOST_HOLD = "insert into lost_hold values (?, ?, ?, ?, ?) on conflict (id) do nothing"
+ADD_BUDGET = "insert into budget values (?, ?) on conflict (key) do update set amount = excluded.amount"
 TAKE = "delete from {} where id = ? returning amount, keys, day, use"
 EXPIRED = "delete from hold where expires <= ? returning id, amount, keys, day, use"
-SEEN_DAY = "insert into ledger_day values (1, ?) on conflict do update set day = excluded.day"
+SEEN_DAY = "insert into ledger_day values (1, ?) on conflict (one) do update set day = excluded.day"
+
+
+class Rows(Protocol):
+    """What a command found."""
+
+    @property
+    def rowcount(self) -> int: ...
+    def fetchone(self) -> Any: ...
+    def fetchall(self) -> list[Any]: ...
+    def __iter__(self) -> Iterator[Any]: ...
+
+
+class Connection(Protocol):
+    """What a transaction is made of: `sqlite3.Connection` has it."""
+
+    def execute(self, command: str, values: Sequence[Any] = (), /) -> Rows: ...
 
 
 class Writer(Protocol):
-    """What the ledger needs of a `Database`."""
+    """What the ledger needs of a `Database`. While some work is done for one, no other writer works, in any process."""
 
-    async def write(self, work: Callable[[sqlite3.Connection], T]) -> T: ...
-    def send(self, work: Callable[[sqlite3.Connection], object]) -> None: ...
-    async def read(self, work: Callable[[sqlite3.Connection], T]) -> T: ...
+    async def write(self, work: Callable[[Connection], T]) -> T: ...
+    def send(self, work: Callable[[Connection], object]) -> None: ...
+    async def read(self, work: Callable[[Connection], T]) -> T: ...
 
 
-class SqliteLedger:
+class SqlLedger:
     def __init__(self, database: Writer, clock: Callable[[], float] = time.time) -> None:
         """
         Args:
@@ -98,15 +117,14 @@ class SqliteLedger:
 
     async def budget(self, account: Account, every: Every, limit: Micros | None) -> None:
         row = (budget_key(account, every), limit)
-        command = "insert into budget values (?, ?) on conflict do update set amount = excluded.amount"
-        await self._database.write(lambda connection: connection.execute(command, row) and None)
+        await self._database.write(lambda connection: connection.execute(ADD_BUDGET, row) and None)
 
     async def unset(self, account: Account, every: Every) -> bool:
         key = budget_key(account, every)
         return await self._database.write(lambda connection: connection.execute("delete from budget where key = ?", (key,)).rowcount == 1)
 
     async def reset(self, account: Account, every: Every) -> Micros:
-        def start_anew(connection: sqlite3.Connection) -> Micros:
+        def start_anew(connection: Connection) -> Micros:
             key = balance_key(account, period(every, self._today(connection)))
             row = connection.execute("select spent from balance where key = ?", (key,)).fetchone()
             connection.execute("update balance set spent = 0 where key = ?", (key,))
@@ -124,7 +142,7 @@ class SqliteLedger:
         await self.reap()
         return await self._database.read(partial(_usage, tuple(by), (since, until, tenant, user)))
 
-    def _reserve(self, hold: Hold, connection: sqlite3.Connection) -> Shortage | None:
+    def _reserve(self, hold: Hold, connection: Connection) -> Shortage | None:
         now = self._clock()
         if now - self._reaped >= REAP_SECONDS or now < self._reaped:
             self._reap(connection)
@@ -140,16 +158,16 @@ class SqliteLedger:
             connection.execute(_hold_in(len(counted)), [value for row in values for value in row])
         return None
 
-    def _reap(self, connection: sqlite3.Connection) -> int:
+    def _reap(self, connection: Connection) -> int:
         self._reaped = self._clock()
         expired = connection.execute(EXPIRED, (self._reaped,)).fetchall()
         for call, amount, keys, day, use in expired:
             _book(connection, keys, spent=amount, held=-amount)
             _use(connection, day, use, calls=1, unknown=1, cost=amount, estimated=amount)
-            connection.execute("insert or replace into lost_hold values (?, ?, ?, ?, ?)", (call, amount, keys, day, use))
+            connection.execute(ADD_LOST_HOLD, (call, amount, keys, day, use))
         return len(expired)
 
-    def _today(self, connection: sqlite3.Connection) -> str:
+    def _today(self, connection: Connection) -> str:
         """The present day. It is written down when it begins, so that a clock that is set back does not begin the day before again."""
         today, seen = day_of(self._clock()), _seen(connection)
         if today <= seen:
@@ -159,7 +177,7 @@ class SqliteLedger:
         connection.execute("delete from lost_hold where day < ?", (forgotten(today),))
         return today
 
-    def _write_counted(self, connection: sqlite3.Connection) -> None:
+    def _write_counted(self, connection: Connection) -> None:
         with self._lock:
             counted, self._counted = self._counted, {}
         day = self._today(connection)
@@ -167,13 +185,13 @@ class SqliteLedger:
             _use(connection, day, _to_text(use), calls=calls, refused=refused)
 
 
-def _seen(connection: sqlite3.Connection) -> str:
+def _seen(connection: Connection) -> str:
     """The last day that any process has seen."""
     row = connection.execute("select day from ledger_day").fetchone()
     return str(row[0]) if row else ""
 
 
-def _shortage(connection: sqlite3.Connection, amount: Micros, counted: Sequence[Line], day: str) -> Shortage | None:
+def _shortage(connection: Connection, amount: Micros, counted: Sequence[Line], day: str) -> Shortage | None:
     keys = [line.key for line in counted] + [line.budget for line in counted]
     balances: dict[str, tuple[Micros, Micros]] = {}
     budgets: dict[str, Micros | None] = {}
@@ -185,7 +203,7 @@ def _shortage(connection: sqlite3.Connection, amount: Micros, counted: Sequence[
     return shortage(counted, amount, balances, budgets, day)
 
 
-def _settle(connection: sqlite3.Connection, id: str, cost: Micros | None, estimated: bool) -> None:
+def _settle(connection: Connection, id: str, cost: Micros | None, estimated: bool) -> None:
     for amount, keys, day, use in connection.execute(TAKE.format("hold"), (id,)).fetchall():
         spent, unknown = (amount, 1) if cost is None else (cost, 0)
         _book(connection, keys, spent=spent, held=-amount)
@@ -198,18 +216,18 @@ def _settle(connection: sqlite3.Connection, id: str, cost: Micros | None, estima
         _use(connection, day, use, unknown=-1, cost=cost - amount, estimated=(cost if estimated else 0) - amount)
 
 
-def _release(connection: sqlite3.Connection, id: str) -> None:
+def _release(connection: Connection, id: str) -> None:
     for amount, keys, _day, _use in connection.execute(TAKE.format("hold"), (id,)).fetchall():
         _book(connection, keys, spent=0, held=-amount)
 
 
-def _book(connection: sqlite3.Connection, keys: str, *, spent: Micros, held: Micros) -> None:
+def _book(connection: Connection, keys: str, *, spent: Micros, held: Micros) -> None:
     named: list[str] = orjson.loads(keys)
     connection.execute(_book_in(len(named)), (spent, held, *named))
 
 
 def _use(
-    connection: sqlite3.Connection,
+    connection: Connection,
     day: str,
     use: str,
     *,
@@ -238,8 +256,8 @@ def _looked_up(lines: int) -> str:
 @lru_cache
 def _hold_in(lines: int) -> str:
     rows = ", ".join(["(?, ?, 0, ?, ?)"] * lines)
-    change = "held = held + excluded.held, allowed = excluded.allowed"
-    return f"insert into balance (key, period, spent, held, allowed) values {rows} on conflict do update set {change}"  # noqa: S608
+    change = "held = balance.held + excluded.held, allowed = excluded.allowed"
+    return f"insert into balance (key, period, spent, held, allowed) values {rows} on conflict (key) do update set {change}"  # noqa: S608
 
 
 @lru_cache
@@ -248,7 +266,7 @@ def _book_in(lines: int) -> str:
     return f"update balance set spent = spent + ?, held = held + ? where key in ({marks})"  # noqa: S608
 
 
-def _balances(connection: sqlite3.Connection, day: str) -> list[Balance]:
+def _balances(connection: Connection, day: str) -> list[Balance]:
     budgets: dict[str, Micros | None] = dict(connection.execute("select key, amount from budget").fetchall())
     found: dict[str, Balance] = {}
     rows = connection.execute("select key, spent, held, allowed from balance where period in (?, ?)", (day, period("month", day)))
@@ -269,13 +287,16 @@ def _account_and_every(budget: str) -> tuple[Account, Every]:
     return account, "day" if every == "day" else "month"
 
 
-SUMS = ", ".join(f"coalesce(sum({name}), 0)" for name in ("calls", "refused", "unknown", "cost", "estimated"))
+SUMS = ", ".join(f"cast(coalesce(sum({name}), 0) as bigint)" for name in ("calls", "refused", "unknown", "cost", "estimated"))
 
 
-def _usage(by: tuple[Dimension, ...], bounds: tuple[str, ...], connection: sqlite3.Connection) -> list[Usage]:
-    names = [name for name in by if name in DIMENSIONS]  # they become part of the command
-    command = f"select {', '.join((*names, SUMS))} from usage where day between ? and ? and ? in ('', tenant) and ? in ('', user)"  # noqa: S608
+def _usage(by: tuple[Dimension, ...], bounds: tuple[str, ...], connection: Connection) -> list[Usage]:
+    if not set(by) <= set(DIMENSIONS):  # they become part of the command
+        raise ValueError("usage is told apart by its dimensions")
+    names = [f'"{name}"' for name in by]
+    bounded = """"day" between ? and ? and ? in ('', "tenant") and ? in ('', "user")"""
+    command = f"select {', '.join((*names, SUMS))} from usage where {bounded}"  # noqa: S608
     if names:
         command += f" group by {', '.join(names)} order by {', '.join(names)}"
     rows = connection.execute(command, bounds)
-    return [Usage(dict(zip(names, row, strict=False)), *row[len(names) :]) for row in rows]
+    return [Usage(dict(zip(by, row, strict=False)), *row[len(names) :]) for row in rows]

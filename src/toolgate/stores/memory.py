@@ -14,7 +14,7 @@ from toolgate.audit.line import line
 from toolgate.calls import new_id
 from toolgate.stores import Entry, Record, Stores
 from toolgate.stores.lease import Alone
-from toolgate.stores.ledger import SCHEMA, SqliteLedger
+from toolgate.stores.ledger import SCHEMA, SqlLedger
 
 T = TypeVar("T")
 
@@ -118,9 +118,9 @@ def _weight(key: str, value: bytes) -> int:
     return len(key) + len(value) + OVERHEAD
 
 
-def memory_ledger(clock: Callable[[], float] = time.time) -> SqliteLedger:
+def memory_ledger(clock: Callable[[], float] = time.time) -> SqlLedger:
     """The same ledger, in a database that is nowhere: sums that have to be right to the last one are programmed once."""
-    return SqliteLedger(_Here(), clock)
+    return SqlLedger(_Here(), clock)
 
 
 class _Here:

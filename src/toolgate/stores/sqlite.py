@@ -15,7 +15,7 @@ from toolgate.settings import Audit
 from toolgate.stores import Record, Stores, journal, ledger
 from toolgate.stores.database import Database
 from toolgate.stores.lease import Lease
-from toolgate.stores.ledger import SqliteLedger
+from toolgate.stores.ledger import SqlLedger
 from toolgate.stores.notary import Notary
 from toolgate.stores.secret import keys_in
 
@@ -43,7 +43,7 @@ async def open_sqlite(path: Path, audit: Audit) -> AsyncIterator[Stores]:
             await database.read(journal.check_tail)
             with Notary(database, keys, audit) as notary:
                 lines = journal.SqliteJournal(database, lease, notary.heard)
-                yield Stores(lines, SqliteRecords(database), SqliteLedger(database), keys=keys, lives=lease)
+                yield Stores(lines, SqliteRecords(database), SqlLedger(database), keys=keys, lives=lease)
 
 
 FORGET = "delete from record where (kind, id) in (select kind, id from record where expires <= ? order by expires limit ?)"
