@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test lint check bench lock clean conformance inspector
+.PHONY: demo test lint check bench lock clean conformance inspector faults
 
 demo: .venv/ready          ## run the main job on this machine: no key, no network
 	$(BIN)/toolgate demo
@@ -17,6 +17,9 @@ lint: .venv/ready          ## style, types, architecture
 	$(BIN)/lint-imports
 
 check: lint test           ## all of it
+
+faults: .venv/ready        ## processes killed 25 times, full disks, 100,000 calls to recover; about 2 minutes
+	TOOLGATE_FAULT_RUNS=25 $(BIN)/python -m pytest tests/faults
 
 bench: .venv/ready         ## measure CPU, memory and sizes; prints the table of docs/performance.md
 	$(BIN)/python -m tests.bench

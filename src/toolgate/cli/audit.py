@@ -28,7 +28,7 @@ ENDINGS = "call.[!i]*"
 """The types of events that end a call."""
 
 
-class When(click.ParamType):
+class When(click.ParamType[int]):
     """A day or a moment of ISO 8601, UTC where it says nothing else, in nanoseconds since 1970."""
 
     name = "time"

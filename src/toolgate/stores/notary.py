@@ -30,7 +30,7 @@ class Notary:
         self._database = database
         self._keys = keys
         self._settings = settings
-        self._unsigned = 0
+        self._unsigned = 1  # a process that was killed may have left some
         self._due = threading.Event()
         self._ending = False
         self._thread = threading.Thread(target=self._run, name=f"notary of {database.path.name}", daemon=True)
