@@ -14,6 +14,7 @@ from toolgate.gateway.spend import over_budget
 from toolgate.integration import Integration
 from toolgate.money import Price
 from toolgate.policy.prices import Prices
+from toolgate.settings import Settings
 from toolgate.stores import Account, Shortage
 from toolgate.testing import a_tool
 
@@ -25,7 +26,8 @@ def blocks(language: str) -> list[str]:
 
 
 def test_its_prices_are_prices() -> None:
-    [told] = blocks("yaml")
+    told, settings = blocks("yaml")
+    assert Settings(**yaml.safe_load(settings)).ledger is not None
 
     prices = Prices.model_validate(yaml.safe_load(told))
 

@@ -88,7 +88,7 @@ async def open_app(settings: Settings) -> AsyncIterator[App]:
     live = Live(load_tested(policies), candidate_of(settings.policy_shadow))
     shared = settings.shared.get_secret_value() if settings.shared else None
     async with (
-        open_stores(settings.store, state_folder(settings), settings.audit) as stores,
+        open_stores(settings.store, state_folder(settings), settings.audit, settings.ledger) as stores,
         open_counters(shared, settings.limits.workers) as counters,
         open_transport() as transport,
     ):
@@ -243,7 +243,7 @@ async def asgi(app: App) -> AsyncIterator[ASGIApp]:
     resource = Resource(app.settings.identity)
     async with face.lifespan(), entrance(app.settings, app.stores, app.transport, app.own.subjects) as identify:
         application = Starlette(routes=routes(app, face, resource), exception_handlers=EXCEPTION_HANDLERS)
-        yield guarded(telling(application, app.counters), server, identify, resource)
+        yield guarded(telling(face.fast(application), app.counters), server, identify, resource)
 
 
 def routes(app: App, face: McpFace, resource: Resource) -> list[BaseRoute]:

@@ -278,6 +278,8 @@ class Settings(BaseSettings):
     audit: Audit = Audit()
     approvals: Approvals = Approvals()
     limits: Limits = Limits()
+    ledger: SecretStr | None = None
+    """PostgreSQL in which several machines keep one ledger of money, such as `postgresql://toolgate@db/toolgate`; absent: in `store`."""
     shared: SecretStr | None = None
     """Redis that several processes count calls in, such as `redis://127.0.0.1:6379/0`; absent: each counts its own."""
     upstreams: Upstreams = Upstreams()

@@ -1,12 +1,14 @@
 """A process that spends from a budget that others spend from too; run by test_ledger_processes.
 
-Usage: spending.py DATABASE NAME CALLS LIMIT RESERVE COST: says how many of CALLS were let through.
+Usage: spending.py FILE-OR-URL NAME CALLS LIMIT RESERVE COST: says how many of CALLS were let through.
 """
 
 from __future__ import annotations
 
 import asyncio
 import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 from toolgate.stores import Account, Hold, Limit, Use
@@ -17,7 +19,20 @@ AT_ONCE = 50
 NOON = 1_795_176_000.0  # 2026-11-20, UTC
 
 
-async def spend(path: Path, name: str, calls: int, limit: int, amount: int, cost: int) -> int:
+@asynccontextmanager
+async def opened(place: str) -> AsyncIterator[SqlLedger]:
+    """The ledger in a file or in a PostgreSQL, at a standing clock."""
+    if "://" in place:
+        from toolgate.stores.postgres import open_postgres
+
+        async with open_postgres(place, lambda: NOON) as ledger:
+            yield ledger
+    else:
+        async with Database.open(Path(place), SCHEMA) as database:
+            yield SqlLedger(database, lambda: NOON)
+
+
+async def spend(place: str, name: str, calls: int, limit: int, amount: int, cost: int) -> int:
     """How many of `calls` were let through."""
     left, passed = list(range(calls)), 0
     limits = (Limit(Account("user", "acme", "ada"), day=limit), Limit(Account("tenant", "acme"), month=2 * limit))
@@ -31,15 +46,13 @@ async def spend(path: Path, name: str, calls: int, limit: int, amount: int, cost
                 await asyncio.sleep(0)  # the call itself
                 ledger.settle(call, cost)
 
-    async with Database.open(path, SCHEMA) as database:
-        ledger = SqlLedger(database, lambda: NOON)
-        async with asyncio.TaskGroup() as tasks:
-            for _ in range(AT_ONCE):
-                tasks.create_task(work(ledger))
+    async with opened(place) as ledger, asyncio.TaskGroup() as tasks:
+        for _ in range(AT_ONCE):
+            tasks.create_task(work(ledger))
     return passed
 
 
 if __name__ == "__main__":
     file, own, *numbers = sys.argv[1:]
     how_many, budget, reserve, charge = map(int, numbers)
-    print(asyncio.run(spend(Path(file), own, how_many, budget, reserve, charge)))
+    print(asyncio.run(spend(file, own, how_many, budget, reserve, charge)))

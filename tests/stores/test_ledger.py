@@ -35,10 +35,16 @@ def clock() -> FakeClock:
     return FakeClock(now=NOON)
 
 
-@pytest.fixture(params=["memory", "sqlite"])
+@pytest.fixture(params=["memory", "sqlite", "postgres"])
 async def ledger(request: pytest.FixtureRequest, clock: FakeClock, tmp_path: Path) -> AsyncIterator[Ledger]:
     if request.param == "memory":
         yield memory_ledger(clock)
+    elif request.param == "postgres":
+        url = request.getfixturevalue("new_database")()
+        from toolgate.stores.postgres import open_postgres
+
+        async with open_postgres(url, clock) as opened:
+            yield opened
     else:
         async with Database.open(tmp_path / "x.db", SCHEMA) as database:
             yield SqlLedger(database, clock)

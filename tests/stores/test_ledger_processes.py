@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.stores.spending import opened
 from toolgate.stores import Account, Balance, Usage
 from toolgate.stores.database import Database
 from toolgate.stores.ledger import SCHEMA, SqlLedger
@@ -20,16 +21,19 @@ NOON = 1_795_176_000.0  # 2026-11-20, UTC; for every process
 ADA = Account("user", "default", "local:ada")
 
 
-async def test_four_processes_never_spend_more_than_their_one_budget_and_lose_nothing(tmp_path: Path) -> None:
+@pytest.mark.parametrize("store", ["sqlite", "postgres"])
+async def test_four_processes_never_spend_more_than_their_one_budget_and_lose_nothing(
+    request: pytest.FixtureRequest, tmp_path: Path, store: str
+) -> None:
+    place = request.getfixturevalue("new_database")() if store == "postgres" else str(tmp_path / "x.db")
     arguments = [str(number) for number in (CALLS, LIMIT, RESERVED, COST)]
-    command = [sys.executable, str(HERE / "spending.py"), str(tmp_path / "x.db")]
+    command = [sys.executable, str(HERE / "spending.py"), place]
     spenders = [subprocess.Popen([*command, str(number), *arguments], stdout=subprocess.PIPE) for number in range(PROCESSES)]
 
     passed = [int(spender.communicate(timeout=120)[0]) for spender in spenders]
 
     assert [spender.returncode for spender in spenders] == [0] * PROCESSES
-    async with Database.open(tmp_path / "x.db", SCHEMA) as database:
-        ledger = SqlLedger(database, lambda: NOON)
+    async with opened(place) as ledger:
         found = {(one.account.scope, one.every): one for one in await ledger.balances()}
         [used] = await ledger.usage([])
     day = found["user", "day"]

@@ -165,7 +165,7 @@ async def _opened(settings: Settings) -> AsyncIterator[tuple[Stores, Principal]]
 
     if settings.store == "memory":
         raise Misconfigured("the store `memory` forgets budgets at once; set `store` to another to keep them")
-    async with open_stores(settings.store, state_folder(settings), settings.audit) as stores:
+    async with open_stores(settings.store, state_folder(settings), settings.audit, settings.ledger) as stores:
         yield stores, local(settings.stdio, "terminal")
 
 

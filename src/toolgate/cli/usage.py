@@ -108,5 +108,5 @@ async def _usage(settings: Settings, by: Sequence[str], first: str, last: str) -
     from toolgate.settings import state_folder
     from toolgate.stores import open_stores
 
-    async with open_stores(settings.store, state_folder(settings), settings.audit) as stores:
+    async with open_stores(settings.store, state_folder(settings), settings.audit, settings.ledger) as stores:
         return await stores.ledger.usage(cast("Sequence[Dimension]", by), since=first, until=last)

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal, Protocol
+
+from pydantic import SecretStr
 
 from toolgate.audit.keys import Keys
 from toolgate.errors import Misconfigured
@@ -346,13 +348,27 @@ class Stores:
 
 
 @asynccontextmanager
-async def open_stores(store: str, folder: Path, audit: Audit = DEFAULT) -> AsyncIterator[Stores]:
-    """The stores that `settings.store` names.
+async def open_stores(store: str, folder: Path, audit: Audit = DEFAULT, ledger: SecretStr | None = None) -> AsyncIterator[Stores]:
+    """The stores that `settings.store` names, with the ledger at `settings.ledger` where that names one.
 
     Raises:
-        Misconfigured: no such store.
+        Misconfigured: no such store, or the ledger cannot be used.
         AuditUnavailable: it cannot be opened or is damaged.
     """
+    async with _opened(store, folder, audit) as stores:
+        if ledger is None:
+            yield stores
+            return
+        try:
+            from toolgate.stores.postgres import open_postgres
+        except ImportError:
+            raise Misconfigured("ledger names a PostgreSQL, and its client is not installed: pip install 'toolgate[postgres]'") from None
+        async with open_postgres(ledger.get_secret_value()) as shared:
+            yield replace(stores, ledger=shared)
+
+
+@asynccontextmanager
+async def _opened(store: str, folder: Path, audit: Audit) -> AsyncIterator[Stores]:
     if store == "memory":
         from toolgate.stores.memory import memory_stores
 

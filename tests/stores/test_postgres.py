@@ -1,0 +1,139 @@
+"""What only a database on the network can do to a ledger: be away, come back, have a clock of its own (case F9)."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+
+import anyio
+import pytest
+from pydantic import SecretStr
+
+from toolgate.errors import AuditUnavailable, Misconfigured
+from toolgate.stores import Account, Hold, Limit, Use, open_stores
+
+pytest.importorskip("psycopg", reason="needs the extra postgres")
+
+import psycopg
+
+from toolgate.stores.ledger import SqlLedger
+from toolgate.stores.postgres import open_postgres
+
+ADA = Account("user", "acme", "ada")
+BACK_WITHIN = 5.0  # seconds
+
+
+@pytest.fixture
+def url(new_database: Callable[[], str]) -> str:
+    return new_database()
+
+
+@pytest.fixture
+async def ledger(url: str) -> AsyncIterator[SqlLedger]:
+    async with open_postgres(url) as opened:
+        yield opened
+
+
+def hold(id: str, amount: int = 10, seconds: float = 60.0) -> Hold:
+    return Hold(id, amount, seconds, (Limit(ADA, day=100),), Use("acme", "ada", "echo", "tests"))
+
+
+def hang_up_on_everybody(url: str) -> None:
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute(
+            "select pg_terminate_backend(pid) from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid()"
+        )
+
+
+async def test_a_lost_connection_refuses_reserves_loses_no_hold_and_is_made_again(url: str, ledger: SqlLedger) -> None:
+    await ledger.reserve(hold("1"))
+
+    await asyncio.to_thread(hang_up_on_everybody, url)
+    with pytest.raises(AuditUnavailable, match="the ledger cannot be written"):
+        await ledger.reserve(hold("2"))
+    with anyio.fail_after(BACK_WITHIN):
+        while True:
+            try:
+                assert await ledger.reserve(hold("3")) is None
+                break
+            except AuditUnavailable:
+                continue
+
+    [day] = [one for one in await ledger.balances() if one.every == "day"]
+    assert (day.spent, day.held) == (0, 20)
+
+
+async def test_what_could_not_be_booked_counts_as_spent_at_last(url: str) -> None:
+    now = [time.time()]
+    async with open_postgres(url, lambda: now[0]) as ledger:
+        await ledger.reserve(hold("1"))
+        await asyncio.to_thread(hang_up_on_everybody, url)
+        ledger.settle("1", 4)
+        with pytest.raises(AuditUnavailable):
+            await ledger.reap()
+        now[0] += 61
+
+        with anyio.fail_after(BACK_WITHIN):
+            while True:
+                try:
+                    [used] = await ledger.usage([])
+                    break
+                except AuditUnavailable:
+                    continue
+
+        assert (used.calls, used.unknown, used.cost) == (1, 1, 10)
+
+
+async def test_one_who_stops_in_the_middle_of_a_transaction_keeps_others_waiting_and_no_longer(url: str, ledger: SqlLedger) -> None:
+    from toolgate.stores.postgres import LOCK
+
+    with psycopg.connect(url) as stuck:
+        stuck.execute("select pg_advisory_xact_lock(%s)", (LOCK,))
+        waiting = asyncio.create_task(ledger.reserve(hold("1")))
+        done, _ = await asyncio.wait([waiting], timeout=0.2)
+        assert not done
+        stuck.rollback()
+
+    assert await waiting is None
+
+
+async def test_the_period_is_the_databases_own(ledger: SqlLedger, url: str) -> None:
+    await ledger.reserve(hold("1"))
+
+    with psycopg.connect(url) as connection:
+        row = connection.execute(
+            "select to_char(now() at time zone 'utc', 'YYYY-MM-DD'), to_char(now() at time zone 'utc', 'YYYY-MM')"
+        ).fetchone()
+
+    assert {one.period for one in await ledger.balances()} == set(row or ())
+
+
+@pytest.mark.parametrize(
+    ("url", "message"),
+    [
+        ("postgres//ada:hunter2@db/x", "the URL of the ledger's PostgreSQL cannot be read"),
+        ("postgresql://ada:hunter2%zz@db/x", "the URL of the ledger's PostgreSQL cannot be read"),
+        ("postgresql://ada:hunter2@127.0.0.1:1/x", "the ledger's PostgreSQL cannot be used"),
+    ],
+)
+async def test_a_database_that_cannot_be_used_is_said_without_its_password(tmp_path: Path, url: str, message: str) -> None:
+    with pytest.raises(Misconfigured, match=message) as refused:
+        async with open_stores("memory", tmp_path, ledger=SecretStr(url)):
+            pass
+
+    assert "hunter2" not in str(refused.value)
+
+
+async def test_a_closed_ledger_takes_nothing_and_has_written_everything(url: str) -> None:
+    async with open_postgres(url) as ledger:
+        await ledger.reserve(hold("1"))
+        ledger.settle("1", 4)
+    with pytest.raises(AuditUnavailable, match="is closed"):
+        await ledger.reserve(hold("2"))
+
+    async with open_postgres(url) as ledger:
+        [used] = await ledger.usage([])
+
+    assert used.cost == 4
