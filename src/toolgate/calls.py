@@ -108,6 +108,8 @@ class Tool:
     """Answered by another machine: what fails may be tried again, and what keeps failing is left alone for a while."""
     search_text: str = ""
     """Words beside name and description that a search may match: path, parameters."""
+    quiet: bool = False
+    """Nothing is told to its caller's client and nothing asked of it while it runs: the answer is all there is."""
     concealed: bool = False
     """A stand-in for a tool that does not exist or that the caller may not know of: only ever refused."""
     fingerprint: str = ""

@@ -46,7 +46,7 @@ async def serving(
     gateway = a_gateway(what) if isinstance(what, Sequence) else what
     if isinstance(gateway, Gateway):
         face = McpFace(gateway, server)
-        app: ASGIApp = Starlette(routes=face.routes(), lifespan=lambda _app: face.lifespan())
+        app: ASGIApp = face.fast(Starlette(routes=face.routes(), lifespan=lambda _app: face.lifespan()))
     else:
         app = gateway
     app = guarded(app, server, identify or anonymous(Caller(roles=("reader",)), server))

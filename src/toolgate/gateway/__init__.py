@@ -112,7 +112,7 @@ class Gateway:
             approval: the id of the yes that the caller means to have; see `toolgate.server.context.approval`.
             session: see `Call.session`; its parent's where it has one.
         """
-        name, arguments = _unwrapped(name, arguments)
+        name, arguments = unwrapped(name, arguments)
         tool = self.visible(principal).get(name) or concealed(name, self.catalog.get(name))
         call = Call(
             tool=tool,
@@ -177,7 +177,7 @@ def build_gateway(
     return gateway
 
 
-def _unwrapped(name: str, arguments: Mapping[str, Any]) -> tuple[str, Mapping[str, Any]]:
+def unwrapped(name: str, arguments: Mapping[str, Any]) -> tuple[str, Mapping[str, Any]]:
     """`call_tool {name, arguments}` as the call that it asks for; anything else, malformed ones too, as it is."""
     if name != CALL_TOOL or not arguments.keys() <= {"name", "arguments"}:
         return name, arguments

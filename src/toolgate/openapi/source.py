@@ -81,6 +81,7 @@ def _tool(definition: Definition, integration: Integration, sender: Sender, cred
         rates=tuple(Rate(rate.calls, rate.per, rate.pool or integration.name) for rate in integration.rates),
         concurrency=integration.concurrency,
         remote=integration.asgi is None,
+        quiet=integration.asgi is None,
         search_text=definition.search_text,
         fingerprint=definition.fingerprint,
     )

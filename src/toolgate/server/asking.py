@@ -46,7 +46,7 @@ class Asking(Protocol):
 
 def asking(context: Any, params: types.CallToolRequestParams, settings: Settings) -> Asking | None:
     """How to ask the person who makes this call; None: the client has not said that it can."""
-    if not _able(context.session.client_capabilities):
+    if not able(context.session.client_capabilities):
         return None
     if is_version_at_least(context.protocol_version, ROUNDS):
         return Rounds(params)
@@ -99,7 +99,8 @@ class Elicitation:
         return None
 
 
-def _able(capabilities: types.ClientCapabilities | None) -> bool:
+def able(capabilities: types.ClientCapabilities | None) -> bool:
+    """Whether the person at a client with these can be asked."""
     # 2025-11-25, client/elicitation, "Capabilities": `elicitation: {}` means forms.
     elicitation = capabilities.elicitation if capabilities else None
     return elicitation is not None and (elicitation.form is not None or elicitation.url is None)

@@ -6,8 +6,10 @@ them (it fails their whole call), and a sound before 2025-03-26 is a resource.
 
 from __future__ import annotations
 
+import json
 from base64 import b64encode
 from collections.abc import Mapping
+from contextlib import suppress
 from decimal import Decimal
 from typing import Any
 
@@ -23,6 +25,7 @@ from toolgate.gateway.discover import CALL_TOOL
 ANYTHING_MAY_HAPPEN = Annotations()
 META = "toolgate"
 """The key of what we say to programs, in `_meta`."""
+NEWEST = "2026-07-28"
 
 
 def definition(tool: Tool) -> types.Tool:
@@ -66,6 +69,39 @@ def result(outcome: Outcome, version: str) -> types.CallToolResult:
         structured_content=structured if _carried(structured, version) else None,
         _meta=_meta(outcome),
     )
+
+
+def wire(outcome: Outcome, stamp: Mapping[str, Any]) -> bytes:
+    """`result` in JSON, as the SDK would send it to a client of 2026-07-28.
+
+    Args:
+        stamp: what `_meta` of every result says of this server.
+
+    Raises:
+        ValidationError: it cannot be sent.
+    """
+    if not outcome.passed and all(type(piece) is Text for piece in outcome.content):
+        with suppress(TypeError):  # a lone surrogate, a number over 64 bits
+            return orjson.dumps(_texts(outcome, stamp))
+    dumped = result(outcome, NEWEST).model_dump(by_alias=True, mode="json", exclude_none=True)
+    sent = methods.serialize_server_result("tools/call", NEWEST, dumped)
+    return json.dumps({**sent, "_meta": {**sent.get("_meta", {}), **stamp}}, separators=(",", ":")).encode()
+
+
+def _texts(outcome: Outcome, stamp: Mapping[str, Any]) -> dict[str, Any]:
+    """A result whose content is text, ready for orjson."""
+    problem, structured = outcome.problem, outcome.structured
+    texts = [piece.text for piece in outcome.content if isinstance(piece, Text)]
+    sent = {"resultType": "complete", "isError": problem is not None, "_meta": {**(_meta(outcome) or {}), **stamp}}
+    if problem is not None:
+        texts.insert(0, advice(problem))
+    elif structured is not UNSET:
+        value = orjson.dumps(structured)
+        texts = texts or [value.decode()]
+        if structured is not None:
+            sent["structuredContent"] = orjson.Fragment(value)
+    sent["content"] = [{"type": "text", "text": text} for text in texts]
+    return sent
 
 
 def advice(problem: Problem) -> str:

@@ -20,8 +20,8 @@ from mcp.server.lowlevel import Server
 from mcp.shared.exceptions import MCPError
 
 from toolgate import __version__
-from toolgate.calls import Principal, Progress, Tool
-from toolgate.errors import ApprovalNeeded, InvalidArguments
+from toolgate.calls import Ask, Outcome, Principal, Progress, Tool
+from toolgate.errors import ApprovalNeeded, InvalidArguments, UnknownTool
 from toolgate.gateway import Gateway
 from toolgate.gateway.discover import CALL_TOOL
 from toolgate.server import asking, convert
@@ -166,26 +166,58 @@ class _Handlers:
     async def _call(self, context: Context, params: types.CallToolRequestParams) -> Answer:
         principal = self._who(context)
         meta = context.meta or {}
-        key, claimed = _said(meta)
         asks = asking.asking(context, params, self._gateway.approvals.settings)
-        outcome = await self._gateway.call(
-            params.name,
-            params.arguments or {},
-            principal,
-            trace_parent=trace_parent(meta.get("traceparent")),
-            idempotency_key=key,
-            progress=_steady(context.session.report_progress) if "progress_token" in meta else None,
-            ask=asks.ask if asks else None,
-            approval=claimed,
+        progress = _steady(context.session.report_progress) if "progress_token" in meta else None
+        outcome = await called(
+            self._gateway, params.name, params.arguments or {}, principal, meta, progress=progress, ask=asks.ask if asks else None
         )
         if asks and asks.unanswered and outcome.problem is not None and outcome.problem.code == ApprovalNeeded.code:
             return asking.round_of(asks.unanswered)
         note(context.request, outcome)
-        # 2026-07-28, server/tools, "Error Handling": an unknown tool is a protocol error; everything else a model repairs.
-        unknown = outcome.problem is not None and outcome.problem.code == "unknown_tool"
-        if unknown and params.name not in self._gateway.visible(principal):
-            raise MCPError(code=types.INVALID_PARAMS, message=outcome.problem.message if outcome.problem else "")
+        refuse_unknown(self._gateway, params.name, principal, outcome)
         return convert.result(outcome, context.protocol_version)
+
+
+async def called(
+    gateway: Gateway,
+    name: str,
+    arguments: Mapping[str, Any],
+    principal: Principal,
+    meta: Mapping[str, Any],
+    *,
+    progress: Progress | None = None,
+    ask: Ask | None = None,
+) -> Outcome:
+    """The outcome of a call that a client asks for.
+
+    Args:
+        meta: what it says beside.
+
+    Raises:
+        MCPError: it says something there that cannot be.
+    """
+    key, claimed = _said(meta)
+    return await gateway.call(
+        name,
+        arguments,
+        principal,
+        trace_parent=trace_parent(meta.get("traceparent")),
+        idempotency_key=key,
+        progress=progress,
+        ask=ask,
+        approval=claimed,
+    )
+
+
+def refuse_unknown(gateway: Gateway, name: str, principal: Principal, outcome: Outcome) -> None:
+    """2026-07-28, server/tools, "Error Handling": an unknown tool is a protocol error; everything else a model repairs.
+
+    Raises:
+        MCPError: there is no tool called `name` for `principal`.
+    """
+    problem = outcome.problem
+    if problem is not None and problem.code == UnknownTool.code and name not in gateway.visible(principal):
+        raise MCPError(code=types.INVALID_PARAMS, message=problem.message)
 
 
 def paged(tools: Sequence[types.Tool], size: int) -> Mapping[str | None, types.ListToolsResult]:

@@ -26,6 +26,8 @@ from toolgate.settings import Identity, Server
 MAX_HEADERS = 64 * 1024
 """Bytes of request line and headers."""
 PARSE_ERROR, INVALID_REQUEST = -32700, -32600
+VALUE = "value"
+"""In the state of a POST: its body's JSON, read once for all."""
 SAFE = {
     "x-content-type-options": "nosniff",
     "cache-control": "no-store",
@@ -110,7 +112,10 @@ class WholeBody:
         if b"content-length" in headers or b"transfer-encoding" in headers:
             body = await self._read(scope, receive)
         if isinstance(body, bytes) and scope["method"] == "POST":
-            body = _checked(scope, body)
+            try:
+                scope.setdefault("state", {})[VALUE] = check(body)
+            except Ambiguous as error:
+                body = refusal(scope, 400, str(error), code=PARSE_ERROR)
         if isinstance(body, bytes):
             await self._app(scope, _replay(body, receive), send)
         elif body is not None:
@@ -153,14 +158,6 @@ def refusal(scope: Scope, status: int, message: str, *, code: int = INVALID_REQU
         body = {"ok": False, "problem": {"code": "bad_request", "message": message}}
     # The rest of a body that nobody reads must not be taken for the next request.
     return JSONResponse(body, status_code=status, headers={"connection": "close"})
-
-
-def _checked(scope: Scope, body: bytes) -> bytes | Response:
-    try:
-        check(body)
-    except Ambiguous as error:
-        return refusal(scope, 400, str(error), code=PARSE_ERROR)
-    return body
 
 
 def _is_json(content_types: list[bytes]) -> bool:
