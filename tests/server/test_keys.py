@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import AsyncIterator
 from hashlib import sha256
@@ -180,6 +181,16 @@ async def test_a_rotated_key_works_beside_its_successor_for_a_while_and_no_third
     clock.now += 3600
     await refused(keys, old_text)
     assert (await keys.principal(new_text)).credential == new.id
+
+
+async def test_of_two_processes_that_rotate_one_key_one_does(two_processes: tuple[Keys, Keys, FakeClock]) -> None:
+    here, there, clock = two_processes
+    old, _ = await here.create("ada", DEVELOPER)
+
+    ended = await asyncio.gather(here.rotate(old.id), there.rotate(old.id), return_exceptions=True)
+
+    assert sorted(type(one).__name__ for one in ended) == ["Misconfigured", "tuple"]
+    assert [key.state(clock.now) for key in await here.list()] == ["live", "live"]
 
 
 async def test_a_rotation_never_prolongs_a_key() -> None:

@@ -12,10 +12,10 @@ import secrets
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
-from tempfile import NamedTemporaryFile
 from typing import TYPE_CHECKING
 
 from toolgate.errors import Misconfigured
+from toolgate.stores.secret import place
 
 if TYPE_CHECKING:  # cryptography takes 30 ms to import
     from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -70,7 +70,8 @@ class Sealer:
 def _keys_in(file: Path) -> Sequence[bytes]:
     try:
         if not file.exists():
-            _make(file)
+            file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+            place(file, base64.b64encode(secrets.token_bytes(SIZE)).decode() + "\n")
         if os.name == "posix" and file.stat().st_mode & 0o077:
             raise Misconfigured(f"others may read {file}, which protects callers' credentials; `chmod 600` it")
         keys = [base64.b64decode(line, validate=True) for line in file.read_text().split()]
@@ -79,16 +80,3 @@ def _keys_in(file: Path) -> Sequence[bytes]:
     if not keys or any(len(key) != SIZE for key in keys):
         raise Misconfigured(f"{file} must hold keys of {SIZE} bytes in base64, one a line")
     return keys
-
-
-def _make(file: Path) -> None:
-    """Of processes that start at once all get the same: a link appears whole or not at all, and never over another."""
-    file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    with NamedTemporaryFile("w", dir=file.parent, prefix=".key-") as temporary:  # mode 0600
-        temporary.write(base64.b64encode(secrets.token_bytes(SIZE)).decode() + "\n")
-        temporary.flush()
-        os.fsync(temporary.fileno())
-        try:
-            os.link(temporary.name, file)
-        except FileExistsError:
-            return

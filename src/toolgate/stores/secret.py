@@ -24,7 +24,7 @@ def keys_in(folder: Path) -> Keys:
     try:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         if not file.exists():
-            _make(file)
+            place(file, secrets.token_hex(SIZE) + "\n")
         secret = bytes.fromhex(file.read_text().strip())
         if os.name == "posix" and file.stat().st_mode & 0o077:
             raise AuditUnavailable(f"others may read {file}, which signs the audit; `chmod 600` it")
@@ -35,10 +35,10 @@ def keys_in(folder: Path) -> Keys:
     return Keys(secret)
 
 
-def _make(file: Path) -> None:
-    """A link appears whole or not at all, and never over another that was faster."""
-    with NamedTemporaryFile("w", dir=file.parent, prefix=".audit-") as temporary:  # mode 0600
-        temporary.write(secrets.token_hex(SIZE) + "\n")
+def place(file: Path, text: str) -> None:
+    """Make `file` with `text` for its owner's eyes: whole or not at all, and not over one that another process was faster to make."""
+    with NamedTemporaryFile("w", dir=file.parent, prefix=".secret-") as temporary:  # mode 0600
+        temporary.write(text)
         temporary.flush()
         os.fsync(temporary.fileno())
         try:
