@@ -213,10 +213,14 @@ async def serve(app: App, *, ready: Callable[[str], None]) -> None:
     Args:
         ready: hears the base URL once connections are taken.
     """
-    from toolgate.server.listen import listen
+    from toolgate.server.listen import listen, settle_down
+
+    def settled(url: str) -> None:
+        settle_down()
+        ready(url)
 
     async with asgi(app) as application:
-        await listen(application, app.settings.server, ready=ready)
+        await listen(application, app.settings.server, ready=settled)
 
 
 async def serve_stdio(app: App) -> None:
