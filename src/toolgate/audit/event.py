@@ -10,6 +10,7 @@ import os
 from collections.abc import Mapping
 from typing import Any, Literal
 
+from toolgate.audit.redact import text
 from toolgate.calls import Call, Outcome, Principal, Tool
 
 VERSION = 1
@@ -39,6 +40,7 @@ Type = Literal[
     "audit.restored",  # the audit could not be written for a while
     "audit.sealed",  # old records were moved to a segment
 ]
+SHORT = 64  # characters
 LIMITS = frozenset({"limit_reached", "over_budget", "repeating"})
 """Codes of refusals that pass with time or money."""
 
@@ -65,9 +67,14 @@ def about(type: Type, call: Call, instance: str) -> dict[str, Any]:
     event["depth"] = call.depth
     event["principal"] = who(principal)
     event["tool"] = what(tool)
-    event["approval"] = call.approval
-    event["trace"] = call.trace_parent
+    event["approval"] = _short(call.approval)
+    event["trace"] = _short(call.trace_parent)
     return event
+
+
+def _short(id: str | None) -> str | None:
+    """An id that a caller sent, unless it is too long to be one; a `traceparent` has 55 characters."""
+    return id if id is None or len(id) <= SHORT else None
 
 
 def who(principal: Principal) -> dict[str, Any]:
@@ -83,7 +90,8 @@ def who(principal: Principal) -> dict[str, Any]:
 
 
 def what(tool: Tool) -> dict[str, Any]:
-    return {"name": tool.name, "integration": tool.integration, "fingerprint": tool.fingerprint}
+    """A name that no tool has is the caller's own text, and may be a secret put into the wrong field."""
+    return {"name": text(tool.name) if tool.concealed else tool.name, "integration": tool.integration, "fingerprint": tool.fingerprint}
 
 
 def type_of(outcome: Outcome) -> Type:

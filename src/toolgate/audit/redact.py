@@ -104,6 +104,7 @@ def cut(arguments: Any) -> Mapping[str, Any]:
 
 def text(value: str) -> str:
     """`value` with what looks like a key taken out, cut when it is long."""
+    value = writable(value)
     found = USERINFO.sub(rf"\1{HIDDEN}@", KEYS.sub(HIDDEN, value))
     return found if len(found) <= TEXT else f"{found[:TEXT]}… [cut, {len(value)} characters]"
 
