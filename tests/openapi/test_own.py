@@ -165,6 +165,12 @@ def test_a_credential_is_either_one_for_all_or_everybodys_own(auth: Mapping[str,
 
 
 @pytest.mark.parametrize("auth", [BEARER, EXCHANGE])
+def test_answers_to_a_callers_own_credential_are_cached_for_nobody_else(auth: Mapping[str, Any]) -> None:
+    with pytest.raises(ValueError, match="cache_scope is public"):
+        Integration.model_validate({"name": "api", "auth": auth, "defaults": {"cache": "60s", "cache_scope": "public"}})
+
+
+@pytest.mark.parametrize("auth", [BEARER, EXCHANGE])
 async def test_what_belongs_to_callers_is_shown_masked_and_only_with_a_caller(tmp_path: Path, auth: Mapping[str, Any]) -> None:
     shown = credentials(auth, Own(the_links(tmp_path)[0], Subjects()))
 
