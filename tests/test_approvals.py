@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Callable, Coroutine, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from subprocess import PIPE, Popen
-from typing import Any
+from typing import Any, get_args
 
 import anyio
 import anyio.to_thread
@@ -15,10 +16,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from toolgate import documents
 from toolgate.approvals import Approval, Approvals
+from toolgate.audit.event import Type
 from toolgate.audit.keys import Keys
 from toolgate.calls import Call, Principal
 from toolgate.errors import LimitReached, UnknownApproval
+from toolgate.policy.decide import decide
+from toolgate.policy.rules import Policy, Role
 from toolgate.settings import Approvals as Waits
 from toolgate.settings import Audit, Settings
 from toolgate.stores import Stores, open_stores
@@ -419,3 +424,20 @@ async def wanted(workers: Sequence[Popen[str]], table: str) -> int:
 async def said_by(worker: Popen[str]) -> str:
     assert worker.stdout is not None
     return (await anyio.to_thread.run_sync(worker.stdout.readline, abandon_on_cancel=True)).strip()
+
+
+PAGE = (Path(__file__).parents[1] / "docs" / "approvals.md").read_text()
+
+
+def test_the_page_tells_every_setting_and_its_example_asks_for_writes_alone() -> None:
+    [example] = re.findall(r"```yaml\n(.*?)```", PAGE, re.DOTALL)
+    policy = Policy([Role(**documents.parse(example.encode(), name="approvals.md"))])
+    clerk = a_principal("clerk")
+
+    reading = decide(a_call(a_tool(name="github_list_issues"), principal=clerk), policy)
+    writing = decide(a_call(a_tool(name="github_create_issue", reads=False), principal=clerk), policy)
+
+    assert (reading.permitted, reading.obligations) == (True, ())
+    assert (writing.permitted, writing.obligations) == (True, ("approve",))
+    assert {name for name in Waits.model_fields if f"| `approvals.{name}` |" not in PAGE} == set()
+    assert {type for type in get_args(Type) if type.startswith("approval.") and type.partition(".")[2] not in PAGE} == set()

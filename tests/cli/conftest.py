@@ -106,6 +106,10 @@ async def _items(request: Request) -> Response:
     return JSONResponse({"query": request.url.query}, headers={"link": following} if "limit=1" in request.url.query else {})
 
 
+async def _add(request: Request) -> Response:
+    return JSONResponse({"added": await request.json()}, 201)
+
+
 async def _status(request: Request) -> Response:
     return JSONResponse({"message": "as you wished"}, int(request.path_params["status"]))
 
@@ -117,7 +121,8 @@ async def _picture(request: Request) -> Response:
 @pytest.fixture(scope="session")
 def shop_url() -> Iterator[str]:
     """An API that `SHOP` describes, on loopback."""
-    app = Starlette(routes=[Route("/items", _items), Route("/status/{status}", _status), Route("/picture", _picture)])
+    adding = Route("/items", _add, methods=["POST"])
+    app = Starlette(routes=[adding, Route("/items", _items), Route("/status/{status}", _status), Route("/picture", _picture)])
     with start_blocking_portal() as portal, portal.wrap_async_context_manager(serving(app)) as url:
         yield url
 

@@ -39,10 +39,10 @@ def test_a_client_finds_a_tool_that_is_not_listed_and_the_stand_in_hears_its_cal
     assert [label["name"] for label in json.loads(happened["answered"]["text"])] == ["bug", "engine", "paperwork"]
 
 
-def test_a_call_that_writes_is_refused_with_its_reason_and_never_sent(happened: Any) -> None:
+def test_a_call_that_is_forbidden_is_refused_with_its_reason_and_never_sent(happened: Any) -> None:
     assert happened["refused"]["name"] == "github_create_issue"
     assert happened["refused"]["error"] is True
-    assert "it changes things, and nothing allows developer that" in happened["refused"]["text"]
+    assert happened["refused"]["text"] == "anonymous may not call github_create_issue: guests read here; issues are opened by members"
 
 
 def test_the_audit_has_a_line_for_every_call(happened: Any) -> None:

@@ -15,7 +15,7 @@ from typing import Any
 
 import anyio
 import pytest
-from mcp import Client, MCPError, StdioServerParameters, stdio_client
+from mcp import Client, StdioServerParameters, stdio_client
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
@@ -59,18 +59,18 @@ def openapi(shop: Path) -> Path:
     return (shop / "openapi.json").rename(alone / "shop.json")
 
 
-async def test_one_command_serves_a_description_and_lets_only_reading_pass(
+async def test_one_command_serves_a_description_lets_reading_pass_and_asks_before_writing(
     openapi: Path, shop_url: str, environment: dict[str, str]
 ) -> None:
     words = ("--openapi", openapi.name, "--base-url", shop_url, "--name", "shop", "--allow-network", "127.0.0.0/8")
     async with served(*words, folder=openapi.parent, environment=environment) as (_, ready), Client(ready["mcp"]) as client:
         names = [tool.name for tool in (await client.list_tools()).tools]
         read = await client.call_tool("shop_list_items", {"kind": "tea"})
-        with pytest.raises(MCPError, match="there is no tool called 'shop_add_item'"):
-            await client.call_tool("shop_add_item", {"name": "Pot"})
+        write = await client.call_tool("shop_add_item", {"name": "Pot"})
 
     assert (ready["tools"], ready["not_loaded"]) == (4, [])
-    assert names == ["shop_answer_with", "shop_get_picture", "shop_list_items"]
+    assert names == ["shop_add_item", "shop_answer_with", "shop_get_picture", "shop_list_items"]
+    assert "shop_add_item needs a person's yes" in write.content[0].text  # type: ignore[union-attr]
     assert (bool(read.is_error), read.content[0].text) == (False, '{"query":"kind=tea"}')  # type: ignore[union-attr]
     assert [file.name for file in openapi.parent.iterdir()] == ["shop.json"]
 
@@ -143,7 +143,7 @@ async def test_over_stdio_nothing_but_the_protocol_is_on_stdout(shop: Path, envi
 
     assert len(tools.tools) == 4
     assert refused.is_error
-    assert "may not call shop_add_item" in refused.content[0].text  # type: ignore[union-attr]
+    assert "shop_add_item needs a person's yes" in refused.content[0].text  # type: ignore[union-attr]
 
 
 def test_what_cannot_be_served_says_so_and_ends_with_1(openapi: Path, environment: dict[str, str]) -> None:
@@ -187,7 +187,12 @@ def test_ctrl_c_in_a_call_ends_with_130_and_is_written_down(shop: Path, environm
             out, err = call.communicate(timeout=30)
 
     audit = subprocess.run(
-        [*PROGRAM, "audit", "list", "--json", "--type", "call.outcome"], cwd=shop.parents[1], env=environment, capture_output=True, text=True, timeout=60
+        [*PROGRAM, "audit", "list", "--json", "--type", "call.outcome"],
+        cwd=shop.parents[1],
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=60,
     )
     assert (call.returncode, out, err.strip()) == (130, "", "error: interrupted")
     assert [(line["tool"]["name"], line["result"]["ending"], line["result"]["effect"]) for line in json.loads(audit.stdout)] == [

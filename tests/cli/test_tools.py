@@ -142,7 +142,7 @@ def closed_port() -> int:
         (["shop_answer_with", "status=401"], {}, "upstream_failed", 3, "`toolgate doctor` says whether the credentials of shop are set"),
         (["shop_list_items", "kind=tea"], {"base_url": "http://127.0.0.1:{closed}"}, "unreachable", 4, "may be repeated"),
         (["shop_answer_with", "status=500"], {}, "upstream_failed", 5, None),
-        (["shop_add_item", "name=Pot"], {}, "not_permitted", 6, "roles folder"),
+        (["shop_add_item", "name=Pot"], {}, "approval_needed", 6, "toolgate approvals list"),
         (["shop_list_items", "kind=tea"], {"allow_networks": []}, "egress_blocked", 6, "allow_networks"),
         (["shop_answer_with", "status=429"], {}, "upstream_failed", 7, None),
     ],
@@ -169,7 +169,7 @@ def test_calls_refused_or_not_are_in_the_audit_newest_first(terminal: Terminal, 
 
     assert [(line["tool"]["name"], line["result"]["ending"], line["result"]["code"]) for line in lines] == [
         ("no_such_tool", "refused", "unknown_tool"),
-        ("shop_add_item", "refused", "not_permitted"),
+        ("shop_add_item", "refused", "approval_needed"),
         ("shop_list_items", "ok", None),
     ]
     assert {(line["principal"]["via"], line["principal"]["id"].partition(":")[0]) for line in lines} == {("terminal", "local")}

@@ -32,7 +32,7 @@ async def events(journal: MemoryJournal) -> list[dict[str, Any]]:
 
 async def endings(journal: MemoryJournal) -> list[dict[str, Any]]:
     """How calls ended, newest first."""
-    return [event for event in await events(journal) if event["type"] != "call.intent"]
+    return [event for event in await events(journal) if event["type"].startswith("call.") and event["type"] != "call.intent"]
 
 
 async def test_a_permitted_call_reaches_the_tool_once_and_leaves_one_line() -> None:
@@ -88,7 +88,9 @@ async def test_a_permitted_call_reaches_the_tool_once_and_leaves_one_line() -> N
 
 async def test_a_write_is_refused_with_a_sentence_and_audited_and_never_runs() -> None:
     journal, echo = MemoryJournal(), Echo()
-    gateway = a_gateway(a_tool(echo, name="drop", reads=False), journal=journal)
+    seeing = Permission(id="dev.sees", tools="*", operations=("list",))
+    policy = Policy([Role(role="developer", permissions=(seeing,))])
+    gateway = a_gateway(a_tool(echo, name="drop", reads=False), journal=journal, policy=policy)
 
     outcome = await gateway.call("drop", {}, a_principal())
 
@@ -284,7 +286,7 @@ class TestDiscovery:
 
         assert fine.structured == {"n": 1}
         assert refused.problem is not None
-        assert refused.problem.code == "not_permitted"
+        assert refused.problem.code == "approval_needed"
         assert invalid.problem is not None
         assert invalid.problem.code == "invalid_arguments"
         assert [event["tool"]["name"] for event in await endings(journal)] == ["list_issues", "delete_issue", "list_issues"]

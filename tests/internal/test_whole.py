@@ -13,7 +13,7 @@ from tests.internal.hub import Hub
 from tests.internal.service import WHERE
 from toolgate import documents
 from toolgate.app import App, open_app
-from toolgate.calls import Outcome, Principal
+from toolgate.calls import Outcome, Principal, Question
 from toolgate.settings import Settings, bundled
 from toolgate.standin import serving
 from toolgate.testing import a_principal
@@ -50,8 +50,8 @@ async def call(app: App, name: str, principal: Principal = ADMIN, **arguments: A
 
 
 async def audited(app: App) -> list[Mapping[str, Any]]:
-    """Oldest first."""
-    return [entry.body for entry in reversed(await app.stores.journal.read("audit"))]
+    """What was written of calls, oldest first."""
+    return [entry.body for entry in reversed(await app.stores.journal.read("audit")) if entry.body["type"].startswith("call.")]
 
 
 async def test_a_task_list_becomes_issues_once_and_every_inner_call_is_audited_below_it(tmp_path: Path) -> None:
@@ -78,12 +78,30 @@ async def test_a_task_list_becomes_issues_once_and_every_inner_call_is_audited_b
     assert {(line["depth"], line["parent"], line["principal"]["id"]) for line in inner} == {(1, outer, "local:ada")}
 
 
-async def test_who_may_not_write_is_refused_before_github_hears_of_it(tmp_path: Path) -> None:
+async def test_what_needs_a_yes_is_refused_before_github_hears_of_it(tmp_path: Path) -> None:
     hub = Hub()
     async with an_app(tmp_path, hub) as app:
         outcome = await call(app, "create_issues", a_principal("developer"), **TASKS)
 
     assert (outcome.refused, hub.calls) == (True, [])
+
+
+async def test_one_yes_to_our_tool_covers_the_calls_that_it_makes(tmp_path: Path) -> None:
+    hub, developer = Hub(), a_principal("developer")
+    asked: list[Question] = []
+
+    async def yes(question: Question) -> bool:
+        asked.append(question)
+        return True
+
+    async with an_app(tmp_path, hub) as app:
+        outcome = await app.gateway.call("internal_create_issues", {**WHERE, **TASKS}, developer, ask=yes)
+        writes = [line for line in await audited(app) if line["tool"]["name"] == "github_create_issue" and line["type"] == "call.intent"]
+
+    assert outcome.problem is None
+    assert outcome.structured["counts"]["created"] == 3
+    assert [line["approval"] for line in writes] == [asked[0].id] * 3
+    assert len(asked) == 1
 
 
 async def test_who_may_call_our_tool_and_not_githubs_gets_the_gates_refusal_for_each_item(tmp_path: Path) -> None:
@@ -97,7 +115,7 @@ async def test_who_may_call_our_tool_and_not_githubs_gets_the_gates_refusal_for_
     assert outcome.problem is None
     assert outcome.structured["counts"]["failed"] == 3
     assert {(item["error"]["code"], item["error"]["tool"]) for item in outcome.structured["issues"]} == {
-        ("not_permitted", "github_create_issue")
+        ("approval_needed", "github_create_issue")
     }
     assert hub.writes() == []
 

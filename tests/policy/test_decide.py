@@ -318,17 +318,20 @@ def test_the_bundled_roles_grow_from_readonly_to_admin(call: Call) -> None:
     [
         ("readonly", True, False, False),
         ("agent", True, False, False),
-        ("developer", True, False, True),
+        ("developer", True, True, True),
         ("admin", True, True, True),
         ("nobody", False, False, False),
     ],
 )
-def test_the_bundled_roles_let_reads_through_and_writes_only_for_admins(role: str, reads: bool, writes: bool, sees_writes: bool) -> None:
+def test_the_bundled_roles_let_reads_through_and_writes_for_developers_who_ask_and_admins_who_do_not(
+    role: str, reads: bool, writes: bool, sees_writes: bool
+) -> None:
     bundle = load_policy(bundled("policies"))
     caller = a_principal(role)
 
     assert decide(a_call(READ, principal=caller), bundle).permitted is reads
-    assert decide(a_call(WRITE, principal=caller), bundle).permitted is writes
+    written = decide(a_call(WRITE, principal=caller), bundle)
+    assert (written.permitted, written.obligations) == (writes, ("approve",) if role == "developer" else ())
     assert visible(caller, WRITE, bundle) is sees_writes
 
 

@@ -28,6 +28,20 @@ from toolgate.cli.output import emit, say, show, table
 
 SECONDS = 60.0  # for everything; it took 5 on 2 busy cores
 STOP_SECONDS = 15.0  # longer than the grace that a server gives its calls
+GUEST = {
+    "role": "guest",
+    "inherits": ["developer"],
+    "permissions": [
+        {
+            "id": "guest.no.issues",
+            "tools": "github_create_issue",
+            "operations": ["call"],  # seen all the same, so that the refusal has a reason and is not just no such tool
+            "effect": "deny",
+            "reason": "guests read here; issues are opened by members",
+        }
+    ],
+}
+"""The role of the demo's client."""
 NEXT = """
 What to type next:
   toolgate tools search list open issues      find a tool
@@ -134,8 +148,15 @@ def _write_settings(folder: Path, github: str) -> Path:
     # No credential of yours is shown to a stand-in, and nothing but loopback is reached.
     declaration |= {"base_url": github, "servers": [], "auth": {"type": "none"}, "allow_networks": ["127.0.0.0/8"]}
     file.write_text(json.dumps(declaration))
-    # The anonymous client may see what writes, so that the refusal has a reason and not just no such tool.
-    settings = {"tool_specs": ["tool-specs"], "data_dir": "state", "server": {"port": 0}, "anonymous": {"roles": ["developer"]}}
+    shutil.copytree(bundled("policies"), folder / "policies")
+    (folder / "policies" / "roles" / "guest.yaml").write_text(json.dumps(GUEST))
+    settings = {
+        "tool_specs": ["tool-specs"],
+        "policies": "policies",
+        "data_dir": "state",
+        "server": {"port": 0},
+        "anonymous": {"roles": ["guest"]},
+    }
     config = folder / "toolgate.yaml"
     config.write_text(json.dumps(settings))
     return config

@@ -14,7 +14,7 @@ from toolgate.cli.output import emit, say
 
 if TYPE_CHECKING:
     from toolgate.app import App
-    from toolgate.settings import Settings
+    from toolgate.settings import Caller, Settings
 
 
 @click.command()
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 @click.option("--stdio", is_flag=True, help="Speak MCP on stdin and stdout to the one client that started this.")
 @click.option("--host", help="Address to listen on instead of the settings'.")
 @click.option("--port", type=click.IntRange(0, 65535), help="Port instead of the settings'; 0: any free one.")
-@click.option("--openapi", metavar="FILE-OR-URL", help="Serve this one description: what reads may be called, what writes is refused.")
+@click.option("--openapi", metavar="FILE-OR-URL", help="Serve this one description: what reads may be called, what writes asks a person.")
 @click.option("--base-url", metavar="URL", help="Where its calls go, instead of where the description says.")
 @click.option("--name", default="api", show_default=True, help="What its tools' names begin with.")
 @click.option("--auth", metavar="HOW", help="bearer:VAR, basic:USER_VAR:PASSWORD_VAR, header:NAME:VAR or query:NAME:VAR.")
@@ -59,7 +59,15 @@ def command(
     source = Source(name, openapi, base_url, auth, networks, expose)
     with tempfile.TemporaryDirectory(prefix="toolgate-") as temporary:
         wait_for(add(source, Path(temporary), state_folder(settings)))
-        _serve(settings.model_copy(update={"tool_specs": (Path(temporary),), "integrations": None}), stdio, as_json)
+        served = {"tool_specs": (Path(temporary),), "integrations": None, "anonymous": _guest(settings)}
+        _serve(settings.model_copy(update=served), stdio, as_json)
+
+
+def _guest(settings: Settings) -> Caller | None:
+    """Who comes without a credential to a description served alone: a developer, unless the settings say something else."""
+    if settings.anonymous is None or "anonymous" in settings.model_fields_set:
+        return settings.anonymous
+    return settings.anonymous.model_copy(update={"roles": ("developer",)})
 
 
 def _serve(settings: Settings, stdio: bool, as_json: bool) -> None:
