@@ -139,6 +139,7 @@ class Identity(Strict):
     """Who callers over HTTP are. API keys need no settings: `toolgate keys create`."""
 
     issuers: tuple[Issuer, ...] = ()
+    """Whose access tokens are taken, and what their claims mean here."""
     resource: str | None = None
     """The URL by which clients know the MCP endpoint, such as `https://tools.example.com/mcp`; absent: made of the request's `Host`."""
     scopes: tuple[str, ...] = ("tools:read",)

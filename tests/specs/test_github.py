@@ -16,7 +16,7 @@ import orjson
 import pytest
 
 from toolgate import documents
-from toolgate.integration import Selection, read_integration
+from toolgate.integration import Bearer, Selection, read_integration
 
 FOLDER = Path(__file__).resolve().parents[2] / "tool-specs" / "github"
 METHODS = ("get", "put", "post", "patch", "delete")
@@ -161,7 +161,7 @@ def test_the_integration_goes_only_where_the_operations_live() -> None:
 def test_without_a_token_the_integration_still_loads_and_with_one_it_is_kept_secret() -> None:
     with_token = read_integration(FOLDER, {"GITHUB_TOKEN": "ghp_example"})
 
-    assert read_integration(FOLDER, {}).auth.model_dump() == {"type": "bearer", "token": None}
+    assert read_integration(FOLDER, {}).auth == Bearer(type="bearer", token=None)
     assert with_token.auth.type == "bearer"
     assert with_token.auth.token is not None
     assert with_token.auth.token.get_secret_value() == "ghp_example"

@@ -58,12 +58,13 @@ def command(context: click.Context, config: Path | None, as_json: bool, by: tupl
 @by_option
 @since_option
 @until_option
-def export(config: Path | None, as_format: str, by: tuple[str, ...], since: str, until: str) -> None:
+@json_option
+def export(config: Path | None, as_format: str, by: tuple[str, ...], since: str, until: str, as_json: bool) -> None:
     """A billing report on stdout: by tenant, user, tool, provider and phase unless told otherwise."""
     by = by or BILLED
     first, last = _days(since, until)
     used = wait_for(_usage(settings_of(config), by, first, last))
-    if as_format == "csv":
+    if as_format == "csv" and not as_json:
         _write_csv(used, by)
     else:
         emit(report(used, first, last))
