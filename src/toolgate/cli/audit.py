@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 PAGE = 500  # lines read at once while filtering
 COLUMNS = ("when (UTC)", "event", "who", "what", "how", "why", "ms")
+MOST = 2**63 - 1  # what SQLite counts to: the year 2262
 ENDINGS = "call.[!i]*"
 """The types of events that end a call."""
 
@@ -40,7 +41,8 @@ class When(click.ParamType[int]):
             moment = datetime.fromisoformat(value)
         except ValueError:
             self.fail("a time is such as 2026-11-20 or 2026-11-20T09:30:00Z", param, ctx)
-        return int((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()) * 1_000_000_000
+        seconds = (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
+        return min(int(seconds) * 1_000_000_000, MOST)
 
 
 @click.group()

@@ -31,7 +31,7 @@ T = TypeVar("T")
 I = TypeVar("I")  # noqa: E741
 Together = Callable[[sqlite3.Connection, Sequence[I]], Sequence[T]]
 """Writes many items at once; returns a result for each."""
-BATCH = 512  # jobs a commit; at 50 concurrent callers batches of 30-50 were seen
+BATCH = 512  # jobs a commit, or those more that were handed over together; at 50 concurrent callers batches of 30-50 were seen
 HEAL_SECONDS = 1.0
 STUCK_SECONDS = 10.0  # SQLite itself waits 5 for the lock of another process
 
@@ -51,7 +51,8 @@ class Database:
 
     def __init__(self, path: Path, schema: str) -> None:
         self.path = path
-        self._queue: SimpleQueue[_Job | None] = SimpleQueue()
+        self._queue: SimpleQueue[list[_Job] | None] = SimpleQueue()
+        self._handed_in: list[_Job] = []
         self._loop = asyncio.get_running_loop()
         self._connection = self._connect(schema)
         self._schema = schema
@@ -59,9 +60,13 @@ class Database:
         self._failure: str | None = None
         self._failed_at = 0.0
         self._began: float | None = None
+        self._ended = False
         self.restored: Callable[[sqlite3.Connection, str, float], Callable[[], None]] = _nothing_more
         """Run within the first commit after one or more that failed; hears why the last failed, and since when, in seconds since 1970.
         What it returns is run once that commit is durable."""
+
+        self.committed: Callable[[], object] = _nothing
+        """Run by the writer's thread after each commit."""
 
     @classmethod
     @asynccontextmanager
@@ -76,6 +81,7 @@ class Database:
         try:
             yield database
         finally:
+            database._hand_over()
             database._queue.put(None)
             await asyncio.to_thread(database._thread.join)
 
@@ -132,11 +138,20 @@ class Database:
         return began is not None and time.monotonic() - began > STUCK_SECONDS
 
     def _put(self, job: _Job) -> None:
-        if not self._thread.is_alive():
+        if self._ended:
             raise AuditUnavailable(f"{self.path} is closed")
         if self._stuck():  # refused at once, rather than that calls pile up behind a disk that does not answer
             raise AuditUnavailable(f"{self.path} cannot be written: a write does not end")
-        self._queue.put(job)
+        # Handed over once for all callbacks of the loop that are due now: to wake the thread for each costs more than most steps
+        # of a call, and what it is woken for is then a commit of one job.
+        if not self._handed_in:
+            self._loop.call_soon(self._hand_over)
+        self._handed_in.append(job)
+
+    def _hand_over(self) -> None:
+        if self._handed_in:
+            batch, self._handed_in = self._handed_in, []
+            self._queue.put(batch)
 
     def _connect(self, schema: str) -> sqlite3.Connection:
         try:
@@ -159,6 +174,7 @@ class Database:
                 if batch or self._failure:
                     self._write(batch)
         finally:
+            self._ended = True
             self._connection.close()
 
     def _take(self) -> tuple[list[_Job], bool]:
@@ -166,12 +182,12 @@ class Database:
         batch: list[_Job] = []
         while len(batch) < BATCH and (not batch or not self._queue.empty()):
             try:
-                job = self._queue.get(timeout=HEAL_SECONDS if self._failure else None)
+                jobs = self._queue.get(timeout=HEAL_SECONDS if self._failure else None)
             except Empty:
                 return batch, False
-            if job is None:
+            if jobs is None:
                 return batch, True
-            batch.append(job)
+            batch += jobs
         return batch, False
 
     def _write(self, batch: list[_Job]) -> None:
@@ -200,6 +216,7 @@ class Database:
             self._failure = None
             if committed is not None:
                 committed()
+            self.committed()
         except Exception as error:  # SQLite's, or a bug of `together`: the thread has to live on
             self._failed_at = self._failed_at if self._failure else time.time()
             self._failure = str(error)
@@ -235,6 +252,10 @@ class Database:
         with suppress(sqlite3.Error):
             if self._connection.in_transaction:
                 self._connection.execute("rollback")
+
+
+def _nothing() -> None:
+    """Nobody wants to know."""
 
 
 def _nothing_more(_connection: sqlite3.Connection, _reason: str, _since: float) -> Callable[[], None]:

@@ -52,14 +52,16 @@ class SqliteJournal:
     def __init__(self, database: Database, lease: Lease, appended: Callable[[int], object]) -> None:
         """
         Args:
-            appended: hears, in the writer's thread, how many lines were written just now.
+            appended: hears, in the writer's thread, how many lines became durable just now.
         """
         self.instance = lease.instance
         self._lease = lease
         self._appended = appended
         self._database = database
         self._owed: deque[_Line] = deque(maxlen=OWED)
+        self._written = 0
         database.restored = self._restored
+        database.committed = self._committed
 
     @property
     def fault(self) -> str | None:
@@ -97,7 +99,7 @@ class SqliteJournal:
         connection.executemany(INSERT, rows)
         connection.executemany("insert or replace into underway values (?, ?, ?)", opened)
         connection.executemany("delete from underway where id = ?", [(each.closes,) for each in lines if each.closes is not None])
-        self._appended(len(rows))
+        self._written += len(rows)
         return range(first, seq + 1)
 
     def _recover(self, connection: sqlite3.Connection) -> int:
@@ -114,6 +116,11 @@ class SqliteJournal:
         ]
         self._append(connection, lines)
         return len(lines)
+
+    def _committed(self) -> None:
+        written, self._written = self._written, 0
+        if written:
+            self._appended(written)
 
     def _restored(self, connection: sqlite3.Connection, reason: str, since: float) -> Callable[[], None]:
         """The first line after some that could not be written says so; those that closed something follow it."""

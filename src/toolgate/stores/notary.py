@@ -30,7 +30,8 @@ class Notary:
         self._database = database
         self._keys = keys
         self._settings = settings
-        self._unsigned = 1  # a process that was killed may have left some
+        self._unsigned = 0
+        self._first = True  # a process that was killed may have left some
         self._due = threading.Event()
         self._ending = False
         self._thread = threading.Thread(target=self._run, name=f"notary of {database.path.name}", daemon=True)
@@ -56,8 +57,8 @@ class Notary:
             self._due.wait(self._settings.checkpoint_seconds)
             self._due.clear()
             ending = self._ending  # looked at before signing: what was written until then is signed
-            if self._unsigned:
-                self._unsigned = 0
+            if self._unsigned or self._first:
+                self._unsigned, self._first = 0, False
                 self._sign()
 
     def _sign(self) -> None:
