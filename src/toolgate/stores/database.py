@@ -117,6 +117,10 @@ class Database:
         """Have `work` done before anything handed in later, without waiting. Its failure is only seen in `fault`."""
         self._put(_Job(work, None))
 
+    def post(self, work: Callable[[sqlite3.Connection], object]) -> None:
+        """As `send`, from any thread; what is handed in at the same time may come first."""
+        self._queue.put([_Job(work, None)])
+
     async def read(self, work: Callable[[sqlite3.Connection], T]) -> T:
         """The result of `work` on a connection that cannot write."""
 
