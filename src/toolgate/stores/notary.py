@@ -71,7 +71,7 @@ class Notary:
             if self._settings.checkpoints is not None:
                 keep(self._settings.checkpoints, note)
             row = (tree.size, time.time_ns(), note, b"".join(tree.frontier))
-            self._database.send(lambda connection: connection.execute(STORE, row))
+            self._database.post(lambda connection: connection.execute(STORE, row))
         except Exception as error:  # calls go on: what is missing is seen by the age of the last checkpoint, and here
             log.error("no checkpoint of the audit was kept: %s", error)  # noqa: TRY400
 
