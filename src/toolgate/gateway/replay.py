@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from hashlib import sha256
@@ -54,14 +54,20 @@ class UnderWay:
 
 class Replay:
     def __init__(
-        self, records: Records, lives: Lives, settings: Settings, metrics: Metrics, clock: Callable[[], float] = time.time
+        self,
+        records: Records,
+        lives: Lives,
+        settings: Settings,
+        metrics: Metrics,
+        clock: Callable[[], float] = time.time,
+        sleep: Callable[[float], Awaitable[None]] = anyio.sleep,
     ) -> None:
         self._records = records
         self._lives = lives
         self._settings = settings
         self._clock = clock
+        self._sleep = sleep
         self._under_way: dict[str, UnderWay] = {}
-        self._held = False
         self._count = metrics.counter("toolgate_replays_total", "Calls with an idempotency key, by what became of them.", "result")
 
     async def __call__(self, call: Call, call_next: Handler) -> Outcome:
@@ -95,7 +101,7 @@ class Replay:
             KeyReused, OutcomeUnknown: see there.
             TimedOut: another process had not ended by `until`, on the clock of `time.monotonic`.
         """
-        await self._hold()
+        await self._lives.join()  # before the first claim, so that others see whose it is
         body = {"arguments": mine.arguments, "instance": self._lives.instance}
         replaces, wait = 0, FIRST
         while not await self._put(mine, body, replaces):
@@ -113,7 +119,7 @@ class Replay:
                 continue
             if time.monotonic() + wait > until:
                 raise _still_under_way(call)
-            await anyio.sleep(wait)
+            await self._sleep(wait)
             wait = min(MOST, 2 * wait)
         return replaces + 1
 
@@ -151,16 +157,10 @@ class Replay:
     async def _put(self, mine: UnderWay, body: dict[str, str], replaces: int) -> bool:
         return await self._records.put(KIND, mine.once, body, replaces=replaces, expires=self._clock() + self._settings.keep)
 
-    async def _hold(self) -> None:
-        """Before the first claim, so that others see its process alive."""
-        if not self._held:
-            await anyio.to_thread.run_sync(self._lives.hold)
-            self._held = True
-
     async def _is_gone(self, there: Record) -> bool:
         """Whether nobody will complete the claim. One of ours that is not under way could not be completed when it ended."""
         instance = there.body["instance"]
-        return instance == self._lives.instance or not await anyio.to_thread.run_sync(self._lives.alive, instance)
+        return instance == self._lives.instance or not await self._lives.alive(instance)
 
     def _replayed(self, outcome: Outcome, how: str) -> Outcome:
         return replace(outcome, replayed=True, cost=0, metered=None, notes={"replay": self._counted(how)})
@@ -199,8 +199,8 @@ def kept(outcome: Outcome, tool: Tool, most: int) -> str:
     """The outcome as JSON; of one over `most` bytes what can be said of it in a sentence."""
     text = dumps(outcome)
     if text is None or len(text) > most:
-        size = "cannot be kept" if text is None else f"has {len(text)} bytes, and {most} are kept at most"
-        said = f"{tool.name} was done by an earlier call with this idempotency key. Its answer {size}: read anew what you need of it."
+        why = "cannot be kept" if text is None else f"is larger than the {most} bytes that are kept"
+        said = f"{tool.name} was done by an earlier call with this idempotency key. Its answer {why}: read anew what you need of it."
         problem = replace(outcome.problem, details={}) if outcome.problem else None
         meta = {name: value for name, value in outcome.meta.items() if name == "status"}
         text = dumps(Outcome((Text(said),), problem=problem, effect=outcome.effect, meta=meta)) or b""

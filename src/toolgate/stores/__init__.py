@@ -102,11 +102,11 @@ class Lives(Protocol):
     instance: str
     """Names this one; the journal's too."""
 
-    def hold(self) -> None:
-        """Count as there from now on, to the end of this process. May wait for the disk."""
+    async def join(self) -> None:
+        """Count as there from now on, to the end of this process."""
 
-    def alive(self, instance: str) -> bool:
-        """Whether the process of that name is there. May wait for the disk."""
+    async def alive(self, instance: str) -> bool:
+        """Whether the process of that name is there."""
 
 
 class Memory(Protocol):

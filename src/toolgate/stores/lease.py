@@ -7,6 +7,7 @@ The lock is SQLite's, on an empty database, because that works on every system t
 
 from __future__ import annotations
 
+import asyncio
 import sqlite3
 from pathlib import Path
 from threading import Lock
@@ -32,8 +33,13 @@ class Lease:
                 connection.execute("begin exclusive")
                 self._connection = connection
 
-    def alive(self, instance: str) -> bool:
-        return instance == self.instance or alive(self.folder, instance)
+    async def join(self) -> None:
+        """`hold`, for those who must not wait for the disk."""
+        if self._connection is None:
+            await asyncio.to_thread(self.hold)
+
+    async def alive(self, instance: str) -> bool:
+        return instance == self.instance or await asyncio.to_thread(alive, self.folder, instance)
 
     def close(self) -> None:
         if self._connection is not None:
@@ -47,9 +53,9 @@ class Alone:
     def __init__(self, instance: str | None = None) -> None:
         self.instance = instance or new_id()
 
-    def hold(self) -> None: ...
+    async def join(self) -> None: ...
 
-    def alive(self, instance: str) -> bool:
+    async def alive(self, instance: str) -> bool:
         return instance == self.instance
 
 
