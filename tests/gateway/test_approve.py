@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from toolgate.calls import Call, Outcome, Question
+from toolgate.errors import EgressBlocked, Suspended, TimedOut, ToolgateError, UpstreamFailed
 from toolgate.gateway import Gateway, build_gateway
 from toolgate.policy.rules import Permission, Policy, Role
 from toolgate.settings import Approvals, CallLimit, Limits, Settings
@@ -254,6 +255,28 @@ async def test_a_yes_is_given_back_when_a_later_step_refuses() -> None:
     assert limited.notes["approve"]["by"] == "local:root"
     assert [each.state for each in await world.gateway.approvals.list()] == ["approved"]
     assert (await world.told())[-3:] == ["approval.used", "approval.returned", "call.limited"]
+
+
+@pytest.mark.parametrize(
+    ("error", "given_back"),
+    [
+        (Suspended("it rests", 30.0), True),
+        (EgressBlocked("not there"), True),
+        (UpstreamFailed("it broke", 500), False),
+        (TimedOut("too slow"), False),
+    ],
+    ids=lambda value: type(value).__name__,
+)
+async def test_a_yes_is_given_back_only_where_nothing_can_have_happened(error: ToolgateError, given_back: bool) -> None:
+    async def run(_call: Call) -> Outcome:
+        raise error
+
+    tool = a_tool(run, name="drop", reads=False, remote=False)
+    gateway = build_gateway([tool], Policy([Role(role="developer", permissions=(ASKING,))]), memory_stores(), Settings())
+
+    await gateway.call("drop", {}, CALLER, ask=Person(True))
+
+    assert [each.state for each in await gateway.approvals.list()] == ["approved"] * given_back
 
 
 async def test_what_an_approved_call_does_inside_itself_needs_no_further_yes() -> None:

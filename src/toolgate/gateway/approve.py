@@ -14,7 +14,7 @@ from typing import Any
 from toolgate.approvals import Approval, Approvals, How
 from toolgate.calls import Call, Outcome, Principal
 from toolgate.chain import Handler
-from toolgate.errors import ApprovalNeeded, NotPermitted, Refused, ToolgateError, UnknownApproval
+from toolgate.errors import ApprovalNeeded, EgressBlocked, NotPermitted, Refused, Suspended, ToolgateError, UnknownApproval
 
 OBLIGATION = "approve"
 
@@ -41,7 +41,7 @@ class Approve:
                 raise _needed(call, await self._approvals.of(call))
             try:
                 outcome = await call_next(replace(call, approval=approval.id))
-            except Refused:
+            except (Refused, EgressBlocked, Suspended):  # nothing ran
                 await self._approvals.give_back(used, call)
                 raise
         except ToolgateError as error:
