@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, Protocol
+
+import anyio
 
 from toolgate.calls import Call, Principal, Tool
 from toolgate.egress.transport import Transport, open_transport
@@ -36,8 +39,24 @@ if TYPE_CHECKING:
 
     from toolgate.server.http import McpFace
     from toolgate.server.resource import Resource
+    from toolgate.upstream.source import Source
 
 log = logging.getLogger("toolgate")
+
+
+class Sources(Protocol):
+    """The MCP servers behind the gate."""
+
+    @property
+    def all(self) -> Sequence[Source]: ...
+
+
+@dataclass(frozen=True)
+class NoSources:
+    all: Sequence[Source] = ()
+
+
+NO_SOURCES = NoSources()
 
 
 @dataclass(frozen=True)
@@ -51,6 +70,7 @@ class App:
     counters: Counters
     transport: Transport
     own: Own
+    sources: Sources
 
     def ready(self) -> str | None:
         """Why calls cannot be let through now; None when they can."""
@@ -60,7 +80,8 @@ class App:
     def status(self) -> Sequence[Mapping[str, Any]]:
         """Every integration, for those who look from outside."""
         suspended = self.gateway.breakers.suspended()
-        return [status(one, suspended.get(one.name)) for one in self.integrations]
+        now = {source.integration.name: source.loaded for source in self.sources.all}
+        return [status(now.get(one.name, one), suspended.get(one.name)) for one in self.integrations]
 
     def preview(self, name: str, arguments: Mapping[str, Any], principal: Principal) -> Request:
         """The request that a call would send, secrets masked; nothing is sent, nothing decided.
@@ -96,14 +117,42 @@ async def open_app(settings: Settings) -> AsyncIterator[App]:
         integrations = await _load(settings, transport)
         await _write_down_changes(settings, live.current, integrations, stores)
         own = _own(settings, stores, integrations)
-        gateway: Gateway
+        gateway = build_gateway((), live, stores, settings, counters)
         tools: list[Tool] = []
         for loaded in integrations:
-            sender = _sender(loaded, transport, lambda: gateway)
-            tools += tools_of(loaded, sender, settings.files.upload_folder, own)
-        gateway = build_gateway(tools, live, stores, settings, counters)
-        async with watching(*_watches(live, policies, settings.policy_shadow, stores)):
-            yield App(settings, gateway, stores, integrations, counters, transport, own)
+            if loaded.declaration is not None and loaded.declaration.kind == "openapi":
+                sender = _sender(loaded, transport, lambda: gateway)
+                tools += tools_of(loaded, sender, settings.files.upload_folder, own)
+        async with (
+            _served(gateway, tools, integrations, (transport, own), settings, stores) as servers,
+            watching(*_watches(live, policies, settings.policy_shadow, stores)),
+        ):
+            yield App(settings, gateway, stores, integrations, counters, transport, own, servers)
+
+
+@asynccontextmanager
+async def _served(
+    gateway: Gateway, tools: Sequence[Tool], integrations: Sequence[Loaded], way: tuple[Transport, Own], settings: Settings, stores: Stores
+) -> AsyncIterator[Sources]:
+    """Have the gateway serve `tools` and those of MCP servers, and follow what these offer."""
+    if not any(loaded.declaration and loaded.declaration.kind == "mcp" for loaded in integrations):
+        gateway.serve(tools)
+        yield NO_SOURCES
+        return
+    from toolgate.upstream.source import Source, sources
+
+    changes, changed = anyio.create_memory_object_stream[Source](math.inf)
+    async with sources(integrations, *way, state_folder(settings), changes.send_nowait) as found, anyio.create_task_group() as tasks:
+        gateway.serve([*tools, *found.tools(tools)])
+
+        async def follow() -> None:
+            async for source in changed:
+                gateway.serve([*tools, *found.tools(tools)])
+                await _write_down_drift(source.loaded, stores)
+
+        tasks.start_soon(follow)
+        yield found
+        tasks.cancel_scope.cancel()
 
 
 def _own(settings: Settings, stores: Stores, integrations: Sequence[Loaded]) -> Own:
@@ -152,9 +201,13 @@ async def _write_down_changes(settings: Settings, policy: Policy, integrations: 
     await write_down_change(stores, "config.changed", "settings", stores.keys.digest("", values))
     await write_down_change(stores, "policy.changed", "policy", policy.digest)
     for loaded in integrations:
-        kept_back = sorted(definition.name for definition in loaded.quarantined)
-        digest = stores.keys.digest("", repr([(each.name, each.fingerprint) for each in loaded.quarantined]).encode()) if kept_back else ""
-        await write_down_change(stores, "tool.drift", loaded.name, digest, integration=loaded.name, kept_back=kept_back[:100])
+        await _write_down_drift(loaded, stores)
+
+
+async def _write_down_drift(loaded: Loaded, stores: Stores) -> None:
+    kept_back = sorted(definition.name for definition in loaded.quarantined)
+    digest = stores.keys.digest("", repr([(each.name, each.fingerprint) for each in loaded.quarantined]).encode()) if kept_back else ""
+    await write_down_change(stores, "tool.drift", loaded.name, digest, integration=loaded.name, kept_back=kept_back[:100])
 
 
 def _watches(live: Live, policies: Path, shadow: Path | None, stores: Stores) -> Sequence[Watch]:

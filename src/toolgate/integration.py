@@ -146,6 +146,15 @@ def price_of(charge: Decimal | Charge) -> Price:
     return Price(micros(charge.call), micros(charge.kilobyte * 1024), charge.header, most)
 
 
+class Effects(Strict):
+    """What a call does to the world, as the operator knows it; what is absent is as the server says."""
+
+    read_only: bool | None = None
+    destructive: bool | None = None
+    idempotent: bool | None = None
+    open_world: bool | None = None
+
+
 class Integration(Strict):
     """The file's content. Keys are documented in docs/integrations.md."""
 
@@ -165,6 +174,16 @@ class Integration(Strict):
     """Further origins that operations with servers of their own may use, e.g. `https://uploads.github.com`."""
     asgi: str | None = None
     """Only for bundled integrations: the in-process application that answers instead of a network."""
+    command: tuple[str, ...] = ()
+    """Of kind mcp: the program that is the server, and its arguments. It runs in this folder, as a child process."""
+    env: Mapping[str, str | None] = Field(default={}, repr=False)
+    """That program's environment, beside PATH, HOME and the like; a null one (an unset variable) is left out."""
+    url: str | None = None
+    """Of kind mcp: where the server is, instead of `command`."""
+    transport: Literal["auto", "http", "sse"] = "auto"
+    """How it is spoken to at `url`; auto finds out."""
+    annotations: Mapping[str, Effects] = {}
+    """Of kind mcp: what calls do, by tool name with `*` and `?`, over what the server says; the first that fits holds."""
     auth: Auth = NoAuth()
     headers: Mapping[str, str | None] = Field(default={}, repr=False)
     """Sent with every call; a null one (an unset variable) is left out."""
@@ -188,6 +207,14 @@ class Integration(Strict):
     @classmethod
     def _a_list_names_operations(cls, value: Any) -> Any:
         return {"operations": value} if isinstance(value, list) else value
+
+    @model_validator(mode="after")
+    def _a_server_is_a_program_or_at_a_url(self) -> Integration:
+        if self.kind == "mcp" and bool(self.command) == bool(self.url):
+            raise ValueError("of kind mcp: give either command, the program that is the server, or url, where it is")
+        if self.kind == "openapi" and (self.command or self.url):
+            raise ValueError("command and url are for `kind: mcp`")
+        return self
 
     @model_validator(mode="after")
     def _one_credential_or_everybodys_own(self) -> Integration:

@@ -84,9 +84,12 @@ def load(folder: Path, state: Path, *, wanted: Iterable[str] | None = None, envi
         return Loaded(folder.name, folder, problem=str(error)) if wanted is None or folder.name in wanted else None
     if wanted is not None and declaration.name not in wanted:
         return None
-    if declaration.kind != "openapi":
-        return Loaded(declaration.name, folder, declaration, problem=f"integrations of kind {declaration.kind} are not served yet")
     try:
+        if declaration.kind == "mcp":
+            from toolgate.upstream.kept import known
+
+            found = known(state, declaration)
+            return _split(Loaded(declaration.name, folder, declaration, found.definitions, diagnostics=found.diagnostics))
         with _uncollected():
             return _split(_compiled(folder, declaration, state))
     except ToolgateError as error:

@@ -13,8 +13,12 @@ def selected(operation: Operation, selection: Selection, *names: str) -> bool:
     """Whether any entry names the operation, by tag, operationId, `METHOD /path` or one of its tool `names`."""
     if not set(selection.tags).isdisjoint(operation.tags):
         return True
-    known = (operation.operation_id or "", operation.key, *names)
-    return any(_pattern(entry).fullmatch(name) for entry in selection.operations for name in known if name)
+    return named(selection, operation.operation_id or "", operation.key, *names)
+
+
+def named(selection: Selection, *names: str) -> bool:
+    """Whether an entry fits one of `names`."""
+    return any(_pattern(entry).fullmatch(name) for entry in selection.operations for name in names if name)
 
 
 def excluded(operation: Operation, exclusion: Exclusion, *names: str) -> bool:

@@ -17,22 +17,33 @@ import mcp_types as types
 import orjson
 from mcp_types import methods
 from mcp_types.version import is_version_at_least
-from pydantic import ValidationError
+from pydantic import TypeAdapter, ValidationError
 
-from toolgate.calls import UNSET, Annotations, Binary, Content, Outcome, Problem, Text, Tool
+from toolgate.calls import UNSET, Annotations, Binary, Content, Outcome, Passed, Problem, Text, Tool
 from toolgate.gateway.discover import CALL_TOOL
 
 ANYTHING_MAY_HAPPEN = Annotations()
+BLOCK: TypeAdapter[types.ContentBlock] = TypeAdapter(types.ContentBlock)
+SINCE: Mapping[Any, str] = {
+    **dict.fromkeys(("text", "image", "resource"), "2024-11-05"),
+    "audio": "2025-03-26",
+    "resource_link": "2025-06-18",
+}
+"""The first version that knows a type of block."""
 META = "toolgate"
 """The key of what we say to programs, in `_meta`."""
 NEWEST = "2026-07-28"
 
 
-def definition(tool: Tool) -> types.Tool:
-    """The tool as clients list it."""
+def definition(tool: Tool, version: str = NEWEST) -> types.Tool:
+    """The tool as clients of `version` list it."""
     # A client must not take a call of any tool at all for a call that only reads.
     effects = ANYTHING_MAY_HAPPEN if tool.name == CALL_TOOL else tool.annotations
-    return types.Tool(
+    passed = dict(tool.passed)
+    output = passed.get("outputSchema")
+    if output is not None and output.get("type") != "object" and not is_version_at_least(version, NEWEST):
+        del passed["outputSchema"]  # before, only objects could be structured
+    listed = types.Tool(
         name=tool.name,
         title=tool.title,
         description=tool.description,
@@ -44,6 +55,7 @@ def definition(tool: Tool) -> types.Tool:
             open_world_hint=effects.open_world,
         ),
     )
+    return types.Tool.model_validate({**listed.model_dump(by_alias=True, exclude_none=True), **passed}) if passed else listed
 
 
 def misfit(tool: types.Tool, version: str) -> str | None:
@@ -127,7 +139,8 @@ def _meta(outcome: Outcome) -> dict[str, Any] | None:
         said["cost"] = f"{Decimal(outcome.cost) / 1_000_000:f}"
     if outcome.replayed:
         said["replayed"] = True
-    return {META: said} if said else None
+    every = {**outcome.passed, META: said} if said else dict(outcome.passed)
+    return every or None
 
 
 def _text(text: str) -> types.ContentBlock:
@@ -135,6 +148,8 @@ def _text(text: str) -> types.ContentBlock:
 
 
 def _block(piece: Content, version: str) -> types.ContentBlock:
+    if isinstance(piece, Passed):
+        return _passed(piece, version)
     if isinstance(piece, Text):
         return _text(piece.text)
     data, media_type = b64encode(piece.data).decode(), piece.media_type.partition(";")[0].strip().lower()
@@ -143,6 +158,14 @@ def _block(piece: Content, version: str) -> types.ContentBlock:
     if media_type.startswith("audio/") and is_version_at_least(version, "2025-03-26"):
         return types.AudioContent(type="audio", data=data, mime_type=media_type)
     return _resource(piece, data)
+
+
+def _passed(piece: Passed, version: str) -> types.ContentBlock:
+    """The block as it came, or its words where the client knows no such block: it would cost it the whole result."""
+    if is_version_at_least(version, SINCE.get(piece.block.get("type"), NEWEST)):
+        with suppress(ValidationError):
+            return BLOCK.validate_python(dict(piece.block))
+    return _text(piece.text)
 
 
 def _resource(piece: Binary, data: str) -> types.ContentBlock:

@@ -124,7 +124,7 @@ class _Handlers:
         self._who = who
         self._page_size = page_size
         self._underway = underway
-        self._lists: dict[tuple[str, tuple[str, ...]], _List] = {}
+        self._lists: dict[tuple[str, tuple[Tool, ...]], _List] = {}
 
     async def list_tools(self, context: Context, params: types.PaginatedRequestParams | None) -> types.ListToolsResult:
         page = self._list(context).pages.get(params.cursor if params else None)
@@ -144,7 +144,7 @@ class _Handlers:
 
     def _list(self, context: Context) -> _List:
         tools = [tool for tool in self._gateway.visible(self._who(context)).values() if tool.listed]
-        key = context.protocol_version, tuple(tool.name for tool in tools)
+        key = context.protocol_version, tuple(tools)  # the very tools: one that has changed is another
         kept = self._lists.get(key)
         if kept is None:
             if len(self._lists) >= KEPT_LISTS:
@@ -243,7 +243,7 @@ def _listable(tools: Sequence[Tool], version: str) -> list[types.Tool]:
     """One tool that a client of `version` cannot take would lose it the whole list, so such a tool is left out alone."""
     listable = []
     for tool in tools:
-        definition = convert.definition(tool)
+        definition = convert.definition(tool, version)
         why = convert.misfit(definition, version)
         if why is None:
             listable.append(definition)

@@ -1,0 +1,137 @@
+"""One MCP endpoint over HTTP, reached by the guarded way out: requests go out whole, answers come back message by message."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+
+from toolgate.calls import Principal
+from toolgate.egress.origin import origin_of, spelled
+from toolgate.egress.transport import Transport
+from toolgate.egress.wire import CAPS, Caps, Headers, Reach, Request, Response
+from toolgate.errors import AnswerTooLarge, EgressBlocked, Misconfigured, UpstreamFailed
+from toolgate.integration import Integration
+from toolgate.openapi.credentials import Credentials, Fixed, Proof, scrubbed
+from toolgate.upstream.events import Event, events
+from toolgate.upstream.messages import MAX_MESSAGE
+
+ENDLESS = Caps(received=1 << 62, decoded=1 << 62)
+"""For streams that last: each event has its own bound."""
+PROOF_SECONDS = 30.0  # that fetching a token may take; the call's own deadline is nearer as a rule
+BOTH = ("Accept", "application/json, text/event-stream")
+JSON_BODY = ("Content-Type", "application/json")
+
+
+@dataclass(slots=True)
+class Reply:
+    """What a server answered: a stream of events, or all that it had to say."""
+
+    status: int
+    headers: Headers
+    events: AsyncIterator[Event] | None = None
+    body: bytes = field(default=b"", repr=False)
+
+    def header(self, name: str) -> str | None:
+        return Response(self.status, self.headers).header(name)
+
+
+class Endpoint:
+    """Where a server is and what it is shown. A request belongs to the caller whose credentials it carries."""
+
+    def __init__(self, integration: Integration, transport: Transport, credentials: Credentials) -> None:
+        """
+        Raises:
+            Misconfigured: the URL is none.
+        """
+        assert integration.url is not None
+        try:
+            self.url = spelled(integration.url)
+            self._reach = Reach(frozenset({origin_of(integration.url)}), integration.allow_networks)
+        except EgressBlocked as error:
+            raise Misconfigured(f"{integration.name}: url does not work: {error}") from None
+        self.who = integration.name
+        self._transport = transport
+        self._everybodys = credentials
+        # Where each caller has their own, what is asked on nobody's behalf is asked without.
+        self._credentials: Credentials = Fixed(Proof()) if integration.per_user else credentials
+        self._headers: Headers = tuple((name, value) for name, value in integration.headers.items() if value is not None)
+
+    def of(self, principal: Principal) -> Endpoint:
+        """The same, with what `principal` shows it."""
+        mine = self._everybodys.of(principal)
+        if mine is self._credentials:
+            return self
+        other = Endpoint.__new__(Endpoint)
+        other.__dict__ = {**self.__dict__, "_credentials": mine}
+        return other
+
+    async def exchange(
+        self,
+        method: str,
+        headers: Mapping[str, str],
+        body: bytes | None,
+        take: Callable[[Reply], Awaitable[None]],
+        *,
+        url: str | None = None,
+        endless: bool = False,
+    ) -> None:
+        """Send a request and have `take` read the reply. When it returns, or is cancelled, so is the request.
+
+        Args:
+            url: of the same origin; the endpoint's own where it is not given.
+            endless: the reply is a stream without an end.
+
+        Raises:
+            Failed, EgressBlocked: as the guarded way out does.
+        """
+        every = (*self._headers, *headers.items(), *((JSON_BODY,) if body is not None else ()))
+        request = Request(method, url or self.url, every, body)
+        proof = await self._credentials.proof(PROOF_SECONDS)
+        if not await self._sent(request, proof, take, endless, last=False) and self._credentials.renew(proof):
+            proof = await self._credentials.proof(PROOF_SECONDS)
+            await self._sent(request, proof, take, endless, last=True)
+
+    async def _sent(self, request: Request, proof: Proof, take: Callable[[Reply], Awaitable[None]], endless: bool, *, last: bool) -> bool:
+        """Whether the reply was taken; a 401 is not, unless no other proof is left to show."""
+        exchange = self._transport.exchange(proof.on(request, self._reach.origins), reach=self._reach, caps=ENDLESS if endless else CAPS)
+        try:
+            await exchange.start()
+            if exchange.status == 401 and not last and self._credentials.renew(proof):
+                return False
+            reply = Reply(exchange.status, exchange.headers)
+            if _is_stream(reply):
+                reply.events = _scrubbed(events(exchange.read, MAX_MESSAGE), proof)
+            else:
+                body = bytearray()
+                while piece := await exchange.read():
+                    body += piece
+                    if len(body) > MAX_MESSAGE:
+                        raise AnswerTooLarge(f"the answer of {self.who} has more than {MAX_MESSAGE} bytes")
+                reply.body = _clean(bytes(body), proof)
+            await take(reply)
+            return True
+        finally:
+            exchange.close()
+
+
+def refused(reply: Reply, who: str) -> UpstreamFailed:
+    """What to raise for a reply that holds no message."""
+    if reply.status in (401, 403):
+        return UpstreamFailed(f"{who} does not let this gateway in: it answered {reply.status}; see `auth`", status=reply.status)
+    after = reply.header("retry-after")
+    wait = float(after) if after and after.isdigit() and len(after) < 6 else None
+    return UpstreamFailed(f"{who} answered {reply.status} where a message of MCP was expected", status=reply.status, retry_after=wait)
+
+
+def _is_stream(reply: Reply) -> bool:
+    return reply.status == 200 and (reply.header("content-type") or "").partition(";")[0].strip().lower() == "text/event-stream"
+
+
+async def _scrubbed(found: AsyncIterator[Event], proof: Proof) -> AsyncIterator[Event]:
+    async for event in found:
+        event.data = _clean(event.data, proof)
+        yield event
+
+
+def _clean(data: bytes, proof: Proof) -> bytes:
+    return scrubbed(Response(200, (), data), proof.secrets).body if proof.secrets else data

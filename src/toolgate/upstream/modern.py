@@ -1,0 +1,121 @@
+"""A server of 2026-07-28 over HTTP: nothing is held, every request says all that there is to know, and stands and falls alone."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from itertools import count
+from typing import Any
+
+import anyio
+
+from toolgate.errors import ProtocolError, UpstreamFailed
+from toolgate.upstream.endpoint import BOTH, Endpoint, Reply, refused
+from toolgate.upstream.messages import HEADER_MISMATCH, MODERN, Garbage, Message, decode, encode, is_answer, meta, request, result
+from toolgate.upstream.peer import FLOOD, Deaf, Ear
+
+NAMED = {"tools/call": "name", "prompts/get": "name", "resources/read": "uri"}
+"""Which parameter of a method `Mcp-Name` repeats (transports/streamable-http, "Standard Request Headers")."""
+ABOUT_PROGRESS = "notifications/progress"
+
+
+class Modern:
+    """The conversation of all callers; it never ends, because it holds nothing that could."""
+
+    version = MODERN
+
+    def __init__(self, endpoint: Endpoint) -> None:
+        self.who = endpoint.who
+        self.ended = anyio.Event()
+        self._endpoint = endpoint
+        self._ids = count(1)
+
+    async def ask(
+        self, method: str, params: Mapping[str, Any], ear: Ear | None = None, *, repeats: Mapping[str, str] | None = None
+    ) -> dict[str, Any]:
+        """As `Peer.ask`.
+
+        Args:
+            repeats: `Mcp-Param-*` headers.
+        """
+        number = next(self._ids)
+        if ear is not None:
+            params = {**params, "_meta": {**meta(params), "progressToken": number}}
+        headers = {BOTH[0]: BOTH[1], "MCP-Protocol-Version": MODERN, "Mcp-Method": method, **(repeats or {})}
+        if (name := params.get(NAMED.get(method, ""))) is not None and isinstance(name, str):
+            headers["Mcp-Name"] = header_value(name)
+        answers: list[Message] = []
+        reading = _Reading(self.who, number, ear or Deaf(), answers)
+        endless = method == "subscriptions/listen"
+        await self._endpoint.exchange("POST", headers, encode(request(number, method, params)), reading.take, endless=endless)
+        if not answers:
+            raise UpstreamFailed(f"{self.who} ended its answer before it was complete")
+        return result(answers[0], self.who)
+
+    async def tell(self, method: str, params: Mapping[str, Any] | None = None) -> None:
+        """Nothing: closing a request's stream is all that there is to tell."""
+
+
+class _Reading:
+    def __init__(self, who: str, id: int, ear: Ear, answers: list[Message]) -> None:
+        self._who = who
+        self._id = id
+        self._ear = ear
+        self._answers = answers
+
+    async def take(self, reply: Reply) -> None:
+        if reply.events is None:
+            self._take_body(reply)
+            return
+        heard = 0
+        async for event in reply.events:
+            if not event.data:
+                continue
+            for message in self._decoded(event.data):
+                if is_answer(message) and message.get("id") == self._id:
+                    self._answers.append(message)
+                    return
+                heard += 1
+                if heard > FLOOD:
+                    raise UpstreamFailed(f"{self._who} says more than {FLOOD} things while it answers one request")
+                await self._hear(message)
+
+    def _take_body(self, reply: Reply) -> None:
+        try:
+            messages = decode(reply.body)
+        except Garbage:
+            raise refused(reply, self._who) from None
+        # An error about a request that could not be read has no id, or null.
+        found = [message for message in messages if is_answer(message) and message.get("id") in (self._id, None)]
+        if not found:
+            raise refused(reply, self._who)
+        self._answers.append(found[0])
+
+    def _decoded(self, data: bytes) -> list[Message]:
+        try:
+            return decode(data)
+        except Garbage as error:
+            raise UpstreamFailed(f"{self._who} does not speak MCP: {error}") from None
+
+    async def _hear(self, message: Message) -> None:
+        method, params = message.get("method"), message.get("params")
+        # Questions of the server's own are no longer part of the protocol, so that one with an id is passed over.
+        if isinstance(method, str) and isinstance(params, dict | None) and "id" not in message:
+            await self._ear.hear(method, params or {})
+
+
+def is_mismatch(error: ProtocolError) -> bool:
+    """Whether headers did not repeat what the tool's schema wants repeated: the schema is another by now."""
+    return error.number == HEADER_MISMATCH
+
+
+def header_value(value: str) -> str:
+    from mcp.shared.inbound import encode_header_value
+
+    return encode_header_value(value)
+
+
+def repeated(schema: Mapping[str, Any], arguments: Mapping[str, Any]) -> Mapping[str, str]:
+    """The `Mcp-Param-*` headers for a call: what `x-mcp-header` marks in the schema."""
+    from mcp.shared.inbound import mcp_param_headers, x_mcp_header_map
+
+    return mcp_param_headers(x_mcp_header_map(schema), arguments)

@@ -1,0 +1,135 @@
+"""Conversations that one caller has with a server of the handshake eras alone.
+
+There a server asks its questions in the conversation, not in the answer to a call, and the conversation says once what
+can be asked. So a caller who can be asked anything, or whose own credential is shown, has one of their own. It is begun
+with their first call and ends when they leave, or have been silent for a while; all others share one.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import anyio
+import orjson
+from anyio.abc import TaskGroup
+
+from toolgate.calls import Call
+from toolgate.errors import Busy, EgressBlocked, Failed, NotLinked, ToolgateError, Unreachable
+from toolgate.upstream.caller import able
+from toolgate.upstream.dial import Conversation, Dial
+from toolgate.upstream.endpoint import Endpoint
+from toolgate.upstream.peer import Deaf, Ear, Peer
+
+MOST = 64  # conversations of callers' own with one server; each may be a process
+SILENT_SECONDS = 300.0  # after which a caller's own conversation is ended; a guess
+BEGIN_SECONDS = 30.0
+
+log = logging.getLogger("toolgate.upstream")
+
+
+@dataclass(slots=True)
+class _Held:
+    conversation: Conversation | None = None
+    error: ToolgateError | None = None
+    begun: anyio.Event = field(default_factory=anyio.Event)
+    over: anyio.Event = field(default_factory=anyio.Event)
+    used: float = 0.0
+    calls: int = 0
+
+    async def silent(self) -> None:
+        """Return when nothing was asked for a while."""
+        while True:
+            left = self.used + SILENT_SECONDS - anyio.current_time()
+            if left <= 0 and not self.calls:
+                return
+            await anyio.sleep(max(left, 1.0))
+
+
+class Owned:
+    def __init__(self, dial: Dial, tasks: TaskGroup) -> None:
+        self._dial = dial
+        self._tasks = tasks
+        self._held: dict[str, _Held] = {}
+
+    async def ask(
+        self, shared: Conversation, method: str, params: Mapping[str, Any], ear: Ear, call: Call, endpoint: Endpoint | None
+    ) -> Mapping[str, Any]:
+        """The result of a request, in the caller's own conversation where they need one, else in the shared one."""
+        key = self._key(call, endpoint)
+        if key is None:
+            assert isinstance(shared.peer, Peer)
+            return await shared.peer.ask(method, params, ear)
+        held = await self._begun(key, call, endpoint)
+        assert held.conversation is not None
+        assert isinstance(held.conversation.peer, Peer)
+        held.calls += 1
+        try:
+            return await held.conversation.peer.ask(method, params, ear)
+        finally:
+            held.calls -= 1
+            held.used = anyio.current_time()
+
+    def forget(self, client: str) -> None:
+        """End the conversations of a client that has left."""
+        for key, held in self._held.items():
+            if orjson.loads(key)[0] == client:
+                held.over.set()
+
+    def _key(self, call: Call, endpoint: Endpoint | None) -> str | None:
+        capabilities = able(call.client)
+        theirs = endpoint is not None and endpoint is not self._dial.endpoint
+        if not theirs and not capabilities:
+            return None
+        who = call.principal
+        client = call.client.key if call.client else None
+        return orjson.dumps([client, who.tenant, who.id, *who.acting_for, capabilities], option=orjson.OPT_SORT_KEYS).decode()
+
+    async def _begun(self, key: str, call: Call, endpoint: Endpoint | None) -> _Held:
+        held = self._held.get(key)
+        if held is None or held.over.is_set():
+            if len(self._held) >= MOST and not self._end_oldest():
+                raise Busy(f"{self._dial.who} has {MOST} callers with a conversation of their own already; try again later")
+            held = self._held[key] = _Held(used=anyio.current_time())
+            self._tasks.start_soon(self._hold, key, held, able(call.client), endpoint)
+        await held.begun.wait()
+        if held.error is not None:
+            raise held.error
+        return held
+
+    def _end_oldest(self) -> bool:
+        idle = [held for held in self._held.values() if not held.calls and not held.over.is_set()]
+        if idle:
+            min(idle, key=lambda held: held.used).over.set()
+        return bool(idle)
+
+    async def _hold(self, key: str, held: _Held, capabilities: Mapping[str, Any], endpoint: Endpoint | None) -> None:
+        try:
+            with anyio.CancelScope() as scope:
+                scope.deadline = anyio.current_time() + BEGIN_SECONDS
+                async with self._dial.open(Deaf(), capabilities, endpoint=endpoint, owned=True) as conversation:
+                    scope.deadline = float("inf")
+                    held.conversation = conversation
+                    held.begun.set()
+                    await self._until_over(held, conversation)
+        except (Failed, EgressBlocked, NotLinked) as error:
+            held.error = error
+        except Exception:
+            log.exception("a caller's own conversation with %s failed by a bug", self._dial.who)
+        finally:
+            if self._held.get(key) is held:
+                del self._held[key]
+            held.error = held.error or Unreachable(f"{self._dial.who} did not begin within {BEGIN_SECONDS:g} s")
+            held.begun.set()
+
+    async def _until_over(self, held: _Held, conversation: Conversation) -> None:
+        async with anyio.create_task_group() as tasks:
+
+            async def until(wait: Callable[[], Awaitable[None]]) -> None:
+                await wait()
+                tasks.cancel_scope.cancel()
+
+            for wait in (held.over.wait, conversation.peer.ended.wait, held.silent):
+                tasks.start_soon(until, wait)

@@ -1,0 +1,212 @@
+"""All servers behind the gate, and what they offer as tools. After this nobody knows where a tool came from."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import anyio
+
+from toolgate.calls import Call, Outcome, Rate, Tool
+from toolgate.egress.transport import Transport
+from toolgate.errors import ToolgateError
+from toolgate.integration import Integration
+from toolgate.openapi import lock
+from toolgate.openapi.definition import Definition
+from toolgate.openapi.load import Loaded, accepted
+from toolgate.openapi.own import Own, credentials_for
+from toolgate.openapi.source import USER_CREDENTIALS
+from toolgate.upstream import answer
+from toolgate.upstream.child import Keeper
+from toolgate.upstream.definition import define, skeleton
+from toolgate.upstream.dial import Dial
+from toolgate.upstream.endpoint import Endpoint
+from toolgate.upstream.kept import keep
+from toolgate.upstream.upstream import Upstream
+
+BEGINNING = 8  # servers that are begun at the same time; a process each, on few cores
+START_SECONDS = 10.0  # that a start waits for servers to answer; those that are slower come in later
+
+log = logging.getLogger("toolgate.upstream")
+
+
+@dataclass(frozen=True)
+class ServersTool:
+    """The `run` of a tool that a server has."""
+
+    upstream: Upstream
+    name: str
+    """As the server calls it."""
+
+    async def __call__(self, call: Call) -> Outcome:
+        params = {"name": self.name, "arguments": dict(call.arguments)}
+        result = await self.upstream.request("tools/call", params, call, call.tool.name)
+        return answer.outcome(result, self.upstream.name, reads=call.tool.annotations.read_only)
+
+
+class Source:
+    """One server with what the operator wants of it."""
+
+    def __init__(self, loaded: Loaded, upstream: Upstream, state: Path) -> None:
+        assert loaded.declaration is not None
+        self.integration: Integration = loaded.declaration
+        self.upstream = upstream
+        self._known = loaded
+        self._state = state
+        self._taken: tuple[Any, ...] | None = None
+        self._tools: dict[str, Tool] = {}
+
+    @property
+    def loaded(self) -> Loaded:
+        """What is known of it now."""
+        offer = self.upstream.offer
+        if offer is not None and offer.tools is not self._taken:
+            if offer.tools != self._taken:
+                self._take(offer.tools)
+            self._taken = offer.tools
+        return replace(self._known, problem=self.upstream.problem)
+
+    def tools(self) -> list[Tool]:
+        """Those that are served. A tool that has not changed is the very same one."""
+        self._tools = {each.name: self._tool(each) for each in self.loaded.definitions}
+        return list(self._tools.values())
+
+    def _take(self, tools: Sequence[Any]) -> None:
+        defined = define(tools, self.integration)
+        served, quarantined = lock.split(defined.definitions, accepted(self._known.folder))
+        self._known = replace(self._known, definitions=served, quarantined=quarantined, diagnostics=defined.diagnostics)
+        keep(self._state, self.integration, tools)
+        for finding in defined.diagnostics:
+            log.warning("%s: %s", self.integration.name, finding.message)
+        if quarantined:
+            names = ", ".join(each.name for each in quarantined[:5])
+            log.warning("%s: %d definitions are not as accepted and kept back: %s", self.integration.name, len(quarantined), names)
+
+    def _tool(self, definition: Definition) -> Tool:
+        before = self._tools.get(definition.name)
+        if before is not None and before.fingerprint == definition.fingerprint:
+            return before
+        integration = self.integration
+        return Tool(
+            name=definition.name,
+            description=definition.description,
+            schema=dict(definition.schema),
+            run=ServersTool(self.upstream, definition.plan_data["tool"]),
+            title=definition.title,
+            annotations=definition.annotations,
+            integration=integration.name,
+            tags=(USER_CREDENTIALS,) if integration.per_user else (),
+            listed=definition.listed,
+            price=definition.price,
+            cache=definition.cache,
+            public=integration.defaults.cache_scope == "public",
+            timeout=definition.timeout,
+            rates=tuple(Rate(rate.calls, rate.per, rate.pool or integration.name) for rate in integration.rates),
+            concurrency=integration.concurrency,
+            search_text=definition.search_text,
+            fingerprint=definition.fingerprint,
+            passed=definition.plan_data["passed"],
+        )
+
+
+class Sources:
+    """All servers, in the order of the settings."""
+
+    def __init__(self, sources: Sequence[Source]) -> None:
+        self.all = tuple(sources)
+        self.refused: Mapping[str, str] = {}
+        """Tools that are kept back because of another one, and why."""
+
+    def tools(self, others: Iterable[Tool] = ()) -> list[Tool]:
+        """The tools of all, but for those that are called like one of `others` or an earlier server's, or look like it."""
+        by_name = {tool.name.casefold(): tool for tool in others}
+        by_look = {skeleton(tool.name): tool for tool in by_name.values()}
+        found: list[Tool] = []
+        refused: dict[str, str] = {}
+        for source in self.all:
+            pinned = accepted(source.loaded.folder) or {}
+            for tool in source.tools():
+                twin, double = by_name.get(tool.name.casefold()), by_look.get(skeleton(tool.name))
+                if twin is not None:
+                    refused[f"{tool.integration}: {tool.name}"] = f"{twin.integration} has a tool {twin.name} already"
+                elif double is not None and double.integration != tool.integration and tool.name not in pinned:
+                    refused[f"{tool.integration}: {tool.name}"] = f"it looks like {double.name} of {double.integration}"
+                else:
+                    by_name[tool.name.casefold()] = by_look[skeleton(tool.name)] = tool
+                    found.append(tool)
+        for name, why in refused.items():
+            if self.refused.get(name) != why:
+                log.warning("%s is not served: %s; a `prefix` tells them apart", name, why)
+        self.refused = refused
+        return found
+
+
+@asynccontextmanager
+async def sources(
+    integrations: Iterable[Loaded], transport: Transport, own: Own, state: Path, changed: Callable[[Source], None]
+) -> AsyncIterator[Sources]:
+    """The servers among `integrations`, held until the block ends; begun at once, and most of them answering when it starts.
+
+    Args:
+        changed: hears when what one offers, or whether it can be called, has changed.
+    """
+    wanted = [
+        loaded for loaded in integrations if loaded.declaration is not None and loaded.declaration.kind == "mcp" and not loaded.problem
+    ]
+    if not wanted:
+        yield Sources(())
+        return
+    keeper = Keeper()
+    found: list[Source] = []
+    by_upstream: dict[Upstream, Source] = {}
+    for loaded in wanted:
+        try:
+            upstream = _upstream(loaded, transport, own, keeper, lambda one: changed(by_upstream[one]))
+        except ToolgateError as error:
+            log.warning("%s is not served: %s", loaded.name, error)
+            continue
+        by_upstream[upstream] = source = Source(loaded, upstream, state)
+        found.append(source)
+    try:
+        async with anyio.create_task_group() as tasks:
+            room = anyio.Semaphore(BEGINNING)
+            for source in found:
+                tasks.start_soon(_run, source.upstream, room, tasks)
+            with anyio.move_on_after(START_SECONDS):
+                for source in found:
+                    await source.upstream.tried.wait()
+            yield Sources(found)
+            tasks.cancel_scope.cancel()
+    finally:
+        with anyio.CancelScope(shield=True):
+            await keeper.close()
+
+
+async def look(loaded: Loaded, transport: Transport, own: Own, state: Path) -> None:
+    """Ask the server once what it offers, and keep that. Raises Unreachable when it does not say."""
+    from toolgate.errors import Unreachable
+
+    async with sources([loaded], transport, own, state, lambda _source: None) as found:
+        for source in found.all:
+            if source.upstream.offer is None:
+                raise Unreachable(str(source.upstream.problem))
+            assert source.loaded  # takes the offer in
+
+
+async def _run(upstream: Upstream, room: anyio.Semaphore, tasks: anyio.abc.TaskGroup) -> None:
+    """Hold `upstream`, begun in its turn."""
+    async with room:
+        tasks.start_soon(upstream.run)
+        with anyio.move_on_after(START_SECONDS):
+            await upstream.tried.wait()
+
+
+def _upstream(loaded: Loaded, transport: Transport, own: Own, keeper: Keeper, changed: Callable[[Upstream], None]) -> Upstream:
+    integration = loaded.declaration
+    assert integration is not None
+    endpoint = Endpoint(integration, transport, credentials_for(integration, transport, own)) if integration.url else None
+    return Upstream(Dial(integration, loaded.folder, endpoint, keeper), changed, timeout=integration.defaults.timeout)

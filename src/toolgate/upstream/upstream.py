@@ -1,0 +1,318 @@
+"""One server behind the gate, held as long as we live: begun, asked what it offers, begun again when it ends.
+
+Nothing that it does can hold up anybody else: it has a task of its own, a deadline for every step, and bounds on what
+is taken from it. While it is away its tools stay known and calls of them fail; it comes back by itself.
+"""
+
+from __future__ import annotations
+
+import logging
+import random
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import anyio
+from anyio.abc import TaskGroup
+
+from toolgate.calls import Call, Principal
+from toolgate.errors import EgressBlocked, Failed, Misconfigured, NotLinked, ProtocolError, ToolgateError, Unreachable, UpstreamFailed
+from toolgate.upstream.caller import CallersEar, Parking, able, shown, to_modern
+from toolgate.upstream.dial import Conversation, Dial, envelope
+from toolgate.upstream.messages import HEADER_MISMATCH, MODERN, meta
+from toolgate.upstream.modern import Modern, repeated
+from toolgate.upstream.owned import Owned
+from toolgate.upstream.peer import Deaf, Ear
+
+BEGIN_SECONDS = 30.0  # from the start of a server to all that it offers; npx may download it first
+FIRST, MOST = 0.25, 60.0
+"""Seconds before a server that ended is begun again: after the first failure, and at most."""
+STEADY = 30.0  # seconds that it has to last for its failures to be forgotten
+BACK_SECONDS = 2.0  # that a call waits for a server that is just being begun again
+AGAIN_SECONDS = 300.0  # between two looks at what a server offers that does not say when that changes
+PAGES, ITEMS = 100, 5000
+"""Of one list, at most."""
+SETTLE = 0.2  # seconds after word of a change, in which more of it may come
+
+LISTS = {"tools": "tools/list", "resources": "resources/list", "templates": "resources/templates/list", "prompts": "prompts/list"}
+ITEMS_OF = {"tools": "tools", "resources": "resources", "templates": "resourceTemplates", "prompts": "prompts"}
+CAPABILITY_OF = {"tools": "tools", "resources": "resources", "templates": "resources", "prompts": "prompts"}
+CHANGES = {
+    "notifications/tools/list_changed": ("tools",),
+    "notifications/resources/list_changed": ("resources", "templates"),
+    "notifications/prompts/list_changed": ("prompts",),
+}
+FILTER = {"tools": "toolsListChanged", "resources": "resourcesListChanged", "prompts": "promptsListChanged"}
+
+log = logging.getLogger("toolgate.upstream")
+
+
+@dataclass(frozen=True)
+class Offer:
+    """What a server offers, as it tells it."""
+
+    tools: tuple[Any, ...] = ()
+    resources: tuple[Any, ...] = ()
+    templates: tuple[Any, ...] = ()
+    prompts: tuple[Any, ...] = ()
+    capabilities: Mapping[str, Any] = field(default_factory=dict)
+
+
+Changed = Callable[["Upstream"], None]
+Heard = Callable[["Upstream", str, Mapping[str, Any]], None]
+"""Hears of what concerns no request: a resource was updated."""
+
+
+class Upstream:
+    def __init__(self, dial: Dial, changed: Changed, heard: Heard | None = None, *, timeout: float = 30.0) -> None:
+        """
+        Args:
+            changed: hears when `offer` is another, or `problem` is.
+            timeout: seconds that one call may take, which bounds a request that waits for its caller.
+        """
+        self.name = dial.who
+        self.offer: Offer | None = None
+        """None until it has told."""
+        self.problem: str | None = "it has not answered yet"
+        """Why it cannot be called now, as a sentence."""
+        self.tried = anyio.Event()
+        """Set after the first attempt to begin it, however that ended."""
+        self._dial = dial
+        self._changed = changed
+        self._heard = heard
+        self._timeout = timeout
+        self._conversation: Conversation | None = None
+        self._began = anyio.Event()
+        self._stale: set[str] = set()
+        self._news = anyio.Event()
+        self._schemas: Mapping[str, Mapping[str, Any]] = {}
+        self._owned: Owned | None = None
+        self._parking: Parking | None = None
+
+    async def run(self) -> None:
+        """Hold the server until cancelled."""
+        async with anyio.create_task_group() as tasks:
+            self._owned, self._parking = Owned(self._dial, tasks), Parking(self.name, tasks)
+            failures = 0
+            while True:
+                began = anyio.current_time()
+                try:
+                    await self._hold()
+                except (Failed, EgressBlocked, Misconfigured, NotLinked) as error:
+                    why = str(error)
+                except Exception:
+                    log.exception("%s is begun again because of a bug", self.name)
+                    why = "it failed here by a bug; the log says more"
+                else:
+                    why = f"{self.name} has ended"
+                failures = 1 if anyio.current_time() - began > STEADY else failures + 1
+                self._away(why)
+                await anyio.sleep(random.uniform(0.5, 1) * min(MOST, FIRST * 2 ** (failures - 1)))  # noqa: S311
+
+    async def request(self, method: str, params: Mapping[str, Any], call: Call, name: str) -> Mapping[str, Any]:
+        """The result of a caller's request.
+
+        Args:
+            name: of what it concerns, so that an answer belongs to its question.
+
+        Raises:
+            InputNeeded, ProtocolError, Failed, EgressBlocked, NotLinked: there is none.
+        """
+        conversation = await self._present()
+        client = call.client
+        params = {**params, **shown(call, conversation.modern)}
+        if conversation.modern:
+            ear = CallersEar(client)
+            return await to_modern(lambda asked: self._ask_modern(conversation, method, asked, ear, call), params, client, self.name)
+        assert self._owned is not None
+        assert self._parking is not None
+        endpoint = self._dial.endpoint_of(call.principal)
+        owned = self._owned
+        if client is None or not client.in_rounds or not able(client):
+            return await owned.ask(conversation, method, params, CallersEar(client), call, endpoint)
+        return await self._parking.request(
+            lambda ear: self._in_time(owned.ask(conversation, method, params, ear, call, endpoint)), call, method, name
+        )
+
+    def look_again(self, *lists: str) -> None:
+        """Ask the server soon what it offers."""
+        self._stale |= set(lists)
+        self._news.set()
+
+    async def _in_time(self, asking: Awaitable[Mapping[str, Any]]) -> Mapping[str, Any]:
+        # Of a request that outlives its call, because it waits for the caller to come again.
+        from toolgate.upstream.caller import PARKED_SECONDS
+
+        with anyio.move_on_after(self._timeout + PARKED_SECONDS):
+            return await asking
+        raise UpstreamFailed(f"{self.name} did not answer in time")
+
+    async def _ask_modern(
+        self, conversation: Conversation, method: str, params: Mapping[str, Any], ear: Ear, call: Call
+    ) -> Mapping[str, Any]:
+        peer = conversation.peer
+        if not isinstance(peer, Modern):
+            return await peer.ask(method, params, ear)
+        endpoint = self._dial.endpoint_of(call.principal)
+        peer = peer if endpoint is None else Modern(endpoint)
+        schema = self._schemas.get(params.get("name", ""), {}) if method == "tools/call" else {}
+        repeats = repeated(schema, params.get("arguments") or {}) if schema else {}
+        try:
+            return await peer.ask(method, params, ear, repeats=repeats)
+        except ProtocolError as error:
+            if error.number != HEADER_MISMATCH:
+                raise
+            # transports/streamable-http: the schema is another by now. It has to pass the lock before calls may use it.
+            self.look_again("tools")
+            raise UpstreamFailed(f"{self.name} has changed this tool; it is being looked at again", status=503, retry_after=1.0) from None
+
+    async def _present(self) -> Conversation:
+        with anyio.move_on_after(BACK_SECONDS):
+            while self._conversation is None:
+                await self._began.wait()
+        if self._conversation is None:
+            raise Unreachable(f"{self.name} cannot be called now: {self.problem}")
+        return self._conversation
+
+    async def _hold(self) -> None:
+        async with _Beginning(BEGIN_SECONDS, self.name) as beginning, self._dial.open(_Common(self), {}) as conversation:
+            await self._discover(conversation, set(LISTS))
+            beginning.done()
+            self._conversation, self.problem = conversation, None
+            self._began.set()
+            self.tried.set()
+            self._changed(self)
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(self._listen, conversation, tasks)
+                tasks.start_soon(self._keep_up, conversation)
+                await conversation.peer.ended.wait()
+                tasks.cancel_scope.cancel()
+        raise UpstreamFailed(f"{self.name} has ended")
+
+    def _away(self, why: str) -> None:
+        if self.problem != why:
+            log.warning("%s cannot be called: %s", self.name, why)
+        self._conversation, self.problem = None, why
+        self._began.set()
+        self._began = anyio.Event()
+        self.tried.set()
+        self._changed(self)
+
+    async def _keep_up(self, conversation: Conversation) -> None:
+        """Look again whenever the server says that something has changed, and now and then."""
+        while True:
+            with anyio.move_on_after(AGAIN_SECONDS):
+                await self._news.wait()
+                await anyio.sleep(SETTLE)
+            stale, self._stale, self._news = self._stale or set(LISTS), set(), anyio.Event()
+            before = self.offer
+            try:
+                with anyio.fail_after(BEGIN_SECONDS):
+                    await self._discover(conversation, stale)
+            except (ToolgateError, TimeoutError) as error:
+                log.warning("%s does not say what it offers: %s", self.name, error or "not in time")
+                await anyio.sleep(FIRST)
+                continue
+            if self.offer != before:
+                self._changed(self)
+
+    async def _listen(self, conversation: Conversation, tasks: TaskGroup) -> None:
+        """Have a server of rounds tell of changes; those of the handshake eras do by themselves."""
+        if not conversation.modern:
+            return
+        wanted = {FILTER[name]: True for name in FILTER if _says_changes(conversation, name)}
+        if not wanted:
+            return
+        wait = FIRST
+        while True:
+            try:
+                await conversation.peer.ask("subscriptions/listen", {"notifications": wanted, **envelope({})}, _Common(self))
+            except (Failed, EgressBlocked, NotLinked) as error:
+                log.debug("%s: its changes cannot be heard: %s", self.name, error)
+                if isinstance(error, ProtocolError):
+                    return
+            await anyio.sleep(wait)
+            wait = min(MOST, 2 * wait)
+            self.look_again(*LISTS)  # of what changed meanwhile nobody has told
+
+    async def _discover(self, conversation: Conversation, names: set[str]) -> None:
+        before = self.offer or Offer()
+        found: dict[str, tuple[Any, ...]] = {name: getattr(before, name) for name in LISTS}
+        for name in LISTS:
+            if name in names:
+                found[name] = await self._list(conversation, name)
+        self.offer = Offer(**found, capabilities=conversation.capabilities)
+        self._schemas = {
+            tool["name"]: tool["inputSchema"]
+            for tool in found["tools"]
+            if isinstance(tool, dict) and isinstance(tool.get("name"), str) and isinstance(tool.get("inputSchema"), dict)
+        }
+
+    async def _list(self, conversation: Conversation, name: str) -> tuple[Any, ...]:
+        if CAPABILITY_OF[name] not in conversation.capabilities:
+            return ()
+        items: list[Any] = []
+        cursor: Any = None
+        for _ in range(PAGES):
+            params = {**({"cursor": cursor} if cursor is not None else {}), **(envelope({}) if conversation.modern else {})}
+            try:
+                page = await conversation.peer.ask(LISTS[name], params)
+            except ProtocolError as error:
+                if name == "templates" and error.number == -32601:
+                    return ()
+                raise
+            found = page.get(ITEMS_OF[name])
+            if not isinstance(found, list):
+                raise UpstreamFailed(f"{self.name} answered {LISTS[name]} with something that is no list")
+            items += found
+            cursor = page.get("nextCursor")  # an empty one is one too
+            if not isinstance(cursor, str) or len(items) > ITEMS:
+                break
+        return tuple(items[:ITEMS])
+
+
+class _Common:
+    """Hears what concerns the server itself."""
+
+    def __init__(self, upstream: Upstream) -> None:
+        self._upstream = upstream
+
+    async def hear(self, method: str, params: Mapping[str, Any]) -> None:
+        if method in CHANGES:
+            self._upstream.look_again(*CHANGES[method])
+        elif method == "notifications/resources/updated" and self._upstream._heard is not None:
+            self._upstream._heard(self._upstream, method, params)
+
+    async def answer(self, method: str, params: Mapping[str, Any]) -> Mapping[str, Any]:
+        return await Deaf().answer(method, params)
+
+
+class _Beginning:
+    """A deadline until `done`."""
+
+    def __init__(self, seconds: float, who: str) -> None:
+        self._seconds = seconds
+        self._who = who
+        self._scope = anyio.CancelScope()
+
+    async def __aenter__(self) -> _Beginning:
+        self._scope.deadline = anyio.current_time() + self._seconds
+        self._scope.__enter__()
+        return self
+
+    def done(self) -> None:
+        self._scope.deadline = float("inf")
+
+    async def __aexit__(self, *ending: Any) -> bool:
+        swallowed = bool(self._scope.__exit__(*ending))
+        if self._scope.cancelled_caught:
+            raise Unreachable(f"{self._who} did not begin within {self._seconds:g} s")
+        return swallowed
+
+
+def _says_changes(conversation: Conversation, name: str) -> bool:
+    found = conversation.capabilities.get(name)
+    return isinstance(found, dict) and found.get("listChanged") is True
+
+
+__all__ = ["MODERN", "Offer", "Principal", "Upstream", "meta"]

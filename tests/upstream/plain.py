@@ -1,0 +1,82 @@
+"""A server as a child process, in as little Python as can be, of the handshake eras: `python plain.py [HABIT...]`.
+
+Habits: `silent` says nothing at all · `crash` ends when its tool `crash` is called · `flood` fills standard error ·
+`garbage` prints what is no JSON · `deaf` ends neither by its input's end nor by SIGTERM · `family` leaves a child of its
+own · `two` has a second tool · `loud` floods with log messages when `loud` is called · `slow` begins late.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from typing import Any
+
+HABITS = set(sys.argv[1:])
+ECHO = {
+    "name": "echo",
+    "description": "Say it again.",
+    "inputSchema": {"type": "object", "properties": {"text": {"type": "string"}}, "required": ["text"]},
+    "annotations": {"readOnlyHint": True},
+}
+
+
+def tools() -> list[dict[str, Any]]:
+    more = ["crash", "hang", "environment", "loud", "pid"] + (["two"] if "two" in HABITS else [])
+    return [ECHO, *({"name": name, "inputSchema": {"type": "object"}} for name in more)]
+
+
+def say(message: dict[str, Any]) -> None:
+    sys.stdout.write(json.dumps({"jsonrpc": "2.0", **message}) + "\n")
+    sys.stdout.flush()
+
+
+def call(id: Any, name: str, arguments: dict[str, Any]) -> None:
+    if name == "crash":
+        os._exit(3)
+    if name == "hang":
+        return
+    if name == "loud":
+        for number in range(20_000):
+            say({"method": "notifications/message", "params": {"level": "error", "data": number}})
+    text = {"environment": json.dumps(dict(os.environ)), "pid": str(os.getpid())}.get(name, arguments.get("text", name))
+    say({"id": id, "result": {"content": [{"type": "text", "text": text}]}})
+
+
+def serve() -> None:
+    for line in sys.stdin:
+        message = json.loads(line)
+        method, params = message.get("method"), message.get("params", {})
+        if "silent" in HABITS or "id" not in message:
+            continue
+        if method == "initialize":
+            able = {"tools": {}}
+            info = {"name": "plain", "version": "1"}
+            say({"id": message["id"], "result": {"protocolVersion": "2025-06-18", "capabilities": able, "serverInfo": info}})
+        elif method == "tools/list":
+            say({"id": message["id"], "result": {"tools": tools()}})
+        elif method == "tools/call":
+            call(message["id"], params["name"], params.get("arguments", {}))
+        else:
+            say({"id": message["id"], "error": {"code": -32601, "message": "no such method"}})
+
+
+if __name__ == "__main__":
+    if "slow" in HABITS:
+        time.sleep(1)
+    if "garbage" in HABITS:
+        print("Welcome!\n\x00\xff {not json")
+        sys.stdout.flush()
+    if "flood" in HABITS:
+        for number in range(20_000):
+            sys.stderr.write(f"line {number} \x1b[31m of many\n")
+    if "family" in HABITS:
+        subprocess.Popen([sys.executable, "-S", "-c", "import time; time.sleep(600)"], stdin=subprocess.DEVNULL)
+    if "deaf" in HABITS:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    serve()
+    while "deaf" in HABITS:
+        time.sleep(1)
