@@ -81,9 +81,13 @@ DEFINED = {"login": {"type": "object", "properties": {"pin": {"type": "string", 
         ({"allOf": [{"type": "object"}, {"$ref": "#/$defs/login"}]}, {"pin": "1"}, {"pin": HIDDEN}),
         ({"anyOf": [{"type": "null"}, {"oneOf": [{"$ref": "#/$defs/login"}]}]}, {"pin": "1"}, {"pin": HIDDEN}),
         ({"if": {}, "then": {"$ref": "#/$defs/login"}}, {"pin": "1"}, {"pin": HIDDEN}),
-        ({"properties": {"next": {"$ref": "#/properties/v"}, "pin": {"writeOnly": True}}}, {"next": {"next": {"pin": 1}}}, {"next": {"next": {"pin": HIDDEN}}}),
+        (
+            {"properties": {"next": {"$ref": "#/properties/v"}, "pin": {"writeOnly": True}}},
+            {"next": {"next": {"pin": 1}}},
+            {"next": {"next": {"pin": HIDDEN}}},
+        ),
     ],
-)  # fmt: skip
+)
 def test_what_the_schema_marks_is_hidden_whatever_it_is(schema: dict[str, Any], value: Any, expected: Any) -> None:
     whole = {"type": "object", "properties": {"v": schema}, "$defs": DEFINED}
 
