@@ -16,6 +16,7 @@ from typing import Any
 import anyio
 import pytest
 from mcp import Client, StdioServerParameters, stdio_client
+from mcp_types import ElicitResult
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
@@ -144,6 +145,20 @@ async def test_over_stdio_nothing_but_the_protocol_is_on_stdout(shop: Path, envi
     assert len(tools.tools) == 4
     assert refused.is_error
     assert "shop_add_item needs a person's yes" in refused.content[0].text  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize("mode", ["legacy", "2026-07-28"])
+async def test_over_stdio_the_person_at_the_client_says_yes_to_what_writes(shop: Path, environment: dict[str, str], mode: Any) -> None:
+    parameters = StdioServerParameters(command=PROGRAM[0], args=[*PROGRAM[1:], "serve", "--stdio"], cwd=shop.parents[1], env=environment)
+
+    async def yes(context: Any, params: Any) -> ElicitResult:
+        return ElicitResult(action="accept", content={"approve": True})
+
+    with anyio.fail_after(60):
+        async with Client(stdio_client(parameters), mode=mode, elicitation_callback=yes) as client:
+            added = await client.call_tool("shop_add_item", {"name": "Pot"})
+
+    assert added.content[0].text == '{"added":{"name":"Pot"}}'  # type: ignore[union-attr]
 
 
 def test_what_cannot_be_served_says_so_and_ends_with_1(openapi: Path, environment: dict[str, str]) -> None:
