@@ -20,11 +20,11 @@ from mcp.server.lowlevel import Server
 from mcp.shared.exceptions import MCPError
 
 from toolgate import __version__
-from toolgate.calls import Ask, Outcome, Principal, Progress, Tool
+from toolgate.calls import Ask, Client, Outcome, Principal, Progress, Tool
 from toolgate.errors import ApprovalNeeded, InvalidArguments, UnknownTool
 from toolgate.gateway import Gateway
 from toolgate.gateway.discover import CALL_TOOL
-from toolgate.server import asking, convert
+from toolgate.server import asking, convert, passing
 from toolgate.server.context import approval, idempotency_key, trace_parent
 from toolgate.server.resource import note
 
@@ -169,11 +169,21 @@ class _Handlers:
         asks = asking.asking(context, params, self._gateway.approvals.settings)
         progress = _steady(context.session.report_progress) if "progress_token" in meta else None
         outcome = await called(
-            self._gateway, params.name, params.arguments or {}, principal, meta, progress=progress, ask=asks.ask if asks else None
+            self._gateway,
+            params.name,
+            params.arguments or {},
+            principal,
+            meta,
+            progress=progress,
+            ask=asks.ask if asks else None,
+            client=passing.PassingClient(context),
         )
         if asks and asks.unanswered and outcome.problem is not None and outcome.problem.code == ApprovalNeeded.code:
             return asking.round_of(asks.unanswered)
+        if (asked := passing.round_of(outcome, context.protocol_version)) is not None:
+            return asked
         note(context.request, outcome)
+        passing.refuse(outcome, context.protocol_version)
         refuse_unknown(self._gateway, params.name, principal, outcome)
         return convert.result(outcome, context.protocol_version)
 
@@ -187,6 +197,7 @@ async def called(
     *,
     progress: Progress | None = None,
     ask: Ask | None = None,
+    client: Client | None = None,
 ) -> Outcome:
     """The outcome of a call that a client asks for.
 
@@ -206,6 +217,7 @@ async def called(
         progress=progress,
         ask=ask,
         approval=claimed,
+        client=client,
     )
 
 

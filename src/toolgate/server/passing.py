@@ -1,0 +1,98 @@
+"""What goes between an MCP client and a server behind the gate beside arguments and answers, in both directions.
+
+The SDK's typed ways drop fields that they do not know and stamp what is the caller's with what is ours, so messages go
+over its request channel as they are. That channel is private in mcp 2.3; nothing else of ours touches it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+from uuid import uuid4
+
+import mcp_types as types
+from mcp.shared.exceptions import MCPError, NoBackChannelError
+from mcp_types.version import is_version_at_least
+from pydantic import ValidationError
+
+from toolgate.calls import Outcome, Problem
+from toolgate.errors import InputNeeded, ProtocolError
+
+ROUNDS = "2026-07-28"
+RESERVED = "io.modelcontextprotocol/"
+CAPABILITIES, LOG_LEVEL = f"{RESERVED}clientCapabilities", f"{RESERVED}logLevel"
+KEY, LEVEL = "toolgate.key", "toolgate.level"
+EVERYTHING = "debug"
+"""What clients of the handshake eras are told that have not said how much they want to hear."""
+RETIRED: Mapping[int, int] = {-32002: types.INVALID_PARAMS, -32042: types.INVALID_PARAMS}
+"""Codes that must not be sent since 2026-07-28 (basic/index, "Error Codes"), and what says the same."""
+
+
+class PassingClient:
+    """`toolgate.calls.Client` over the SDK's request context."""
+
+    def __init__(self, context: Any) -> None:
+        params: Mapping[str, Any] = context.params or {}
+        meta = params.get("_meta")
+        self.meta: Mapping[str, Any] = meta if isinstance(meta, Mapping) else {}
+        self.in_rounds = is_version_at_least(context.protocol_version, ROUNDS)
+        self.answers: Mapping[str, Any] = {name: params[name] for name in ("inputResponses", "requestState") if params.get(name) is not None}
+        self._channel = context.session._request_outbound
+        if self.in_rounds:
+            told = self.meta.get(CAPABILITIES)
+            self.key = "rounds"
+            self.capabilities: Mapping[str, Any] = told if isinstance(told, Mapping) else {}
+            self.log_level: str | None = self.meta.get(LOG_LEVEL)
+        else:
+            declared = context.session.client_capabilities
+            self.key = session_of(context).setdefault(KEY, uuid4().hex)
+            self.capabilities = declared.model_dump(by_alias=True, exclude_none=True, mode="json") if declared else {}
+            self.log_level = session_of(context).get(LEVEL, EVERYTHING)
+
+    async def tell(self, method: str, params: Mapping[str, Any]) -> None:
+        await self._channel.notify(method, dict(params))
+
+    async def ask(self, method: str, params: Mapping[str, Any]) -> Mapping[str, Any]:
+        try:
+            answer: Mapping[str, Any] = await self._channel.send_raw_request(method, dict(params))
+        except NoBackChannelError:
+            raise ProtocolError("the caller cannot be asked over its connection", types.METHOD_NOT_FOUND) from None
+        except MCPError as error:
+            raise ProtocolError(error.error.message, error.error.code, error.error.data) from None
+        return answer
+
+
+def session_of(context: Any) -> dict[str, Any]:
+    """What is remembered of a client's connection, for as long as it lasts."""
+    state: dict[str, Any] = context.session._connection.state
+    return state
+
+
+def round_of(outcome: Outcome, version: str) -> types.InputRequiredResult | None:
+    """The answer to a call whose server asks something first; None for other outcomes, and clients that know no rounds."""
+    problem = outcome.problem
+    if problem is None or problem.code != InputNeeded.code or not is_version_at_least(version, ROUNDS):
+        return None
+    try:
+        return types.InputRequiredResult.model_validate({**problem.details["asked"], "resultType": "input_required"})
+    except ValidationError:
+        return None  # what it asks is no question of the protocol; the caller is told that it asks
+
+
+def refuse(outcome: Outcome, version: str) -> None:
+    """
+    Raises:
+        MCPError: the server behind the gate answered with an error of the protocol.
+    """
+    problem = outcome.problem
+    if problem is not None and problem.code == ProtocolError.code:
+        raise error_of(problem, version)
+
+
+def error_of(problem: Problem, version: str) -> MCPError:
+    """An error of the protocol that says what `problem` does."""
+    told = problem.details.get("error")
+    number, data = (told["code"], told["data"]) if isinstance(told, Mapping) else (types.INVALID_PARAMS, None)
+    if is_version_at_least(version, ROUNDS):
+        number = RETIRED.get(number, number)
+    return MCPError(code=number, message=problem.message, data=data)
