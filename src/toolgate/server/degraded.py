@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable
+
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from toolgate.stores import Counters
@@ -10,12 +12,12 @@ HEADER = (b"x-toolgate-limits", b"degraded")
 
 
 def telling(app: ASGIApp, counters: Counters) -> ASGIApp:
-    async def tell(scope: Scope, receive: Receive, send: Send) -> None:
-        async def send_with_header(message: Message) -> None:
+    def tell(scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
+        def send_with_header(message: Message) -> Awaitable[None]:
             if counters.degraded and message["type"] == "http.response.start":
                 message = {**message, "headers": [*message["headers"], HEADER]}
-            await send(message)
+            return send(message)
 
-        await app(scope, receive, send_with_header)
+        return app(scope, receive, send_with_header)
 
     return tell

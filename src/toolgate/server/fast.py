@@ -216,7 +216,7 @@ class _Waiting:
         self._send = send
         self._call = call
         self._tasks: list[asyncio.Task[None]] = []
-        self._sending = asyncio.Lock()
+        self._sending: asyncio.Lock | None = None
         self._timer = asyncio.get_running_loop().call_later(WATCHED, self._begin)
         self.streams = False
         """Whether the answer has begun, as a stream."""
@@ -224,24 +224,25 @@ class _Waiting:
     async def end(self) -> None:
         """Look no longer. What is just being sent is sent to its end."""
         self._timer.cancel()
-        if self._tasks:
+        if self._sending is not None:
             with anyio.CancelScope(shield=True):
                 async with self._sending:
                     for task in self._tasks:
                         task.cancel()
 
     def _begin(self) -> None:
-        self._tasks = [asyncio.create_task(each) for each in (self._watch(), self._ping())]
+        self._sending = asyncio.Lock()
+        self._tasks = [asyncio.create_task(each) for each in (self._watch(), self._ping(self._sending))]
 
     async def _watch(self) -> None:
         while (await self._receive())["type"] != "http.disconnect":
             pass
         self._call.cancel()
 
-    async def _ping(self) -> None:
+    async def _ping(self, sending: asyncio.Lock) -> None:
         await asyncio.sleep(SILENCE - WATCHED)
         while True:
-            async with self._sending:
+            async with sending:
                 if not self.streams:
                     self.streams = True
                     await self._send({"type": "http.response.start", "status": 200, "headers": list(STREAM)})

@@ -11,10 +11,10 @@ The steps are ASGI applications around applications; `guarded` puts them in orde
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Mapping
+from functools import lru_cache
 
 import anyio
-from starlette.datastructures import MutableHeaders
 from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -36,6 +36,7 @@ SAFE = {
     "referrer-policy": "no-referrer",
 }
 """Headers of every answer that does not set them itself."""
+ENCODED = tuple((name.encode(), value.encode()) for name, value in SAFE.items())
 CHARSETS = frozenset({b"", b"charset=utf-8", b'charset="utf-8"'})
 
 
@@ -72,7 +73,7 @@ class Door:
             return refusal(scope, 431, f"the headers have more than {MAX_HEADERS} bytes")
         hosts = [value.lower() for name, value in headers if name == b"host"]
         ours = own_hosts(scope)
-        if len(hosts) != 1 or hosts[0] not in ours | self._hosts:
+        if len(hosts) != 1 or (hosts[0] not in ours and hosts[0] not in self._hosts):
             return refusal(scope, 421, "this Host is not served here; operators list further ones in server.allowed_hosts")
         origins = [value.lower() for name, value in headers if name == b"origin"]
         if len(origins) > 1 or any(origin not in self._origins and not _is_own_origin(origin, ours) for origin in origins):
@@ -82,7 +83,11 @@ class Door:
 
 def own_hosts(scope: Scope) -> frozenset[bytes]:
     """The `Host` values that mean us: loopback's names and the address that was connected to, with our port."""
-    address, port = scope.get("server") or ("127.0.0.1", 80)
+    return _own_hosts(*(scope.get("server") or ("127.0.0.1", 80)))
+
+
+@lru_cache(maxsize=64)
+def _own_hosts(address: str, port: int) -> frozenset[bytes]:
     names = {"localhost", "127.0.0.1", "[::1]", f"[{address}]" if ":" in address else address}
     ours = {f"{name}:{port}" for name in names}
     return frozenset(host.lower().encode() for host in (ours | names if port == 80 else ours))
@@ -161,9 +166,12 @@ def refusal(scope: Scope, status: int, message: str, *, code: int = INVALID_REQU
 
 
 def _is_json(content_types: list[bytes]) -> bool:
-    if len(content_types) != 1:
-        return False
-    media_type, _, parameters = content_types[0].lower().partition(b";")
+    return len(content_types) == 1 and _means_json(content_types[0])
+
+
+@lru_cache(maxsize=64)
+def _means_json(content_type: bytes) -> bool:
+    media_type, _, parameters = content_type.lower().partition(b";")
     return media_type.strip() == b"application/json" and parameters.replace(b" ", b"") in CHARSETS
 
 
@@ -183,12 +191,12 @@ def _replay(body: bytes, receive: Receive) -> Receive:
 
 
 def _with_safe_headers(send: Send) -> Send:
-    async def safe(message: Message) -> None:
+    def safe(message: Message) -> Awaitable[None]:
         if message["type"] == "http.response.start":
-            headers = MutableHeaders(scope=message)
-            for name, value in SAFE.items():
-                headers.setdefault(name, value)
-        await send(message)
+            set_already = {name.lower() for name, _ in message.get("headers", ())}
+            added = (header for header in ENCODED if header[0] not in set_already)
+            message = {**message, "headers": [*message.get("headers", ()), *added]}
+        return send(message)
 
     return safe
 
