@@ -35,11 +35,17 @@ from toolgate.upstream.peer import Ear, Peer
 from toolgate.upstream.streams import Sse, Streamable
 
 Way = Literal["modern", "streamable", "sse", "modern child", "child"]
+OLDER: Mapping[Way | None, Way] = {"modern": "streamable", "modern child": "child"}
+"""How a server of two eras is spoken to in the older one."""
 PROBE_SECONDS = 4.0  # that a child has to answer a question it may not understand; then it is greeted the old way
 NOT_THERE = frozenset({400, 404, 405, 406, 415, 501})
 """Statuses by which a server says that it does not know such requests; 401, 403, 429 and 5xx say nothing of its era."""
 
 log = logging.getLogger("toolgate.upstream")
+
+
+class NotOlder(UpstreamFailed):
+    """The server is of 2026-07-28 only."""
 
 
 @dataclass(frozen=True)
@@ -53,8 +59,6 @@ class Conversation:
     capabilities: Mapping[str, Any]
     """The server's."""
     instructions: str | None
-    attributed: bool
-    """What the server says is on the stream of the request that it belongs to."""
 
 
 class Dial:
@@ -70,6 +74,8 @@ class Dial:
         self._folder = folder
         self.endpoint = endpoint
         self._keeper = keeper
+        self.may_be_older = True
+        """Whether a server of 2026-07-28 may be of an older era as well, which `server/discover` does not tell."""
         self._way: Way | None = {"sse": "sse"}.get(integration.transport)  # type: ignore[assignment]
 
     @property
@@ -82,7 +88,13 @@ class Dial:
 
     @asynccontextmanager
     async def open(
-        self, common: Ear, capabilities: Mapping[str, Any], *, endpoint: Endpoint | None = None, owned: bool = False
+        self,
+        common: Ear,
+        capabilities: Mapping[str, Any],
+        *,
+        endpoint: Endpoint | None = None,
+        owned: bool = False,
+        handshake: bool = False,
     ) -> AsyncIterator[Conversation]:
         """A conversation, until the block ends. Raises Failed and EgressBlocked when there is none to be had.
 
@@ -91,8 +103,23 @@ class Dial:
             capabilities: what is declared for whoever it is held with, where it is declared once.
             endpoint: the same with another's credentials.
             owned: it is held with one caller alone.
+            handshake: in the older era, with a server of two.
+
+        Raises:
+            NotOlder: it has no older era; once that is known, `may_be_older` says so.
         """
         endpoint = endpoint or self.endpoint
+        if handshake and (older := OLDER.get(self._way)):
+            async with AsyncExitStack() as stack:
+                try:
+                    began = await self._begin(older, stack, common, capabilities, endpoint, owned)
+                except UpstreamFailed as error:
+                    if error.status is not None and not _another_way(error, older) and not isinstance(error, ProtocolError):
+                        raise
+                    self.may_be_older = False
+                    raise NotOlder(f"{self.who} has no handshake") from error
+                yield began
+            return
         for way in self._ways():
             async with AsyncExitStack() as stack:
                 try:
@@ -127,7 +154,7 @@ class Dial:
             return await self._greet_child(peer, capabilities, discover=way == "modern child")
         assert endpoint is not None
         if way == "modern":
-            return _discovered(Modern(endpoint), await Modern(endpoint).ask("server/discover", envelope({})), attributed=True)
+            return _discovered(Modern(endpoint), await Modern(endpoint).ask("server/discover", envelope({})))
         if way == "sse":
             old = Sse(endpoint)
             peer = await stack.enter_async_context(_talking(Peer, self.who, old, common, old.listen, owned))
@@ -136,7 +163,7 @@ class Dial:
         tasks = await stack.enter_async_context(_cancelled_at_the_end())
         stack.push_async_callback(stream.close)
         peer = Peer(self.who, stream, common, tasks, owned=owned)
-        greeted = await _greet(peer, capabilities, agreed=lambda version: setattr(stream, "version", version), attributed=True)
+        greeted = await _greet(peer, capabilities, agreed=lambda version: setattr(stream, "version", version))
         tasks.start_soon(stream.listen)
         tasks.start_soon(_end_when_gone, peer, stream)
         return greeted
@@ -163,7 +190,7 @@ def envelope(capabilities: Mapping[str, Any], more: Mapping[str, Any] | None = N
     return {"_meta": {**(more or {}), PROTOCOL_VERSION: MODERN, CAPABILITIES: capabilities, CLIENT_INFO: IDENTITY}}
 
 
-def _discovered(peer: Peer | Modern, found: Mapping[str, Any], *, attributed: bool = False) -> Conversation:
+def _discovered(peer: Peer | Modern, found: Mapping[str, Any]) -> Conversation:
     versions, capabilities, instructions = found.get("supportedVersions"), found.get("capabilities"), found.get("instructions")
     if not isinstance(versions, list) or MODERN not in versions:
         # Some older servers answer `server/discover` with the versions that begin with a handshake.
@@ -174,13 +201,10 @@ def _discovered(peer: Peer | Modern, found: Mapping[str, Any], *, attributed: bo
         MODERN,
         capabilities if isinstance(capabilities, dict) else {},
         instructions if isinstance(instructions, str) else None,
-        attributed,
     )
 
 
-async def _greet(
-    peer: Peer, capabilities: Mapping[str, Any], *, agreed: Callable[[str], None] | None = None, attributed: bool = False
-) -> Conversation:
+async def _greet(peer: Peer, capabilities: Mapping[str, Any], *, agreed: Callable[[str], None] | None = None) -> Conversation:
     """The handshake (2025-11-25, basic/lifecycle)."""
     params = {"protocolVersion": HANDSHAKE[0], "capabilities": capabilities, "clientInfo": IDENTITY}
     said = await peer.ask("initialize", params)
@@ -196,7 +220,6 @@ async def _greet(
         version,
         able if isinstance(able, dict) else {},
         instructions if isinstance(instructions, str) else None,
-        attributed,
     )
 
 

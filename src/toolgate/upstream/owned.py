@@ -58,7 +58,7 @@ class Owned:
         self, shared: Conversation, method: str, params: Mapping[str, Any], ear: Ear, call: Call, endpoint: Endpoint | None
     ) -> Mapping[str, Any]:
         """The result of a request, in the caller's own conversation where they need one, else in the shared one."""
-        key = self._key(call, endpoint)
+        key = self._key(call, endpoint, shared)
         if key is None:
             assert isinstance(shared.peer, Peer)
             return await shared.peer.ask(method, params, ear)
@@ -78,10 +78,10 @@ class Owned:
             if orjson.loads(key)[0] == client:
                 held.over.set()
 
-    def _key(self, call: Call, endpoint: Endpoint | None) -> str | None:
+    def _key(self, call: Call, endpoint: Endpoint | None, shared: Conversation) -> str | None:
         capabilities = able(call.client)
         theirs = endpoint is not None and endpoint is not self._dial.endpoint
-        if not theirs and not capabilities:
+        if not theirs and not capabilities and not shared.modern:
             return None
         who = call.principal
         client = call.client.key if call.client else None
@@ -109,7 +109,7 @@ class Owned:
         try:
             with anyio.CancelScope() as scope:
                 scope.deadline = anyio.current_time() + BEGIN_SECONDS
-                async with self._dial.open(Deaf(), capabilities, endpoint=endpoint, owned=True) as conversation:
+                async with self._dial.open(Deaf(), capabilities, endpoint=endpoint, owned=True, handshake=True) as conversation:
                     scope.deadline = float("inf")
                     held.conversation = conversation
                     held.begun.set()

@@ -15,11 +15,11 @@ from typing import Any
 import anyio
 from anyio.abc import TaskGroup
 
-from toolgate.calls import Call, Principal
+from toolgate.calls import Call, Client
 from toolgate.errors import EgressBlocked, Failed, Misconfigured, NotLinked, ProtocolError, ToolgateError, Unreachable, UpstreamFailed
 from toolgate.upstream.caller import CallersEar, Parking, able, shown, to_modern
-from toolgate.upstream.dial import Conversation, Dial, envelope
-from toolgate.upstream.messages import HEADER_MISMATCH, MODERN, meta
+from toolgate.upstream.dial import Conversation, Dial, NotOlder, envelope
+from toolgate.upstream.messages import HEADER_MISMATCH
 from toolgate.upstream.modern import Modern, repeated
 from toolgate.upstream.owned import Owned
 from toolgate.upstream.peer import Deaf, Ear
@@ -120,19 +120,38 @@ class Upstream:
         """
         conversation = await self._present()
         client = call.client
-        params = {**params, **shown(call, conversation.modern)}
-        if conversation.modern:
-            ear = CallersEar(client)
-            return await to_modern(lambda asked: self._ask_modern(conversation, method, asked, ear, call), params, client, self.name)
-        assert self._owned is not None
-        assert self._parking is not None
+        if conversation.modern and self._is_older(client):
+            try:
+                return await self._ask_older(conversation, method, params, call, name)
+            except NotOlder:
+                log.info("%s has no older era; clients of one are answered in the new one", self.name)
+        if not conversation.modern:
+            return await self._ask_older(conversation, method, params, call, name)
+        ear, asked = CallersEar(client), {**params, **shown(call, modern=True)}
+        return await to_modern(lambda each: self._ask_modern(conversation, method, each, ear, call), asked, client, self.name)
+
+    async def _ask_older(
+        self, conversation: Conversation, method: str, params: Mapping[str, Any], call: Call, name: str
+    ) -> Mapping[str, Any]:
+        owned, parking, client = self._owned, self._parking, call.client
+        assert owned is not None
+        assert parking is not None
         endpoint = self._dial.endpoint_of(call.principal)
-        owned = self._owned
+        params = {**params, **shown(call, modern=False)}
         if client is None or not client.in_rounds or not able(client):
             return await owned.ask(conversation, method, params, CallersEar(client), call, endpoint)
-        return await self._parking.request(
+        return await parking.request(
             lambda ear: self._in_time(owned.ask(conversation, method, params, ear, call, endpoint)), call, method, name
         )
+
+    def _is_older(self, client: Client | None) -> bool:
+        """Whether a server of two eras is better spoken to as its client speaks: what it does may depend on that.
+
+        A program is, only where the client can be asked something: each such client takes a process.
+        """
+        if client is None or client.in_rounds or not self._dial.may_be_older:
+            return False
+        return self._dial.endpoint is not None or bool(able(client))
 
     def look_again(self, *lists: str) -> None:
         """Ask the server soon what it offers."""
@@ -313,6 +332,3 @@ class _Beginning:
 def _says_changes(conversation: Conversation, name: str) -> bool:
     found = conversation.capabilities.get(name)
     return isinstance(found, dict) and found.get("listChanged") is True
-
-
-__all__ = ["MODERN", "Offer", "Principal", "Upstream", "meta"]
