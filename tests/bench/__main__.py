@@ -21,17 +21,25 @@ GOALS = {
     "call_1": "one call through the gate, 1 at a time: CPU ≤ 300 µs",
     "call_50": "the same, 50 at a time",
     "list": "tools/list of 1,223 tools over HTTP: first and then",
+    "rest_toolgate_1": "`toolgate serve`: a call that makes a call, everything on, 1 connection",
+    "rest_toolgate_16": "the same, 16 connections: CPU ≤ 250 µs, p99 ≤ 8 ms",
+    "rest_toolgate_64": "the same, 64 connections: p99 ≤ 30 ms",
+    "rest_full_16": "the same beside GitHub's 1,223 tools, 16 connections",
+    "rest_list_1": "a list of all of them once it is kept: CPU ≤ 1,000 µs",
+    "rest_old_16": "the call in sessions of 2025-11-25, 16 connections",
     "search": "search_tools over GitHub's 1,223 tools: first and then",
 }
 
 
 def main() -> None:
-    wanted = sys.argv[1:] or list(GOALS)
+    peers = {"rest_fastmcp_16": "FastMCP, tuned, nothing checked: the call, 16 connections"} if "BENCH_FASTMCP" in os.environ else {}
+    goals = GOALS | peers
+    wanted = sys.argv[1:] or list(goals)
     print(f"CPython {platform.python_version()}, {os.cpu_count()} cores, {platform.machine()}, medians of {ROUNDS}\n")
     print("| goal | measured |\n|---|---|")
     for name in wanted:
         rows = [run(name) for _ in range(ROUNDS)]
-        print(f"| {GOALS[name]} | {summary(rows)} |", flush=True)
+        print(f"| {goals[name]} | {summary(rows)} |", flush=True)
 
 
 def run(name: str) -> dict[str, float | str]:

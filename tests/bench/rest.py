@@ -26,6 +26,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.bench.common import cpu_of, github_folder, resident_mb, tell
+from tests.bench.upstream import MARK
 
 HERE = Path(__file__).resolve().parents[2]
 SECONDS = float(os.environ.get("BENCH_SECONDS", "3"))
@@ -75,8 +76,8 @@ def main(what: str, connections: int) -> None:
             if what == "old":
                 headers["mcp-session-id"] = opened(port, headers)
             body, more = asked(what)
-            idle = resident_mb(process.pid)
-            tell({**load(process, port, whole(port, body, {**headers, **more}), connections), "idle MB": idle})
+            idle, mark = resident_mb(process.pid), '"tools"' if what == "list" else MARK
+            tell({**load(process, port, whole(port, body, {**headers, **more}), connections, mark), "idle MB": idle})
 
 
 def asked(what: str) -> tuple[bytes, Mapping[str, str]]:
@@ -92,10 +93,10 @@ def asked(what: str) -> tuple[bytes, Mapping[str, str]]:
     return json.dumps(message, separators=(",", ":")).replace('"@ID@"', "@ID@").encode(), headers
 
 
-def load(process: subprocess.Popen[bytes], port: int, request: bytes, connections: int) -> dict[str, float | str]:
+def load(process: subprocess.Popen[bytes], port: int, request: bytes, connections: int, mark: str = MARK) -> dict[str, float | str]:
     """What callers see, and what the server's process uses meanwhile for a call."""
     program = shlex.split(os.environ.get("BENCH_LOAD", f"{sys.executable} -m tests.bench.load"))
-    command = [*program, str(port), str(connections), str(SECONDS)]
+    command = [*program, str(port), str(connections), str(SECONDS), mark]
     pipe = subprocess.PIPE
     with subprocess.Popen(command, stdin=pipe, stdout=pipe, cwd=HERE, preexec_fn=lambda: pin(LOAD_CORE)) as loader:
         assert loader.stdin is not None
