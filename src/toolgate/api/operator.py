@@ -44,7 +44,7 @@ class Operator:
         except BadQuery as error:
             return problem_answer("bad_request", str(error))
         entries = await self._journal.read("audit", limit=limit, before=before)
-        asked = {"by": "GET /v1/audit", "limit": limit, "before": before, "lines": len(entries)}
+        asked: dict[str, Any] = {"by": "GET /v1/audit", "limit": limit, "before": before, "lines": len(entries)}
         try:
             await record(self._journal, "audit.read", principal=principal, **asked)
         except AuditUnavailable as error:

@@ -121,7 +121,7 @@ def unknown(intent: Mapping[str, Any], seq: int, instance: str) -> dict[str, Any
         "type": "call.unknown",
         "instance": instance,
         "intent": seq,
-        "began_by": intent["instance"],
+        "began_by": intent.get("instance"),
     }
     event["result"] = {"ending": "unknown", "code": None, "effect": "unknown"}
     return event
