@@ -91,6 +91,8 @@ def _declaration(source: Source) -> dict[str, Any]:
         "auth": auth_of(source.auth) if source.auth else None,
         "expose": source.expose,
         "allow_networks": list(source.networks) or None,
+        # Known to cost nothing until the operator says otherwise; an unknown price would soon use up an anonymous caller's budget.
+        "prices": {"default": 0},
     }
     return {key: value for key, value in said.items() if value is not None}
 
