@@ -300,6 +300,26 @@ async def test_when_the_first_is_cancelled_those_who_wait_hear_that_nobody_knows
     assert slow.calls == (1 if annotations is WRITES else 2)
 
 
+class Unhurried(MemoryRecords):
+    """Records that take their time to write."""
+
+    async def put(self, *args: Any, **more: Any) -> bool:
+        await checkpoint()
+        return await super().put(*args, **more)
+
+
+async def test_a_call_that_is_cancelled_still_says_so_to_other_processes() -> None:
+    records, slow = Unhurried(FakeClock()), Slow()
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(a_replay(records, Crowd("here", "there")), an_order(), slow)
+        await slow.began.wait()
+        tasks.cancel_scope.cancel()
+
+    outcome = await a_replay(records, Crowd("there", "here"))(an_order(), slow)
+
+    assert (outcome.problem, outcome.effect, slow.calls) == (Problem("unknown", UNKNOWN), "unknown", 1)
+
+
 async def test_after_a_bug_nobody_knows() -> None:
     works, replay = Works([ZeroDivisionError(), DONE]), a_replay()
     with pytest.raises(ZeroDivisionError):
@@ -507,6 +527,7 @@ def test_a_nested_call_has_the_same_key_each_time_the_outer_one_is_made() -> Non
         nested, parent = NestedKeys(), an_order("k")
         keys.append([nested.key(parent, tool, {"n": n}) for n in (1, 2, 1)])
         nested.forget(parent)
+        assert nested.key(parent, tool, {"n": 1}) == keys[-1][0]
 
     assert keys[0] == keys[1]
     assert len(set(keys[0])) == 3

@@ -133,7 +133,6 @@ class Replay:
             raise
         except BaseException:  # a bug or a cancellation, after which nobody knows
             outcome = Outcome(problem=Problem(OutcomeUnknown.code, _unknown(call)), effect="unknown")
-            mine.outcome = None if _may_be_repeated(call.tool) else outcome
             with anyio.move_on_after(WRITE_SECONDS, shield=True):
                 await self._end(call.tool, mine, version, outcome)
             raise
@@ -220,8 +219,6 @@ def _may_be_repeated(tool: Tool) -> bool:
 
 
 def _must_not_be_repeated(outcome: Outcome, tool: Tool) -> bool:
-    if outcome.refused:
-        return False
     return outcome.ok or outcome.effect == "done" or (outcome.effect == "unknown" and not _may_be_repeated(tool))
 
 
