@@ -58,9 +58,13 @@ def verdict(field: str, operator: str, value: Any, call: Call) -> str:
         return "unclear"
     found = there[name]
     number = type(found) in (int, float)
+
+    def equal(one: Any) -> bool:
+        return (type(found) is type(one) or (number and type(one) in (int, float))) and bool(found == one)
+
     answers: dict[str, Any] = {
-        "equals": lambda: type(found) is type(value) and found == value,
-        "in": lambda: any(type(found) is type(one) and found == one for one in value),
+        "equals": lambda: equal(value),
+        "in": lambda: any(map(equal, value)),
         "matches": lambda: re.fullmatch(value, found) is not None if type(found) is str else None,
         "contains": lambda: value in found if type(found) is str and type(value) is str else None,
         "less_than": lambda: found < value if number else None,

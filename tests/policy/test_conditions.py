@@ -18,7 +18,7 @@ ARGS = {"owner": "acme", "n": 5, "ok": True, "labels": ["bug", 1], "deep": {"a.b
     [
         ("args.owner", "equals", "acme", True),
         ("args.owner", "equals", "ACME", False),
-        ("args.n", "equals", 5.0, False),
+        ("args.n", "equals", 5.0, True),
         ("args.ok", "equals", 1, False),
         ("args.none", "equals", None, True),
         ("args.missing", "equals", None, None),
@@ -31,7 +31,8 @@ ARGS = {"owner": "acme", "n": 5, "ok": True, "labels": ["bug", 1], "deep": {"a.b
         ("args.owner", "matches", "ac", False),
         ("args.n", "matches", "5", None),
         ("args.owner", "in", ["acme", "b"], True),
-        ("args.f", "in", [1], False),
+        ("args.f", "in", [1], True),
+        ("args.f", "in", [True], False),
         ("args.n", "less_than", 6, True),
         ("args.n", "less_than", 5, False),
         ("args.n", "greater_than", 4.5, True),

@@ -139,9 +139,12 @@ def is_number(value: Any) -> bool:
 
 
 def same(left: Any, right: Any) -> bool:
-    """Equal as JSON: of one type, where 1 and 1.0 are numbers that differ, and so are 1 and true."""
+    """Equal as JSON: of one type, where 1 and 1.0 are one number, and 1 and true are not the same.
+
+    To a schema 1.0 is an integer (JSON Schema 2020-12, 4.2.2 and 6.1.1), so it must not get past a rule that forbids 1.
+    """
     if type(left) is not type(right):
-        return False
+        return is_number(left) and is_number(right) and left == right
     if isinstance(left, dict):
         return left.keys() == right.keys() and all(same(value, right[key]) for key, value in left.items())
     if isinstance(left, list):
