@@ -31,6 +31,12 @@ def test_the_tool_that_is_meant_comes_first(query: str, best: str) -> None:
     assert Index().search(query, TOOLS, limit=3)[0] == best
 
 
+def test_the_words_that_an_argument_can_be_are_found() -> None:
+    tool = a_tool(name="feed_get", schema={"type": "object", "properties": {"kind": {"enum": ["Weather", 7, None]}}})
+
+    assert Index().search("weather", {tool.name: tool}, limit=1) == ["feed_get"]
+
+
 def test_only_tools_that_share_a_word_are_found_and_no_more_than_asked() -> None:
     index = Index()
 
