@@ -19,6 +19,8 @@ def demo(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
         "HOME": str(folder),
         "XDG_STATE_HOME": str(folder / "state"),
         "GITHUB_TOKEN": "not-for-a-stand-in",
+        "TOOLGATE_DATA_DIR": str(folder / "elsewhere"),  # as in the image
+        "TOOLGATE_SERVER__HOST": "0.0.0.0",
     }
     return subprocess.run(
         [sys.executable, "-m", "toolgate", "demo", *words], cwd=folder, env=environment, capture_output=True, text=True, timeout=120

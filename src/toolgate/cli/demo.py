@@ -70,7 +70,9 @@ async def _demo(as_json: bool) -> None:
                 async with _server(config) as ready:
                     story.serving(ready)
                     await _client(ready["mcp"], story)
-                story.audited([as_line(entry) for entry in await newest(settings_of(config), 10, kind=ENDINGS)])
+                # Where the server wrote it, whatever `TOOLGATE_DATA_DIR` says here.
+                its = settings_of(config).model_copy(update={"data_dir": folder / "state", "store": "sqlite", "ledger": None})
+                story.audited([as_line(entry) for entry in await newest(its, 10, kind=ENDINGS)])
         except TimeoutError:
             raise ended("error", f"the demo did not end within {SECONDS:g} s", hint="`toolgate doctor` checks the setup") from None
     story.end()
