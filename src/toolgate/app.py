@@ -12,12 +12,14 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import anyio
 
-from toolgate.calls import Call, Principal, Tool
+from toolgate.calls import Call, Outcome, Principal, Tool
 from toolgate.egress.transport import Transport, open_transport
 from toolgate.egress.wire import Request, Sender
 from toolgate.errors import Misconfigured, ToolgateError
 from toolgate.gateway import Gateway, build_gateway
 from toolgate.gateway.audit import record, write_down_change
+from toolgate.gateway.news import Change
+from toolgate.gateway.validate import Validate
 from toolgate.integration import TokenExchange
 from toolgate.openapi.exchange import Subjects
 from toolgate.openapi.links import Links
@@ -83,18 +85,25 @@ class App:
         now = {source.integration.name: source.loaded for source in self.sources.all}
         return [status(now.get(one.name, one), suspended.get(one.name)) for one in self.integrations]
 
-    def preview(self, name: str, arguments: Mapping[str, Any], principal: Principal) -> Request:
+    async def preview(self, name: str, arguments: Mapping[str, Any], principal: Principal) -> Request:
         """The request that a call would send, secrets masked; nothing is sent, nothing decided.
 
         Raises:
             UnknownTool: no such tool, or none that `principal` may know of.
-            InvalidArguments: a value cannot be put onto the wire.
+            InvalidArguments: the arguments do not fit the schema, or cannot be put onto the wire.
             Misconfigured: the tool sends no request of its own.
         """
         tool = self.gateway.find(name, principal)
         if not isinstance(tool.run, Operation):
             raise Misconfigured(f"{name} is answered in this process; there is no request to show")
-        return tool.run.preview(Call(tool, arguments, principal))
+        call = Call(tool, arguments, principal)
+        await Validate()(call, _stop)
+        return tool.run.preview(call)
+
+
+async def _stop(_call: Call) -> Outcome:
+    """Where a call ends that is only looked at."""
+    return Outcome()
 
 
 @asynccontextmanager
@@ -141,13 +150,27 @@ async def _served(
         return
     from toolgate.upstream.source import Source, sources
 
-    changes, changed = anyio.create_memory_object_stream[Source](math.inf)
-    async with sources(integrations, *way, state_folder(settings), changes.send_nowait) as found, anyio.create_task_group() as tasks:
+    news = gateway.news
+    changes, changed = anyio.create_memory_object_stream[tuple[Source, frozenset[str]]](math.inf)
+    async with (
+        sources(
+            integrations,
+            *way,
+            state_folder(settings),
+            lambda source, lists: changes.send_nowait((source, lists)),
+            lambda source, uri: news.publish(Change("resource", uri, source.integration.name)),
+        ) as found,
+        anyio.create_task_group() as tasks,
+    ):
         gateway.serve([*tools, *found.tools(tools)])
 
         async def follow() -> None:
-            async for source in changed:
+            async for source, lists in changed:
                 gateway.serve([*tools, *found.tools(tools)])
+                if not lists.isdisjoint({"resources", "templates"}):
+                    news.publish(Change("resources"))
+                if "prompts" in lists:
+                    news.publish(Change("prompts"))
                 await _write_down_drift(source.loaded, stores)
 
         tasks.start_soon(follow)
@@ -307,5 +330,5 @@ def routes(app: App, face: McpFace, resource: Resource) -> list[BaseRoute]:
     """Everything that can be asked over HTTP."""
     from toolgate import api
 
-    v1 = api.routes(app.gateway, app.stores.journal, app.stores.ledger, integrations=app.status, unready=app.ready)
+    v1 = api.routes(app.gateway, app.stores.journal, app.stores.ledger, integrations=app.status, unready=app.ready, metrics=app.settings.server.metrics)
     return [*face.routes(), *resource.routes(), *v1]

@@ -113,6 +113,12 @@ def test_a_dry_run_shows_the_request_without_its_secrets_and_sends_nothing(
     assert terminal("audit", "list", "--json", "--type", "call.*").value == []
 
 
+def test_a_dry_run_refuses_what_a_call_would_be_refused_for(terminal: Terminal, shop: Path) -> None:
+    ran = terminal("tools", "call", "shop_list_items", "limit=51", "--dry-run", "--json")
+
+    assert (ran.code, ran.out, ran.error["code"]) == (1, "", "invalid_arguments")
+
+
 def test_a_picture_goes_into_a_pipe_a_file_or_json(terminal: Terminal, shop: Path) -> None:
     to_pipe = terminal("tools", "call", "shop_get_picture")
     to_file = terminal("tools", "call", "shop_get_picture", "--output", "front.png", "--json")

@@ -36,6 +36,7 @@ class Wanted:
     dry_run: bool
     approved: bool = False
     """`--approve`: the answer, should a person's yes be needed."""
+    idempotency_key: str | None = None
 
 
 async def make(wanted: Wanted, settings: Settings, *, output: Path | None, as_json: bool) -> None:
@@ -45,20 +46,23 @@ async def make(wanted: Wanted, settings: Settings, *, output: Path | None, as_js
         Ended: it was refused or failed.
     """
     from toolgate.app import local_principal, open_app
+    from toolgate.server.context import idempotency_key
 
+    key = idempotency_key(wanted.idempotency_key)
     async with open_app(settings) as app:
         caller = local_principal(settings, "terminal")
         tools = app.gateway.visible(caller)
         tool = tools.get(wanted.name)
         arguments = arguments_of(wanted, tool)
         if wanted.dry_run and tool is not None:
-            _show_request(app.preview(tool.name, arguments, caller), as_json)
+            _show_request(await app.preview(tool.name, arguments, caller), as_json)
             return
         # An unknown tool too is called, so that the attempt is written down like any other.
         outcome = await app.gateway.call(
             wanted.name,
             arguments,
             caller,
+            idempotency_key=key,
             progress=_progress if sys.stderr.isatty() else None,
             ask=_asking(wanted.approved),
         )
