@@ -23,12 +23,13 @@ def test_without_a_file_the_defaults_hold() -> None:
 def test_paths_in_the_file_are_relative_to_it(tmp_path: Path) -> None:
     file = tmp_path / "etc" / "toolgate.yaml"
     file.parent.mkdir()
-    file.write_text("tool_specs: [specs, /opt/specs]\ndata_dir: state\npolicies: p\n")
+    file.write_text("tool_specs: [specs, /opt/specs]\ndata_dir: state\npolicies: p\nfiles: {upload_folder: sent}\n")
 
     settings = read_settings(file)
 
     assert settings.tool_specs == (tmp_path / "etc/specs", Path("/opt/specs"))
     assert (settings.data_dir, settings.policies) == (tmp_path / "etc/state", tmp_path / "etc/p")
+    assert settings.files.upload_folder == tmp_path / "etc/sent"
 
 
 def test_the_environment_stands_over_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -319,6 +319,8 @@ def read_settings(path: Path | None = None, environ: Mapping[str, str] = os.envi
             values[key] = file.parent / values[key]
     if isinstance(identity := values.get("identity"), dict) and isinstance(identity.get("secret_key_file"), str):
         values["identity"] = {**identity, "secret_key_file": file.parent / identity["secret_key_file"]}
+    if isinstance(files := values.get("files"), dict) and isinstance(files.get("upload_folder"), str):
+        values["files"] = {**files, "upload_folder": file.parent / files["upload_folder"]}
     if isinstance(values.get("tool_specs"), list):
         values["tool_specs"] = [file.parent / str(folder) for folder in values["tool_specs"]]
     if isinstance(audit := values.get("audit"), dict) and isinstance(audit.get("checkpoints"), str):
