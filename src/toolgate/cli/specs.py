@@ -63,7 +63,7 @@ def add(
     if as_json:
         emit({"name": loaded.name, "folder": str(loaded.folder), "tools": len(loaded.definitions), **_counts(loaded)})
         return
-    say(f"{loaded.folder}: {len(loaded.definitions)} tools; {_counted(loaded)}")
+    say(f"{loaded.folder}: {_tools(len(loaded.definitions))}; {_counted(loaded)}")
     if expose == "list" and len(loaded.definitions) > MANY:
         say(f"all {len(loaded.definitions)} are listed; `expose: search` in its integration.yaml keeps lists short")
     if base.resolve() not in {folder.resolve() for folder in settings.tool_specs}:
@@ -84,7 +84,7 @@ def lint(config: Path | None, as_json: bool, name: str) -> int:
             ("level", "code", "where", "message"),
             [(found.level, found.code, found.pointer or "/", found.message) for found in loaded.diagnostics],
         )
-        say(f"{len(loaded.definitions) + len(loaded.quarantined)} tools; {_counted(loaded)}")
+        say(f"{_tools(len(loaded.definitions) + len(loaded.quarantined))}; {_counted(loaded)}")
     return int(any(found.level == "error" for found in loaded.diagnostics))
 
 
@@ -225,5 +225,9 @@ def _counts(loaded: Loaded) -> dict[str, Any]:
     return {"errors": levels["error"], "warnings": levels["warning"], "infos": levels["info"]}
 
 
+def _tools(count: int) -> str:
+    return "1 tool" if count == 1 else f"{count} tools"
+
+
 def _counted(loaded: Loaded) -> str:
-    return ", ".join(f"{count} {level}" for level, count in _counts(loaded).items())
+    return ", ".join(f"{count} {level.removesuffix('s') if count == 1 else level}" for level, count in _counts(loaded).items())
