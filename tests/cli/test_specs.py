@@ -44,6 +44,7 @@ def test_a_description_becomes_a_folder_that_serves(terminal: Terminal, tmp_path
         "spec": "petstore.json",
         "auth": {"type": "api_key", "in": "header", "name": "X-Key", "value": "${PETS_KEY}"},
         "expose": "search",
+        "prices": {"default": 0},
     }
     assert [tool["name"] for tool in terminal("tools", "list", "--integration", "pets", "--json").value] == [
         "pets_get_pet",
