@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from hashlib import blake2b
 from typing import Any, Final, Literal, Protocol
-from uuid import uuid4
 
 from toolgate.money import Micros, Price
 
@@ -166,7 +166,7 @@ class Client(Protocol):
 
 def new_id() -> str:
     """A new call id: 32 hexadecimal characters."""
-    return uuid4().hex
+    return os.urandom(16).hex()
 
 
 def key(*parts: str | bytes) -> str:
