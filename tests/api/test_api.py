@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import Any
 
 import anyio
@@ -95,7 +96,11 @@ def as_described(method: str, path: str, answer: httpx2.Response) -> None:
     response = operation["responses"][str(answer.status_code)]
     if "$ref" in response:
         response = document["components"]["responses"][response["$ref"].rsplit("/", 1)[1]]
-    schema = response["content"]["application/json"]["schema"]
+    [(media_type, content)] = response["content"].items()
+    assert answer.headers["content-type"].partition(";")[0] == media_type
+    if media_type != "application/json":
+        return
+    schema = content["schema"]
     jsonschema_rs.Draft202012Validator({**schema, "components": document["components"]}).validate(answer.json())
 
 
@@ -104,9 +109,10 @@ async def world(tools: Sequence[Tool], **more: Any) -> AsyncIterator[World]:
     journal = MemoryJournal()
     stores = memory_stores(journal)
     gateway = build_gateway(tools, Policy(ROLES), stores, Settings())
+    identify = more.pop("identify", by_name)
     parts: dict[str, Any] = {"integrations": list, "unready": lambda: None} | more
     app = Starlette(routes=routes(gateway, journal, stores.ledger, **parts), exception_handlers=EXCEPTION_HANDLERS)
-    transport = httpx2.ASGITransport(guarded(app, Server(max_body=1000), by_name), raise_app_exceptions=False)
+    transport = httpx2.ASGITransport(guarded(app, Server(max_body=1000), identify), raise_app_exceptions=False)
     async with httpx2.AsyncClient(transport=transport, base_url=BASE) as client:
         yield World(client, journal)
 
@@ -473,6 +479,23 @@ async def test_what_is_served_and_whether_it_is_ready_is_as_the_program_says() -
         (200, {"ready": True, "reason": None}),
     ]
     assert (health.status_code, health.json()) == (200, {"alive": True})
+
+
+@pytest.mark.parametrize(
+    ("via", "readers", "status"), [("loopback", "admin", 403), ("loopback", "loopback", 200), ("key", "loopback", 403)]
+)
+async def test_metrics_are_for_admins_and_where_the_operator_says_so_for_loopback(via: Any, readers: str, status: int) -> None:
+    async def identify(scope: Scope) -> Principal:
+        return replace(await by_name(scope), via=via)
+
+    async with world([a_tool(name="t")], identify=identify, metrics=readers) as there:
+        await there.call("t")
+        mine = await there.ask("GET", "/metrics")
+        roots = await there.ask("GET", "/metrics", user="root")
+
+    assert (mine.status_code, roots.status_code) == (status, 200)
+    assert roots.headers["content-type"] == "text/plain; version=0.0.4; charset=utf-8"
+    assert 'toolgate_calls_total{integration="toolgate",ending="ok"} 1' in roots.text.splitlines()
 
 
 async def test_only_health_is_told_to_somebody_unknown() -> None:

@@ -15,6 +15,7 @@ from starlette.routing import BaseRoute, Route
 
 from toolgate.api.answers import Json
 from toolgate.api.approvals import Answering
+from toolgate.api.metrics import Readers, Watched
 from toolgate.api.operator import Operator
 from toolgate.api.tools import Tools
 from toolgate.api.usage import Used
@@ -29,12 +30,14 @@ def routes(
     *,
     integrations: Callable[[], Sequence[Mapping[str, Any]]],
     unready: Callable[[], str | None],
+    metrics: Readers = "admin",
 ) -> list[BaseRoute]:
     """The routes of the HTTP face, to be composed with others and put behind the ingress guard.
 
     Args:
         integrations: what `/v1/integrations` tells: `name`, `kind`, `tools` (how many), `problem` (a sentence or None).
         unready: why calls cannot be answered at present, for `/readyz`; None when they can.
+        metrics: who may read `/metrics`.
     """
     tools, operator, answering = Tools(gateway), Operator(journal, integrations, unready), Answering(gateway.approvals)
     return [
@@ -49,6 +52,7 @@ def routes(
         Route("/openapi.json", operator.description, methods=["GET"]),
         Route("/healthz", operator.health, methods=["GET"]),
         Route("/readyz", operator.readiness, methods=["GET"]),
+        Route("/metrics", Watched(gateway.metrics, metrics).read, methods=["GET"]),
     ]
 
 

@@ -77,6 +77,7 @@ def show_(config: Path | None, as_json: bool, name: str) -> None:
     "--args", "whole", metavar="@FILE|-|JSON", help="All arguments at once, from a file, stdin or here; KEY=VALUE goes over them."
 )
 @click.option("--dry-run", is_flag=True, help="Show the exact request, secrets masked, and send nothing.")
+@click.option("--idempotency-key", metavar="KEY", help="Made again with the same key, the call happens once.")
 @click.option("--approve", is_flag=True, help="Say yes beforehand, should the call need a person's yes.")
 @click.option("--output", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE", help="Write the result to FILE.")
 def call(
@@ -86,6 +87,7 @@ def call(
     words: tuple[str, ...],
     whole: str | None,
     dry_run: bool,
+    idempotency_key: str | None,
     approve: bool,
     output: Path | None,
 ) -> None:
@@ -97,7 +99,7 @@ def call(
     """
     from toolgate.cli.call import Wanted, make
 
-    wanted = Wanted(name, words, whole, dry_run=dry_run, approved=approve)
+    wanted = Wanted(name, words, whole, dry_run=dry_run, approved=approve, idempotency_key=idempotency_key)
     wait_for(make(wanted, settings_of(config), output=output, as_json=as_json))
 
 
