@@ -546,6 +546,7 @@ async def test_the_served_description_becomes_tools_by_our_own_reader() -> None:
         "toolgate_list_integrations",
         "toolgate_list_tools",
         "toolgate_read_audit",
+        "toolgate_read_metrics",
         "toolgate_read_openapi",
         "toolgate_read_usage",
         "toolgate_readiness",

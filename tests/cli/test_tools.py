@@ -164,6 +164,19 @@ def test_a_call_that_goes_wrong_ends_with_its_code_and_a_hint(
     assert (ran.error["hint"] is None) if hint is None else (hint in ran.error["hint"])
 
 
+def test_with_the_same_key_a_call_happens_once(terminal: Terminal, shop: Path) -> None:
+    (shop / "../../toolgate.yaml").write_text('{"tool_specs": ["specs"], "stdio": {"roles": ["admin"]}}')
+    order = ("tools", "call", "shop_add_item", "name=Pot", "--json", "--idempotency-key")
+
+    first, second, other = terminal(*order, "k"), terminal(*order, "k"), terminal(*order, "l")
+    reused = terminal("tools", "call", "shop_add_item", "name=Cup", "--json", "--idempotency-key", "k")
+
+    assert [ran.value["replayed"] for ran in (first, second, other)] == [False, True, False]
+    assert first.value["result"] == second.value["result"] == {"added": {"name": "Pot"}}
+    assert (reused.error["code"], reused.code) == ("key_reused", 1)
+    assert terminal(*order, "").error["code"] == "invalid_arguments"
+
+
 def test_calls_refused_or_not_are_in_the_audit_newest_first(terminal: Terminal, shop: Path) -> None:
     terminal("tools", "call", "shop_list_items", "kind=tea")
     terminal("tools", "call", "shop_add_item", "name=Pot")

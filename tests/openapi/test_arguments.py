@@ -164,6 +164,32 @@ class TestHidden:
             asked(parameter("tenant", "path"), integration={"hide": [{"name": "tenant", "in": "path"}]})
 
 
+class TestIdempotencyKey:
+    @pytest.mark.parametrize("name", ["Idempotency-Key", "idempotency-key", "X-Idempotency-Key"])
+    def test_the_header_for_it_is_filled_and_nobody_is_asked(self, name: str) -> None:
+        found, findings = asked(parameter(name, "header", required=True), parameter("q"))
+
+        assert found == Arguments(
+            schema={"type": "object", "properties": {"q": TEXT}, "additionalProperties": False},
+            parameters=(ParameterPlan("q", "query", "q", style="form", explode=True, type="string"),),
+            idempotency_header=name,
+        )
+        assert list(findings) == []
+
+    def test_only_as_a_header(self) -> None:
+        found, _ = asked(parameter("idempotency-key", "query"))
+
+        assert (list(found.schema["properties"]), found.idempotency_header) == (["idempotency-key"], None)
+
+    @pytest.mark.parametrize(("hidden", "sent"), [({"value": "fixed"}, ["Idempotency-Key"]), ({}, [])])
+    def test_the_operator_may_fill_it_or_leave_it_out(self, hidden: dict[str, Any], sent: list[str]) -> None:
+        hide = [{"name": "idempotency-key", "in": "header", **hidden}]
+
+        found, _ = asked(parameter("Idempotency-Key", "header"), integration={"hide": hide})
+
+        assert ([plan.name for plan in found.parameters], found.idempotency_header) == (sent, None)
+
+
 class TestKeys:
     @pytest.mark.parametrize(
         ("wanted", "expected"),

@@ -310,5 +310,30 @@ def test_a_description_may_be_replaced_and_deprecation_is_told() -> None:
     assert (definition.timeout, definition.tags) == (120.0, ("x",))
 
 
+@pytest.mark.parametrize(
+    ("said", "declared", "expected"),
+    [
+        ({}, {}, 0),
+        ({}, {"cache": "1m"}, 60),
+        ({"cache": "5s"}, {"cache": "1m"}, 5),
+        ({"cache": 0}, {"cache": "1m"}, 0),
+        ({"cache": "long"}, {}, 0),
+    ],
+)
+def test_how_long_an_answer_is_kept_is_said_by_the_integration_or_the_operation(
+    said: dict[str, Any], declared: dict[str, Any], expected: float
+) -> None:
+    definition = only(op(extensions=said), defaults=declared)
+
+    assert definition.cache == expected
+    assert Definition.from_json(orjson.loads(orjson.dumps(definition.to_json()))) == definition
+
+
+def test_a_header_for_idempotency_keys_is_in_the_plan() -> None:
+    definition = only(op(parameters=(Parameter("Idempotency-Key", "header", {"type": "string"}, "/p"),)))
+
+    assert definition.plan.idempotency_header == "Idempotency-Key"
+
+
 def test_an_operation_that_says_nothing_is_called_by_its_path() -> None:
     assert only(op(operation_id=None)).description == "GET /orders"

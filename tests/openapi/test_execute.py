@@ -5,6 +5,7 @@ from dataclasses import replace
 from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 import orjson
 import pytest
@@ -13,7 +14,7 @@ from starlette.requests import Request as Asked
 from starlette.responses import JSONResponse
 from starlette.routing import Route
 
-from toolgate.calls import UNSET, Call, Principal, Text
+from toolgate.calls import UNSET, Call, Principal, Text, Tool
 from toolgate.egress.application import Application
 from toolgate.egress.transport import Transport, open_transport
 from toolgate.egress.wire import Reach, Request, Response, Sender
@@ -186,6 +187,67 @@ async def test_arguments_that_have_no_place_on_the_wire_are_refused_before_anyth
 async def test_a_failure_to_send_is_let_through() -> None:
     with pytest.raises(Unreachable):
         await executor(ScriptedSender([Unreachable("nobody there")]))(a_call(arguments={"id": "1"}))
+
+
+# Beside the arguments: the name of the call, and how long its answer is good
+
+ORDER = Plan("POST", "/orders", idempotency_header="Idempotency-Key")
+
+
+def sent_keys(sender: ScriptedSender) -> list[str | None]:
+    return [dict(request.headers).get("Idempotency-Key") for request in sender.sent]
+
+
+async def test_the_other_side_hears_one_name_for_one_key_of_one_caller_and_never_the_key_itself() -> None:
+    sender, tool = ScriptedSender(FINE), a_tool(name="order")
+    run = executor(sender, ORDER)
+    ada, bob = a_principal(id="ada"), a_principal(id="bob")
+
+    for principal, key in ((ada, "k1"), (ada, "k1"), (ada, "k2"), (bob, "k1")):
+        await run(a_call(tool, {}, principal, idempotency_key=key))
+
+    first, again, other, bobs = sent_keys(sender)
+    assert first == again
+    assert len({first, other, bobs}) == 3
+    assert all(UUID(str(name)).version == 5 for name in (first, other, bobs))
+
+
+async def test_without_a_key_each_call_has_a_name_of_its_own_that_stays_when_it_is_sent_again() -> None:
+    sender, call = ScriptedSender(FINE), a_call()
+    run = executor(sender, ORDER)
+
+    for one in (call, call, a_call()):
+        await run(one)
+
+    first, again, other = sent_keys(sender)
+    assert first == again != other
+
+
+async def test_the_operators_header_of_that_name_stands() -> None:
+    sender = ScriptedSender(FINE)
+
+    await executor(sender, ORDER, headers={"idempotency-key": "fixed"})(a_call())
+
+    [request] = sender.sent
+    assert request.headers == (("idempotency-key", "fixed"),)
+
+
+async def test_a_preview_shows_the_name_too() -> None:
+    request = executor(ScriptedSender([]), ORDER).preview(a_call())
+
+    assert [name for name, _ in request.headers] == ["Idempotency-Key"]
+
+
+@pytest.mark.parametrize(
+    ("tool", "fresh"),
+    [(a_tool(), None), (a_tool(cache=60.0), 5.0), (a_tool(cache=60.0, public=True), 0.0)],
+)
+async def test_an_answer_that_may_be_kept_says_how_long_it_is_good(tool: Tool, fresh: float | None) -> None:
+    said = Response(200, (*FINE.headers, ("Cache-Control", "private, max-age=5")), FINE.body)
+
+    outcome = await executor(ScriptedSender(said))(a_call(tool, {"id": "1"}))
+
+    assert outcome.fresh == fresh
 
 
 # The preview

@@ -46,3 +46,28 @@ def test_the_limits_that_hold_with_the_credential_at_hand(key: str, rates: tuple
 
 def test_tools_of_ours_are_answered_in_this_process(tmp_path: Path) -> None:
     assert carried(bundled("tool-specs") / "internal", {}, tmp_path) == {((), None, False)}
+
+
+@pytest.mark.parametrize(("scope", "public"), [("user", False), ("public", True)])
+def test_how_long_and_for_whom_answers_are_kept(scope: str, public: bool, tmp_path: Path) -> None:
+    (tmp_path / "openapi.yaml").write_text(SPEC)
+    (tmp_path / "integration.yaml").write_text(
+        f"name: acme\nspec: openapi.yaml\nbase_url: https://acme.test\ndefaults: {{cache: 1m, cache_scope: {scope}}}\n"
+    )
+
+    loaded = load(tmp_path, tmp_path / "state", environ={})
+
+    assert loaded is not None
+    assert {(tool.cache, tool.public) for tool in tools_of(loaded, ScriptedSender([]))} == {(60.0, public)}
+
+
+def test_answers_to_callers_own_credentials_are_never_everybodys(tmp_path: Path) -> None:
+    (tmp_path / "openapi.yaml").write_text(SPEC)
+    (tmp_path / "integration.yaml").write_text(
+        "name: acme\nspec: openapi.yaml\nauth: {type: bearer, per_user: true}\ndefaults: {cache: 1m, cache_scope: public}\n"
+    )
+
+    loaded = load(tmp_path, tmp_path / "state", environ={})
+
+    assert loaded is not None
+    assert "defaults.cache_scope is public, and each caller is answered by their own credential" in (loaded.problem or "")

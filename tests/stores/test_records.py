@@ -68,6 +68,18 @@ async def test_an_expired_one_is_as_if_it_were_not_there(records: Records, clock
     assert await records.put("key", "a", {"n": 2})
 
 
+async def test_expired_ones_do_not_pile_up(clock: FakeClock, tmp_path: Path) -> None:
+    async with Database.open(tmp_path / "x.db", SCHEMA) as database:
+        records = SqliteRecords(database, clock)
+        for n in range(100):
+            clock.now += 1
+            await records.put("replay", str(n), {}, expires=clock.now + 10)
+
+        rows = await database.read(lambda connection: connection.execute("select count(*) from record").fetchone())
+
+    assert rows == (10,)
+
+
 async def test_they_are_listed_by_id_in_pages(records: Records) -> None:
     for name in "cab":
         await records.put("key", name, {})
