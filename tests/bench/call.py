@@ -1,8 +1,12 @@
-"""One validated, permitted, audited call of a tool that does nothing; the number of callers is the argument."""
+"""One call of a priced tool that does nothing, through every step of the gate: validated, permitted, limited, paid for, audited.
+
+The number of callers is the argument.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import shutil
 import sys
 import tempfile
 import time
@@ -11,6 +15,7 @@ from pathlib import Path
 from tests.bench.common import cpu, tell
 from toolgate.calls import Call, Outcome, Text
 from toolgate.gateway import build_gateway
+from toolgate.money import Price
 from toolgate.policy.load import load_policy
 from toolgate.settings import Settings, bundled
 from toolgate.stores import open_stores
@@ -18,6 +23,7 @@ from toolgate.testing import a_principal, a_tool
 
 CALLS = 5000
 SCHEMA = {"type": "object", "properties": {"n": {"type": "integer"}}, "required": ["n"], "additionalProperties": False}
+TIERS = "tiers: {pro: {limits: {per_minute: 100000000, per_hour: 100000000, concurrency: 1000}, budgets: {day: 100000, month: 1000000}}}"
 ANSWER = Outcome(content=(Text("done"),))
 
 
@@ -27,8 +33,11 @@ async def nothing(call: Call) -> Outcome:
 
 async def main(callers: int) -> None:
     with tempfile.TemporaryDirectory() as folder:
+        shutil.copytree(bundled("policies"), Path(folder) / "policies")
+        (Path(folder) / "policies" / "tiers.yaml").write_text(TIERS)
+        policy = load_policy(Path(folder) / "policies")
         async with open_stores("sqlite", Path(folder)) as stores:
-            gateway = build_gateway([a_tool(nothing, schema=SCHEMA, price=0)], load_policy(bundled("policies")), stores, Settings())
+            gateway = build_gateway([a_tool(nothing, schema=SCHEMA, price=Price(call=1000))], policy, stores, Settings())
             caller = a_principal("admin")
             waits: list[float] = []
 
