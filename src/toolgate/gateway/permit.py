@@ -58,4 +58,4 @@ def _refusal(call: Call, decision: Decision, policy: Policy) -> ToolgateError:
 
 def no_such_tool(name: str) -> UnknownTool:
     """The one sentence for tools that do not exist and tools that the caller may not know of."""
-    return UnknownTool(f"there is no tool called {name!r}; search_tools finds tools by what they do")
+    return UnknownTool(f"there is no tool called {name!r}; its exact name is in the list of tools, or found by searching them")
