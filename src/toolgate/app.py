@@ -18,9 +18,9 @@ from toolgate.egress.wire import Request, Sender
 from toolgate.errors import Misconfigured, ToolgateError
 from toolgate.gateway import Gateway, build_gateway
 from toolgate.gateway.audit import record, write_down_change
-from toolgate.gateway.news import Change
 from toolgate.gateway.validate import Validate
 from toolgate.integration import TokenExchange
+from toolgate.news import Change
 from toolgate.openapi.exchange import Subjects
 from toolgate.openapi.links import Links
 from toolgate.openapi.load import Loaded, load_all
@@ -34,6 +34,7 @@ from toolgate.settings import Settings, bundled, state_folder
 from toolgate.stores import Counters, Stores, open_stores
 from toolgate.stores.counters import open_counters
 from toolgate.stores.sealed import Sealer
+from toolgate.tasks import beside
 
 if TYPE_CHECKING:
     from starlette.routing import BaseRoute
@@ -160,22 +161,22 @@ async def _served(
             lambda source, lists: changes.send_nowait((source, lists)),
             lambda source, uri: news.publish(Change("resource", uri, source.integration.name)),
         ) as found,
-        anyio.create_task_group() as tasks,
+        beside() as tasks,
     ):
         gateway.serve([*tools, *found.tools(tools)])
 
         async def follow() -> None:
-            async for source, lists in changed:
-                gateway.serve([*tools, *found.tools(tools)])
-                if not lists.isdisjoint({"resources", "templates"}):
-                    news.publish(Change("resources"))
-                if "prompts" in lists:
-                    news.publish(Change("prompts"))
-                await _write_down_drift(source.loaded, stores)
+            with changes, changed:
+                async for source, lists in changed:
+                    gateway.serve([*tools, *found.tools(tools)])
+                    if not lists.isdisjoint({"resources", "templates"}):
+                        news.publish(Change("resources"))
+                    if "prompts" in lists:
+                        news.publish(Change("prompts"))
+                    await _write_down_drift(source.loaded, stores)
 
         tasks.start_soon(follow)
         yield found
-        tasks.cancel_scope.cancel()
 
 
 def _own(settings: Settings, stores: Stores, integrations: Sequence[Loaded]) -> Own:
@@ -330,5 +331,7 @@ def routes(app: App, face: McpFace, resource: Resource) -> list[BaseRoute]:
     """Everything that can be asked over HTTP."""
     from toolgate import api
 
-    v1 = api.routes(app.gateway, app.stores.journal, app.stores.ledger, integrations=app.status, unready=app.ready, metrics=app.settings.server.metrics)
+    v1 = api.routes(
+        app.gateway, app.stores.journal, app.stores.ledger, integrations=app.status, unready=app.ready, metrics=app.settings.server.metrics
+    )
     return [*face.routes(), *resource.routes(), *v1]

@@ -29,6 +29,7 @@ from toolgate.gateway.settle import settle
 from toolgate.gateway.spend import Spend
 from toolgate.gateway.trace import trace
 from toolgate.gateway.validate import Validate
+from toolgate.news import Change, News
 from toolgate.policy.decide import visible_of
 from toolgate.policy.live import Live
 from toolgate.policy.rules import Policy
@@ -49,6 +50,7 @@ class Gateway:
         self.approvals = approvals
         self.metrics = metrics
         self._handler = handler
+        self.news = News()
         self._finders: Sequence[Tool] | None = None
         self._nested = NestedKeys()
         self._visible: dict[Hashable, Mapping[str, Tool]] = {}
@@ -63,8 +65,10 @@ class Gateway:
         tools = list(tools)
         if self._finders is None and any(hidden(tool) for tool in tools):
             self._finders = discovery(self.visible)
-        self.catalog = Catalog([*tools, *(self._finders or ())])
+        before, self.catalog = self.catalog, Catalog([*tools, *(self._finders or ())])
         self._visible = {}
+        if set(before) != set(self.catalog):
+            self.news.publish(Change("tools"))
 
     def visible(self, principal: Principal) -> Mapping[str, Tool]:
         """The tools that `principal` may know of, by name and in its order. Kept once computed, until another policy is in force."""

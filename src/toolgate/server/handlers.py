@@ -26,6 +26,7 @@ from toolgate.gateway import Gateway
 from toolgate.gateway.discover import CALL_TOOL
 from toolgate.server import asking, convert, passing
 from toolgate.server.context import approval, idempotency_key, trace_parent
+from toolgate.server.offered import Offered, OfferingServer
 from toolgate.server.resource import note
 
 Context = Any
@@ -46,7 +47,9 @@ FINDING = " More tools exist than are listed: search_tools finds them by what th
 log = logging.getLogger("toolgate.server")
 
 
-def build_server(gateway: Gateway, who: Who, *, page_size: int, schema_of: SchemaOf, underway: Underway) -> Server[Any]:
+def build_server(
+    gateway: Gateway, who: Who, *, page_size: int, schema_of: SchemaOf, underway: Underway, offered: Offered | None = None
+) -> Server[Any]:
     """An MCP server over `gateway`.
 
     Args:
@@ -55,9 +58,11 @@ def build_server(gateway: Gateway, who: Who, *, page_size: int, schema_of: Schem
         schema_of: the schema of a tool that the present caller may see. The SDK asks before it knows the request's
             context, to hold `Mcp-Param-*` headers against the arguments.
         underway: counts the calls that have not ended.
+        offered: answers with what there is beside tools.
     """
+    offered = offered or Offered(gateway, who, page_size, called)
     handlers = _Handlers(gateway, who, page_size, underway)
-    server: Server[Any] = Server(
+    server: Server[Any] = OfferingServer(
         NAME,
         version=__version__,
         title="Toolgate",
@@ -65,14 +70,10 @@ def build_server(gateway: Gateway, who: Who, *, page_size: int, schema_of: Schem
         get_tool_input_schema=lambda name: with_headers(schema_of(name)),
         on_list_tools=handlers.list_tools,
         on_call_tool=handlers.call_tool,
-        on_list_prompts=_no_prompts,
-        on_get_prompt=_no_such_prompt,
-        on_list_resources=_no_resources,
-        on_list_resource_templates=_no_templates,
-        on_read_resource=_no_such_resource,
     )
     # Instead of a span for each message, which costs a tenth of the time: the gateway's `trace` makes ours.
     server.middleware[:] = [handlers.keep_lists, asking.sealed(gateway.approvals, who, NAME)]
+    offered.attach(server)
     return server
 
 
@@ -287,23 +288,3 @@ def _steady(report: Progress) -> Progress:
         await report(progress, total, message)
 
     return tell
-
-
-async def _no_prompts(_context: Context, _params: object) -> types.ListPromptsResult:
-    return types.ListPromptsResult(prompts=[], ttl_ms=TTL, cache_scope="private")
-
-
-async def _no_resources(_context: Context, _params: object) -> types.ListResourcesResult:
-    return types.ListResourcesResult(resources=[], ttl_ms=TTL, cache_scope="private")
-
-
-async def _no_templates(_context: Context, _params: object) -> types.ListResourceTemplatesResult:
-    return types.ListResourceTemplatesResult(resource_templates=[], ttl_ms=TTL, cache_scope="private")
-
-
-async def _no_such_prompt(_context: Context, _params: object) -> types.GetPromptResult:
-    raise MCPError(code=types.INVALID_PARAMS, message="there are no prompts here")
-
-
-async def _no_such_resource(_context: Context, params: types.ReadResourceRequestParams) -> types.ReadResourceResult:
-    raise MCPError(code=types.INVALID_PARAMS, message="there are no resources here", data={"uri": params.uri})

@@ -25,8 +25,9 @@ from toolgate.calls import Principal
 from toolgate.gateway import Gateway
 from toolgate.server import DRAINING
 from toolgate.server.fast import Fast
-from toolgate.server.handlers import Underway, build_server
+from toolgate.server.handlers import Underway, build_server, called
 from toolgate.server.identify import principal_of
+from toolgate.server.offered import Offered
 from toolgate.settings import Server
 
 _asking: ContextVar[Principal] = ContextVar("toolgate_asking")
@@ -42,12 +43,14 @@ class McpFace:
     def __init__(self, gateway: Gateway, server: Server) -> None:
         self._gateway = gateway
         self._underway = Underway()
+        self._offered = Offered(gateway, _who, server.page_size, called)
         self._server = build_server(
             gateway,
-            lambda context: principal_of(context.request.scope),
+            _who,
             page_size=server.page_size,
             schema_of=self._schema_of,
             underway=self._underway,
+            offered=self._offered,
         )
         self._sessions = StreamableHTTPSessionManager(self._server, max_request_body_size=server.max_body)
         self._sse = SseServerTransport("/messages/", max_request_body_size=server.max_body)
@@ -65,7 +68,7 @@ class McpFace:
 
     @asynccontextmanager
     async def lifespan(self) -> AsyncIterator[None]:
-        async with self._sessions.run():
+        async with self._offered.telling(), self._sessions.run():
             yield
 
     async def _serve_sse(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -77,6 +80,10 @@ class McpFace:
     def _schema_of(self, name: str) -> Mapping[str, Any] | None:
         tool = self._gateway.visible(_asking.get()).get(name)
         return tool.input_schema if tool else None
+
+
+def _who(context: Any) -> Principal:
+    return principal_of(context.request.scope)
 
 
 class _Owned:

@@ -22,6 +22,7 @@ ROUNDS = "2026-07-28"
 RESERVED = "io.modelcontextprotocol/"
 CAPABILITIES, LOG_LEVEL = f"{RESERVED}clientCapabilities", f"{RESERVED}logLevel"
 KEY, LEVEL = "toolgate.key", "toolgate.level"
+ANSWERS = ("inputResponses", "requestState")
 EVERYTHING = "debug"
 """What clients of the handshake eras are told that have not said how much they want to hear."""
 RETIRED: Mapping[int, int] = {-32002: types.INVALID_PARAMS, -32042: types.INVALID_PARAMS}
@@ -36,7 +37,7 @@ class PassingClient:
         meta = params.get("_meta")
         self.meta: Mapping[str, Any] = meta if isinstance(meta, Mapping) else {}
         self.in_rounds = is_version_at_least(context.protocol_version, ROUNDS)
-        self.answers: Mapping[str, Any] = {name: params[name] for name in ("inputResponses", "requestState") if params.get(name) is not None}
+        self.answers: Mapping[str, Any] = {name: params[name] for name in ANSWERS if params.get(name) is not None}
         self._channel = context.session._request_outbound
         if self.in_rounds:
             told = self.meta.get(CAPABILITIES)

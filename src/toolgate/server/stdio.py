@@ -8,20 +8,23 @@ from __future__ import annotations
 from mcp.server.stdio import stdio_server
 
 from toolgate.gateway import Gateway
-from toolgate.server.handlers import Underway, build_server
+from toolgate.server.handlers import Underway, build_server, called
 from toolgate.server.identify import local
+from toolgate.server.offered import Offered
 from toolgate.settings import Settings
 
 
 async def serve_stdio(gateway: Gateway, settings: Settings) -> None:
     """Answer until the client closes our standard input; calls that are then under way are cancelled and written down."""
-    principal = local(settings.stdio, "stdio")
+    principal, page_size = local(settings.stdio, "stdio"), settings.server.page_size
+    offered = Offered(gateway, lambda _context: principal, page_size, called)
     server = build_server(
         gateway,
         lambda _context: principal,
-        page_size=settings.server.page_size,
+        page_size=page_size,
         schema_of=lambda _name: None,  # there are no headers here
         underway=Underway(),
+        offered=offered,
     )
-    async with stdio_server() as (reader, writer):
+    async with offered.telling(), stdio_server() as (reader, writer):
         await server.run(reader, writer, server.create_initialization_options())

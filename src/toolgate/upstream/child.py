@@ -21,6 +21,7 @@ from pathlib import Path
 import anyio
 
 from toolgate.errors import Unreachable, UpstreamFailed
+from toolgate.tasks import beside
 from toolgate.upstream import keeper
 from toolgate.upstream.messages import MAX_MESSAGE, Garbage, Message, decode, encode
 from toolgate.upstream.peer import Hear
@@ -131,10 +132,9 @@ async def child(who: str, command: Sequence[str], env: Mapping[str, str], folder
         process = await _start(who, command, env, folder)
     try:
         await keeper.tell("+", process.pid)
-        async with anyio.create_task_group() as tasks:
+        async with beside() as tasks:
             tasks.start_soon(_log, who, process)
             yield Child(who, process)
-            tasks.cancel_scope.cancel()
     finally:
         with anyio.CancelScope(shield=True):
             await _end(process)

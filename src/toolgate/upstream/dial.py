@@ -18,6 +18,7 @@ import anyio
 from toolgate.calls import Principal
 from toolgate.errors import EgressBlocked, Failed, ProtocolError, ToolgateError, UpstreamFailed
 from toolgate.integration import Integration
+from toolgate.tasks import beside
 from toolgate.upstream.child import Keeper, child
 from toolgate.upstream.endpoint import Endpoint
 from toolgate.upstream.messages import (
@@ -160,7 +161,7 @@ class Dial:
             peer = await stack.enter_async_context(_talking(Peer, self.who, old, common, old.listen, owned))
             return await _greet(peer, capabilities)
         stream = Streamable(endpoint)
-        tasks = await stack.enter_async_context(_cancelled_at_the_end())
+        tasks = await stack.enter_async_context(beside())
         stack.push_async_callback(stream.close)
         peer = Peer(self.who, stream, common, tasks, owned=owned)
         greeted = await _greet(peer, capabilities, agreed=lambda version: setattr(stream, "version", version))
@@ -236,20 +237,11 @@ def _another_way(error: ToolgateError, way: Way) -> bool:
 
 
 @asynccontextmanager
-async def _cancelled_at_the_end() -> AsyncIterator[anyio.abc.TaskGroup]:
-    async with anyio.create_task_group() as tasks:
-        try:
-            yield tasks
-        finally:
-            tasks.cancel_scope.cancel()
-
-
-@asynccontextmanager
 async def _talking(
     make: type[Peer], who: str, line: Any, common: Ear, listen: Callable[[], Awaitable[None]], owned: bool
 ) -> AsyncIterator[Peer]:
     """A peer on a line that is listened to until the block ends."""
-    async with _cancelled_at_the_end() as tasks:
+    async with beside() as tasks:
         peer = make(who, line, common, tasks, owned=owned)
         tasks.start_soon(_listen, peer, listen)
         yield peer

@@ -10,23 +10,27 @@ from pathlib import Path
 from typing import Any
 
 import anyio
+import orjson
 
-from toolgate.calls import Call, Outcome, Rate, Tool
+from toolgate.calls import Annotations, Call, Outcome, Rate, Tool
 from toolgate.egress.transport import Transport
 from toolgate.errors import ToolgateError
-from toolgate.integration import Integration
+from toolgate.gateway.discover import PROTOCOL
+from toolgate.integration import Integration, price_of
 from toolgate.openapi import lock
 from toolgate.openapi.definition import Definition
 from toolgate.openapi.load import Loaded, accepted
 from toolgate.openapi.own import Own, credentials_for
 from toolgate.openapi.source import USER_CREDENTIALS
+from toolgate.tasks import beside
 from toolgate.upstream import answer
 from toolgate.upstream.child import Keeper
 from toolgate.upstream.definition import define, skeleton
 from toolgate.upstream.dial import Dial
 from toolgate.upstream.endpoint import Endpoint
 from toolgate.upstream.kept import keep
-from toolgate.upstream.upstream import Upstream
+from toolgate.upstream.messages import SERVER_INFO, meta
+from toolgate.upstream.upstream import Changed, Heard, Upstream
 
 BEGINNING = 8  # servers that are begun at the same time; a process each, on few cores
 START_SECONDS = 10.0  # that a start waits for servers to answer; those that are slower come in later
@@ -46,6 +50,51 @@ class ServersTool:
         params = {"name": self.name, "arguments": dict(call.arguments)}
         result = await self.upstream.request("tools/call", params, call, call.tool.name)
         return answer.outcome(result, self.upstream.name, reads=call.tool.annotations.read_only)
+
+
+REQUESTS: Mapping[str, tuple[str, str, Mapping[str, Any]]] = {
+    "resources/read": (
+        "resources",
+        "Read a resource of {}.",
+        {"properties": {"uri": {"type": "string", "minLength": 1, "maxLength": 8192}}, "required": ["uri"]},
+    ),
+    "prompts/get": (
+        "prompts",
+        "Get a prompt of {}.",
+        {"properties": {"name": {"type": "string"}, "arguments": {"type": "object"}}, "required": ["name"]},
+    ),
+    "completion/complete": (
+        "completions",
+        "Complete an argument of a prompt or a resource of {}.",
+        {
+            "properties": {"ref": {"type": "object"}, "argument": {"type": "object"}, "context": {"type": "object"}},
+            "required": ["ref", "argument"],
+        },
+    ),
+}
+"""Requests that pass the gate as tools: the capability that a server needs for each, what it does, its parameters."""
+
+
+def request_name(integration: str, method: str) -> str:
+    """What policies and the audit call such a request. No tool of a server can be called so, for its slash."""
+    return f"{integration}_{method}"
+
+
+@dataclass(frozen=True)
+class ServersRequest:
+    """The `run` of a request that is no call of a tool; the whole result is `structured`."""
+
+    source: Source
+    method: str
+
+    async def __call__(self, call: Call) -> Outcome:
+        upstream = self.source.upstream
+        subject = orjson.dumps(call.arguments, option=orjson.OPT_SORT_KEYS).decode()
+        result = await upstream.request(self.method, dict(call.arguments), call, subject)
+        kept = {key: value for key, value in result.items() if key not in ("resultType", "_meta")}
+        if said := {key: value for key, value in meta(result).items() if key != SERVER_INFO}:
+            kept["_meta"] = said
+        return Outcome(structured=kept, effect="none")
 
 
 class Source:
@@ -72,8 +121,12 @@ class Source:
 
     def tools(self) -> list[Tool]:
         """Those that are served. A tool that has not changed is the very same one."""
-        self._tools = {each.name: self._tool(each) for each in self.loaded.definitions}
-        return list(self._tools.values())
+        tools = [self._tool(each) for each in self.loaded.definitions]
+        offer = self.upstream.offer
+        if offer is not None:
+            tools += [self._request(method) for method, (able, *_) in REQUESTS.items() if able in offer.capabilities]
+        self._tools = {tool.name: tool for tool in tools}
+        return tools
 
     def _take(self, tools: Sequence[Any]) -> None:
         defined = define(tools, self.integration)
@@ -85,6 +138,27 @@ class Source:
         if quarantined:
             names = ", ".join(each.name for each in quarantined[:5])
             log.warning("%s: %d definitions are not as accepted and kept back: %s", self.integration.name, len(quarantined), names)
+
+    def _request(self, method: str) -> Tool:
+        name = request_name(self.integration.name, method)
+        if (before := self._tools.get(name)) is not None:
+            return before
+        _, words, schema = REQUESTS[method]
+        prices = self.integration.prices
+        price = prices.get(method, prices.get("default"))
+        return Tool(
+            name=name,
+            description=words.format(self.integration.title or self.integration.name),
+            schema={"type": "object", **schema},
+            run=ServersRequest(self, method),
+            annotations=Annotations(read_only=True, destructive=False, idempotent=True),
+            integration=self.integration.name,
+            tags=(PROTOCOL, USER_CREDENTIALS) if self.integration.per_user else (PROTOCOL,),
+            listed=False,
+            price=None if price is None else price_of(price),
+            timeout=self.integration.defaults.timeout,
+            concurrency=self.integration.concurrency,
+        )
 
     def _tool(self, definition: Definition) -> Tool:
         before = self._tools.get(definition.name)
@@ -147,12 +221,18 @@ class Sources:
 
 @asynccontextmanager
 async def sources(
-    integrations: Iterable[Loaded], transport: Transport, own: Own, state: Path, changed: Callable[[Source], None]
+    integrations: Iterable[Loaded],
+    transport: Transport,
+    own: Own,
+    state: Path,
+    changed: Callable[[Source, frozenset[str]], None],
+    heard: Callable[[Source, str], None] = lambda _source, _uri: None,
 ) -> AsyncIterator[Sources]:
     """The servers among `integrations`, held until the block ends; begun at once, and most of them answering when it starts.
 
     Args:
-        changed: hears when what one offers, or whether it can be called, has changed.
+        changed: hears when what one offers, or whether it can be called, has changed; with the lists that are others now.
+        heard: hears that the resource of a URI has another content.
     """
     wanted = [
         loaded for loaded in integrations if loaded.declaration is not None and loaded.declaration.kind == "mcp" and not loaded.problem
@@ -165,14 +245,21 @@ async def sources(
     by_upstream: dict[Upstream, Source] = {}
     for loaded in wanted:
         try:
-            upstream = _upstream(loaded, transport, own, keeper, lambda one: changed(by_upstream[one]))
+            upstream = _upstream(
+                loaded,
+                transport,
+                own,
+                keeper,
+                lambda one, lists: changed(by_upstream[one], lists),
+                lambda one, uri: heard(by_upstream[one], uri),
+            )
         except ToolgateError as error:
             log.warning("%s is not served: %s", loaded.name, error)
             continue
         by_upstream[upstream] = source = Source(loaded, upstream, state)
         found.append(source)
     try:
-        async with anyio.create_task_group() as tasks:
+        async with beside() as tasks:
             room = anyio.Semaphore(BEGINNING)
             for source in found:
                 tasks.start_soon(_run, source.upstream, room, tasks)
@@ -180,7 +267,6 @@ async def sources(
                 for source in found:
                     await source.upstream.tried.wait()
             yield Sources(found)
-            tasks.cancel_scope.cancel()
     finally:
         with anyio.CancelScope(shield=True):
             await keeper.close()
@@ -190,7 +276,7 @@ async def look(loaded: Loaded, transport: Transport, own: Own, state: Path) -> N
     """Ask the server once what it offers, and keep that. Raises Unreachable when it does not say."""
     from toolgate.errors import Unreachable
 
-    async with sources([loaded], transport, own, state, lambda _source: None) as found:
+    async with sources([loaded], transport, own, state, lambda _source, _lists: None) as found:
         for source in found.all:
             if source.upstream.offer is None:
                 raise Unreachable(str(source.upstream.problem))
@@ -205,8 +291,8 @@ async def _run(upstream: Upstream, room: anyio.Semaphore, tasks: anyio.abc.TaskG
             await upstream.tried.wait()
 
 
-def _upstream(loaded: Loaded, transport: Transport, own: Own, keeper: Keeper, changed: Callable[[Upstream], None]) -> Upstream:
+def _upstream(loaded: Loaded, transport: Transport, own: Own, keeper: Keeper, changed: Changed, heard: Heard) -> Upstream:
     integration = loaded.declaration
     assert integration is not None
     endpoint = Endpoint(integration, transport, credentials_for(integration, transport, own)) if integration.url else None
-    return Upstream(Dial(integration, loaded.folder, endpoint, keeper), changed, timeout=integration.defaults.timeout)
+    return Upstream(Dial(integration, loaded.folder, endpoint, keeper), changed, heard, timeout=integration.defaults.timeout)

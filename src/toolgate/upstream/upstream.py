@@ -8,15 +8,17 @@ from __future__ import annotations
 
 import logging
 import random
+from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
 import anyio
-from anyio.abc import TaskGroup
 
 from toolgate.calls import Call, Client
 from toolgate.errors import EgressBlocked, Failed, Misconfigured, NotLinked, ProtocolError, ToolgateError, Unreachable, UpstreamFailed
+from toolgate.tasks import beside
 from toolgate.upstream.caller import CallersEar, Parking, able, shown, to_modern
 from toolgate.upstream.dial import Conversation, Dial, NotOlder, envelope
 from toolgate.upstream.messages import HEADER_MISMATCH
@@ -58,16 +60,16 @@ class Offer:
     capabilities: Mapping[str, Any] = field(default_factory=dict)
 
 
-Changed = Callable[["Upstream"], None]
-Heard = Callable[["Upstream", str, Mapping[str, Any]], None]
-"""Hears of what concerns no request: a resource was updated."""
+Changed = Callable[["Upstream", frozenset[str]], None]
+Heard = Callable[["Upstream", str], None]
 
 
 class Upstream:
-    def __init__(self, dial: Dial, changed: Changed, heard: Heard | None = None, *, timeout: float = 30.0) -> None:
+    def __init__(self, dial: Dial, changed: Changed, heard: Heard, *, timeout: float = 30.0) -> None:
         """
         Args:
-            changed: hears when `offer` is another, or `problem` is.
+            changed: hears when `offer` is another, with the names of its lists that are, or when `problem` is.
+            heard: hears that the resource of a URI has another content.
             timeout: seconds that one call may take, which bounds a request that waits for its caller.
         """
         self.name = dial.who
@@ -85,6 +87,9 @@ class Upstream:
         self._began = anyio.Event()
         self._stale: set[str] = set()
         self._news = anyio.Event()
+        self._subscribed: Counter[str] = Counter()
+        """Resources that somebody wants to hear of, and how many do."""
+        self._filter = anyio.Event()
         self._schemas: Mapping[str, Mapping[str, Any]] = {}
         self._owned: Owned | None = None
         self._parking: Parking | None = None
@@ -153,10 +158,43 @@ class Upstream:
             return False
         return self._dial.endpoint is not None or bool(able(client))
 
+    async def subscribe(self, uri: str) -> None:
+        """Have the server tell of changes of a resource; once for each who wants to know.
+
+        Raises:
+            ProtocolError, Failed, EgressBlocked: it does not.
+        """
+        self._subscribed[uri] += 1
+        if self._subscribed[uri] > 1:
+            return
+        try:
+            await self._say_subscribed("resources/subscribe", uri)
+        except BaseException:
+            self._subscribed -= Counter([uri])
+            raise
+
+    async def unsubscribe(self, uri: str) -> None:
+        self._subscribed -= Counter([uri])
+        if not self._subscribed[uri]:
+            with suppress(Failed, EgressBlocked):
+                await self._say_subscribed("resources/unsubscribe", uri)
+
+    def updated(self, uri: str) -> None:
+        if uri in self._subscribed:
+            self._heard(self, uri)
+
     def look_again(self, *lists: str) -> None:
         """Ask the server soon what it offers."""
         self._stale |= set(lists)
         self._news.set()
+
+    async def _say_subscribed(self, method: str, uri: str) -> None:
+        conversation = await self._present()
+        if conversation.modern:
+            self._filter.set()  # what is listened to is said anew
+        else:
+            with anyio.move_on_after(BACK_SECONDS):
+                await conversation.peer.ask(method, {"uri": uri})
 
     async def _in_time(self, asking: Awaitable[Mapping[str, Any]]) -> Mapping[str, Any]:
         # Of a request that outlives its call, because it waits for the caller to come again.
@@ -195,17 +233,17 @@ class Upstream:
 
     async def _hold(self) -> None:
         async with _Beginning(BEGIN_SECONDS, self.name) as beginning, self._dial.open(_Common(self), {}) as conversation:
+            before = self.offer
             await self._discover(conversation, set(LISTS))
             beginning.done()
             self._conversation, self.problem = conversation, None
             self._began.set()
             self.tried.set()
-            self._changed(self)
-            async with anyio.create_task_group() as tasks:
-                tasks.start_soon(self._listen, conversation, tasks)
+            self._changed(self, self._others_than(before))
+            async with beside() as tasks:
+                tasks.start_soon(self._listen, conversation)
                 tasks.start_soon(self._keep_up, conversation)
                 await conversation.peer.ended.wait()
-                tasks.cancel_scope.cancel()
         raise UpstreamFailed(f"{self.name} has ended")
 
     def _away(self, why: str) -> None:
@@ -215,7 +253,7 @@ class Upstream:
         self._began.set()
         self._began = anyio.Event()
         self.tried.set()
-        self._changed(self)
+        self._changed(self, frozenset())
 
     async def _keep_up(self, conversation: Conversation) -> None:
         """Look again whenever the server says that something has changed, and now and then."""
@@ -232,27 +270,50 @@ class Upstream:
                 log.warning("%s does not say what it offers: %s", self.name, error or "not in time")
                 await anyio.sleep(FIRST)
                 continue
-            if self.offer != before:
-                self._changed(self)
+            if others := self._others_than(before):
+                self._changed(self, others)
 
-    async def _listen(self, conversation: Conversation, tasks: TaskGroup) -> None:
-        """Have a server of rounds tell of changes; those of the handshake eras do by themselves."""
+    def _others_than(self, before: Offer | None) -> frozenset[str]:
+        """The lists that have changed since `before`."""
+        return frozenset(name for name in LISTS if getattr(self.offer, name) != getattr(before or Offer(), name))
+
+    async def _listen(self, conversation: Conversation) -> None:
+        """Have the server tell of changes: one of rounds is listened to, others have to be told anew what is subscribed to."""
         if not conversation.modern:
+            for uri in list(self._subscribed):
+                with suppress(ProtocolError):
+                    await conversation.peer.ask("resources/subscribe", {"uri": uri})
             return
-        wanted = {FILTER[name]: True for name in FILTER if _says_changes(conversation, name)}
-        if not wanted:
-            return
+        lists = {FILTER[name]: True for name in FILTER if _says_changes(conversation, name)}
         wait = FIRST
         while True:
+            self._filter = anyio.Event()
+            wanted = {**lists, **({"resourceSubscriptions": sorted(self._subscribed)} if self._subscribed else {})}
+            began = anyio.current_time()
+            if not wanted or await self._listened(conversation, wanted):
+                await self._filter.wait()
+                continue
+            wait = FIRST if anyio.current_time() - began > STEADY else min(MOST, 2 * wait)
+            await anyio.sleep(wait)
+            self.look_again(*LISTS)  # of what changed meanwhile nobody has told
+
+    async def _listened(self, conversation: Conversation, wanted: Mapping[str, Any]) -> bool:
+        """Listen until something else is wanted. Whether there is no use in trying the same again."""
+        useless = False
+        async with anyio.create_task_group() as tasks:
+
+            async def until_another_filter() -> None:
+                await self._filter.wait()
+                tasks.cancel_scope.cancel()
+
+            tasks.start_soon(until_another_filter)
             try:
                 await conversation.peer.ask("subscriptions/listen", {"notifications": wanted, **envelope({})}, _Common(self))
             except (Failed, EgressBlocked, NotLinked) as error:
                 log.debug("%s: its changes cannot be heard: %s", self.name, error)
-                if isinstance(error, ProtocolError):
-                    return
-            await anyio.sleep(wait)
-            wait = min(MOST, 2 * wait)
-            self.look_again(*LISTS)  # of what changed meanwhile nobody has told
+                useless = isinstance(error, ProtocolError)
+            tasks.cancel_scope.cancel()
+        return useless or self._filter.is_set()
 
     async def _discover(self, conversation: Conversation, names: set[str]) -> None:
         before = self.offer or Offer()
@@ -299,8 +360,8 @@ class _Common:
     async def hear(self, method: str, params: Mapping[str, Any]) -> None:
         if method in CHANGES:
             self._upstream.look_again(*CHANGES[method])
-        elif method == "notifications/resources/updated" and self._upstream._heard is not None:
-            self._upstream._heard(self._upstream, method, params)
+        elif method == "notifications/resources/updated" and isinstance(uri := params.get("uri"), str):
+            self._upstream.updated(uri)
 
     async def answer(self, method: str, params: Mapping[str, Any]) -> Mapping[str, Any]:
         return await Deaf().answer(method, params)

@@ -1,0 +1,348 @@
+"""Resources, prompts, completions and word of changes: what servers behind the gate offer beside tools.
+
+Each request passes the gate as a tool of the server that it goes to (`files_resources/read`), so that policy, limits, price
+and audit are the same. Who may not call that does not see the server's list either. Names of prompts carry the
+integration's prefix as tools do; URIs of resources are the servers' own, so that what a server says of them stays true.
+"""
+
+from __future__ import annotations
+
+import re
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
+from contextlib import asynccontextmanager, suppress
+from typing import Any, TypeVar
+from weakref import WeakSet
+
+import anyio
+import mcp_types as types
+from mcp.server.connection import Connection
+from mcp.server.context import CallNext, HandlerResult
+from mcp.server.lowlevel import NotificationOptions, Server
+from mcp.server.subscriptions import (
+    InMemorySubscriptionBus,
+    ListenHandler,
+    PromptsListChanged,
+    ResourcesListChanged,
+    ResourceUpdated,
+    ServerEvent,
+    ToolsListChanged,
+)
+from mcp.shared.exceptions import MCPError
+from pydantic import BaseModel, ValidationError
+
+from toolgate.calls import Client, Outcome, Principal, Tool
+from toolgate.errors import ToolgateError
+from toolgate.gateway import Gateway
+from toolgate.gateway.discover import PROTOCOL
+from toolgate.news import Change
+from toolgate.openapi import prose
+from toolgate.server import passing
+from toolgate.upstream.source import ServersRequest, ServersTool, Source, request_name
+
+READ, GET, COMPLETE = "resources/read", "prompts/get", "completion/complete"
+TTL = 60_000
+"""Milliseconds that a client may keep a list."""
+NOT_DONE = 1
+"""The error code of what the gate refused or could not do; those of JSON-RPC and MCP are below zero (basic/index)."""
+SUBSCRIBED = "toolgate.subscribed"
+MOST_SUBSCRIBED = 1000  # resources of one connection
+PENDING = 1000  # changes not told yet to clients of the handshake eras; more are dropped, since each only says: look again
+LISTS: Mapping[str, ServerEvent] = {"tools": ToolsListChanged(), "resources": ResourcesListChanged(), "prompts": PromptsListChanged()}
+
+M = TypeVar("M", bound=BaseModel)
+Context = Any
+Calls = Callable[..., Awaitable[Outcome]]
+"""`handlers.called`."""
+
+
+class OfferingServer(Server[Any]):
+    """The SDK's server, but it says to clients of the handshake eras too that lists may change."""
+
+    def create_initialization_options(self, notification_options: NotificationOptions | None = None, *more: Any, **others: Any) -> Any:
+        changing = NotificationOptions(prompts_changed=True, resources_changed=True, tools_changed=True)
+        return super().create_initialization_options(notification_options or changing, *more, **others)
+
+
+class Offered:
+    def __init__(self, gateway: Gateway, who: Callable[[Context], Principal], page_size: int, called: Calls) -> None:
+        self._gateway = gateway
+        self._who = who
+        self._page_size = page_size
+        self._called = called
+        self._bus = InMemorySubscriptionBus()
+        self._listen = ListenHandler(self._bus)
+        self._connections: WeakSet[Connection] = WeakSet()
+
+    def attach(self, server: Server[Any]) -> None:
+        """Have `server` answer with what is offered."""
+        handlers: tuple[tuple[str, Any, Any], ...] = (
+            ("resources/list", types.PaginatedRequestParams, self.list_resources),
+            ("resources/templates/list", types.PaginatedRequestParams, self.list_templates),
+            ("resources/read", types.ReadResourceRequestParams, self.read_resource),
+            ("resources/subscribe", types.SubscribeRequestParams, self.subscribe),
+            ("resources/unsubscribe", types.UnsubscribeRequestParams, self.unsubscribe),
+            ("prompts/list", types.PaginatedRequestParams, self.list_prompts),
+            ("prompts/get", types.GetPromptRequestParams, self.get_prompt),
+            ("completion/complete", types.CompleteRequestParams, self.complete),
+            ("logging/setLevel", types.SetLevelRequestParams, self.set_level),
+            ("subscriptions/listen", types.SubscriptionsListenRequestParams, self.listen),
+        )
+        for method, params, handler in handlers:
+            server.add_request_handler(method, params, handler)
+        server.middleware.append(self._remember)
+
+    @asynccontextmanager
+    async def telling(self) -> AsyncIterator[None]:
+        """Tell clients of changes until the block ends."""
+        changes, changed = anyio.create_memory_object_stream[Change](PENDING)
+
+        def hear(change: Change) -> None:
+            with suppress(anyio.WouldBlock):
+                changes.send_nowait(change)
+
+        async def tell() -> None:
+            with changes, changed:
+                async for change in changed:
+                    await self._tell(change)
+
+        with changes, changed, self._gateway.news.read(hear):
+            async with anyio.create_task_group() as tasks:  # within: it has ended before the stream is closed
+                tasks.start_soon(tell)
+                yield
+                tasks.cancel_scope.cancel()
+
+    async def list_resources(self, context: Context, params: types.PaginatedRequestParams | None) -> types.ListResourcesResult:
+        offered = (item for source in self._sources(context, READ) for item in _offer(source, "resources"))
+        items, cursor = self._page(_checked(types.Resource, offered), params)
+        return types.ListResourcesResult(resources=items, next_cursor=cursor, ttl_ms=TTL, cache_scope="private")
+
+    async def list_templates(self, context: Context, params: types.PaginatedRequestParams | None) -> types.ListResourceTemplatesResult:
+        offered = (item for source in self._sources(context, READ) for item in _offer(source, "templates"))
+        items, cursor = self._page(_checked(types.ResourceTemplate, offered), params)
+        return types.ListResourceTemplatesResult(resource_templates=items, next_cursor=cursor, ttl_ms=TTL, cache_scope="private")
+
+    async def list_prompts(self, context: Context, params: types.PaginatedRequestParams | None) -> types.ListPromptsResult:
+        offered = {
+            name: {**item, "name": name}
+            for source in reversed(self._sources(context, GET))
+            for item in _offer(source, "prompts")
+            if isinstance(item.get("name"), str) and (name := source.integration.tool_prefix + item["name"])
+        }
+        items, cursor = self._page(_checked(types.Prompt, [offered[name] for name in sorted(offered)]), params)
+        return types.ListPromptsResult(prompts=items, next_cursor=cursor, ttl_ms=TTL, cache_scope="private")
+
+    async def read_resource(self, context: Context, params: types.ReadResourceRequestParams) -> HandlerResult:
+        source = self._holder(context, params.uri)
+        return await self._pass(context, source, READ, {"uri": params.uri}, {"ttlMs": 0, "cacheScope": "private"})
+
+    async def get_prompt(self, context: Context, params: types.GetPromptRequestParams) -> HandlerResult:
+        source, name = self._prompt(context, params.name)
+        arguments = {"arguments": params.arguments} if params.arguments is not None else {}
+        return await self._pass(context, source, GET, {"name": name, **arguments})
+
+    async def complete(self, context: Context, params: types.CompleteRequestParams) -> HandlerResult:
+        asked = {key: value for key, value in (context.params or {}).items() if key != "_meta"}
+        if isinstance(params.ref, types.PromptReference):
+            source, name = self._prompt(context, params.ref.name, COMPLETE)
+            asked["ref"] = {**asked["ref"], "name": name}
+        else:
+            source = self._holder(context, params.ref.uri, COMPLETE)
+        return await self._pass(context, source, COMPLETE, asked)
+
+    async def subscribe(self, context: Context, params: types.SubscribeRequestParams) -> types.EmptyResult:
+        subscribed = self._subscriptions(context)
+        if params.uri not in subscribed:
+            if len(subscribed) >= MOST_SUBSCRIBED:
+                raise MCPError(code=NOT_DONE, message=f"{MOST_SUBSCRIBED} resources are subscribed to already")
+            source = self._holder(context, params.uri)
+            await _or_not_done(source.upstream.subscribe(params.uri))
+            subscribed[params.uri] = source
+        return types.EmptyResult()
+
+    async def unsubscribe(self, context: Context, params: types.UnsubscribeRequestParams) -> types.EmptyResult:
+        source = self._subscriptions(context).pop(params.uri, None)
+        if source is not None:
+            await source.upstream.unsubscribe(params.uri)
+        return types.EmptyResult()
+
+    async def set_level(self, context: Context, params: types.SetLevelRequestParams) -> types.EmptyResult:
+        passing.session_of(context)[passing.LEVEL] = params.level
+        return types.EmptyResult()
+
+    async def listen(self, context: Context, params: types.SubscriptionsListenRequestParams) -> types.SubscriptionsListenResult:
+        """Only of resources that the caller may read; of others it is told nothing, as of such that do not exist."""
+        wanted = params.notifications.resource_subscriptions or []
+        held: list[tuple[Source, str]] = []
+        try:
+            for uri in wanted[:MOST_SUBSCRIBED]:
+                with suppress(MCPError):
+                    source = self._holder(context, uri)
+                    await _or_not_done(source.upstream.subscribe(uri))
+                    held.append((source, uri))
+            told = params.notifications.model_copy(update={"resource_subscriptions": [uri for _, uri in held] or None})
+            return await self._listen(context, params.model_copy(update={"notifications": told}))
+        finally:
+            with anyio.move_on_after(5, shield=True):
+                for source, uri in held:
+                    await source.upstream.unsubscribe(uri)
+
+    async def _remember(self, ctx: Context, call_next: CallNext) -> HandlerResult:
+        """A middleware of the SDK's: clients of the handshake eras are told of changes from when they have begun."""
+        if ctx.method == "notifications/initialized":
+            self._connections.add(ctx.session._connection)
+        return await call_next(ctx)
+
+    async def _tell(self, change: Change) -> None:
+        event = LISTS.get(change.what) or ResourceUpdated(change.uri or "")
+        await self._bus.publish(event)
+        for connection in tuple(self._connections):
+            match event:
+                case ToolsListChanged():
+                    await connection.send_tool_list_changed()
+                case PromptsListChanged():
+                    await connection.send_prompt_list_changed()
+                case ResourcesListChanged():
+                    await connection.send_resource_list_changed()
+                case ResourceUpdated(uri):
+                    if uri in connection.state.get(SUBSCRIBED, {}):
+                        await connection.send_resource_updated(uri)
+
+    def _subscriptions(self, context: Context) -> dict[str, Source]:
+        state = passing.session_of(context)
+        if SUBSCRIBED not in state:
+            subscribed: dict[str, Source] = {}
+            state[SUBSCRIBED] = subscribed
+
+            async def leave() -> None:
+                for uri, source in subscribed.items():
+                    await source.upstream.unsubscribe(uri)
+
+            context.session._connection.exit_stack.push_async_callback(leave)
+        found: dict[str, Source] = state[SUBSCRIBED]
+        return found
+
+    async def _pass(
+        self, context: Context, source: Source, method: str, params: Mapping[str, Any], more: Mapping[str, Any] | None = None
+    ) -> HandlerResult:
+        client: Client = passing.PassingClient(context)
+        name = request_name(source.integration.name, method)
+        outcome = await self._called(self._gateway, name, params, self._who(context), context.meta or {}, client=client)
+        version = context.protocol_version
+        if (asked := passing.round_of(outcome, version)) is not None:
+            return asked
+        passing.refuse(outcome, version)
+        if outcome.problem is not None:
+            data = {"code": outcome.problem.code, **outcome.problem.details}
+            raise MCPError(code=NOT_DONE, message=outcome.problem.message, data=data)
+        return {**outcome.structured, **(more or {}), "resultType": "complete"}
+
+    def _sources(self, context: Context, method: str) -> Sequence[Source]:
+        """The servers that the caller may make the request to."""
+        visible = self._gateway.visible(self._who(context))
+        return [source for tool in visible.values() if (source := _source(tool, method)) is not None]
+
+    def _holder(self, context: Context, uri: str, method: str = READ) -> Source:
+        """The server that has the resource: one that lists it, or a tool's own, or has a template for it; or the only one.
+
+        Raises:
+            MCPError: none, as far as the caller may know.
+        """
+        sources = self._sources(context, method)
+        for holds in (_lists, _shows, _has_template):
+            for source in sources:
+                if holds(source, uri):
+                    return source
+        if len(sources) == 1:
+            return sources[0]
+        raise MCPError(code=types.INVALID_PARAMS, message="there is no such resource here", data={"uri": uri})
+
+    def _prompt(self, context: Context, name: str, method: str = GET) -> tuple[Source, str]:
+        for source in self._sources(context, method):
+            prefix = source.integration.tool_prefix
+            if name.startswith(prefix) and any(item.get("name") == name[len(prefix) :] for item in _offer(source, "prompts")):
+                return source, name[len(prefix) :]
+        raise MCPError(code=types.INVALID_PARAMS, message="there is no such prompt here")
+
+    def _page(self, items: Sequence[M], params: types.PaginatedRequestParams | None) -> tuple[list[M], str | None]:
+        start = _start(params.cursor if params else None)
+        if start > len(items):
+            raise MCPError(code=types.INVALID_PARAMS, message="this cursor leads nowhere (any more); list from the beginning")
+        end = start + self._page_size
+        return list(items[start:end]), _cursor(end) if end < len(items) else None
+
+
+async def _or_not_done(doing: Awaitable[None]) -> None:
+    try:
+        await doing
+    except ToolgateError as error:
+        raise MCPError(code=NOT_DONE, message=str(error), data={"code": error.code}) from None
+
+
+def _source(tool: Tool, method: str) -> Source | None:
+    run = tool.run
+    return run.source if PROTOCOL in tool.tags and isinstance(run, ServersRequest) and run.method == method else None
+
+
+def _offer(source: Source, name: str) -> Sequence[Mapping[str, Any]]:
+    offer = source.upstream.offer
+    return [item for item in getattr(offer, name) if isinstance(item, dict)] if offer else ()
+
+
+def _checked(model: type[M], items: Iterable[Mapping[str, Any]]) -> list[M]:
+    """Those that clients can take, without hidden characters in what models read: a bad one would cost them the list."""
+    found = []
+    for item in items:
+        words = {key: prose.clean(item[key]) for key in ("title", "description") if isinstance(item.get(key), str)}
+        with suppress(ValidationError):
+            found.append(model.model_validate({**item, **words}))
+    return found
+
+
+def _lists(source: Source, uri: str) -> bool:
+    return any(item.get("uri") == uri for item in _offer(source, "resources"))
+
+
+def _shows(source: Source, uri: str) -> bool:
+    """Whether the resource is how one of the server's tools is shown (MCP Apps, `_meta.ui.resourceUri`)."""
+    for tool in source.tools():
+        said = tool.passed.get("_meta", {}) if isinstance(tool.run, ServersTool) else {}
+        ui = said.get("ui")
+        if uri in (said.get("ui/resourceUri"), ui.get("resourceUri") if isinstance(ui, dict) else None):
+            return True
+    return False
+
+
+def _has_template(source: Source, uri: str) -> bool:
+    templates = (item.get("uriTemplate") for item in _offer(source, "templates"))
+    return any(isinstance(template, str) and (template == uri or _fits(template, uri)) for template in templates)
+
+
+def _fits(template: str, uri: str) -> bool:
+    """Whether `uri` has the template's fixed parts, in their order (RFC 6570)."""
+    first, *others = re.split(r"\{[^{}]*\}", template)
+    if not uri.startswith(first) or (others and not uri.endswith(others[-1])):
+        return False
+    at = len(first)
+    for part in others[:-1]:
+        at = uri.find(part, at)
+        if at < 0:
+            return False
+        at += len(part)
+    return bool(others) and at + len(others[-1]) <= len(uri)
+
+
+def _cursor(start: int) -> str:
+    return urlsafe_b64encode(f"from {start}".encode()).decode()
+
+
+def _start(cursor: str | None) -> int:
+    if cursor is None:
+        return 0
+    try:
+        match = re.fullmatch(rb"from (\d{1,9})", urlsafe_b64decode(cursor))
+    except ValueError:
+        match = None
+    if match is None:
+        raise MCPError(code=types.INVALID_PARAMS, message="this cursor leads nowhere; list from the beginning")
+    return int(match[1])
