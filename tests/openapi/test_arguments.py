@@ -104,6 +104,13 @@ class TestParameters:
 
         assert (found.schema["properties"], found.parameters, findings) == ({}, (), [])
 
+    @pytest.mark.parametrize("name", ["Host", "content-length", "Transfer-Encoding", "Cookie", "X-Forwarded-For", "X-HTTP-Method-Override"])
+    def test_headers_that_no_caller_may_set_are_not_asked_for(self, name: str) -> None:
+        found, findings = asked(parameter(name, "header", required=True))
+
+        assert (found.schema["properties"], found.parameters) == ({}, ())
+        assert [(one.level, one.code) for one in findings] == [("info", "header-not-settable")]
+
 
 class TestCredentials:
     SCHEME = Scheme("key", "apiKey", parameter="x-key", location="header")

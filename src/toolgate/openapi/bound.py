@@ -13,6 +13,7 @@ from toolgate.calls import UNSET
 from toolgate.integration import ApiKey, Basic, Bearer, ClientCredentials, Integration, NoAuth, TokenExchange
 from toolgate.openapi.diagnostics import Diagnostic
 from toolgate.openapi.operation import Operation, Parameter
+from toolgate.openapi.request import settable
 
 IGNORED_HEADERS = frozenset({"accept", "content-type", "authorization"})
 """OpenAPI: "If `in` is "header" and the `name` field is "Accept", "Content-Type" or "Authorization", the parameter
@@ -41,6 +42,10 @@ def binding(parameter: Parameter, operation: Operation, integration: Integration
         if _same(hidden.name, hidden.location, parameter):
             return hidden.value
     if parameter.location == "header" and parameter.name.lower() in IGNORED_HEADERS:
+        return None
+    if parameter.location == "header" and not settable(parameter.name):
+        said = "takes {}, which no caller may set: it frames the message or says who we are; `hide` keeps it quiet"
+        diagnostics.append(_finding("info", "header-not-settable", parameter, operation, said))
         return None
     if parameter.location not in ("query", "header", "cookie"):
         return UNSET

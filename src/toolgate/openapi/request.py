@@ -287,13 +287,17 @@ def _in_querystring(parameter: ParameterPlan) -> Fill:
 
 
 def _in_header(parameter: ParameterPlan) -> Fill:
-    name = parameter.name.lower()
-    if name in FORBIDDEN or name.startswith(FORBIDDEN_PREFIXES) or not style.is_token(name):
+    if not settable(parameter.name) or not style.is_token(parameter.name):
         return _refuse_header
     if parameter.content_type is not None:
         media_type = parameter.content_type
         return lambda value: style.field_value(style.content(media_type, value, ascii_only=True))
     return lambda value: style.in_header(value, explode=parameter.explode)
+
+
+def settable(header: str) -> bool:
+    """Whether a parameter may set the header called so."""
+    return header.lower() not in FORBIDDEN and not header.lower().startswith(FORBIDDEN_PREFIXES)
 
 
 def _refuse_header(value: Any) -> str:
