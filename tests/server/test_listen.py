@@ -110,6 +110,39 @@ async def test_endless_headers_are_cut_off(serve: Serve) -> None:
         assert (await until_closed(stream)).startswith(b"HTTP/1.1 431 ")
 
 
+@pytest.mark.parametrize(
+    ("target", "status"),
+    [("http://{host}/", 200), ("http://evil.example/", 421), ("https://evil.example:{port}/", 421), ("*", 421), ("http://x@{host}/", 421)],
+)
+async def test_a_host_in_the_target_counts_and_not_the_header(serve: Serve, target: str, status: int) -> None:
+    async with serve(hello, Server(port=0), anybody) as address, await connect(address) as stream:
+        host = httpx2.URL(address).netloc.decode()
+        method = "OPTIONS" if target == "*" else "GET"
+        line = f"{method} {target.format(host=host, port=httpx2.URL(address).port)} HTTP/1.1"
+
+        await stream.send(f"{line}\r\nHost: {host}\r\nConnection: close\r\n\r\n".encode())
+
+        assert (await until_closed(stream)).startswith(b"HTTP/1.1 %d " % status)
+
+
+async def test_what_trails_a_body_is_no_header(serve: Serve) -> None:
+    seen: list[list[bytes]] = []
+
+    async def app(scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http":
+            seen.append([name for name, _ in scope["headers"]])
+        await hello(scope, receive, send)
+
+    async with serve(app, Server(port=0), anybody) as address, await connect(address) as stream:
+        host = httpx2.URL(address).netloc.decode()
+        begin = f"POST / HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\nContent-Type: application/json\r\nTransfer-Encoding: chunked"
+
+        await stream.send(f"{begin}\r\n\r\n2\r\n{{}}\r\n0\r\nAuthorization: Bearer x\r\nHost: evil\r\n\r\n".encode())
+
+        assert (await until_closed(stream)).startswith(b"HTTP/1.1 200 ")
+        assert seen == [[b"host", b"connection", b"content-type", b"transfer-encoding"]]
+
+
 async def test_half_open_requests_do_not_hold_up_others(serve: Serve) -> None:
     async with serve(hello, IMPATIENT, anybody) as address, anyio.create_task_group() as tasks:
         streams = [await connect(address) for _ in range(100)]

@@ -22,6 +22,7 @@ from asyncio import TimerHandle, Transport
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import ClassVar
+from urllib.parse import urlsplit
 
 import anyio
 import uvicorn
@@ -169,7 +170,8 @@ class _Server(uvicorn.Server):
 
 
 class Deadlined(HttpToolsProtocol):
-    """A connection that is closed when a request's headers are too slow or too many, or its answer is not read.
+    """A connection that is closed when a request's headers are too slow or too many, or its answer is not read; and
+    where the request's target and trailers count for what HTTP says they are.
 
     The timer runs from the connection's start, or from the first byte after an answer, to the end of the next headers.
     """
@@ -181,6 +183,7 @@ class Deadlined(HttpToolsProtocol):
     _due: TimerHandle | None = None
     _stalled: TimerHandle | None = None
     _head = 0
+    _in_headers = False
 
     def connection_made(self, transport: Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
@@ -195,8 +198,22 @@ class Deadlined(HttpToolsProtocol):
             self.transport.write(TOO_LARGE)
             self.transport.close()
 
+    def on_message_begin(self) -> None:
+        self._in_headers = True
+        super().on_message_begin()
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        # RFC 9110, 6.5.1: what trails a body is no header; a proxy that removes or adds headers has not seen it.
+        if self._in_headers:
+            super().on_header(name, value)
+
     def on_headers_complete(self) -> None:
         self._headers_came()
+        self._in_headers = False
+        if not self.url.startswith(b"/"):
+            # RFC 9112, 3.2.2: a target that names a host counts, and `Host` does not. uvicorn forgets the target's.
+            host = urlsplit(self.url).netloc
+            self.headers[:] = [*(header for header in self.headers if header[0] != b"host"), (b"host", host)]
         super().on_headers_complete()
 
     def pause_writing(self) -> None:
