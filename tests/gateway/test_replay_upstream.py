@@ -33,12 +33,12 @@ def described(**operation: Any) -> str:
 
 
 @asynccontextmanager
-async def a_shop(folder: Path, script: Script | bytes, **operation: Any) -> AsyncIterator[tuple[Gateway, RawServer]]:
+async def a_shop(folder: Path, script: Script, timeout: str = "20s", **operation: Any) -> AsyncIterator[tuple[Gateway, RawServer]]:
     """A gateway before a shop on loopback."""
     async with raw_server(script) as server, open_transport() as transport:
         (folder / "openapi.json").write_text(described(**operation))
         declared = {"name": "shop", "spec": "openapi.json", "base_url": server.origin, "allow_networks": ["127.0.0.0/8"]}
-        (folder / "integration.yaml").write_text(json.dumps(declared | {"defaults": {"timeout": "300ms"}}))
+        (folder / "integration.yaml").write_text(json.dumps(declared | {"defaults": {"timeout": timeout}}))
         loaded = load(folder, folder / "state", environ={})
         assert loaded is not None
         yield build_gateway(list(tools_of(loaded, transport)), POLICY, memory_stores(), Settings()), server
@@ -59,9 +59,13 @@ async def silent(_request: bytes, writer: asyncio.StreamWriter) -> None:
     await writer.wait_closed()
 
 
-@pytest.mark.parametrize(("script", "code"), [(reset, "upstream_failed"), (cut, "upstream_failed"), (silent, "timed_out")])
-async def test_an_order_whose_answer_was_lost_is_not_sent_again_under_its_key(script: Script, code: str, tmp_path: Path) -> None:
-    async with a_shop(tmp_path, script) as (gateway, server):
+@pytest.mark.parametrize(
+    ("script", "timeout", "code"), [(reset, "20s", "upstream_failed"), (cut, "20s", "upstream_failed"), (silent, "300ms", "timed_out")]
+)
+async def test_an_order_whose_answer_was_lost_is_not_sent_again_under_its_key(
+    script: Script, timeout: str, code: str, tmp_path: Path
+) -> None:
+    async with a_shop(tmp_path, script, timeout) as (gateway, server):
         first = await gateway.call("shop_order", {}, ADA, idempotency_key="k")
         second = await gateway.call("shop_order", {}, ADA, idempotency_key="k")
 
