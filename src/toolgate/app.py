@@ -154,6 +154,8 @@ async def _served(
     news = gateway.news
     changes, changed = anyio.create_memory_object_stream[tuple[Source, frozenset[str]]](math.inf)
     async with (
+        changes,
+        changed,
         sources(
             integrations,
             *way,
@@ -166,14 +168,13 @@ async def _served(
         gateway.serve([*tools, *found.tools(tools)])
 
         async def follow() -> None:
-            with changes, changed:
-                async for source, lists in changed:
-                    gateway.serve([*tools, *found.tools(tools)])
-                    if not lists.isdisjoint({"resources", "templates"}):
-                        news.publish(Change("resources"))
-                    if "prompts" in lists:
-                        news.publish(Change("prompts"))
-                    await _write_down_drift(source.loaded, stores)
+            async for source, lists in changed:
+                gateway.serve([*tools, *found.tools(tools)])
+                if not lists.isdisjoint({"resources", "templates"}):
+                    news.publish(Change("resources"))
+                if "prompts" in lists:
+                    news.publish(Change("prompts"))
+                await _write_down_drift(source.loaded, stores)
 
         tasks.start_soon(follow)
         yield found

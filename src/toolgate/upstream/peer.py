@@ -18,7 +18,7 @@ from typing import Any, Protocol
 import anyio
 from anyio.abc import TaskGroup
 
-from toolgate.errors import ProtocolError, ToolgateError, UpstreamFailed
+from toolgate.errors import ProtocolError, ToolgateError, Unreachable, UpstreamFailed
 from toolgate.upstream.messages import (
     INTERNAL_ERROR,
     METHOD_NOT_FOUND,
@@ -116,7 +116,7 @@ class Peer:
             Failed, EgressBlocked: there is no answer.
         """
         if self._why is not None:
-            raise self._why
+            raise Unreachable(str(self._why))  # nothing was sent
         number = next(self._ids)
         if ear is not None:
             params = {**(params or {}), "_meta": {**meta(params), "progressToken": number}}

@@ -225,11 +225,10 @@ class Upstream:
 
     async def _present(self) -> Conversation:
         with anyio.move_on_after(BACK_SECONDS):
-            while self._conversation is None:
+            while self._conversation is None or self._conversation.peer.ended.is_set():
                 await self._began.wait()
-        if self._conversation is None:
-            raise Unreachable(f"{self.name} cannot be called now: {self.problem}")
-        return self._conversation
+            return self._conversation
+        raise Unreachable(f"{self.name} cannot be called now: {self.problem}")
 
     async def _hold(self) -> None:
         async with _Beginning(BEGIN_SECONDS, self.name) as beginning, self._dial.open(_Common(self), {}) as conversation:
@@ -238,6 +237,7 @@ class Upstream:
             beginning.done()
             self._conversation, self.problem = conversation, None
             self._began.set()
+            self._began = anyio.Event()
             self.tried.set()
             self._changed(self, self._others_than(before))
             async with beside() as tasks:
@@ -250,8 +250,6 @@ class Upstream:
         if self.problem != why:
             log.warning("%s cannot be called: %s", self.name, why)
         self._conversation, self.problem = None, why
-        self._began.set()
-        self._began = anyio.Event()
         self.tried.set()
         self._changed(self, frozenset())
 
