@@ -169,7 +169,8 @@ class Integration(Strict):
     overlay: str | tuple[str, ...] = ()
     """OpenAPI Overlay files of the folder, applied in order."""
     base_url: str | None = None
-    """Where calls go; absent: the description's own servers, whose origins are then the only ones reached."""
+    """Where calls go; absent: the description's own servers, whose origins are then the only ones reached.
+    Credentials are shown to the origin of the document's server only, and to those of `servers`."""
     servers: tuple[str, ...] = ()
     """Further origins that operations with servers of their own may use, e.g. `https://uploads.github.com`."""
     asgi: str | None = None

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
 
 from toolgate.calls import Rate
+from toolgate.egress.wire import Response
+from toolgate.errors import EgressBlocked
 from toolgate.openapi.load import load
 from toolgate.openapi.source import tools_of
 from toolgate.settings import bundled
-from toolgate.testing import ScriptedSender
+from toolgate.testing import ScriptedSender, a_call
 
 SPEC = """
 openapi: 3.1.0
@@ -71,3 +74,41 @@ def test_answers_to_callers_own_credentials_are_never_everybodys(tmp_path: Path)
 
     assert loaded is not None
     assert "defaults.cache_scope is public, and each caller is answered by their own credential" in (loaded.problem or "")
+
+
+ELSEWHERE = """
+openapi: 3.1.0
+info: {title: t, version: "1"}
+servers: [{url: "https://acme.test/v1"}]
+paths:
+  /a: {get: {operationId: a, responses: {}}}
+  /b: {get: {operationId: b, servers: [{url: "https://evil.test"}], responses: {}}}
+  /c: {get: {operationId: c, servers: [{url: "http://acme.test"}], responses: {}}}
+  /d: {get: {operationId: d, servers: [{url: "https://files.acme.test"}], responses: {}}}
+"""
+SENT = {"a": "https://acme.test/v1/a", "b": "https://evil.test/b", "c": "http://acme.test/c", "d": "https://files.acme.test/d"}
+KEY = 'auth: {type: api_key, in: header, name: X-Key, value: "s3cret"}\n'
+
+
+@pytest.mark.parametrize(
+    ("more", "reached"),
+    [
+        (KEY, {"a"}),
+        (KEY + "servers: [https://files.acme.test]\n", {"a", "d"}),
+        ("headers: {X-Api-Token: s3cret}\n", {"a"}),
+        ("", {"a", "b", "c", "d"}),
+    ],
+)
+async def test_an_operation_that_goes_elsewhere_is_not_shown_credentials(more: str, reached: set[str], tmp_path: Path) -> None:
+    (tmp_path / "openapi.yaml").write_text(ELSEWHERE)
+    (tmp_path / "integration.yaml").write_text("name: acme\nspec: openapi.yaml\n" + more)
+    loaded = load(tmp_path, tmp_path / "state", environ={})
+    assert loaded is not None
+
+    sender = ScriptedSender(Response(200, (), b"{}"))
+
+    for tool in tools_of(loaded, sender):
+        with nullcontext() if tool.name.removeprefix("acme_") in reached else pytest.raises(EgressBlocked, match="unless `servers` lists"):
+            await tool.run(a_call(tool))
+
+    assert {request.url for request in sender.sent} == {SENT[name] for name in reached}

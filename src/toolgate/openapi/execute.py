@@ -7,7 +7,7 @@ is passed on.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -19,7 +19,7 @@ from toolgate.calls import UNSET, Call, Outcome
 from toolgate.egress.origin import origin_of, spelled
 from toolgate.egress.wire import CAPS, Headers, Reach, Request, Response, Sender
 from toolgate.errors import EgressBlocked, InvalidArguments, Misconfigured
-from toolgate.integration import Integration
+from toolgate.integration import Integration, NoAuth
 from toolgate.money import told
 from toolgate.openapi import answer, request
 from toolgate.openapi.body import ReadFile
@@ -125,6 +125,37 @@ def reach_of(server: str, integration: Integration) -> Reach:
     return Reach(_operators(integration, server), integration.allow_networks)
 
 
+def home_of(plans: Iterable[Plan], integration: Integration) -> str | None:
+    """The origin of an integration without a `base_url`: where the description as a whole points.
+
+    That is its document's server; where each operation has servers of its own, the one that all agree on, or None.
+    """
+    own = set()
+    for plan in plans:
+        try:
+            origin = origin_of(server_of(plan, integration))
+        except Misconfigured:
+            continue
+        if not plan.servers_own:
+            return origin
+        own.add(origin)
+    return own.pop() if len(own) == 1 else None
+
+
+def check_shown(server: str, home: str | None, integration: Integration) -> None:
+    """Credentials are shown where the operator or the description as a whole points, not wherever one operation does.
+
+    Raises:
+        EgressBlocked: `server` is elsewhere, and there is something to show.
+    """
+    secret = not isinstance(integration.auth, NoAuth) or any(is_secret(name) for name, _ in _headers(integration))
+    origin = origin_of(server)
+    if integration.base_url is None and integration.asgi is None and secret and origin not in _operators(integration, home or ""):
+        raise EgressBlocked(
+            f"{integration.name}: this operation alone goes to {origin}, which is not shown credentials unless `servers` lists it"
+        )
+
+
 def files_below(folder: Path) -> ReadFile:
     """Reads files whose real path lies below `folder`."""
 
@@ -167,9 +198,9 @@ def _absolute(servers: tuple[ServerTemplate, ...], base: str) -> list[str]:
 
 
 def _operators(integration: Integration, server: str) -> frozenset[str]:
-    """The origins of `server` and of the integration's `servers`."""
+    """The origins of `server`, if there is one, and of the integration's `servers`."""
     further = [_configured(integration, "servers", url, origin_of) for url in integration.servers]
-    return frozenset({origin_of(server), *further})
+    return frozenset({*((origin_of(server),) if server else ()), *further})
 
 
 def _configured(integration: Integration, key: str, url: str, read: Callable[[str], str]) -> str:

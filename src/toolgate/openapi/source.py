@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from functools import cached_property
 from pathlib import Path
 
@@ -11,7 +11,7 @@ from toolgate.egress.wire import Request, Sender
 from toolgate.integration import Integration
 from toolgate.openapi.credentials import Credentials
 from toolgate.openapi.definition import Definition
-from toolgate.openapi.execute import Executor, reach_of, server_of
+from toolgate.openapi.execute import Executor, check_shown, home_of, reach_of, server_of
 from toolgate.openapi.load import Loaded
 from toolgate.openapi.own import Own, credentials_for
 
@@ -20,14 +20,25 @@ USER_CREDENTIALS = "feature:user_credentials"
 NOBODYS = Own()
 
 
+class _There:
+    """What the tools of an integration have in common about where they go; looked at when the first is called."""
+
+    def __init__(self, integration: Integration, definitions: Sequence[Definition]) -> None:
+        self.integration = integration
+        self._definitions = definitions
+
+    @cached_property
+    def home(self) -> str | None:
+        return home_of((definition.plan for definition in self._definitions), self.integration)
+
+
 class Operation:
     """The `run` of a tool, made ready when it is first called: a catalogue of a thousand tools calls a handful."""
 
-    def __init__(
-        self, definition: Definition, integration: Integration, sender: Sender, credentials: Credentials, uploads: Path | None
-    ) -> None:
+    def __init__(self, definition: Definition, there: _There, sender: Sender, credentials: Credentials, uploads: Path | None) -> None:
         self._definition = definition
-        self._integration = integration
+        self._integration = there.integration
+        self._there = there
         self._sender = sender
         self._credentials = credentials
         self._uploads = uploads
@@ -43,6 +54,7 @@ class Operation:
     def _executor(self) -> Executor:
         plan = self._definition.plan
         server = server_of(plan, self._integration)
+        check_shown(server, self._there.home, self._integration)
         reach = reach_of(server, self._integration)
         return Executor(plan, self._integration, server, reach, self._sender, self._credentials, self._uploads)
 
@@ -58,15 +70,17 @@ def tools_of(loaded: Loaded, sender: Sender, uploads: Path | None = None, own: O
     if loaded.declaration is None:
         return ()
     credentials = credentials_for(loaded.declaration, sender, own)
-    return [_tool(definition, loaded.declaration, sender, credentials, uploads) for definition in loaded.definitions]
+    there = _There(loaded.declaration, (*loaded.definitions, *loaded.quarantined))
+    return [_tool(definition, there, sender, credentials, uploads) for definition in loaded.definitions]
 
 
-def _tool(definition: Definition, integration: Integration, sender: Sender, credentials: Credentials, uploads: Path | None) -> Tool:
+def _tool(definition: Definition, there: _There, sender: Sender, credentials: Credentials, uploads: Path | None) -> Tool:
+    integration = there.integration
     return Tool(
         name=definition.name,
         description=definition.description,
         schema=dict(definition.schema),
-        run=Operation(definition, integration, sender, credentials, uploads),
+        run=Operation(definition, there, sender, credentials, uploads),
         advertised=dict(definition.advertised),
         title=definition.title,
         details=definition.full_description,
