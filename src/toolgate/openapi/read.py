@@ -67,7 +67,8 @@ def _wrapped(root: dict[str, Any], name: str, fragment: bool, findings: Findings
     """A fragment as a document: path items gathered under `paths`, a version guessed from what they look like."""
     items = {key: value for key, value in root.items() if key.startswith("/")}
     if not fragment:
-        hint = "; if it is bare path items, say `fragment: true` in integration.yaml, or --fragment to `specs add`" if items or "paths" in root else ""
+        said = "; if it is bare path items, say `fragment: true` in integration.yaml, or --fragment to `specs add`"
+        hint = said if items or "paths" in root else ""
         raise BadDocument(f"{name} is no OpenAPI description: it says neither `openapi` nor `swagger`{hint}")
     if not items and not isinstance(root.get("paths"), dict):
         raise BadDocument(f"{name} is no fragment of an OpenAPI description: it has neither `paths` nor a key that begins with /")
