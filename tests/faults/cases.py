@@ -47,7 +47,8 @@ CASES: Sequence[Case] = (
             f"{FULL}a_hundred_thousand_calls_of_a_dead_process_are_found_within_seconds",
         ],
         "25 kills of each kind a run, not 50. The process dies, not the machine: that a disk keeps what it acknowledged is SQLite's "
-        "promise (`synchronous=FULL`) and is not tested by cutting power. 100,000 open calls are told of within 4 s of CPU, not 2 s of time.",
+        "promise (`synchronous=FULL`) and is not tested by cutting power. 100,000 open calls are told of within "
+        "4 s of CPU, not 2 s of time.",
     ),
     Case(
         "F2",
@@ -303,7 +304,10 @@ CASES: Sequence[Case] = (
         "F37",
         "The policy folder is empty or cannot be read at the start.",
         "Toolgate does not start: nothing is let in by mistake.",
-        ["policy/test_rules.py::test_an_empty_folder_is_refused_rather_than_anything_let_in"],
+        [
+            f"{FULL}without_a_policy_that_can_be_used_nothing_is_served",
+            "policy/test_rules.py::test_an_empty_folder_is_refused_rather_than_anything_let_in",
+        ],
     ),
     Case(
         "F38",

@@ -1,4 +1,4 @@
-"""A disk that takes no more, and files that cannot be used (cases F3, F4 and F6 of the fault table)."""
+"""A disk that takes no more, and files that cannot be used (cases F3, F6 and F37 of docs/reliability.md)."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ import pytest
 from tests.faults.disk import fill
 from toolgate.app import open_app
 from toolgate.calls import Outcome
-from toolgate.errors import AuditUnavailable
+from toolgate.errors import AuditUnavailable, Misconfigured
 from toolgate.gateway import Gateway, build_gateway
 from toolgate.policy.load import load_policy
 from toolgate.settings import Audit, Settings, bundled
@@ -127,6 +127,29 @@ async def test_an_end_that_was_changed_stops_the_start_and_says_what_to_do(tmp_p
     with pytest.raises(AuditUnavailable, match="record 4 of the audit is not what was written; `toolgate audit verify` says more"):
         async with open_app(Settings(data_dir=tmp_path, integrations=())):
             raise AssertionError("it started unaudited")
+
+
+POLICIES: dict[str, dict[str, str | None] | None] = {
+    "no folder": None,
+    "an empty folder": {},
+    "a file that cannot be read": {"admin.yaml": None},
+    "a broken file": {"admin.yaml": "{role: admin, permissions: ["},
+    "an empty file": {"admin.yaml": ""},
+    "a circle": {"a.yaml": "{role: a, inherits: [a], permissions: []}"},
+}
+
+
+@pytest.mark.parametrize("files", POLICIES.values(), ids=POLICIES)
+async def test_without_a_policy_that_can_be_used_nothing_is_served(tmp_path: Path, files: dict[str, str | None] | None) -> None:
+    roles = tmp_path / "policies" / "roles"
+    if files is not None:
+        roles.mkdir(parents=True)
+        for name, text in files.items():
+            (roles / name).mkdir() if text is None else (roles / name).write_text(text)
+
+    with pytest.raises(Misconfigured, match=r"roles"):
+        async with open_app(Settings(data_dir=tmp_path / "state", policies=tmp_path / "policies", integrations=())):
+            raise AssertionError("it started without a policy")
 
 
 async def test_a_key_that_others_may_read_stops_the_start(tmp_path: Path) -> None:

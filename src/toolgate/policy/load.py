@@ -55,7 +55,7 @@ def load_cases(folder: Path) -> list[Case]:
 
 
 def _cases(file: Path) -> tuple[Case, ...]:
-    values = documents.parse(file.read_bytes(), name=str(file)) or []
+    values = _values(file) or []
     if not isinstance(values, list):
         raise Misconfigured(f"{file} must hold a list of cases")
     return checked(_Cases, {"cases": values}, name=str(file)).cases
@@ -84,7 +84,15 @@ def _role(file: Path) -> Role:
 
 
 def _mapping(file: Path) -> dict[str, Any]:
-    values = documents.parse(file.read_bytes(), name=str(file))
+    values = _values(file)
     if not isinstance(values, dict):
         raise Misconfigured(f"{file} must hold a mapping")
     return values
+
+
+def _values(file: Path) -> Any:
+    try:
+        data = file.read_bytes()
+    except OSError as error:
+        raise Misconfigured(f"{file} cannot be read: {error.strerror}") from error
+    return documents.parse(data, name=str(file))
