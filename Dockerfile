@@ -1,5 +1,6 @@
 # Two stages: the first installs from the hashed lock and builds the wheel, the second holds nothing but the result.
-#   docker build -t toolgate . && docker run --rm -p 127.0.0.1:8765:8765 -v toolgate:/state toolgate
+#   docker build -t toolgate . && docker run --rm --name toolgate -p 127.0.0.1:8765:8765 -v toolgate:/state toolgate
+# It listens on all of the container's addresses, so nobody is anonymous: docker exec toolgate toolgate keys create …
 FROM python:3.11-slim AS build
 WORKDIR /src
 COPY requirements.lock pyproject.toml README.md LICENSE ./
