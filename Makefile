@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: demo test lint check bench lock clean conformance inspector faults
+.PHONY: demo test lint check bench lock clean conformance faults
 
 demo: .venv/ready          ## run the main job on this machine: no key, no network
 	$(BIN)/toolgate demo
