@@ -271,7 +271,7 @@ FULL_PLAN = Plan(
         ParameterPlan("w", "query", None, constant=False),
     ),
     bodies=(
-        BodyPlan("application/json", "flat", required=True, fields=(FieldPlan("a", "a"),), constants={"b": None}, open="more"),
+        BodyPlan("application/json", "flat", required=True, fields=(FieldPlan("a", "a"),), constants={"b": None}),
         BodyPlan("multipart/form-data", "whole", "body", fields=(FieldPlan("f", None, binary=True, headers=(("X-A", "b"),)),)),
     ),
     content_type_argument="content_type",

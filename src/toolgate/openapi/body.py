@@ -117,9 +117,6 @@ def _flat(plan: BodyPlan, arguments: Mapping[str, Any]) -> Any:
     for field in plan.fields:
         if field.argument is not None and field.argument in arguments:
             value[field.name] = arguments[field.argument]
-    further = arguments.get(plan.open) if plan.open is not None else None
-    if isinstance(further, dict):
-        value = further | value  # what the description names cannot be overwritten from the side
     return value if value or plan.required else UNSET
 
 

@@ -183,8 +183,6 @@ class BodyPlan:
     """Flat bodies: every property. Form and multipart bodies: those with an encoding to keep."""
     constants: Mapping[str, Any] = field(default_factory=dict, repr=False)
     """Bound properties, sent always."""
-    open: str | None = None
-    """Flat bodies that take further properties: the argument (an object) that holds them."""
     binary: bool = False
     """Whole bodies of bytes: the argument is a file."""
 
