@@ -53,7 +53,7 @@ def serve() -> None:
         if "silent" in HABITS or "id" not in message:
             continue
         if method == "initialize":
-            able = {"tools": {}}
+            able: dict[str, Any] = {"tools": {}}
             info = {"name": "plain", "version": "1"}
             say({"id": message["id"], "result": {"protocolVersion": "2025-06-18", "capabilities": able, "serverInfo": info}})
         elif method == "tools/list":

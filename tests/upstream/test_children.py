@@ -171,7 +171,7 @@ async def test_children_that_begin_and_end_a_hundred_times_leave_no_process_and_
     keeper = Keeper()
     async with child("plain", [sys.executable, "-S", str(PLAIN)], {}, tmp_path, keeper):
         pass
-    files = len(os.listdir("/proc/self/fd"))
+    files = len(list(Path("/proc/self/fd").iterdir()))
 
     async def begin_and_end() -> None:
         async with child("plain", ["cat", str(tmp_path), "-"], {}, tmp_path, keeper):
@@ -183,5 +183,5 @@ async def test_children_that_begin_and_end_a_hundred_times_leave_no_process_and_
                 tasks.start_soon(begin_and_end)
 
     assert mentioned(str(tmp_path)) == []
-    assert len(os.listdir("/proc/self/fd")) <= files
+    assert len(list(Path("/proc/self/fd").iterdir())) <= files
     await keeper.close()

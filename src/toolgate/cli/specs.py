@@ -91,7 +91,7 @@ def lint(config: Path | None, as_json: bool, name: str) -> int:
 @command.command()
 @config_option
 @json_option
-@click.option("--fetch", "newest", is_flag=True, help="Compare with what the description's URL says now.")
+@click.option("--fetch", "newest", is_flag=True, help="Compare with what the description's URL, or the server, says now.")
 @click.argument("name")
 def diff(config: Path | None, as_json: bool, newest: bool, name: str) -> None:
     """What NAME defines that is not as you accepted it, and is kept back until `toolgate specs lock NAME`."""
@@ -116,13 +116,13 @@ def diff(config: Path | None, as_json: bool, newest: bool, name: str) -> None:
 @json_option
 @click.argument("name")
 def lock(config: Path | None, as_json: bool, name: str) -> None:
-    """Accept what NAME defines now; a description at a URL is fetched and pinned anew."""
+    """Accept what NAME defines now; a description at a URL is fetched and pinned anew, an MCP server is asked."""
     from toolgate.openapi.load import accept
     from toolgate.openapi.pin import is_url
 
     settings = settings_of(config)
     spec = _declared(name, settings).declaration
-    renew = spec is not None and spec.spec is not None and is_url(spec.spec)
+    renew = spec is not None and (spec.kind == "mcp" or (spec.spec is not None and is_url(spec.spec)))
     loaded = wait_for(_renewed(name, settings, keep=True)) if renew else _loaded(name, settings)
     changes = asdict(accept(loaded))
     if as_json:
@@ -189,6 +189,8 @@ async def _renewed(name: str, settings: Settings, *, keep: bool) -> Loaded:
     from toolgate.settings import state_folder
 
     declared, state = _declared(name, settings), state_folder(settings)
+    if declared.declaration is not None and declared.declaration.kind == "mcp":
+        return await _asked(declared, settings)
     url, data = await _fetched(declared)
     pin = keep_copy(data, url, state)
     with tempfile.TemporaryDirectory(prefix="toolgate-") as temporary:
@@ -201,6 +203,18 @@ async def _renewed(name: str, settings: Settings, *, keep: bool) -> Loaded:
     if keep:
         write_pin(declared.folder, pin)
     return replace(renewed, folder=declared.folder)
+
+
+async def _asked(declared: Loaded, settings: Settings) -> Loaded:
+    """An MCP server's tools, as it tells them now. Raises Unreachable when it does not."""
+    from toolgate.egress.transport import open_transport
+    from toolgate.openapi.own import Own
+    from toolgate.settings import state_folder
+    from toolgate.upstream.source import look
+
+    async with open_transport() as transport:
+        await look(declared, transport, Own(), state_folder(settings))
+    return _loaded(declared.name, settings)
 
 
 async def _fetched(declared: Loaded) -> tuple[str, bytes]:
