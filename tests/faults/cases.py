@@ -23,7 +23,7 @@ class Case:
     promise: str
     """What holds all the same."""
     proof: Sequence[str]
-    """`FILE::TEST` below `tests/`."""
+    """`FILE::TEST`, or with a class between them, below `tests/`; a class alone stands for all of its tests."""
     weaker: str = ""
     """What of the promise is proven only in part, or differs from what was asked for."""
 
@@ -91,6 +91,8 @@ CASES: Sequence[Case] = (
             "stores/test_verify.py::test_records_that_changed_places_are_found_at_the_first",
             "stores/test_verify.py::test_an_end_that_was_cut_off_is_missed_by_a_checkpoint_kept_elsewhere",
             "stores/test_verify.py::test_a_past_that_was_written_anew_is_found_between_two_checkpoints",
+            "stores/test_verify.py::TestSealed::test_an_edit_is_found_in_a_segment_as_in_the_journal",
+            "stores/test_verify.py::TestSealed::test_a_segment_may_not_end_too_early",
             "cli/test_audit.py::test_an_edit_is_named_with_its_record_and_ends_with_an_error",
         ],
     ),

@@ -11,8 +11,6 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-import pytest
-
 from tests.faults.serving import CALLER, ENVELOPE, MODERN, Answer, Server, Things, Told, gone_is_fine, http, lay_out, served
 from toolgate.server.keys import Keys
 from toolgate.settings import Caller
@@ -77,23 +75,23 @@ async def test_no_secret_is_in_any_place_where_it_has_no_business(tmp_path: Path
     assert [value["pass_phrase"] for value in values] == ["[redacted]"] * 4
 
 
+FACES = ("http", "mcp")
 KINDS = {"tea": "plain", "té": "accented", "a\tb": "tab", "\U0001f375": "cup", 'q"\\': "quoted", "": "empty", "<\u2028>": "lines"}
-RULES: Any = [
-    *(
-        {"id": f"note.{name}", "tools": "*", "conditions": [{"field": "args.note", "operator": "equals", "value": note}]}
-        for note, name in KINDS.items()
-    ),
-    *(
-        {
-            "id": f"size.{size}",
-            "tools": "*",
-            "effect": "deny",
-            "operations": ["call"],
-            "conditions": [{"field": "args.size", "operator": "equals", "value": size}, {"field": "args.size", "operator": "exists"}],
-        }
-        for size in (13,)
-    ),
-]
+
+
+def when(field: str, value: Any) -> dict[str, Any]:
+    return {"field": field, "operator": "equals", "value": value}
+
+
+UNLUCKY_SIZE: Any = {
+    "id": "size.13",
+    "tools": "*",
+    "effect": "deny",
+    "operations": ["call"],
+    "conditions": [when("args.size", 13), {"field": "args.size", "operator": "exists"}],
+}
+RULES = [*({"id": f"note.{kind}", "tools": "*", "conditions": [when("args.note", note)]} for note, kind in KINDS.items()), UNLUCKY_SIZE]
+"""A rule for each text, so that the one that let a call through says what the policy saw."""
 SPELLINGS = [
     ('{"note": "tea"}', "plain"),
     ('{"note": "\\u0074\\u0065\\u0061"}', "plain"),
@@ -126,24 +124,24 @@ async def call_by(server: Server, face: str, arguments: str, **headers: str) -> 
     )
 
 
-@pytest.mark.parametrize("face", ["http", "mcp"])
-async def test_however_arguments_are_spelled_policy_audit_and_upstream_see_the_same(tmp_path: Path, face: str) -> None:
+async def test_however_arguments_are_spelled_policy_audit_and_upstream_see_the_same(tmp_path: Path) -> None:
     async with Things().listening() as things:
         lay_out(tmp_path, things, role={"role": "caller", "permissions": RULES}, limits={"repeats": {"calls": None}})
         async with served(tmp_path) as server:
-            for spelling, _ in SPELLINGS:
-                assert (await call_by(server, face, spelling)).status == 200, spelling
-            forbidden = [await call_by(server, face, f'{{"note": "tea", "size": {size}}}') for size in UNLUCKY]
-    intents = [event for event in Told(tmp_path / "state").events if event["type"] == "call.intent"]
-    denied = [event for event in Told(tmp_path / "state").events if event["type"] == "call.denied"]
+            for face in FACES:
+                for spelling, _ in SPELLINGS:
+                    assert (await call_by(server, face, spelling)).status == 200, spelling
+                for size in UNLUCKY:
+                    await call_by(server, face, f'{{"note": "tea", "size": {size}}}')
+    events = Told(tmp_path / "state").events
 
+    intents = [event for event in events if event["type"] == "call.intent"]
     sent = [json.loads(request.partition(b"\r\n\r\n")[2]) for request in things.requests]
-    meant = [json.loads(spelling) for spelling, _ in SPELLINGS]
+    meant = [json.loads(spelling) for spelling, _ in SPELLINGS] * len(FACES)
     assert sent == [intent["arguments"]["values"] for intent in intents] == meant
     assert [json.dumps(one) for one in sent] == [json.dumps(intent["arguments"]["values"]) for intent in intents]  # 12 is not 12.0 here
-    assert [intent["decision"]["rule"] for intent in intents] == [f"note.{kind}" for _, kind in SPELLINGS]
-    assert [event["decision"]["rule"] for event in denied] == ["size.13"] * len(UNLUCKY)
-    assert ["not" in answer.text for answer in forbidden] == [True] * len(UNLUCKY)
+    assert [intent["decision"]["rule"] for intent in intents] == [f"note.{kind}" for _, kind in SPELLINGS] * len(FACES)
+    assert [event["decision"]["rule"] for event in events if event["type"] == "call.denied"] == ["size.13"] * len(UNLUCKY) * len(FACES)
 
 
 AMBIGUOUS = [
@@ -178,7 +176,7 @@ async def test_what_could_be_read_in_two_ways_is_nobodys_call(tmp_path: Path) ->
     async with Things().listening() as things:
         lay_out(tmp_path, things)
         async with served(tmp_path) as server:
-            answers = {(face, body[:60]): await call_by(server, face, body) for face in ("http", "mcp") for body in AMBIGUOUS}
+            answers = {(face, body[:60]): await call_by(server, face, body) for face in FACES for body in AMBIGUOUS}
             batch = [
                 {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {"name": "things_add", "arguments": {"note": "tea"}}}
             ] * 2
@@ -189,7 +187,7 @@ async def test_what_could_be_read_in_two_ways_is_nobodys_call(tmp_path: Path) ->
                 await call_by(server, "mcp", '{"note": "tea"}', **{"mcp-name": "another_tool"}),
                 await call_by(server, "mcp", '{"note": "tea"}', **{"mcp-method": "tools/list"}),
             ]
-            for face in ("http", "mcp"):
+            for face in FACES:
                 with gone_is_fine():  # it may be cut off before the answer is read
                     others.append(await call_by(server, face, '{"note": "' + "x" * 5 * 1024 * 1024 + '"}'))
                 with gone_is_fine():

@@ -238,6 +238,7 @@ async def test_a_server_that_is_told_to_end_answers_200_calls_under_way_and_ends
     assert is_proven(tmp_path / "state")
 
 
+@at_length
 async def test_calls_that_outlast_the_grace_are_written_down_as_unknown_before_the_server_ends(tmp_path: Path) -> None:
     things = Things()
     things.open.clear()
