@@ -18,7 +18,7 @@ lint: .venv/ready          ## style, types, architecture
 
 check: lint test           ## all of it
 
-faults: .venv/ready        ## processes and servers killed 25 times each, full disks, 8,000 calls of one budget; about 4 minutes
+faults: .venv/ready        ## processes and servers killed 25 times each, full disks, 8,000 calls of one budget; about 3 minutes
 	TOOLGATE_FAULT_RUNS=25 $(BIN)/python -m pytest -n 2 tests/faults
 
 bench: .venv/ready         ## measure CPU, memory and sizes; prints the table of docs/performance.md
