@@ -4,21 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
-import shutil
-import subprocess
+import re
 import sys
 import tempfile
 from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+from tests.conformance.behind import as_program, over_http, serving_everything
+from tests.conformance.install import environment, install
 from tests.conformance.service import DESCRIPTION, service
 from toolgate.standin import serving
 
-ROOT = Path(__file__).resolve().parents[2]
-NODE = ROOT / "node_modules" / ".conformance"
-PACKAGES = ("node@22", "@modelcontextprotocol/conformance@0.2.0-alpha.12", "@modelcontextprotocol/inspector@2.12.0")
 SCENARIOS = {
     "2025-11-25": (
         "server-initialize",
@@ -44,6 +41,21 @@ SCENARIOS = {
         "http-header-validation",
     ),
 }
+SCORED = {"2025-11-25": 30, "2026-07-28": 37}
+"""Scenarios that count, of each revision."""
+REFERENCE: Mapping[str, tuple[str, ...]] = {
+    "lists get-sum": ("--method", "tools/list"),
+    "calls Echo: hello": ("--method", "tools/call", "--tool-name", "echo", "--tool-args-json", '{"message": "hello"}'),
+    "lists demo://resource": ("--method", "resources/list"),
+    "lists simple-prompt": ("--method", "prompts/list"),
+}
+"""What the Inspector asks, by what it must be told."""
+SETTINGS = """tool_specs: [tool-specs]
+data_dir: state
+server: {port: 0}
+anonymous: {roles: [admin], tier: enterprise}
+limits: {repeats: {calls: null}}
+"""
 INTEGRATION = """name: fixtures
 prefix: ""
 spec: openapi.json
@@ -52,31 +64,16 @@ allow_networks: ["127.0.0.0/8"]
 """
 
 
-def install() -> None:
-    if (NODE / "node_modules" / ".bin" / "conformance").exists():
-        return
-    npm = shutil.which("npm")
-    if npm is None:
-        sys.exit("npm is not here; it brings Node 22, the suite and the Inspector")
-    NODE.mkdir(parents=True, exist_ok=True)
-    subprocess.run([npm, "install", "--no-audit", "--no-fund", "--prefix", str(NODE), *PACKAGES], check=True, timeout=600)
-
-
-def environment() -> dict[str, str]:
-    binaries = NODE / "node_modules" / ".bin"
-    return {**os.environ, "PATH": f"{binaries}{os.pathsep}{os.environ['PATH']}", "MCP_INSPECTOR_SECRET_STORE": "memory"}
-
-
 @asynccontextmanager
-async def gateway(upstream: str) -> AsyncIterator[tuple[str, Path]]:
-    """The base URL of a toolgate of its own process over the fixtures, and its settings file."""
+async def gateway(declaration: str) -> AsyncIterator[tuple[str, Path]]:
+    """The base URL of a toolgate of its own process over an integration, and its settings file."""
     with tempfile.TemporaryDirectory() as folder:
         base = Path(folder)
         (base / "tool-specs" / "fixtures").mkdir(parents=True)
-        (base / "tool-specs" / "fixtures" / "integration.yaml").write_text(INTEGRATION.format(url=upstream))
+        (base / "tool-specs" / "fixtures" / "integration.yaml").write_text(declaration)
         (base / "tool-specs" / "fixtures" / "openapi.json").write_text(json.dumps(DESCRIPTION))
         settings = base / "toolgate.yaml"
-        settings.write_text("tool_specs: [tool-specs]\ndata_dir: state\nserver: {port: 0}\n")
+        settings.write_text(SETTINGS)
         command = [sys.executable, "-m", "toolgate", "serve", "--config", str(settings), "--json"]
         process = await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.PIPE)
         assert process.stdout is not None
@@ -124,9 +121,41 @@ async def inspect(url: str, settings: Path) -> dict[str, str | None]:
     return results
 
 
+async def required(url: str) -> dict[str, str | None]:
+    """Everything that the suite requires of a server, of both eras, through the gate."""
+    results: dict[str, str | None] = {}
+    for revision in SCENARIOS:
+        with tempfile.TemporaryDirectory() as folder:
+            code, said = await run("conformance", "server", "--url", f"{url}/mcp", "--requirements", revision, "-o", folder)
+        passed = _scored(said)
+        good = code == 0 and passed == SCORED[revision]
+        results[f"{revision} everything that is scored: {passed} of {SCORED[revision]}"] = None if good else said
+    return results
+
+
+def _scored(said: str) -> int:
+    """How many scenarios passed of those that count."""
+    summary = said.partition("=== SUMMARY ===")[2].partition("Total:")[0]
+    others = re.search(r"Not scored for [\d-]+: (\d+) scenario\(s\) run, (\d+) failing", said)
+    return len(re.findall(r"^✓", summary, re.MULTILINE)) - (int(others[1]) - int(others[2]) if others else 0)
+
+
+async def reference() -> dict[str, str | None]:
+    """The reference server as a child process, asked by the Inspector through the gate."""
+    results: dict[str, str | None] = {}
+    async with gateway(as_program()) as (url, _):
+        for name, words in REFERENCE.items():
+            code, said = await run("mcp-inspector", "--cli", "--transport", "http", "--format", "json", *words, "--", f"{url}/mcp")
+            results[f"reference {name}"] = None if code == 0 and name.partition(" ")[2] in said else said
+    return results
+
+
 async def main() -> int:
-    async with serving(service()) as upstream, gateway(upstream) as (url, settings):
+    async with serving(service()) as upstream, gateway(INTEGRATION.format(url=upstream)) as (url, settings):
         results = await suite(url) | await inspect(url, settings)
+    async with serving_everything() as upstream, gateway(over_http(upstream)) as (url, _):
+        results |= await required(url)
+    results |= await reference()
     for name, said in results.items():
         print(f"{'ok  ' if said is None else 'FAIL'} {name}")
         if said is not None:
