@@ -27,9 +27,10 @@ MODES: tuple[Mode, ...] = ("legacy", "2026-07-28")
 @asynccontextmanager
 async def standing(behind: Behind, theirs: Theirs, era: str = "both", path: str = "mcp", **more: Any) -> AsyncIterator[tuple[str, App]]:
     """The URL of a toolgate with `theirs` behind it."""
+    settings = more.pop("settings", None)
     async with serving(ERAS[era](theirs.app())) as url:
         declaration = {"url": f"{url}/{path}", "allow_networks": ["127.0.0.0/8"], **more}
-        async with behind(theirs=declaration) as app, asgi(app) as application, serving(application) as ours:
+        async with behind(theirs=declaration, settings=settings) as app, asgi(app) as application, serving(application) as ours:
             yield f"{ours}/mcp", app
 
 

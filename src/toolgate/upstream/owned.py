@@ -2,13 +2,14 @@
 
 There a server asks its questions in the conversation, not in the answer to a call, and the conversation says once what
 can be asked. So a caller who can be asked anything, or whose own credential is shown, has one of their own. It is begun
-with their first call and ends when they leave, or have been silent for a while; all others share one.
+with their first call and ends when they have been silent for a while; all others share one.
 """
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,8 +17,8 @@ import anyio
 import orjson
 from anyio.abc import TaskGroup
 
-from toolgate.calls import Call
-from toolgate.errors import Busy, EgressBlocked, Failed, NotLinked, ToolgateError, Unreachable
+from toolgate.calls import Call, Client
+from toolgate.errors import Busy, EgressBlocked, Failed, NotLinked, ProtocolError, ToolgateError, Unreachable
 from toolgate.upstream.caller import able
 from toolgate.upstream.dial import Conversation, Dial
 from toolgate.upstream.endpoint import Endpoint
@@ -38,6 +39,8 @@ class _Held:
     over: anyio.Event = field(default_factory=anyio.Event)
     used: float = 0.0
     calls: int = 0
+    level: str | None = None
+    """Of log messages, as the server was told."""
 
     async def silent(self) -> None:
         """Return when nothing was asked for a while."""
@@ -67,16 +70,20 @@ class Owned:
         assert isinstance(held.conversation.peer, Peer)
         held.calls += 1
         try:
+            await self._tell_level(held, held.conversation, call.client)
             return await held.conversation.peer.ask(method, params, ear)
         finally:
             held.calls -= 1
             held.used = anyio.current_time()
 
-    def forget(self, client: str) -> None:
-        """End the conversations of a client that has left."""
-        for key, held in self._held.items():
-            if orjson.loads(key)[0] == client:
-                held.over.set()
+    async def _tell_level(self, held: _Held, conversation: Conversation, client: Client | None) -> None:
+        """Servers of these eras may say nothing until they know how much is wanted."""
+        level = client.log_level if client is not None else None
+        if level is None or level == held.level or "logging" not in conversation.capabilities:
+            return
+        held.level = level
+        with suppress(ProtocolError):
+            await conversation.peer.ask("logging/setLevel", {"level": level})
 
     def _key(self, call: Call, endpoint: Endpoint | None, shared: Conversation) -> str | None:
         capabilities = able(call.client)

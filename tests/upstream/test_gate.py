@@ -1,0 +1,146 @@
+"""What goes to servers passes the gate: policy, names, and whose answer is whose."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import anyio
+import pytest
+from mcp import Client
+from mcp.shared.exceptions import MCPError
+
+from tests.upstream.conftest import Behind, plain
+from tests.upstream.test_eras import standing
+from tests.upstream.theirs import ROUNDS, Theirs
+from toolgate.calls import Call
+from toolgate.errors import InputNeeded, ProtocolError, UpstreamFailed
+from toolgate.openapi.load import accept
+from toolgate.tasks import beside
+from toolgate.testing import a_call, a_principal
+from toolgate.upstream.caller import PARKED_OF_ONE, ParkedEar, Parking
+
+CLERK = """
+role: reader
+permissions:
+  - id: reader.one
+    tools: theirs_resources/read
+    conditions: [{field: args.uri, operator: matches, value: "test://one|test://each/.*"}]
+"""
+
+
+async def test_resources_and_prompts_are_permitted_by_policy_like_tools(behind: Behind, tmp_path: Path) -> None:
+    folder = tmp_path / "clerks" / "roles"
+    folder.mkdir(parents=True)
+    (folder / "reader.yaml").write_text(CLERK)
+
+    async with standing(behind, Theirs(), settings={"policies": "clerks"}) as (url, _), Client(url, mode=ROUNDS) as client:
+        read = await client.read_resource("test://each/7")
+        with pytest.raises(MCPError, match=r"test://one\|test://each") as refused:
+            await client.read_resource("ui://form")
+        prompts = (await client.list_prompts()).prompts
+        tools = (await client.list_tools()).tools
+        with pytest.raises(MCPError, match="no such prompt"):
+            await client.get_prompt("theirs_greet", {})
+
+    assert getattr(read.contents[0], "text", None) == "content of test://each/7"
+    assert refused.value.error.code == 1
+    assert (prompts, tools) == ([], [])
+
+
+async def test_a_tool_called_like_anothers_is_not_served_and_both_are_named(behind: Behind, caplog: pytest.LogCaptureFixture) -> None:
+    async with behind(
+        a=plain(prefix=""), b=plain(prefix=""), c=plain(prefix="", include=["echo"]), d=plain(prefix="ech", include=["o*"])
+    ) as app:
+        names = [tool.name for tool in app.gateway.catalog]
+        owners = {tool.integration for tool in app.gateway.catalog}
+
+    assert names == ["crash", "echo", "environment", "hang", "loud", "pid"]
+    assert owners == {"a"}
+    assert "b: echo is not served: a has a tool echo already; a `prefix` tells them apart" in caplog.text
+
+
+@dataclass
+class Rounds:
+    """A client that is asked by answers."""
+
+    answers: Mapping[str, Any] = field(default_factory=dict)
+    key: str = "rounds"
+    in_rounds: bool = True
+    capabilities: Mapping[str, Any] = field(default_factory=lambda: {"elicitation": {}})
+    meta: Mapping[str, Any] = field(default_factory=dict)
+    log_level: str | None = None
+
+    async def tell(self, method: str, params: Mapping[str, Any]) -> None:
+        raise AssertionError("nothing is told here")
+
+    async def ask(self, method: str, params: Mapping[str, Any]) -> Mapping[str, Any]:
+        raise AssertionError("it is asked by answers")
+
+
+async def asks_a_name(ear: ParkedEar) -> Mapping[str, Any]:
+    answer = await ear.answer("elicitation/create", {"message": "Your name?"})
+    return {"content": [{"type": "text", "text": answer["content"]["name"]}]}
+
+
+def by(id: str, answers: Mapping[str, Any]) -> Call:
+    return replace(a_call(principal=a_principal(id=id)), client=Rounds(answers))
+
+
+async def begun(parking: Parking, who: str = "ada") -> Mapping[str, Any]:
+    with pytest.raises(InputNeeded) as asked:
+        await parking.request(asks_a_name, by(who, {}), "tools/call", "ask")
+    return asked.value.asked
+
+
+async def test_a_request_waits_for_its_caller_and_goes_on_with_the_answer() -> None:
+    async with beside() as tasks:
+        parking = Parking("theirs", tasks)
+        asked = await begun(parking)
+        (name,) = asked["inputRequests"]
+        answers = {"inputResponses": {name: {"action": "accept", "content": {"name": "Ada"}}}, "requestState": asked["requestState"]}
+
+        with anyio.fail_after(5):
+            result = await parking.request(asks_a_name, by("ada", answers), "tools/call", "ask")
+
+    assert asked["inputRequests"] == {name: {"method": "elicitation/create", "params": {"message": "Your name?"}}}
+    assert result == {"content": [{"type": "text", "text": "Ada"}]}
+
+
+@pytest.mark.parametrize(
+    ("who", "method", "name"), [("eve", "tools/call", "ask"), ("ada", "prompts/get", "ask"), ("ada", "tools/call", "x")]
+)
+async def test_nobody_else_and_no_other_call_can_take_it_up(who: str, method: str, name: str) -> None:
+    async with beside() as tasks:
+        parking = Parking("theirs", tasks)
+        asked = await begun(parking)
+
+        with pytest.raises(ProtocolError, match="is over"):
+            await parking.request(asks_a_name, by(who, {"requestState": asked["requestState"]}), method, name)
+
+
+async def test_one_caller_can_have_only_so_many_wait() -> None:
+    async with beside() as tasks:
+        parking = Parking("theirs", tasks)
+        for _ in range(PARKED_OF_ONE):
+            await begun(parking)
+
+        with pytest.raises(UpstreamFailed, match="too many calls"):
+            await parking.request(asks_a_name, by("ada", {}), "tools/call", "ask")
+        await begun(parking, "eve")
+
+
+async def test_a_tool_that_looks_like_anothers_is_not_served_until_it_is_accepted(
+    behind: Behind, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with behind(a1=plain(include=["echo"]), al=plain(include=["echo"])) as app:
+        before = [tool.name for tool in app.gateway.catalog]
+        accept(app.sources.all[1].loaded)
+
+    async with behind(a1=plain(include=["echo"]), al=plain(include=["echo"])) as app:
+        after = [tool.name for tool in app.gateway.catalog]
+
+    assert (before, after) == (["a1_echo"], ["a1_echo", "al_echo"])
+    assert "al: al_echo is not served: it looks like a1_echo of a1" in caplog.text
