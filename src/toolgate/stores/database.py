@@ -33,7 +33,8 @@ Together = Callable[[sqlite3.Connection, Sequence[I]], Sequence[T]]
 """Writes many items at once; returns a result for each."""
 BATCH = 512  # jobs a commit, or those more that were handed over together; at 50 concurrent callers batches of 30-50 were seen
 HEAL_SECONDS = 1.0
-STUCK_SECONDS = 10.0  # SQLite itself waits 5 for the lock of another process
+LOCK_SECONDS = 5.0  # that SQLite waits for the lock of another process
+STUCK_SECONDS = 10.0
 
 
 @dataclass(slots=True)
@@ -158,15 +159,29 @@ class Database:
             self._queue.put(batch)
 
     def _connect(self, schema: str) -> sqlite3.Connection:
+        """A connection that can write. Raises AuditUnavailable when there is none to be had."""
+        until = time.monotonic() + LOCK_SECONDS
+        while True:
+            try:
+                self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+                return self._prepared(schema)
+            except (OSError, sqlite3.Error) as error:
+                # Of two processes that make the file at once, one is refused the change to WAL without any wait (SQLite, "Write-Ahead
+                # Logging", section 8: it does not call the busy handler there).
+                if getattr(error, "sqlite_errorcode", None) != sqlite3.SQLITE_BUSY or time.monotonic() > until:
+                    raise AuditUnavailable(f"{self.path} cannot be opened: {error}") from error
+                time.sleep(0.02)
+
+    def _prepared(self, schema: str) -> sqlite3.Connection:
+        connection = sqlite3.connect(self.path, isolation_level=None, check_same_thread=False, timeout=LOCK_SECONDS)
         try:
-            self.path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-            connection = sqlite3.connect(self.path, isolation_level=None, check_same_thread=False, timeout=5.0)
             connection.execute("pragma journal_mode = wal")
             connection.execute("pragma synchronous = full")
             connection.executescript(schema)
             connection.executescript("begin immediate; commit")  # a file that can only be read is noticed now
-        except (OSError, sqlite3.Error) as error:
-            raise AuditUnavailable(f"{self.path} cannot be opened: {error}") from error
+        except BaseException:
+            connection.close()
+            raise
         return connection
 
     def _run(self) -> None:
