@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import gzip
 import json
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Set
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -20,6 +20,7 @@ from toolgate.calls import Tool
 from toolgate.egress.application import Application
 from toolgate.gateway import Gateway, build_gateway
 from toolgate.openapi.load import Loaded, load
+from toolgate.openapi.read import read_document
 from toolgate.openapi.source import tools_of
 from toolgate.policy.load import load_policy
 from toolgate.settings import Settings, bundled
@@ -63,7 +64,7 @@ BUSY = replace(a_principal("admin"), tier="enterprise")
 
 
 @asynccontextmanager
-async def world(folder: Path, state: Path, document: Any, base: str) -> AsyncIterator[World]:
+async def world(folder: Path, state: Path, document: Any, base: str, bound: Set[str] = frozenset()) -> AsyncIterator[World]:
     loaded = load(folder, state, environ={})
     assert loaded is not None
     assert loaded.problem is None
@@ -71,7 +72,7 @@ async def world(folder: Path, state: Path, document: Any, base: str) -> AsyncIte
     assert declaration is not None
     credentials = {declaration.auth.name} if declaration.auth.type == "api_key" and declaration.auth.location == "query" else set()
     hidden = {item.name for item in declaration.hide}
-    service = Service(document, base=base, credentials=frozenset(credentials | hidden))
+    service = Service(document, base=base, credentials=frozenset(credentials | hidden | bound))
     tools = list(tools_of(loaded, Application(service)))
     gateway = build_gateway(tools, load_policy(bundled("policies")), memory_stores(), Settings())
     keys = {definition.name: definition.key for definition in loaded.definitions}
@@ -111,3 +112,37 @@ async def test_every_operation_of_the_official_github_description_sends_what_it_
     async with world(folder, tmp_path / "state", document, "") as github:
         assert len(github.keys) == 1223
         assert await github.faults(full=full) == {}
+
+
+OFFICIAL_GSA = Path(__file__).resolve().parents[3] / "shared" / "specs" / "gsa"
+BOUND = {
+    "api_key",
+    "API_KEY",
+    "X-Api-Key",
+    "x-api-key",
+    "token",
+    "access_token",
+    "access_key",
+    "X-Auth-Token",
+    "X-AUTH-TOKEN",
+    "Authorization",
+}
+"""What those files ask callers for and an integration binds."""
+GSA_FILES = sorted(file for file in OFFICIAL_GSA.rglob("*") if file.suffix in (".yaml", ".yml", ".json")) if OFFICIAL_GSA.is_dir() else []
+
+
+@pytest.mark.specs
+@pytest.mark.parametrize("file", GSA_FILES, ids=lambda file: str(file.relative_to(OFFICIAL_GSA)))
+async def test_every_official_gsa_operation_sends_what_its_description_asks_for(file: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "gsa"
+    folder.mkdir()
+    (folder / file.name).write_bytes(file.read_bytes())
+    (folder / "integration.yaml").write_text(
+        f"name: gsa\nspec: {file.name}\nfragment: true\nbase_url: https://api.gsa.gov\nexpose: search\n"
+    )
+    # As read and mended: what the file itself says can neither be parsed nor, where it is a fragment, be looked up.
+    document = read_document(file.read_bytes(), name=file.name, fragment=True).root
+
+    async with world(folder, tmp_path / "state", document, "", BOUND) as gsa:
+        assert gsa.keys
+        assert await gsa.faults(full=False) == {}
