@@ -1,6 +1,6 @@
 """One call of a priced tool that does nothing, through every step of the gate: validated, permitted, limited, paid for, audited.
 
-The number of callers is the argument.
+The number of callers is the argument; a second one, `free`, leaves the ledger out, and `reads` the intent as well, by its setting.
 """
 
 from __future__ import annotations
@@ -17,7 +17,8 @@ from toolgate.calls import Call, Outcome, Text
 from toolgate.gateway import build_gateway
 from toolgate.money import Price
 from toolgate.policy.load import load_policy
-from toolgate.settings import Settings, bundled
+from toolgate.server.listen import settle_down
+from toolgate.settings import Audit, Limits, Repeats, Settings, bundled
 from toolgate.stores import open_stores
 from toolgate.testing import a_principal, a_tool
 
@@ -31,13 +32,15 @@ async def nothing(call: Call) -> Outcome:
     return ANSWER
 
 
-async def main(callers: int) -> None:
+async def main(callers: int, kind: str) -> None:
+    price = Price(call=1000) if kind == "priced" else Price()
+    settings = Settings(audit=Audit(intent="writes" if kind == "reads" else "all"), limits=Limits(repeats=Repeats(calls=None)))
     with tempfile.TemporaryDirectory() as folder:
         shutil.copytree(bundled("policies"), Path(folder) / "policies")
         (Path(folder) / "policies" / "tiers.yaml").write_text(TIERS)
         policy = load_policy(Path(folder) / "policies")
         async with open_stores("sqlite", Path(folder)) as stores:
-            gateway = build_gateway([a_tool(nothing, schema=SCHEMA, price=Price(call=1000))], policy, stores, Settings())
+            gateway = build_gateway([a_tool(nothing, schema=SCHEMA, price=price)], policy, stores, settings)
             caller = a_principal("admin")
             waits: list[float] = []
 
@@ -50,6 +53,7 @@ async def main(callers: int) -> None:
 
             await call(100)
             waits.clear()
+            settle_down()  # as `toolgate serve` does once it is ready
             used, began = cpu(), time.perf_counter()
             await asyncio.gather(*(call(CALLS // callers) for _ in range(callers)))
             seconds, used = time.perf_counter() - began, cpu() - used
@@ -64,4 +68,4 @@ async def main(callers: int) -> None:
             )
 
 
-asyncio.run(main(int(sys.argv[1])))
+asyncio.run(main(int(sys.argv[1]), sys.argv[2] if len(sys.argv) > 2 else "priced"))
