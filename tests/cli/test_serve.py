@@ -10,6 +10,7 @@ import subprocess
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -191,6 +192,8 @@ def test_ctrl_c_in_a_call_ends_with_130_and_is_written_down(shop: Path, environm
             [*PROGRAM, "tools", "call", "shop_list_items", "kind=tea"],
             cwd=shop.parents[1],
             env=environment,
+            # Whoever started the tests in the background may have had Ctrl-C ignored, which is inherited.
+            preexec_fn=partial(signal.signal, signal.SIGINT, signal.SIG_DFL),
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
             text=True,
