@@ -22,6 +22,7 @@ ToolgateError
 │   ├── AnswerTooLarge      an answer came and was cut off at a cap
 │   ├── ToolFailed          the tool itself says that it did not succeed
 │   ├── InputNeeded         the other side asks something first; the call with the answer goes on
+│   ├── ModelFailed         a language model's provider did not answer well
 │   └── UpstreamFailed      the other side answered with an error
 │       └── ProtocolError   with one of MCP's own
 ├── EgressBlocked           the guarded way out does not go there
@@ -37,7 +38,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import Any
+from typing import Any, Literal
 
 
 class ToolgateError(Exception):
@@ -227,6 +228,33 @@ class AnswerTooLarge(Failed):
     """The answer passed a cap on size or on compression ratio and was dropped."""
 
     code = "answer_too_large"
+
+
+class ModelFailed(Failed):
+    """A language model's provider did not answer well."""
+
+    code = "model_failed"
+
+    def __init__(
+        self,
+        message: str,
+        kind: Literal["transient", "provider", "request"],
+        *,
+        reason: str = "",
+        status: int | None = None,
+        retry_after: float | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.kind = kind
+        """`transient`: the same again may pass; `provider`: only another provider may answer; `request`: nobody will."""
+        self.reason = reason
+        """Stable, in snake_case: `rate_limited`, `overloaded`, `quota`, `context_exceeded`, `connection`, `cut_off`, `malformed` …"""
+        self.status = status
+        """The HTTP status, where there was one."""
+        self.retry_after = retry_after
+
+    def details(self) -> Mapping[str, Any]:
+        return {"kind": self.kind, "reason": self.reason, "status": self.status}
 
 
 class UpstreamFailed(Failed):

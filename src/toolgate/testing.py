@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
@@ -12,7 +13,8 @@ from typing import Any
 
 from toolgate.calls import Annotations, Call, Outcome, Principal, Text, Tool
 from toolgate.egress.wire import CAPS, Caps, Reach, Request, Response
-from toolgate.money import FREE
+from toolgate.llm.messages import Assistant, CallDelta, Chosen, Delta, Done, Errand, Prompt, Reply, TextDelta, Tokens, ToolCall
+from toolgate.money import FREE, Micros
 
 READS = Annotations(read_only=True, destructive=False, idempotent=True)
 WRITES = Annotations()
@@ -141,3 +143,63 @@ class ScriptedSender:
         if isinstance(answer, Exception):
             raise answer
         return answer
+
+
+SOME_TOKENS = Tokens(input=100, output=20)
+
+
+@dataclass(frozen=True)
+class Line:
+    """One reply of a `ScriptedProvider`."""
+
+    text: str = ""
+    calls: tuple[tuple[str, Mapping[str, Any]], ...] = ()
+    """Tools to call, with their arguments."""
+    delay: float = 0.0
+    """Seconds before the first piece."""
+    tokens: Tokens = SOME_TOKENS
+    cost: Micros = 0
+    error: Exception | None = None
+    """Raised instead of the reply; with `text`, after that much of it was streamed."""
+
+
+@dataclass
+class ScriptedProvider:
+    """A `Provider` that says its lines, and remembers what it was asked."""
+
+    lines: list[Line] | Callable[[Prompt], Line]
+    """In order, or made of each prompt. Who asks more often than there are lines gets an AssertionError."""
+    name: str = "scripted"
+    asked: list[Prompt] = field(default_factory=list)
+    errands: list[Errand] = field(default_factory=list)
+
+    async def reply(self, prompt: Prompt, errand: Errand) -> Reply:
+        async for delta in self.stream(prompt, errand):
+            if isinstance(delta, Done):
+                return delta.reply
+        raise AssertionError("a stream ends with Done")
+
+    async def stream(self, prompt: Prompt, errand: Errand) -> AsyncIterator[Delta]:
+        self.asked.append(prompt)
+        self.errands.append(errand)
+        line = self._next(prompt)
+        model = prompt.model.partition("/")[2] or "scripted-1"
+        yield Chosen(self.name, model)
+        await asyncio.sleep(line.delay)
+        for word in re.findall(r"\S+\s*", line.text):
+            yield TextDelta(word)
+        if line.error is not None:
+            raise line.error
+        calls = tuple(
+            ToolCall(f"call_{len(self.asked)}_{index}", name, arguments, json.dumps(arguments))
+            for index, (name, arguments) in enumerate(line.calls)
+        )
+        for call in calls:
+            yield CallDelta(call.id, call.name, call.raw)
+        yield Done(Reply(Assistant(line.text, calls), "calls" if calls else "end", line.tokens, self.name, model, line.cost))
+
+    def _next(self, prompt: Prompt) -> Line:
+        if callable(self.lines):
+            return self.lines(prompt)
+        assert self.lines, "the script has ended, and somebody asks on"
+        return self.lines.pop(0)

@@ -1,0 +1,1 @@
+"""The web console: a page of static ES modules over `/v1`."""

@@ -1,0 +1,1 @@
+"""Language models: one interface to many providers, what they cost, and which of them to ask."""

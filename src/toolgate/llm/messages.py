@@ -1,0 +1,219 @@
+"""What is said to a model and what it says, the same for every provider. Frozen values."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from toolgate.calls import Principal
+from toolgate.money import Micros
+
+TaskType = Literal["planning", "coding", "analysis", "extraction", "summarization", "chat", "tool_use", "math", "other"]
+
+
+@dataclass(frozen=True, slots=True)
+class Image:
+    """A picture, for models that see."""
+
+    data: bytes = field(repr=False)
+    media_type: str = "image/png"
+
+
+@dataclass(frozen=True, slots=True)
+class System:
+    """Instructions that stand over the conversation."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class User:
+    """What the person, or the program for them, says."""
+
+    text: str
+    images: tuple[Image, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ToolCall:
+    """A tool that the model wants called."""
+
+    id: str
+    """The provider's; unique within the conversation."""
+    name: str
+    arguments: Mapping[str, Any] | None
+    """None: what the model wrote, `raw`, is not a JSON object."""
+    raw: str = field(default="", repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Assistant:
+    """What the model said."""
+
+    text: str = ""
+    calls: tuple[ToolCall, ...] = ()
+    carried: tuple[Mapping[str, Any], ...] = field(default=(), repr=False)
+    """Blocks of its provider's own (reasoning, signatures) that the same provider wants back as they were."""
+    provider: str = ""
+    """Whose `carried` is; others leave it out."""
+
+
+@dataclass(frozen=True, slots=True)
+class ToolResult:
+    """What came of a tool call; every call of an `Assistant` has exactly one, after it."""
+
+    id: str
+    """The call's."""
+    text: str
+    failed: bool = False
+
+
+Message = System | User | Assistant | ToolResult
+
+
+@dataclass(frozen=True, slots=True)
+class ToolSpec:
+    """A tool as it is offered to a model."""
+
+    name: str
+    description: str
+    schema: Mapping[str, Any]
+    """JSON Schema of the arguments, as `Tool.input_schema`; each provider translates it for its own."""
+
+
+@dataclass(frozen=True, slots=True)
+class Errand:
+    """Why a model is asked, and for whom: for the router, the ledger and the metrics. Nothing of it reaches a provider."""
+
+    principal: Principal
+    task: TaskType = "chat"
+    phase: str = "chat"
+    """Of an agent's run: `plan`, `act`, `answer`, `compact`; else what the caller is doing."""
+    run: str = ""
+    """Id of the run it belongs to; equal ids stay with one model and draw on one session budget. Empty: none."""
+    high_risk: bool = False
+    """No experiments: the router does not explore."""
+    checkable: bool = False
+    """The asker can tell a wrong answer from a right one, and says so with `feedback`; a cascade may begin cheap."""
+    prompt_version: str = ""
+    """Of the prompt template it was asked with, such as `system@3`; for the ledger."""
+
+
+@dataclass(frozen=True, slots=True)
+class Prompt:
+    """All that is put to a model in one request."""
+
+    messages: Sequence[Message]
+    tools: Sequence[ToolSpec] = ()
+    model: str = ""
+    """`provider/model`, `provider` alone for its default, or empty: the router chooses. A plain provider reads the part after the slash."""
+    choice: str = "auto"
+    """`auto`, `none`, `required`, or the name of the one tool that must be called."""
+    parallel: bool = True
+    """Several tool calls in one reply are welcome."""
+    max_tokens: int = 4096
+    """Of the reply, reasoning included."""
+    temperature: float | None = None
+    """None: the provider's own; dropped where a provider takes none."""
+    schema: Mapping[str, Any] | None = None
+    """JSON Schema that the text of the reply has to fit; None: any text."""
+    seconds: float = 120.0
+    """For the whole of it, every attempt and fallback included."""
+
+
+@dataclass(frozen=True, slots=True)
+class Tokens:
+    """What was used."""
+
+    input: int = 0
+    """All of the input: what was read from and written to a cache included."""
+    output: int = 0
+    """All of the output, reasoning included."""
+    cached: int = 0
+    """Part of `input` read from the provider's cache."""
+    cache_written: int = 0
+    """Part of `input` written to the provider's cache."""
+    reasoning: int = 0
+    """Part of `output` that nobody sees."""
+
+    def __add__(self, other: Tokens) -> Tokens:
+        return Tokens(
+            self.input + other.input,
+            self.output + other.output,
+            self.cached + other.cached,
+            self.cache_written + other.cache_written,
+            self.reasoning + other.reasoning,
+        )
+
+
+Stop = Literal["end", "calls", "length", "refusal", "filtered"]
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """A model's whole answer."""
+
+    message: Assistant
+    stop: Stop
+    tokens: Tokens
+    provider: str
+    model: str
+    """As the provider calls what answered."""
+    cost: Micros = 0
+    """What it cost, as the price list has it."""
+    estimated: bool = False
+    """The price is a default, or the tokens were counted by us."""
+    usage: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    """The provider's own account of it, as it came."""
+    route: Mapping[str, Any] = field(default_factory=dict)
+    """Why this model: `scores`, `reasons`, `runners_up`, `attempts`; empty where nobody chose."""
+
+
+@dataclass(frozen=True, slots=True)
+class TextDelta:
+    """A piece of the text."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class ReasoningDelta:
+    """A piece of what the model lets see of its thinking."""
+
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class CallDelta:
+    """A piece of a tool call; `id` and `name` come with the first, and `raw` adds up to the JSON of its arguments."""
+
+    id: str
+    name: str = ""
+    raw: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Chosen:
+    """Which model is being asked, before anything of its answer."""
+
+    provider: str
+    model: str
+    route: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Reset:
+    """All that came since the last `Chosen` is void: another attempt begins."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """The end: the whole of it."""
+
+    reply: Reply
+
+
+Delta = TextDelta | ReasoningDelta | CallDelta | Chosen | Reset | Done

@@ -1,0 +1,27 @@
+"""What a provider of language models is, to everyone who asks one; routing and retries are providers too, around others."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Protocol
+
+from toolgate.llm.messages import Delta, Errand, Prompt, Reply
+
+
+class Provider(Protocol):
+    """Answers prompts."""
+
+    name: str
+    """Such as `openai`; stands before the slash of `Prompt.model`."""
+
+    async def reply(self, prompt: Prompt, errand: Errand) -> Reply:
+        """The whole answer.
+
+        Raises:
+            ModelFailed: the provider did not answer well; its `kind` says what may be done about it.
+            TimedOut: `prompt.seconds` passed.
+            OverBudget: what it may cost is not there; nothing was sent.
+        """
+
+    def stream(self, prompt: Prompt, errand: Errand) -> AsyncIterator[Delta]:
+        """The answer in pieces, ending with `Done`. To leave the loop takes the request back; raises as `reply` does."""
