@@ -12,9 +12,9 @@ import re
 from collections.abc import Mapping
 from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal, Self, TypeVar
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError, field_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from toolgate import documents
@@ -250,6 +250,85 @@ class Cache(Strict):
     """Bytes of answers kept in this process; those not asked for longest go first. 0: none are kept."""
 
 
+ProviderKind = Literal[
+    "openai", "anthropic", "mistral", "cohere", "openrouter", "groq", "deepseek", "ollama", "vllm", "llamacpp", "compatible", "scripted"
+]
+
+
+class ModelFacts(Strict):
+    """What the operator knows of a model better than Toolgate does; what is absent here is as Toolgate has it."""
+
+    window: int | None = Field(default=None, gt=0)
+    """Tokens of input and reply together."""
+    max_output: int | None = Field(default=None, gt=0)
+    """Tokens of a reply."""
+    quality: float | None = Field(default=None, ge=0, le=1)
+    """What is expected of it before anything was seen, 0 to 1."""
+    tools: bool | None = None
+    """It calls tools."""
+    vision: bool | None = None
+    """It takes pictures."""
+    strict: bool | None = None
+    """It can be held to a schema."""
+    region: str | None = None
+    """Where it computes, such as `eu`; absent: where its provider does."""
+    tags: tuple[str, ...] = ()
+    """Words that policies may ask for."""
+
+
+class ModelProvider(Strict):
+    """Somebody who answers prompts: a service, a server of your own, or a script."""
+
+    kind: ProviderKind
+    """Whose wire form it speaks. `compatible`: OpenAI's Chat Completions at `base_url`; `scripted`: what `script` says, without a model."""
+    api_key: SecretStr | None = None
+    """What it wants to be shown, best as `${VARIABLE}`; absent: nothing."""
+    base_url: str | None = None
+    """Where it is; absent: where services of its kind are."""
+    allow_networks: tuple[IPv4Network | IPv6Network, ...] = ()
+    """CIDRs where it may be besides public addresses. A loopback address in `base_url` is allowed by being there."""
+    models: Mapping[str, ModelFacts] = {}
+    """The models to use, by the provider's name for them, with what is to be known of them; absent: well-known ones of its kind."""
+    default: str | None = None
+    """The model where only the provider is named; absent: the first of `models`."""
+    region: str = ""
+    """Where it computes, such as `eu`; empty: not known, which no rule of residency accepts."""
+    script: Path | None = None
+    """Of a `scripted` one: the file with its replies; absent: it looks for tools with the task's words and calls one that only reads."""
+
+    @field_validator("models", mode="before")
+    @classmethod
+    def _names_alone_will_do(cls, value: Any) -> Any:
+        return {name: {} for name in value} if isinstance(value, (list, tuple)) else value
+
+    @model_validator(mode="after")
+    def _meant(self) -> Self:
+        if self.kind == "compatible" and not (self.base_url and self.models):
+            raise ValueError("a compatible provider needs base_url and models")
+        if self.script is not None and self.kind != "scripted":
+            raise ValueError("only a scripted provider has a script")
+        if self.default is not None and self.models and self.default not in self.models:
+            raise ValueError("default is not among models")
+        return self
+
+
+class Models(Strict):
+    """How language models are asked."""
+
+    attempts: int = Field(default=3, ge=1, le=3)
+    """Of one request to one provider, before the next is asked."""
+    patience: Annotated[Seconds, Field(le=60)] = 20.0
+    """Seconds that are waited because a provider asks for them; one that asks for more is left for the next."""
+    connect: Annotated[Seconds, Field(gt=0)] = 5.0
+    """Seconds until a provider has taken the connection."""
+    first: Annotated[Seconds, Field(gt=0)] = 30.0
+    """Seconds until the first piece of an answer."""
+    idle: Annotated[Seconds, Field(gt=0)] = 30.0
+    """Seconds between two pieces of an answer."""
+    cut_off: Literal["fail", "restart"] = "fail"
+    """What becomes of an answer that breaks off after some of it was seen: the request fails, or the next attempt begins it anew."""
+
+
 class Settings(BaseSettings):
     """All of Toolgate's settings."""
 
@@ -286,6 +365,9 @@ class Settings(BaseSettings):
     upstreams: Upstreams = Upstreams()
     replay: Replay = Replay()
     cache: Cache = Cache()
+    models: Models = Models()
+    providers: Mapping[Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,31}$")], ModelProvider] | None = None
+    """Who answers prompts, by a name of your choice; absent: every service whose usual variable, such as `OPENAI_API_KEY`, is set."""
 
     @classmethod
     def settings_customise_sources(
@@ -325,7 +407,15 @@ def read_settings(path: Path | None = None, environ: Mapping[str, str] = os.envi
         values["tool_specs"] = [file.parent / str(folder) for folder in values["tool_specs"]]
     if isinstance(audit := values.get("audit"), dict) and isinstance(audit.get("checkpoints"), str):
         audit["checkpoints"] = file.parent / audit["checkpoints"]
+    if isinstance(providers := values.get("providers"), dict):
+        values["providers"] = {name: _script_beside(file, provider) for name, provider in providers.items()}
     return checked(Settings, values, name=str(file))
+
+
+def _script_beside(file: Path, provider: Any) -> Any:
+    if isinstance(provider, dict) and isinstance(script := provider.get("script"), str):
+        return {**provider, "script": file.parent / script}
+    return provider
 
 
 M = TypeVar("M", bound=BaseModel)

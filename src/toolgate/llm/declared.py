@@ -1,0 +1,140 @@
+"""Who may be asked: the operator's `providers`, or without any the services whose usual variable is set. Nothing is sent here."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from ipaddress import ip_address, ip_network
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from pydantic import SecretStr
+
+from toolgate.egress.address import Network
+from toolgate.llm.known import ANYWHERE, LOCAL, SERVICES, Known, Service
+from toolgate.llm.model import Model
+from toolgate.settings import ModelFacts, ModelProvider, ProviderKind, Settings
+
+LOOPBACK: tuple[Network, ...] = (ip_network("127.0.0.0/8"), ip_network("::1/128"))
+NOTHING_SAID = ModelFacts()
+
+
+@dataclass(frozen=True, slots=True)
+class Declared:
+    """A provider, with everything that opening it takes."""
+
+    name: str
+    """Stands before the slash of a model's id."""
+    kind: ProviderKind
+    base_url: str
+    api_key: SecretStr | None = None
+    networks: tuple[Network, ...] = ()
+    """Where it may be besides public addresses."""
+    models: tuple[Model, ...] = ()
+    """Empty: a local server, which is asked."""
+    default: str = ""
+    """The name of the model where only the provider is named; empty: the first."""
+    region: str = ""
+    script: Path | None = None
+    by: str = "settings"
+    """Or the variable of the environment that had it declared."""
+
+
+def declared(settings: Settings, environ: Mapping[str, str]) -> tuple[Declared, ...]:
+    """The providers in the operator's order; of those found in the environment, in the table's."""
+    if settings.providers is not None:
+        return tuple(_declared(name, provider) for name, provider in settings.providers.items())
+    found = ((kind, service, _variable(service, environ)) for kind, service in SERVICES.items())
+    return tuple(_found(kind, service, variable, environ) for kind, service, variable in found if variable)
+
+
+def scripted(name: str = "scripted") -> Declared:
+    """The provider that needs no key, for who names it where nobody declared one."""
+    return _declared(name, ModelProvider(kind="scripted"))
+
+
+def model(provider: str, kind: ProviderKind, name: str, facts: ModelFacts = NOTHING_SAID, region: str = "") -> Model:
+    """What is known of a model: what the operator says, else what everybody knows, else what is usual."""
+    service = SERVICES[kind]
+    usual = Known(window=LOCAL, max_output=LOCAL // 2) if service.local else Known(window=ANYWHERE)
+    known = service.models.get(name) or usual
+    window = facts.window or known.window
+    return Model(
+        provider=provider,
+        name=name,
+        window=window,
+        max_output=min(facts.max_output or known.max_output, window),
+        tools=known.tools if facts.tools is None else facts.tools,
+        vision=known.vision if facts.vision is None else facts.vision,
+        strict=known.strict if facts.strict is None else facts.strict,
+        region=region if facts.region is None else facts.region,
+        tags=frozenset(facts.tags),
+        quality=known.quality if facts.quality is None else facts.quality,
+    )
+
+
+def _declared(name: str, provider: ModelProvider) -> Declared:
+    service = SERVICES[provider.kind]
+    base_url = (provider.base_url or service.base_url).rstrip("/")
+    facts = provider.models or dict.fromkeys(service.models, NOTHING_SAID)
+    if provider.default is not None and provider.default not in facts:
+        facts = {provider.default: NOTHING_SAID, **facts}
+    return Declared(
+        name=name,
+        kind=provider.kind,
+        base_url=base_url,
+        api_key=provider.api_key,
+        networks=(*provider.allow_networks, *_own_machine(base_url)),
+        models=tuple(model(name, provider.kind, each, said, provider.region) for each, said in facts.items()),
+        default=provider.default or "",
+        region=provider.region,
+        script=provider.script,
+    )
+
+
+def _found(kind: ProviderKind, service: Service, variable: str, environ: Mapping[str, str]) -> Declared:
+    """A service that the environment names, under the name of its kind."""
+    key = next((environ[each] for each in service.variables if environ.get(each)), None)
+    place = next((environ[each] for each in service.places if environ.get(each)), service.base_url)
+    base_url = (_url(place) if service.local else place).rstrip("/")
+    return Declared(
+        name=kind,
+        kind=kind,
+        base_url=base_url,
+        api_key=SecretStr(key) if key else None,
+        networks=_own_machine(base_url),
+        models=tuple(model(kind, kind, each) for each in service.models),
+        by=variable,
+    )
+
+
+def _variable(service: Service, environ: Mapping[str, str]) -> str | None:
+    """The variable that says the service is to be used: its key, or of a local one the place where it is."""
+    names = service.places if service.local else service.variables
+    return next((each for each in names if environ.get(each)), None)
+
+
+def _url(place: str) -> str:
+    """What `OLLAMA_HOST` may hold, as a base URL: `host`, `host:port`, or a URL with or without its path.
+
+    A server that listens on every address is asked on this machine's own.
+    """
+    url = place if "://" in place else f"http://{place}"
+    parts = urlsplit(url)
+    host = "127.0.0.1" if parts.hostname in ("0.0.0.0", "::", None) else parts.hostname  # noqa: S104
+    host = f"[{host}]" if ":" in host else host
+    port = parts.port or (443 if parts.scheme == "https" else 11434)
+    path = parts.path.rstrip("/")
+    version = "" if re.search(r"/v[0-9]+$", path) else "/v1"
+    return f"{parts.scheme}://{host}:{port}{path}{version}"
+
+
+def _own_machine(base_url: str) -> tuple[Network, ...]:
+    """Who writes a loopback address into the settings means this machine; nothing else becomes reachable by it."""
+    host = urlsplit(base_url).hostname or ""
+    try:
+        own = ip_address(host).is_loopback
+    except ValueError:
+        own = host == "localhost"
+    return LOOPBACK if own else ()
