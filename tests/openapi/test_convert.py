@@ -1,12 +1,12 @@
 from __future__ import annotations
 
-import time
 from dataclasses import replace
 from typing import Any
 
 import orjson
 import pytest
 
+from tests.effort import within
 from toolgate.calls import Annotations
 from toolgate.integration import Integration
 from toolgate.money import Price
@@ -221,22 +221,20 @@ class TestGates:
     def test_ten_thousand_operations_take_seconds(self) -> None:
         operations = [op("GET", f"/a{n}/{{id}}", f"get{n}", parameters=(query("q"), query("limit"))) for n in range(10_000)]
 
-        start = time.process_time()
-        conversion = converted(*operations)
+        with within(4):
+            conversion = converted(*operations)
 
         assert len(conversion.definitions) == 10_000
-        assert time.process_time() - start < 4
 
     def test_a_large_schema_that_thousands_share_fills_no_memory(self) -> None:
         large = query("q", {"type": "string", "enum": [f"value number {n}" for n in range(20_000)]})
         operations = [op("GET", f"/a{n}", f"get{n}", parameters=(large,)) for n in range(3000)]
 
-        start = time.process_time()
-        conversion = converted(*operations)
+        with within(4):
+            conversion = converted(*operations)
 
         assert 0 < sum(len(orjson.dumps(definition.schema)) for definition in conversion.definitions) <= 32 * 1024 * 1024
         assert {one.code for one in conversion.diagnostics} == {"tool-left-out"}
-        assert time.process_time() - start < 4
 
 
 class TestFingerprint:

@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 from copy import deepcopy
 from typing import Any
@@ -9,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.effort import within
 from toolgate.openapi.diagnostics import Diagnostic
 from toolgate.openapi.extract import extract
 from toolgate.openapi.operation import Answer, MediaType, Operation, Parameter, RequestBody, Scheme, ServerTemplate
@@ -549,9 +549,8 @@ def test_ten_thousand_operations_are_read_within_two_seconds() -> None:
         "schemas": {"S": {"properties": {"self": {"$ref": "#/components/schemas/S"}}}},
         "responses": {"R": {"description": "ok"}},
     }
-    begun = time.process_time()
 
-    operations, _ = read({f"/a{n}/{{id}}": {"post": operation} for n in range(10_000)}, components=components)
+    with within(2):
+        operations, _ = read({f"/a{n}/{{id}}": {"post": operation} for n in range(10_000)}, components=components)
 
     assert len(operations) == 10_000
-    assert time.process_time() - begun < 2

@@ -1,11 +1,11 @@
 from __future__ import annotations
 
-import time
 from copy import deepcopy
 from typing import Any
 
 import pytest
 
+from tests.effort import within
 from toolgate.openapi import overlay
 from toolgate.openapi.diagnostics import Diagnostic
 
@@ -131,9 +131,8 @@ def test_a_wildcard_over_ten_thousand_operations_is_fast() -> None:
     root: dict[str, Any] = {
         "paths": {f"/p{n}": {"get": {"responses": {str(code): {"description": "x"} for code in range(200, 220)}}} for n in range(10_000)}
     }
-    begun = time.process_time()
 
-    changed({"target": "$.paths.*.*", "update": {"x-mcp": {"enabled": True}}}, of=root)
+    with within(1):
+        changed({"target": "$.paths.*.*", "update": {"x-mcp": {"enabled": True}}}, of=root)
 
-    assert time.process_time() - begun < 1
     assert all(item["get"]["x-mcp"] == {"enabled": True} for item in root["paths"].values())

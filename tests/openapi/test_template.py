@@ -1,11 +1,10 @@
 from __future__ import annotations
 
-import time
-
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.effort import within
 from toolgate.openapi.template import QueryPiece, Template, template
 
 
@@ -56,8 +55,5 @@ def test_a_plain_template_stays_as_it_is(written: str) -> None:
 
 @pytest.mark.parametrize("written", ["{" + ":" * 300_000, "{" * 300_000, "{a" * 200_000, "/{a}" * 100_000, "/?" + "a&" * 100_000])
 def test_a_hostile_template_takes_no_time(written: str) -> None:
-    begun = time.process_time()
-
-    template(written)
-
-    assert time.process_time() - begun < 2
+    with within(2):
+        template(written)
