@@ -8,6 +8,7 @@ RUN python -m venv /opt/toolgate && /opt/toolgate/bin/pip install --no-cache-dir
 COPY src src
 COPY tool-specs tool-specs
 COPY policies policies
+COPY skills skills
 RUN pip wheel --no-cache-dir --no-deps --wheel-dir /wheels . && /opt/toolgate/bin/pip install --no-cache-dir --no-deps /wheels/*.whl
 
 FROM python:3.11-slim

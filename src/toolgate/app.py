@@ -30,7 +30,10 @@ from toolgate.openapi.source import Operation, tools_of
 from toolgate.policy.live import Live, Watch, candidate_of, watching
 from toolgate.policy.load import load_tested
 from toolgate.policy.rules import Policy
+from toolgate.prompts import read_prompts, tool_of
 from toolgate.settings import Settings, bundled, state_folder
+from toolgate.skills import Skill, read_skills
+from toolgate.skills import tools_of as skill_tools
 from toolgate.stores import Counters, Stores, open_stores
 from toolgate.stores.counters import open_counters
 from toolgate.stores.sealed import Sealer
@@ -74,6 +77,7 @@ class App:
     transport: Transport
     own: Own
     sources: Sources
+    skills: Sequence[Skill]
 
     def ready(self) -> str | None:
         """Why calls cannot be let through now; None when they can."""
@@ -128,7 +132,8 @@ async def open_app(settings: Settings) -> AsyncIterator[App]:
         await _write_down_changes(settings, live.current, integrations, stores)
         own = _own(settings, stores, integrations)
         gateway = build_gateway((), live, stores, settings, counters)
-        tools: list[Tool] = []
+        skills = _skills(settings)
+        tools: list[Tool] = [*map(tool_of, read_prompts(settings.prompts) if settings.prompts else ()), *skill_tools(skills)]
         for loaded in integrations:
             if loaded.declaration is not None and loaded.declaration.kind == "openapi":
                 sender = _sender(loaded, transport, lambda: gateway)
@@ -137,7 +142,7 @@ async def open_app(settings: Settings) -> AsyncIterator[App]:
             _served(gateway, tools, integrations, (transport, own), settings, stores) as servers,
             watching(*_watches(live, policies, settings.policy_shadow, stores)),
         ):
-            yield App(settings, gateway, stores, integrations, counters, transport, own, servers)
+            yield App(settings, gateway, stores, integrations, counters, transport, own, servers, skills)
 
 
 @asynccontextmanager
@@ -178,6 +183,13 @@ async def _served(
 
         tasks.start_soon(follow)
         yield found
+
+
+def _skills(settings: Settings) -> Sequence[Skill]:
+    """The operator's; else the bundled ones, where the bundled integrations are served that they are about."""
+    if settings.skills is None and settings.tool_specs:
+        return ()
+    return read_skills(settings.skills or bundled("skills"))
 
 
 def _own(settings: Settings, stores: Stores, integrations: Sequence[Loaded]) -> Own:

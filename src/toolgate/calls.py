@@ -23,6 +23,8 @@ class Unset:
 
 
 UNSET: Final = Unset()
+PROTOCOL: Final = "protocol"
+"""The tag of tools that stand for other requests of the protocol, such as `resources/read`; clients make those instead."""
 
 
 @dataclass(frozen=True, slots=True)

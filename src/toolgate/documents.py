@@ -35,6 +35,7 @@ NUMBER = re.compile(
     r"(?P<int>[-+]?[0-9]+)|0o(?P<oct>[0-7]+)|0x(?P<hex>[0-9a-fA-F]+)|(?P<float>[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?)"
 )
 TAG = "tag:yaml.org,2002:"
+FRONT = re.compile(r"---[ \t]*\n(.*?)^---[ \t]*(?:\n(.*))?", re.DOTALL | re.MULTILINE)
 
 
 def parse(data: bytes, *, name: str, strict: bool = True) -> Any:
@@ -60,6 +61,25 @@ def parse(data: bytes, *, name: str, strict: bool = True) -> Any:
     if strict:
         json.loads(text, object_pairs_hook=lambda pairs: _unique(pairs, name))
     return value
+
+
+def front_matter(data: bytes, *, name: str) -> tuple[dict[str, Any], str]:
+    """The mapping between two lines of `---` at the beginning of a Markdown text, and the text below it without outer blank lines.
+
+    Raises:
+        BadDocument: there is no such mapping, it is no YAML, or the text is not UTF-8.
+    """
+    try:
+        text = unpacked(data, name=name).decode().replace("\r\n", "\n")
+    except UnicodeDecodeError:
+        raise BadDocument(f"{name} is not UTF-8") from None
+    match = FRONT.fullmatch(text)
+    if match is None:
+        raise BadDocument(f"{name} has to begin with front matter: YAML between two lines of ---")
+    values = parse(match[1].encode(), name=name)
+    if not isinstance(values, dict):
+        raise BadDocument(f"{name} has to begin with a mapping between two lines of ---")
+    return values, (match[2] or "").strip("\n")
 
 
 def unpacked(data: bytes, *, name: str) -> bytes:

@@ -61,6 +61,8 @@ class Server(Strict):
     """Seconds that a client may leave an answer unread."""
     page_size: int = Field(default=250, gt=0)
     """Tools a page of `tools/list`."""
+    instructions: str | None = Field(default=None, max_length=20_000)
+    """What MCP clients tell their models of this server, instead of a sentence of ours."""
     keep_alive: float = Field(default=15.0, gt=0)
     """Seconds that an idle connection is kept open for the next request."""
     max_connections: int = Field(default=2048, gt=0)
@@ -342,6 +344,10 @@ class Settings(BaseSettings):
     """Names to serve; absent: every integration found."""
     policies: Path | None = None
     """Folder of roles, tiers and prices; absent: the bundled ones."""
+    prompts: Path | None = None
+    """Folder of prompts for MCP clients, Markdown files; absent: none of our own."""
+    skills: Path | None = None
+    """Folder of skills, Markdown files; absent: the bundled ones, where the bundled integrations are served."""
     policy_shadow: Path | None = None
     """Folder of a candidate policy that decides beside the one in force and is only heard of in the audit; absent: none."""
     data_dir: Path | None = None
@@ -396,7 +402,7 @@ def read_settings(path: Path | None = None, environ: Mapping[str, str] = os.envi
     values = expand(documents.parse(file.read_bytes(), name=str(file)) or {}, environ, name=str(file))
     if not isinstance(values, dict):
         raise Misconfigured(f"{file} must hold a mapping of settings")
-    for key in ("policies", "policy_shadow", "data_dir"):
+    for key in ("policies", "policy_shadow", "data_dir", "prompts", "skills"):
         if isinstance(values.get(key), str):
             values[key] = file.parent / values[key]
     if isinstance(identity := values.get("identity"), dict) and isinstance(identity.get("secret_key_file"), str):
@@ -463,7 +469,7 @@ def _expand_text(text: str, environ: Mapping[str, str], name: str) -> str | None
 
 
 def bundled(folder: str) -> Path:
-    """The folder `tool-specs` or `policies` that came with Toolgate, from the wheel or from a checkout."""
+    """The folder `tool-specs`, `policies` or `skills` that came with Toolgate, from the wheel or from a checkout."""
     package = Path(__file__).parent
     installed = package / "bundled" / folder
     return installed if installed.exists() else package.parents[1] / folder

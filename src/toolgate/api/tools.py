@@ -16,7 +16,7 @@ from starlette.responses import Response
 from toolgate.api.answers import Json, outcome_answer, problem_answer
 from toolgate.api.query import BadQuery, choice, number
 from toolgate.api.shapes import SHAPES
-from toolgate.calls import Outcome, Tool
+from toolgate.calls import PROTOCOL, Outcome, Tool
 from toolgate.errors import InvalidArguments
 from toolgate.gateway import Gateway
 from toolgate.search import Index
@@ -35,7 +35,9 @@ class Tools:
 
     async def many(self, request: Request) -> Json:
         """All tools that the caller may see, listed to MCP clients or not; those that match `query`, best first."""
-        tools, asked = self._gateway.visible(principal_of(request.scope)), request.query_params
+        visible, asked = self._gateway.visible(principal_of(request.scope)), request.query_params
+        # Requests of MCP are not for models, whose providers take no slash in a name either.
+        tools = {name: tool for name, tool in visible.items() if PROTOCOL not in tool.tags}
         try:
             shape = SHAPES[choice(asked, "format", "mcp", SHAPES)]
             limit = number(asked, "limit", MOST) or LIMIT

@@ -12,7 +12,7 @@ from typing import Any
 
 import orjson
 
-from toolgate.calls import Annotations, Call, Outcome, Principal, Text, Tool
+from toolgate.calls import PROTOCOL, Annotations, Call, Outcome, Principal, Text, Tool
 from toolgate.errors import InvalidArguments, UnknownTool
 from toolgate.money import FREE
 from toolgate.search import Index
@@ -21,8 +21,6 @@ CALL_TOOL = "call_tool"
 FINDERS = frozenset({"search_tools", "describe_tool", CALL_TOOL})
 READING = Annotations(read_only=True, destructive=False, idempotent=True, open_world=False)
 DISCOVERY = ("discovery",)  # tiers and scopes do not bound finders: what they find is bounded
-PROTOCOL = "protocol"
-"""The tag of tools that stand for other requests of the protocol, such as `resources/read`; clients make those instead."""
 SEARCH_SCHEMA: dict[str, Any] = {
     "type": "object",
     "properties": {

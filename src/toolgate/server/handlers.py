@@ -48,7 +48,14 @@ log = logging.getLogger("toolgate.server")
 
 
 def build_server(
-    gateway: Gateway, who: Who, *, page_size: int, schema_of: SchemaOf, underway: Underway, offered: Offered | None = None
+    gateway: Gateway,
+    who: Who,
+    *,
+    page_size: int,
+    schema_of: SchemaOf,
+    underway: Underway,
+    offered: Offered | None = None,
+    instructions: str | None = None,
 ) -> Server[Any]:
     """An MCP server over `gateway`.
 
@@ -59,6 +66,7 @@ def build_server(
             context, to hold `Mcp-Param-*` headers against the arguments.
         underway: counts the calls that have not ended.
         offered: answers with what there is beside tools.
+        instructions: what the operator wants models to be told; None: a sentence of ours.
     """
     offered = offered or Offered(gateway, who, page_size, called)
     handlers = _Handlers(gateway, who, page_size, underway)
@@ -66,7 +74,7 @@ def build_server(
         NAME,
         version=__version__,
         title="Toolgate",
-        instructions=INSTRUCTIONS + (FINDING if gateway.catalog.get(CALL_TOOL) else ""),
+        instructions=(instructions or INSTRUCTIONS) + (FINDING if gateway.catalog.get(CALL_TOOL) else ""),
         get_tool_input_schema=lambda name: with_headers(schema_of(name)),
         on_list_tools=handlers.list_tools,
         on_call_tool=handlers.call_tool,

@@ -51,6 +51,7 @@ class McpFace:
             schema_of=self._schema_of,
             underway=self._underway,
             offered=self._offered,
+            instructions=server.instructions,
         )
         self._sessions = StreamableHTTPSessionManager(self._server, max_request_body_size=server.max_body)
         self._sse = SseServerTransport("/messages/", max_request_body_size=server.max_body)

@@ -31,12 +31,12 @@ from mcp.server.subscriptions import (
 from mcp.shared.exceptions import MCPError
 from pydantic import BaseModel, ValidationError
 
-from toolgate.calls import Client, Outcome, Principal, Tool
-from toolgate.errors import ToolgateError
+from toolgate.calls import PROTOCOL, Client, Outcome, Principal, Tool
+from toolgate.errors import InvalidArguments, ToolgateError
 from toolgate.gateway import Gateway
-from toolgate.gateway.discover import PROTOCOL
 from toolgate.news import Change
 from toolgate.openapi import prose
+from toolgate.prompts import Prompt, Written
 from toolgate.server import passing
 from toolgate.upstream.source import ServersRequest, ServersTool, Source, request_name
 
@@ -129,26 +129,34 @@ class Offered:
             for item in _offer(source, "prompts")
             if isinstance(item.get("name"), str) and (name := source.integration.tool_prefix + item["name"])
         }
+        offered |= {prompt.name: _listed(prompt) for prompt, _ in self._written(context)}
         items, cursor = self._page(_checked(types.Prompt, [offered[name] for name in sorted(offered)]), params)
         return types.ListPromptsResult(prompts=items, next_cursor=cursor, ttl_ms=TTL, cache_scope="private")
 
     async def read_resource(self, context: Context, params: types.ReadResourceRequestParams) -> HandlerResult:
         source = self._holder(context, params.uri)
-        return await self._pass(context, source, READ, {"uri": params.uri}, {"ttlMs": 0, "cacheScope": "private"})
+        return await self._pass(
+            context, request_name(source.integration.name, READ), {"uri": params.uri}, {"ttlMs": 0, "cacheScope": "private"}
+        )
 
     async def get_prompt(self, context: Context, params: types.GetPromptRequestParams) -> HandlerResult:
+        for prompt, tool in self._written(context):
+            if prompt.name == params.name:
+                return await self._pass(context, tool.name, params.arguments or {})
         source, name = self._prompt(context, params.name)
         arguments = {"arguments": params.arguments} if params.arguments is not None else {}
-        return await self._pass(context, source, GET, {"name": name, **arguments})
+        return await self._pass(context, request_name(source.integration.name, GET), {"name": name, **arguments})
 
     async def complete(self, context: Context, params: types.CompleteRequestParams) -> HandlerResult:
         asked = {key: value for key, value in (context.params or {}).items() if key != "_meta"}
         if isinstance(params.ref, types.PromptReference):
+            if any(prompt.name == params.ref.name for prompt, _ in self._written(context)):
+                return {"completion": {"values": [], "total": 0, "hasMore": False}, "resultType": "complete"}
             source, name = self._prompt(context, params.ref.name, COMPLETE)
             asked["ref"] = {**asked["ref"], "name": name}
         else:
             source = self._holder(context, params.ref.uri, COMPLETE)
-        return await self._pass(context, source, COMPLETE, asked)
+        return await self._pass(context, request_name(source.integration.name, COMPLETE), asked)
 
     async def subscribe(self, context: Context, params: types.SubscribeRequestParams) -> types.EmptyResult:
         subscribed = self._subscriptions(context)
@@ -222,11 +230,8 @@ class Offered:
         found: dict[str, Source] = state[SUBSCRIBED]
         return found
 
-    async def _pass(
-        self, context: Context, source: Source, method: str, params: Mapping[str, Any], more: Mapping[str, Any] | None = None
-    ) -> HandlerResult:
+    async def _pass(self, context: Context, name: str, params: Mapping[str, Any], more: Mapping[str, Any] | None = None) -> HandlerResult:
         client: Client = passing.PassingClient(context)
-        name = request_name(source.integration.name, method)
         outcome = await self._called(self._gateway, name, params, self._who(context), context.meta or {}, client=client)
         version = context.protocol_version
         if (asked := passing.round_of(outcome, version)) is not None:
@@ -234,13 +239,19 @@ class Offered:
         passing.refuse(outcome, version)
         if outcome.problem is not None:
             data = {"code": outcome.problem.code, **outcome.problem.details}
-            raise MCPError(code=NOT_DONE, message=outcome.problem.message, data=data)
+            code = types.INVALID_PARAMS if outcome.problem.code == InvalidArguments.code else NOT_DONE
+            raise MCPError(code=code, message=outcome.problem.message, data=data)
         return {**outcome.structured, **(more or {}), "resultType": "complete"}
 
     def _sources(self, context: Context, method: str) -> Sequence[Source]:
         """The servers that the caller may make the request to."""
         visible = self._gateway.visible(self._who(context))
         return [source for tool in visible.values() if (source := _source(tool, method)) is not None]
+
+    def _written(self, context: Context) -> Sequence[tuple[Prompt, Tool]]:
+        """The operator's own prompts, and the tools that they are to the gate. They stand before those of servers."""
+        visible = self._gateway.visible(self._who(context))
+        return [(tool.run.prompt, tool) for tool in visible.values() if isinstance(tool.run, Written)]
 
     def _holder(self, context: Context, uri: str, method: str = READ) -> Source:
         """The server that has the resource: one that lists it, or a tool's own, or has a template for it; or the only one.
@@ -277,6 +288,18 @@ async def _or_not_done(doing: Awaitable[None]) -> None:
         await doing
     except ToolgateError as error:
         raise MCPError(code=NOT_DONE, message=str(error), data={"code": error.code}) from None
+
+
+def _listed(prompt: Prompt) -> dict[str, Any]:
+    arguments = [
+        argument.model_dump(include={"name", "title", "description", "required"}, exclude_none=True) for argument in prompt.arguments
+    ]
+    return {
+        "name": prompt.name,
+        "title": prompt.title,
+        "description": prompt.description,
+        **({"arguments": arguments} if arguments else {}),
+    }
 
 
 def _source(tool: Tool, method: str) -> Source | None:

@@ -25,6 +25,7 @@ async def serve_stdio(gateway: Gateway, settings: Settings) -> None:
         schema_of=lambda _name: None,  # there are no headers here
         underway=Underway(),
         offered=offered,
+        instructions=settings.server.instructions,
     )
     async with offered.telling(), stdio_server() as (reader, writer):
         await server.run(reader, writer, server.create_initialization_options())

@@ -12,10 +12,9 @@ from typing import Any
 import anyio
 import orjson
 
-from toolgate.calls import Annotations, Call, Outcome, Rate, Tool
+from toolgate.calls import PROTOCOL, Annotations, Call, Outcome, Rate, Tool
 from toolgate.egress.transport import Transport
 from toolgate.errors import ToolgateError
-from toolgate.gateway.discover import PROTOCOL
 from toolgate.integration import Integration, price_of
 from toolgate.openapi import lock
 from toolgate.openapi.definition import Definition
