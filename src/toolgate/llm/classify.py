@@ -1,0 +1,269 @@
+"""What a provider's error means for who asked: a table, from statuses, error types and events to `ModelFailed`.
+
+Rows are tried from the top. A status says less than the `code` and `type` that a provider sends with it: 429 is a rate that passes in
+a minute or a bill that somebody has to pay; 400 is a request that nobody answers, or a prompt too long for this model and not for the
+next. Some say it in prose alone, so prose is read too, and never passed on: it may quote the prompt. Its patterns are whole phrases,
+since it may also quote the name of a tool.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from math import isfinite
+from typing import Any, Literal
+
+from toolgate.errors import EgressBlocked, ModelFailed, TimedOut
+
+Kind = Literal["transient", "provider", "request"]
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """Fits when all that is given fits."""
+
+    kind: Kind
+    reason: str
+    says: str
+    """What the sentence says happened, after the provider's name."""
+    statuses: frozenset[int] = frozenset()
+    """Empty: any, and events that have none."""
+    codes: re.Pattern[str] | None = None
+    """Found in its code or type; or `prose` is. Both None: whatever it says."""
+    prose: re.Pattern[str] | None = None
+    """Found in its message."""
+
+    def fits(self, status: int | None, code: str, message: str) -> bool:
+        """status: None for an event."""
+        if status is not None and self.statuses and status not in self.statuses:
+            return False
+        if self.codes is None and self.prose is None:
+            return True
+        return bool((self.codes and self.codes.search(code)) or (self.prose and self.prose.search(message)))
+
+
+def _words(*patterns: str) -> re.Pattern[str]:
+    return re.compile("|".join(patterns), re.IGNORECASE)
+
+
+def _on(*statuses: int) -> frozenset[int]:
+    return frozenset(statuses)
+
+
+SERVER = frozenset(range(500, 600))
+QUOTA = "has no credit or quota left for this key; add some, or use another provider"
+UNKNOWN = "has no such model, or not for this key; check its name"
+
+TABLE = (
+    Row("provider", "quota", QUOTA, _on(402)),
+    Row(
+        "provider",
+        "quota",
+        QUOTA,
+        _on(400, 403, 429),
+        codes=_words(r"insufficient_quota", r"billing", r"quota_exceeded", r"insufficient_(balance|credits|funds)"),
+        prose=_words(r"credit balance is too low", r"insufficient (balance|credits|funds)", r"exceeded your current quota"),
+    ),
+    Row(
+        "provider",
+        "context_exceeded",
+        "cannot take so long a conversation; shorten it, or use a model with a larger window",
+        _on(400, 413, 422, 500),
+        codes=_words(r"context_length_exceeded", r"exceed_context_size", r"context_window_exceeded", r"prompt_too_long"),
+        prose=_words(
+            r"prompt is too long",
+            r"(maximum|exceeds?|larger than|longer than|available).{0,60}context (length|window|size)",
+            r"context (length|window|size).{0,60}(exceed|too (long|large))",
+            r"too many (input |prompt )?tokens",
+            r"(maximum|exceeds?).{0,60} (input|prompt) tokens",
+        ),
+    ),
+    Row(
+        "provider",
+        "refused",
+        "refuses this prompt by its own rules; say it otherwise, or use another provider",
+        _on(400, 403, 422),
+        codes=_words(r"content_policy", r"content_filter", r"invalid_prompt", r"moderation", r"safety"),
+        prose=_words(r"content management policy", r"flagged (as|for|by)", r"requires moderation"),
+    ),
+    Row("provider", "authentication", "does not accept the key; check the one that is configured", _on(401)),
+    Row(
+        "provider",
+        "model_unknown",
+        UNKNOWN,
+        _on(400, 404),
+        codes=_words(r"model_not_found", r"invalid_model", r"unknown_model", r"model_not_available", r"model_decommissioned"),
+        prose=_words(r"\bmodel\b.{0,120}(does not exist|not found|is not available|not a valid|has been (deprecated|decommissioned))"),
+    ),
+    Row("provider", "model_unknown", UNKNOWN, _on(404), prose=_words(r"\bmodel")),
+    Row("provider", "permission", "does not permit this with the key that is configured", _on(403)),
+    Row("provider", "not_found", "has nothing at this address; check base_url and the model's name", _on(404)),
+    Row("transient", "overloaded", "is overloaded", _on(529)),
+    Row(
+        "transient",
+        "overloaded",
+        "is overloaded",
+        SERVER | _on(429),
+        codes=_words("overloaded", "server_is_busy"),
+        prose=_words("overloaded", "at capacity"),
+    ),
+    Row("transient", "rate_limited", "takes no more requests for a moment", _on(429)),
+    Row("transient", "timeout", "did not answer in time", _on(408, 504, 524)),
+    Row("transient", "conflict", "was busy with a conflicting request", _on(409)),
+    Row("transient", "too_early", "was not ready for the request", _on(425)),
+    Row("transient", "disconnected", "lost the connection", _on(499)),
+    Row("transient", "server_error", "had an error of its own", SERVER),
+    Row("request", "too_large", "does not take requests of this size; send less", _on(413)),
+    Row("request", "invalid", "cannot understand the request", frozenset(range(400, 500))),
+    Row("transient", "server_error", "gave an answer with a status that no answer has"),
+)
+"""For HTTP answers; the last row fits everything."""
+
+EVENTS = (
+    *(row for row in TABLE if row.codes is not None),
+    Row("transient", "rate_limited", "takes no more requests for a moment", codes=_words(r"rate_limit")),
+    Row("transient", "timeout", "did not answer in time", codes=_words(r"timeout", r"deadline_exceeded")),
+    Row("provider", "authentication", "does not accept the key; check the one that is configured", codes=_words(r"authentication")),
+    Row("provider", "permission", "does not permit this with the key that is configured", codes=_words(r"permission")),
+    Row("provider", "model_unknown", UNKNOWN, codes=_words(r"not_found")),
+    Row("request", "too_large", "does not take requests of this size; send less", codes=_words(r"request_too_large")),
+    Row("request", "invalid", "cannot understand the request", codes=_words(r"invalid_", r"unsupported_")),
+    Row("transient", "server_error", "had an error of its own"),
+)
+"""For error events in a stream, which have a type and no status."""
+
+NAMES = re.compile(r"[A-Za-z0-9_.\[\]-]{1,80}")
+"""What may be repeated of an error: the name of a code or of a field, and no prose."""
+
+
+def answered(provider: str, status: int, headers: Mapping[str, str], body: Any = None, *, now: datetime | None = None) -> ModelFailed:
+    """What an HTTP answer means that is not 2xx.
+
+    Args:
+        headers: names in lower case. `x-should-retry` wins over the table.
+        body: JSON where it is JSON, else text.
+        now: for a Retry-After that is a date; None: the answer's own `Date`, else the machine's clock.
+    """
+    said = _said(body)
+    row = next(row for row in TABLE if row.fits(status, said.codes, said.message))
+    kind: Kind = row.kind
+    match headers.get("x-should-retry"):
+        case "true":
+            kind = "transient"
+        case "false" if kind == "transient":
+            kind = "provider"
+    return ModelFailed(
+        f"{provider} {row.says}{said.named(status)}",
+        kind,
+        reason=row.reason,
+        status=status,
+        retry_after=retry_after(headers, now=now),
+    )
+
+
+def interrupted(provider: str, body: Any) -> ModelFailed:
+    """What an error event in a stream means."""
+    said = _said(body)
+    if said.status is not None:
+        return answered(provider, said.status, {}, body)
+    row = next(row for row in EVENTS if row.fits(None, said.codes, said.message))
+    return ModelFailed(f"{provider} {row.says}{said.named(None)}", row.kind, reason=row.reason)
+
+
+def unanswered(provider: str, error: BaseException) -> ModelFailed:
+    """What it means that no answer came: no connection, a broken one, a time-out. What raised it is found in its causes."""
+    causes = list(_causes(error))
+    if blocked := next((cause for cause in causes if isinstance(cause, EgressBlocked)), None):
+        return ModelFailed(f"{provider} cannot be reached: {blocked}", "provider", reason="blocked")
+    if any(isinstance(cause, TimeoutError | TimedOut) or "Timeout" in type(cause).__name__ for cause in causes):
+        return ModelFailed(f"{provider} did not answer in time", "transient", reason="timeout")
+    return ModelFailed(f"{provider} cannot be reached, or the connection broke", "transient", reason="connection")
+
+
+def cut_off(provider: str) -> ModelFailed:
+    """A stream that ended before its end."""
+    return ModelFailed(f"{provider} broke off in the middle of its answer", "transient", reason="cut_off")
+
+
+def malformed(provider: str) -> ModelFailed:
+    """An answer that is not what its protocol says."""
+    return ModelFailed(f"{provider} answered with something that cannot be understood", "transient", reason="malformed")
+
+
+def retry_after(headers: Mapping[str, str], *, now: datetime | None = None) -> float | None:
+    """Seconds to wait, as `retry-after-ms` or `Retry-After` (seconds or a date, RFC 9110 10.2.3) say; None: they do not."""
+    if (ms := _number(headers.get("retry-after-ms"))) is not None:
+        return max(0.0, ms / 1000)
+    value = headers.get("retry-after", "")
+    if (seconds := _number(value)) is not None:
+        return max(0.0, seconds)
+    until = _date(value)
+    if until is None:
+        return None
+    return max(0.0, (until - (now or _date(headers.get("date", "")) or datetime.now(UTC))).total_seconds())
+
+
+@dataclass(frozen=True, slots=True)
+class _Said:
+    """What an error's body says of it."""
+
+    codes: str = ""
+    """Its code and its type."""
+    param: str = ""
+    message: str = ""
+    """To be searched and never shown."""
+    status: int | None = None
+    """The HTTP status that would have been, which some servers write into an event."""
+
+    def named(self, status: int | None) -> str:
+        """The part of the sentence that names it."""
+        parts = [f"HTTP {status}" if status else "", self.codes.replace(" ", ", "), f"at {self.param}" if self.param else ""]
+        told = ", ".join(part for part in parts if part)
+        return f" ({told})" if told else ""
+
+
+def _said(body: Any) -> _Said:
+    if isinstance(body, list) and body:
+        body = body[0]
+    if isinstance(body, str):
+        return _Said(message=body[:4096])
+    if not isinstance(body, Mapping):
+        return _Said()
+    inner = body.get("error")
+    error = inner if isinstance(inner, Mapping) else {**body, "message": inner} if isinstance(inner, str) else body
+    codes = [word for key in ("code", "type") if isinstance(word := error.get(key), str) and NAMES.fullmatch(word) and word != "error"]
+    message, param = error.get("message", error.get("detail")), error.get("param")
+    numbers = [number for key in ("code", "status", "status_code") if isinstance(number := error.get(key), int) and 400 <= number < 600]
+    return _Said(
+        codes=" ".join(dict.fromkeys(codes)),
+        param=param if isinstance(param, str) and NAMES.fullmatch(param) else "",
+        message=message[:4096] if isinstance(message, str) else "",
+        status=numbers[0] if numbers else None,
+    )
+
+
+def _causes(error: BaseException | None) -> list[BaseException]:
+    found: list[BaseException] = []
+    while error is not None and error not in found:
+        found.append(error)
+        error = error.__cause__ or error.__context__
+    return found
+
+
+def _number(value: str | None) -> float | None:
+    try:
+        number = float(value or "")
+    except ValueError:
+        return None
+    return number if isfinite(number) else None
+
+
+def _date(value: str) -> datetime | None:
+    try:
+        date = parsedate_to_datetime(value)
+    except (ValueError, IndexError, TypeError, OverflowError):
+        return None
+    return date if date.tzinfo else date.replace(tzinfo=UTC)
