@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import shlex
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,7 @@ from toolgate.cli import main
 from toolgate.gateway.spend import over_budget
 from toolgate.integration import Integration
 from toolgate.money import Price
-from toolgate.policy.prices import Prices
+from toolgate.policy.prices import Prices, TokenRates
 from toolgate.settings import Settings
 from toolgate.stores import Account, Shortage
 from toolgate.testing import a_tool
@@ -26,7 +27,7 @@ def blocks(language: str) -> list[str]:
 
 
 def test_its_prices_are_prices() -> None:
-    told, settings = blocks("yaml")
+    told, models, settings = blocks("yaml")
     assert Settings(**yaml.safe_load(settings)).ledger is not None
 
     prices = Prices.model_validate(yaml.safe_load(told))
@@ -38,6 +39,9 @@ def test_its_prices_are_prices() -> None:
         "maps_route": Price(1000, 102_400, most=50_000),
         "search_web": Price(header="X-Request-Cost", most=20_000),
     }
+    rates = Prices.model_validate(yaml.safe_load(models))
+    assert rates.written("openai/gpt-5") == TokenRates(input=Decimal("1.25"), output=Decimal(10), cached=Decimal("0.125"))
+    assert rates.written("ollama/llama3") == TokenRates(input=Decimal(0), output=Decimal(0))
     [inline] = re.findall(r"`prices: (\{.*\})`", PAGE)
     Integration.model_validate({"name": "x", "prices": yaml.safe_load(inline)})
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from decimal import Decimal
 from pathlib import Path
 from shutil import copytree
 
@@ -9,7 +10,7 @@ from toolgate.errors import Misconfigured
 from toolgate.integration import Integration
 from toolgate.money import FREE, Price
 from toolgate.policy.load import load_policy
-from toolgate.policy.prices import Prices
+from toolgate.policy.prices import Prices, TokenRates
 from toolgate.settings import bundled, checked
 from toolgate.testing import a_tool
 
@@ -67,4 +68,28 @@ def test_prices_are_part_of_the_policy_and_of_its_digest(tmp_path: Path) -> None
 
     assert policy.prices.of(a_tool()) == Price(250_000)
     assert policy.digest != bundled_policy.digest
-    assert bundled_policy.prices == Prices()
+    assert bundled_policy.prices.tools == {}
+    assert bundled_policy.prices.defaults == Prices().defaults
+
+
+def test_a_model_costs_what_is_written_of_it_by_name_before_globs() -> None:
+    prices = checked(
+        Prices,
+        {"models": {"openai/*": {"input": 1, "output": 2}, "openai/gpt-5": {"input": 3, "output": 4, "cached": 0.3}, "local/*": 0}},
+        name="prices.yaml",
+    )
+
+    found = {model: prices.written(model) for model in ("openai/gpt-5", "openai/gpt-4", "local/llama", "anthropic/claude")}
+
+    assert found == {
+        "openai/gpt-5": TokenRates(input=Decimal(3), output=Decimal(4), cached=Decimal("0.3")),
+        "openai/gpt-4": TokenRates(input=Decimal(1), output=Decimal(2)),
+        "local/llama": TokenRates(input=Decimal(0), output=Decimal(0)),
+        "anthropic/claude": None,
+    }
+
+
+@pytest.mark.parametrize("wrong", [1, {"input": 1}, {"input": -1, "output": 1}, {"input": 1, "output": 1, "reasoning": 1}])
+def test_rates_that_cannot_be_meant_are_refused(wrong: object) -> None:
+    with pytest.raises(Misconfigured, match=r"prices\.yaml"):
+        checked(Prices, {"models": {"x/y": wrong}}, name="prices.yaml")

@@ -136,6 +136,8 @@ class Tokens:
     """Part of `input` written to the provider's cache."""
     reasoning: int = 0
     """Part of `output` that nobody sees."""
+    cache_written_1h: int = 0
+    """Part of `cache_written` that is kept for an hour, which some providers charge more for."""
 
     def __add__(self, other: Tokens) -> Tokens:
         return Tokens(
@@ -144,6 +146,7 @@ class Tokens:
             self.cached + other.cached,
             self.cache_written + other.cache_written,
             self.reasoning + other.reasoning,
+            self.cache_written_1h + other.cache_written_1h,
         )
 
 

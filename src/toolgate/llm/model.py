@@ -26,6 +26,8 @@ class Model:
     """Words of the operator's that policies may ask for."""
     quality: float = 0.5
     """What is expected of it before anything was seen, 0 to 1."""
+    priced_as: str = ""
+    """Whose prices hold, as genai-prices names providers: `openai`, `groq`; empty: those of `provider`."""
 
     @property
     def id(self) -> str:
