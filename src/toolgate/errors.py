@@ -13,6 +13,7 @@ ToolgateError
 │   ├── Busy                too many calls of everybody at once
 │   ├── OverBudget          the money for this period is spent
 │   ├── Repeating           the same call again and again
+│   ├── NoModel             no language model is left that may and can be asked
 │   └── KeyReused           one idempotency key for two different calls
 ├── Failed                  the call was let through and did not succeed
 │   ├── Unreachable         nobody answered; nothing is known to have happened
@@ -182,6 +183,23 @@ class Repeating(Refused):
     def __init__(self, message: str, retry_after: float) -> None:
         super().__init__(message)
         self.retry_after = retry_after
+
+
+class NoModel(Refused):
+    """No language model is left that may and can be asked."""
+
+    code = "no_model"
+
+    def __init__(self, dropped: Mapping[str, str], retry_after: float | None = None) -> None:
+        told = "; ".join(f"{model}: {why}" for model, why in dropped.items())
+        nothing = "no language model is set up; `toolgate providers list` says how"
+        super().__init__(f"no language model can be asked. {told}" if told else nothing)
+        self.dropped = dropped
+        """By `provider/model`: what dropped it."""
+        self.retry_after = retry_after
+
+    def details(self) -> Mapping[str, Any]:
+        return {"dropped": dict(self.dropped)}
 
 
 class KeyReused(Refused):

@@ -27,6 +27,7 @@ EXITS: Mapping[str, int] = {
     "busy": 7,
     "over_budget": 7,
     "repeating": 7,
+    "no_model": 6,
     "key_reused": 1,
     "failed": 5,
     "unreachable": 4,
@@ -36,6 +37,7 @@ EXITS: Mapping[str, int] = {
     "answer_too_large": 5,
     "tool_failed": 5,
     "input_needed": 5,
+    "model_failed": 5,
     "upstream_failed": 5,
     "protocol_error": 5,
     "egress_blocked": 6,
@@ -60,6 +62,7 @@ HINTS: Mapping[str, str] = {
     "audit_unavailable": "`toolgate doctor` checks the state folder",
     "misconfigured": "`toolgate doctor` checks every file",
     "bad_document": "`toolgate doctor` checks every file",
+    "no_model": "`toolgate providers list` shows what is set up; the policies' models.yaml says who may ask which",
     "not_permitted": "the policies' roles folder says who may call what; `toolgate config show` says where it is",
 }
 

@@ -87,7 +87,8 @@ class Errand:
     """Why a model is asked, and for whom: for the router, the ledger and the metrics. Nothing of it reaches a provider."""
 
     principal: Principal
-    task: TaskType = "chat"
+    task: TaskType = "other"
+    """What kind of task it is; `other`: not declared, the router guesses."""
     phase: str = "chat"
     """Of an agent's run: `plan`, `act`, `answer`, `compact`; else what the caller is doing."""
     run: str = ""

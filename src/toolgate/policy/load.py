@@ -9,6 +9,7 @@ from typing import Any
 from toolgate import documents
 from toolgate.errors import Misconfigured
 from toolgate.policy.cases import Case, run
+from toolgate.policy.models import Models
 from toolgate.policy.prices import Prices
 from toolgate.policy.rules import Policy, Role
 from toolgate.policy.tiers import Tier, Tiers
@@ -16,7 +17,7 @@ from toolgate.settings import Strict, checked
 
 
 def load_policy(folder: Path) -> Policy:
-    """The policy that `roles/*.yaml`, `tiers.yaml` and `prices.yaml` of `folder` tell.
+    """The policy that `roles/*.yaml`, `tiers.yaml`, `prices.yaml` and `models.yaml` of `folder` tell.
 
     Raises:
         Misconfigured: no roles there, or a file says something unknown. Nothing is ever let in by mistake.
@@ -24,7 +25,8 @@ def load_policy(folder: Path) -> Policy:
     files = sorted((folder / "roles").glob("*.yaml"))
     if not files:
         raise Misconfigured(f"{folder}/roles holds no policy; nobody could call anything")
-    return Policy((_role(file) for file in files), _tiers(folder / "tiers.yaml"), _prices(folder / "prices.yaml"))
+    roles = (_role(file) for file in files)
+    return Policy(roles, _tiers(folder / "tiers.yaml"), _prices(folder / "prices.yaml"), _models(folder / "models.yaml"))
 
 
 def load_tested(folder: Path) -> Policy:
@@ -77,6 +79,10 @@ def _tiers(file: Path) -> Mapping[str, Tier]:
 
 def _prices(file: Path) -> Prices:
     return checked(Prices, _mapping(file), name=str(file)) if file.is_file() else Prices()
+
+
+def _models(file: Path) -> Models:
+    return checked(Models, _mapping(file), name=str(file)) if file.is_file() else Models()
 
 
 def _role(file: Path) -> Role:

@@ -16,6 +16,7 @@ from toolgate.calls import Principal, Tool
 from toolgate.errors import Misconfigured
 from toolgate.policy.conditions import Check, Condition, Facts, holds, tool_facts
 from toolgate.policy.globs import Globs
+from toolgate.policy.models import Models
 from toolgate.policy.prices import Prices
 from toolgate.policy.tiers import Tier
 from toolgate.settings import Strict
@@ -81,9 +82,15 @@ UNDEFINED = Tier()
 
 
 class Policy:
-    """An immutable set of roles, tiers and prices."""
+    """An immutable set of roles, tiers, prices and rules about language models."""
 
-    def __init__(self, roles: Iterable[Role], tiers: Mapping[str, Tier] | None = None, prices: Prices | None = None) -> None:
+    def __init__(
+        self,
+        roles: Iterable[Role],
+        tiers: Mapping[str, Tier] | None = None,
+        prices: Prices | None = None,
+        models: Models | None = None,
+    ) -> None:
         """
         Raises:
             Misconfigured: a role twice, an unknown parent, inheritance in a circle, or two different rules of one id.
@@ -91,7 +98,8 @@ class Policy:
         self.roles: Mapping[str, Role] = _named(roles)
         self.tiers: Mapping[str, Tier] = tiers or {}
         self.prices = prices or Prices()
-        self.digest = _digest(self.roles, self.tiers, self.prices)
+        self.models = models or Models()
+        self.digest = _digest(self.roles, self.tiers, self.prices, self.models)
         """SHA-256 of everything it says, hexadecimal: names the policy in the audit and in approvals."""
         permissions = [permission for role in self.roles.values() for permission in role.permissions]
         _refuse_twins(permissions)
@@ -190,10 +198,11 @@ def _refuse_twins(permissions: Iterable[Permission]) -> None:
             raise Misconfigured(f"two permissions have the id {permission.id}")
 
 
-def _digest(roles: Mapping[str, Role], tiers: Mapping[str, Tier], prices: Prices) -> str:
+def _digest(roles: Mapping[str, Role], tiers: Mapping[str, Tier], prices: Prices, models: Models) -> str:
     said = {
         "roles": {name: role.model_dump(mode="json") for name, role in roles.items()},
         "tiers": {name: {**tier.model_dump(mode="json"), "features": sorted(tier.features)} for name, tier in tiers.items()},
         "prices": prices.model_dump(mode="json"),
+        "models": models.model_dump(mode="json"),
     }
     return sha256(orjson.dumps(said, option=orjson.OPT_SORT_KEYS)).hexdigest()

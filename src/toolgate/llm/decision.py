@@ -1,0 +1,92 @@
+"""What a router decides, and what it asks others about. Frozen values and small protocols."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal, Protocol
+
+from toolgate.llm.model import Model
+
+Mode = Literal["chosen", "explored", "kept", "switched", "cascade", "escalated", "named", "fallback"]
+"""Why the first of a chain is first: the cheapest that is good enough; a try; the run's own model; the run's own cannot go on or
+another is worth the change; the cheap beginning of a checked task; its next, after a check failed; the prompt names it; what
+`on_empty` says."""
+
+
+class Health(Protocol):
+    """Which models can be asked just now."""
+
+    def available(self, model: Model) -> str | None:
+        """Why it cannot, such as `its breaker is open for 12 s`; None: it can. Called on every decision: no work, no wait."""
+
+
+class Speeds(Protocol):
+    """How fast models are; `metrics.Performance` is one."""
+
+    def p95(self, model_id: str) -> float | None:
+        """Seconds in which 95 of 100 answers came lately; None: not measured."""
+
+    def first_token_p95(self, model_id: str) -> float | None:
+        """The same until the first piece."""
+
+
+class Rates(Protocol):
+    """What tokens cost."""
+
+    def per_token(self, model: Model) -> tuple[float, float]:
+        """Micro-US-dollars for a token read and one written, without caches and tiers. Asked once for each model and policy."""
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """What the router thinks of a model for one request."""
+
+    quality: float
+    """Share of right answers expected, 0 to 1."""
+    deviation: float
+    """Of that estimate: one standard deviation."""
+    seen: float
+    """Observations behind it, those faded counted for what is left of them."""
+    cost: float
+    """Micro-US-dollars that the request is expected to cost."""
+    p95: float | None
+    """Seconds; None: not measured."""
+
+    def to_json(self) -> dict[str, Any]:
+        said: dict[str, Any] = {"quality": round(self.quality, 4), "deviation": round(self.deviation, 4), "seen": round(self.seen, 1)}
+        return said | {"cost_micros": round(self.cost, 1), "p95_seconds": None if self.p95 is None else round(self.p95, 3)}
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """Which models to ask, in order."""
+
+    chain: tuple[Model, ...]
+    """The first is asked, the rest in order when those before fail; never empty."""
+    scores: Mapping[str, Score]
+    """By `provider/model`, the chain's in its order."""
+    reasons: tuple[str, ...]
+    """Sentences: why the first is first."""
+    dropped: Mapping[str, str]
+    """Models that are not in the chain, by `provider/model`, each with what dropped it."""
+    mode: Mode = "chosen"
+    task: str = "other"
+    """As declared, or as guessed."""
+    guessed: bool = False
+    """The task was not declared."""
+    policy: tuple[str, ...] = field(default=())
+    """Ids of the rules of `models.yaml` that applied."""
+
+    def to_json(self) -> dict[str, Any]:
+        """For the audit and for people; no text of the prompt."""
+        return {
+            "chain": [model.id for model in self.chain],
+            "mode": self.mode,
+            "task": self.task,
+            "guessed": self.guessed,
+            "scores": {model: score.to_json() for model, score in self.scores.items()},
+            "reasons": list(self.reasons),
+            "dropped": dict(self.dropped),
+            "policy": list(self.policy),
+        }
