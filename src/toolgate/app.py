@@ -322,22 +322,27 @@ async def serve_stdio(app: App) -> None:
 
 @asynccontextmanager
 async def asgi(app: App) -> AsyncIterator[ASGIApp]:
-    """The HTTP application: the MCP transports and `/v1`, behind the ingress guard."""
+    """The HTTP application: the MCP transports, `/v1` and the console, behind the ingress guard."""
     from starlette.applications import Starlette
 
     from toolgate.api import EXCEPTION_HANDLERS
+    from toolgate.console import Console
     from toolgate.server.degraded import telling
     from toolgate.server.entrance import entrance
     from toolgate.server.http import McpFace
     from toolgate.server.ingress import guarded
     from toolgate.server.resource import Resource
+    from toolgate.server.session import Sessions, by_session
 
     server = app.settings.server
     face = McpFace(app.gateway, server)
     resource = Resource(app.settings.identity)
     async with face.lifespan(), entrance(app.settings, app.stores, app.transport, app.own.subjects) as identify:
-        application = Starlette(routes=routes(app, face, resource), exception_handlers=EXCEPTION_HANDLERS)
-        yield guarded(telling(face.fast(application), app.counters), server, identify, resource)
+        sessions = Sessions(app.stores.records)
+        console = Console(identify, sessions, app.settings.identity, app.transport, app.stores.records)
+        application = Starlette(routes=[*routes(app, face, resource), *console.routes()], exception_handlers=EXCEPTION_HANDLERS)
+        # A session is asked first: then even who shows nothing may be somebody.
+        yield guarded(telling(face.fast(application), app.counters), server, by_session(identify, sessions), resource, console.open)
 
 
 def routes(app: App, face: McpFace, resource: Resource) -> list[BaseRoute]:

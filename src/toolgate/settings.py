@@ -125,6 +125,12 @@ class Issuer(Strict):
     """Roles of who has none by the claim, and tier and tenant where no claim says them."""
     allow_networks: tuple[IPv4Network | IPv6Network, ...] = ()
     """CIDRs where its keys may be fetched besides public addresses."""
+    client_id: str | None = None
+    """What the console is called there, with `…/console/signed-in` to come back to; absent: nobody signs in to the console by it."""
+    client_secret: SecretStr | None = None
+    """The console's there; absent: it is a public client, and PKCE alone protects the code."""
+    client_scopes: tuple[str, ...] = ("tools:read", "tools:call")
+    """What the console asks for in the name of whoever signs in."""
 
     @field_validator("audience", "types", mode="before")
     @classmethod

@@ -43,11 +43,11 @@ LOOPBACK_NAMES = frozenset({"localhost", "localhost."})
 class Identified:
     """Let a request in as its principal, or answer 401; 403 where its credential is good for nothing here, 429 and 503 for later."""
 
-    def __init__(self, app: ASGIApp, identify: Identify, resource: Resource) -> None:
+    def __init__(self, app: ASGIApp, identify: Identify, resource: Resource, open: frozenset[str] = frozenset()) -> None:
         self._app = app
         self._identify = identify
         self._resource = resource
-        self._open = OPEN | resource.open
+        self._open = OPEN | resource.open | open
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http" and scope["path"] not in self._open:

@@ -41,11 +41,17 @@ ENCODED = tuple((name.encode(), value.encode()) for name, value in SAFE.items())
 CHARSETS = frozenset({b"", b"charset=utf-8", b'charset="utf-8"'})
 
 
-def guarded(app: ASGIApp, server: Server, identify: Identify, resource: Resource | None = None) -> ASGIApp:
-    """`app` behind every check, outermost first; none of `app`'s routes can be reached around them."""
+def guarded(
+    app: ASGIApp, server: Server, identify: Identify, resource: Resource | None = None, open: frozenset[str] = frozenset()
+) -> ASGIApp:
+    """`app` behind every check, outermost first; none of `app`'s routes can be reached around them.
+
+    Args:
+        open: further paths that answer anybody.
+    """
     body = WholeBody(app, max_bytes=server.max_body, seconds=server.body_timeout)
     # A body is only read of callers who may come in.
-    return Door(Identified(body, identify, resource or Resource(Identity())), server)
+    return Door(Identified(body, identify, resource or Resource(Identity()), open), server)
 
 
 class Door:

@@ -117,30 +117,61 @@ class Jwks:
         return tuple(key for key in keys[:MOST] if isinstance(key, dict))
 
     async def _discover(self) -> str:
-        """Where the issuer says its keys are. Its metadata must be its own (RFC 8414, 3.3)."""
-        for url in metadata_urls(self._issuer.issuer):
-            try:
-                metadata = await self._json(url)
-            except UpstreamFailed:
-                continue
-            uri = metadata.get("jwks_uri")
-            if metadata.get("issuer") != self._issuer.issuer or not isinstance(uri, str):
-                raise UpstreamFailed(f"{url} is not the metadata of {self._issuer.issuer}, or names no keys")
-            if self._issuer.issuer.startswith("https:") and not uri.startswith("https:"):
-                raise EgressBlocked(f"{url} names keys that would be fetched unprotected")
-            return uri
-        raise UpstreamFailed("it has no metadata at a well-known place")
+        """Where the issuer says its keys are."""
+        found = await metadata(self._issuer, self._sender)
+        uri = found.get("jwks_uri")
+        if not isinstance(uri, str):
+            raise UpstreamFailed(f"the metadata of {self._issuer.issuer} names no keys")
+        return protected(uri, self._issuer)
 
     async def _json(self, url: str) -> Mapping[str, Any]:
-        reach = Reach(frozenset({origin_of(url)}), self._issuer.allow_networks)
-        response = await self._sender.send(Request("GET", url, (("Accept", "application/json"),)), reach=reach, seconds=STEP, caps=CAPS)
+        return await json_at(url, self._issuer, self._sender)
+
+
+async def metadata(issuer: Issuer, sender: Sender) -> Mapping[str, Any]:
+    """What an issuer says of itself. It must be its own (RFC 8414, 3.3).
+
+    Raises:
+        UpstreamFailed: it says nothing, or speaks for somebody else.
+    """
+    for url in metadata_urls(issuer.issuer):
         try:
-            value = orjson.loads(response.body) if response.status == 200 else None
-        except orjson.JSONDecodeError:
-            value = None
-        if not isinstance(value, dict):
-            raise UpstreamFailed(f"{url} answered {response.status} and no JSON object", status=response.status)
-        return value
+            found = await json_at(url, issuer, sender)
+        except UpstreamFailed:
+            continue
+        if found.get("issuer") != issuer.issuer:
+            raise UpstreamFailed(f"{url} is not the metadata of {issuer.issuer}")
+        return found
+    raise UpstreamFailed("it has no metadata at a well-known place")
+
+
+def protected(url: str, issuer: Issuer) -> str:
+    """`url`, which the metadata of `issuer` names.
+
+    Raises:
+        EgressBlocked: it would be reached unprotected, and the issuer itself would not.
+    """
+    if issuer.issuer.startswith("https:") and not url.startswith("https:"):
+        raise EgressBlocked(f"{issuer.issuer} names {url}, which would be fetched unprotected")
+    return url
+
+
+async def json_at(url: str, issuer: Issuer, sender: Sender, request: Request | None = None) -> Mapping[str, Any]:
+    """The JSON object that is answered there.
+
+    Args:
+        request: what to send instead of a GET of `url`.
+    """
+    asked = request or Request("GET", url, (("Accept", "application/json"),))
+    reach = Reach(frozenset({origin_of(url)}), issuer.allow_networks)
+    response = await sender.send(asked, reach=reach, seconds=STEP, caps=CAPS)
+    try:
+        value = orjson.loads(response.body) if response.status == 200 else None
+    except orjson.JSONDecodeError:
+        value = None
+    if not isinstance(value, dict):
+        raise UpstreamFailed(f"{url} answered {response.status} and no JSON object", status=response.status)
+    return value
 
 
 def metadata_urls(issuer: str) -> tuple[str, ...]:

@@ -1,0 +1,87 @@
+"""Sign in with an API key, see who that makes one, and sign out."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Route
+
+from toolgate import __version__
+from toolgate.api.answers import Json, problem_answer
+from toolgate.calls import Principal
+from toolgate.errors import LimitReached, NotIdentified, ToolgateError
+from toolgate.server.identify import KEY, Identify
+from toolgate.server.session import Sessions, by_session, cookie, secret_in, showing
+
+PATH = "/console/session"
+
+
+class SignIn:
+    def __init__(self, identify: Identify, sessions: Sessions, issuers: Sequence[str]) -> None:
+        """
+        Args:
+            issuers: names of those that one can sign in with.
+        """
+        self._identify = identify
+        self._who = by_session(identify, sessions)
+        self._sessions = sessions
+        self._issuers = issuers
+        self.open = frozenset({PATH})
+
+    def routes(self) -> list[BaseRoute]:
+        return [
+            Route(PATH, self._look, methods=["GET"]),
+            Route(PATH, self._begin, methods=["POST"]),
+            Route(PATH, self._end, methods=["DELETE"]),
+        ]
+
+    async def _look(self, request: Request) -> Json:
+        """Who is asking, and how one could sign in."""
+        told: dict[str, Any] = {"version": __version__, "issuers": list(self._issuers), "session": secret_in(request.scope) is not None}
+        try:
+            return Json({**told, "principal": _told(await self._who(request.scope)), "problem": None})
+        except ToolgateError as error:
+            return Json({**told, "principal": None, "problem": {"code": error.code, "message": str(error)}})
+
+    async def _begin(self, request: Request) -> Json:
+        """Open a session for who shows an API key: held against the same rules, and counted as refused, as in a header."""
+        try:
+            body = json.loads(await request.body())
+            key = body["key"] if isinstance(body, dict) and body.keys() == {"key"} else None
+        except json.JSONDecodeError:
+            key = None
+        if not isinstance(key, str) or not key.startswith(KEY) or not key.isascii():
+            return problem_answer("bad_request", 'the body is an object with one key, "key", that holds an API key: tg_…')
+        try:
+            principal = await self._identify(showing(request.scope, key))
+        except NotIdentified as error:
+            return problem_answer(error.code, str(error))
+        except LimitReached as error:
+            return problem_answer(error.code, str(error))
+        opened = await self._sessions.open(key)
+        return Json({"principal": _told(principal)}, headers=cookie(request.scope, opened, secure=_secure(request)))
+
+    async def _end(self, request: Request) -> Response:
+        secret = secret_in(request.scope)
+        if secret is not None:
+            await self._sessions.close(secret)
+        return Response(status_code=204, headers=cookie(request.scope, None, secure=_secure(request)))
+
+
+def _secure(request: Request) -> bool:
+    """Whether the page was loaded by https, which only the browser knows where a proxy ends TLS."""
+    return request.headers.get("origin", "").startswith("https:") or request.url.scheme == "https"
+
+
+def _told(principal: Principal) -> Mapping[str, Any]:
+    return {
+        "id": principal.id,
+        "roles": list(principal.roles),
+        "tier": principal.tier,
+        "tenant": principal.tenant,
+        "via": principal.via,
+    }

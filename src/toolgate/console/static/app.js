@@ -1,0 +1,49 @@
+// The page: who is there, where they are, and the parts that fit.
+import { ask, signedOut } from "./api.js";
+import { html, render, useEffect, useRef, useState } from "./lib.js";
+import { PAGES } from "./pages.js";
+import { useRoute } from "./route.js";
+import { SignIn, Who } from "./signin.js";
+
+function App() {
+  const [session, setSession] = useState(null);
+  const [problem, setProblem] = useState("");
+  const route = useRoute();
+  const look = () => ask("/console/session").then(setSession, (error) => setProblem(error.message));
+  useEffect(() => {
+    look();
+    signedOut.addEventListener("ended", look);
+    return () => signedOut.removeEventListener("ended", look);
+  }, []);
+  const main = useRef();
+  const page = PAGES.find((each) => each.id === route.page);
+  useEffect(() => {
+    document.title = `${page?.title ?? "Sign in"} · Toolgate`;
+  }, [page]);
+  if (problem) return html`<main class="alone"><h1>Toolgate</h1><p role="alert" class="problem">${problem}</p></main>`;
+  if (!session) return html`<main class="alone"><p>…</p></main>`;
+
+  const signedIn = () => look().then(() => (location.hash = "#/tools"));
+  const signing = !session.principal || route.page === "sign-in";
+  return html`
+    <a class="skip" href="#main" onClick=${(event) => (event.preventDefault(), main.current.focus())}>Skip to the content</a>
+    <header>
+      <a class="brand" href="#/tools">Toolgate</a>
+      ${!signing && html`<${Navigation} at=${route.page} />`}
+      <${Who} session=${session} onOut=${signedIn} />
+    </header>
+    <main id="main" tabindex="-1" ref=${main}>
+      ${signing && html`<${SignIn} session=${session} failed=${route.query.get("failed")} onDone=${signedIn} />`}
+      ${!signing && page && html`<${page.show} key=${page.id} route=${route} session=${session} />`}
+      ${!signing && !page && html`<section><h1>Nothing here</h1><p>There is no page <q>${route.page}</q>.</p></section>`}
+    </main>
+  `;
+}
+
+function Navigation({ at }) {
+  return html`<nav aria-label="Pages">
+    ${PAGES.map(({ id, title }) => html`<a key=${id} href=${`#/${id}`} aria-current=${id === at ? "page" : undefined}>${title}</a>`)}
+  </nav>`;
+}
+
+render(html`<${App} />`, document.body);

@@ -1,0 +1,138 @@
+"""Sessions of browsers: a cookie that stands for a credential which was shown once.
+
+A page must not keep a credential where a script can read it. So the browser gets a random secret in an `HttpOnly` cookie,
+and the credential is kept under the secret's hash, encrypted by another hash of it: whoever reads the store can neither
+use a session nor learn the credential. With each request the cookie becomes that credential again, and goes through
+`identify` like any other: a key that is revoked, a token that has expired end the session with them.
+
+Other pages cannot use the cookie. It is `SameSite=Strict`; a site, though, is every port of a host, so a browser that says
+that the request comes from another origin (`Sec-Fetch-Site`) is not taken for the session; and a request that changes
+something carries JSON, and an `Origin` that the door compares whole.
+"""
+
+from __future__ import annotations
+
+import base64
+import hmac
+import secrets
+import time
+from collections.abc import Callable, Mapping
+from http.cookies import CookieError, SimpleCookie
+from typing import TYPE_CHECKING
+
+from starlette.types import Scope
+
+from toolgate.calls import Principal
+from toolgate.errors import NotIdentified
+from toolgate.server.identify import Identify
+from toolgate.stores import Records
+from toolgate.stores.recent import Recent
+
+if TYPE_CHECKING:  # cryptography takes 30 ms to import
+    from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+KIND = "session"
+"""Of the records."""
+SECONDS = 12 * 3600.0
+"""How long a session lasts: a working day."""
+PATHS = ("/v1/", "/console/", "/openapi.json", "/metrics")
+"""What a session is good for: what the page asks. MCP clients show their credential."""
+SAME = frozenset({b"same-origin", b"none"})
+"""Values of `Sec-Fetch-Site` (Fetch Metadata, 2.4) of requests from our own page, or from the person at the browser."""
+SIZE = 32  # bytes of a secret
+
+
+class Sessions:
+    def __init__(self, records: Records, clock: Callable[[], float] = time.time) -> None:
+        """
+        Args:
+            clock: seconds since 1970.
+        """
+        self._records = records
+        self._clock = clock
+        self._recent = Recent(self._read)
+
+    async def open(self, credential: str) -> str:
+        """The secret of a new session that stands for `credential`."""
+        secret = base64.urlsafe_b64encode(secrets.token_bytes(SIZE)).decode().rstrip("=")
+        nonce = secrets.token_bytes(12)
+        sealed = base64.b64encode(nonce + _cipher(secret).encrypt(nonce, credential.encode(), None)).decode()
+        await self._records.put(KIND, _id(secret), {"sealed": sealed}, expires=self._clock() + SECONDS)
+        self._recent.forget(secret)
+        return secret
+
+    async def credential(self, secret: str) -> str | None:
+        """What the session stands for; None when there is none (any more)."""
+        return await self._recent.get(secret)
+
+    async def close(self, secret: str) -> None:
+        """End a session: here at once, in other processes within 5 s."""
+        await self._records.delete(KIND, _id(secret))
+        self._recent.forget(secret)
+
+    async def _read(self, secret: str) -> str | None:
+        record = await self._records.get(KIND, _id(secret))
+        if record is None:
+            return None
+        data = base64.b64decode(record.body["sealed"])
+        return _cipher(secret).decrypt(data[:12], data[12:], None).decode()
+
+
+def by_session(identify: Identify, sessions: Sessions) -> Identify:
+    """As `identify`, with a session's credential where its cookie is all that is shown."""
+
+    async def identify_session(scope: Scope) -> Principal:
+        secret = secret_in(scope)
+        if secret is None or not scope["path"].startswith(PATHS):
+            return await identify(scope)
+        credential = await sessions.credential(secret)
+        if credential is None:
+            raise NotIdentified("the session has ended; sign in again", shown=True)
+        return await identify(showing(scope, credential))
+
+    return identify_session
+
+
+def showing(scope: Scope, credential: str) -> Scope:
+    """`scope` as if its request had shown `credential`."""
+    kept = [(name, value) for name, value in scope["headers"] if name != b"authorization"]
+    return {**scope, "headers": [*kept, (b"authorization", b"Bearer " + credential.encode())]}
+
+
+def secret_in(scope: Scope) -> str | None:
+    """The secret of the session that a request of our own page is made in; None: in none."""
+    headers: dict[bytes, bytes] = dict(scope["headers"])
+    if b"authorization" in headers or b"cookie" not in headers or headers.get(b"sec-fetch-site", b"none") not in SAME:
+        return None
+    try:
+        cookies = SimpleCookie(headers[b"cookie"].decode("latin-1"))
+    except CookieError:
+        return None
+    found = cookies.get(name_of(scope, secure=True)) or cookies.get(name_of(scope, secure=False))
+    return found.value if found and len(found.value) <= 64 else None
+
+
+def name_of(scope: Scope, *, secure: bool) -> str:
+    """What the cookie is called. Cookies know no ports, so that two servers on one machine would take each other's."""
+    return "__Host-toolgate" if secure else f"toolgate_{(scope.get('server') or ('', 0))[1]}"
+
+
+def cookie(scope: Scope, secret: str | None, *, secure: bool) -> Mapping[str, str]:
+    """The header that gives a browser the session `secret`, or takes it away.
+
+    Args:
+        secure: the page was loaded by https.
+    """
+    parts = [f"{name_of(scope, secure=secure)}={secret or ''}", "Path=/", "HttpOnly", "SameSite=Strict"]
+    parts += [f"Max-Age={int(SECONDS) if secret else 0}", *(["Secure"] if secure else [])]
+    return {"set-cookie": "; ".join(parts)}
+
+
+def _id(secret: str) -> str:
+    return hmac.digest(secret.encode(), b"the id of a session", "sha256").hex()
+
+
+def _cipher(secret: str) -> AESGCM:
+    from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+    return AESGCM(hmac.digest(secret.encode(), b"the key of a session", "sha256"))
