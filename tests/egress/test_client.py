@@ -13,7 +13,7 @@ import pytest
 from toolgate import __version__
 from toolgate.egress.client import Guarded
 from toolgate.egress.transport import Transport, open_transport
-from toolgate.egress.wire import Caps, Reach
+from toolgate.egress.wire import Caps, Reach, Request
 from toolgate.errors import EgressBlocked, ToolgateError, Unreachable
 from toolgate.testing import RawServer, Script, raw_server
 
@@ -165,3 +165,28 @@ async def test_a_place_out_of_reach_is_a_connection_error(transport: Transport) 
         with pytest.raises(httpx2.ConnectError) as failed:
             await http.get("/")
         assert isinstance(failed.value.__cause__, Unreachable)
+
+
+async def test_a_connection_has_a_time_of_its_own() -> None:
+    async def never(_: str) -> list[str]:
+        await asyncio.Event().wait()
+        raise AssertionError("nobody sets it")
+
+    timeout = httpx2.Timeout(60.0, connect=0.02)
+    async with open_transport(resolver=never) as transport, asyncio.timeout(5):
+        reach = Reach(frozenset({"https://api.example:443"}))
+        async with httpx2.AsyncClient(transport=Guarded(transport, reach=reach), timeout=timeout) as http:
+            with pytest.raises(httpx2.ConnectError, match=r"no connection to https://api.example:443 within 0.02 s"):
+                await http.get("https://api.example/")
+
+
+async def test_who_gives_up_after_connecting_leaves_no_connection_behind() -> None:
+    async with raw_server(OK) as server, open_transport() as transport:
+        exchange = transport.exchange(Request("GET", server.origin + "/"), reach=Reach(frozenset({server.origin}), (LOOPBACK,)))
+
+        await exchange.connect()
+        exchange.close()
+        answer = await transport.send(Request("GET", server.origin + "/"), reach=Reach(frozenset({server.origin}), (LOOPBACK,)), seconds=5)
+
+        assert answer.status == 200
+        assert len(server.seen) == 1

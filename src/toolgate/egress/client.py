@@ -42,10 +42,13 @@ class Guarded(httpx2.AsyncBaseTransport):
         """Raises httpx2's own errors, so that libraries may act on them; ours are their cause."""
         timeout = request.extensions.get("timeout", {})
         clock = _Clock(self._seconds, timeout.get("read"))
+        connecting = timeout.get("connect")
         body = await request.aread()
         with _as_httpx2(request):
             exchange = self._transport.exchange(_plain(request, body), reach=self._reach, caps=self._caps)
             try:
+                if connecting is not None:
+                    await clock.wait(exchange, exchange.connect, connecting)
                 await clock.wait(exchange, exchange.start)
             except BaseException:
                 exchange.close()
@@ -65,12 +68,14 @@ class _Clock:
         self._step = seconds if step is None else step
         self._deadline = asyncio.get_running_loop().time() + seconds
 
-    async def wait(self, exchange: Exchange, step: Callable[[], Awaitable[T]]) -> T:
+    async def wait(self, exchange: Exchange, step: Callable[[], Awaitable[T]], seconds: float | None = None) -> T:
+        """`step`, for at most `seconds`, or what a step may take."""
+        most = self._step if seconds is None else seconds
         try:
-            async with asyncio.timeout_at(min(self._deadline, asyncio.get_running_loop().time() + self._step)):
+            async with asyncio.timeout_at(min(self._deadline, asyncio.get_running_loop().time() + most)):
                 return await step()
         except TimeoutError:
-            raise exchange.too_late(min(self._seconds, self._step)) from None
+            raise exchange.too_late(min(self._seconds, most)) from None
 
 
 class _Body(httpx2.AsyncByteStream):

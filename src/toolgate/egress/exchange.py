@@ -32,6 +32,7 @@ class Exchange:
         self._pool = pool
         self._caps = caps
         self._sent = False
+        self._ready: tuple[Connection, bool] | None = None
         self._connection: Connection | None = None
 
     async def complete(self) -> Response:
@@ -48,6 +49,10 @@ class Exchange:
             return Response(self.status, self.headers, body)
         finally:
             self.close()
+
+    async def connect(self) -> None:
+        """Have a connection for `start`, which otherwise makes its own: for callers who give that a time of its own."""
+        self._ready = await self._pool.connect(self._place)
 
     async def start(self) -> None:
         """Send, and wait for `status` and `headers`."""
@@ -73,6 +78,9 @@ class Exchange:
 
     def close(self) -> None:
         """Give the connection back when the answer was read to its end, else drop it. May be called again."""
+        ready, self._ready = self._ready, None
+        if ready is not None:
+            drop(ready[0])
         connection, self._connection = self._connection, None
         if connection is None:
             return
@@ -91,7 +99,8 @@ class Exchange:
 
     async def _ask(self) -> tuple[RawResponseMessage, StreamReader]:
         while True:
-            connection, used = await self._pool.connect(self._place)
+            ready, self._ready = self._ready, None
+            connection, used = ready or await self._pool.connect(self._place)
             try:
                 answer = await self._ask_over(connection)
             except (ServerDisconnectedError, ClientOSError):
