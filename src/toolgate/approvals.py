@@ -29,7 +29,7 @@ from toolgate.audit import redact
 from toolgate.audit.event import Type, told
 from toolgate.audit.line import canonical, line
 from toolgate.audit.redact import Redactor
-from toolgate.calls import Call, Principal, Question
+from toolgate.calls import AGENT, Call, Principal, Question
 from toolgate.errors import LimitReached, UnknownApproval
 from toolgate.settings import Settings
 from toolgate.stores import Record, Stores
@@ -187,19 +187,22 @@ class Approvals:
         return sorted(found, key=lambda each: (each.asked, each.id))
 
     def owns(self, who: Principal, approval: Approval) -> bool:
-        """Whether the question is about a call of `who`."""
-        return (approval.tenant, approval.caller) == (who.tenant, who.id)
+        """Whether the question is about a call of `who`, or of its agent."""
+        return approval.tenant == who.tenant and who.id in (approval.caller, *approval.acting_for)
 
     async def _each(self, of: Principal | None) -> AsyncIterator[Approval]:
-        prefix = self._prefix(of) if of else ""
+        for prefix in [self._prefix(of.id, of.tenant), self._prefix(AGENT + of.id, of.tenant)] if of else [""]:
+            async for each in self._beginning(prefix):
+                if of is None or self.owns(of, each):
+                    yield each
+
+    async def _beginning(self, prefix: str) -> AsyncIterator[Approval]:
         after = prefix
         while page := await self._records.list(KIND, limit=PAGE, after=after):
             for found in page:
                 if not found.id.startswith(prefix):
                     return
-                each = _from(found)
-                if of is None or self.owns(of, each):
-                    yield each
+                yield _from(found)
             after = page[-1].id
 
     async def _refuse_too_many(self, caller: Principal) -> None:
@@ -214,7 +217,9 @@ class Approvals:
         digest = self._keys.digest(caller.tenant, _exact(call.arguments))
         binding = [KIND, caller.id, caller.acting_for, tool.name, tool.fingerprint, digest, call.policy]
         return Approval(
-            id=self._prefix(caller) + self._keys.digest(caller.tenant, _exact(binding))[:CALL] + secrets.token_hex(TURN // 2),
+            id=self._prefix(caller.id, caller.tenant)
+            + self._keys.digest(caller.tenant, _exact(binding))[:CALL]
+            + secrets.token_hex(TURN // 2),
             state="pending",
             tenant=caller.tenant,
             caller=caller.id,
@@ -233,8 +238,8 @@ class Approvals:
             return {"names": redact.names(call.arguments)}
         return {"values": orjson.loads(line(self._redactor.arguments(call.tool, canonical(call.arguments))))}
 
-    def _prefix(self, caller: Principal) -> str:
-        return self._keys.digest(caller.tenant, _exact([KIND, caller.id]))[:CALLER]
+    def _prefix(self, caller: str, tenant: str) -> str:
+        return self._keys.digest(tenant, _exact([KIND, caller]))[:CALLER]
 
     def _late(self, approval: Approval) -> bool:
         return approval.expires <= self._clock()

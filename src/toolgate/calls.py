@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import time
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from hashlib import blake2b
 from typing import Any, Final, Literal, Protocol
 
@@ -37,6 +37,12 @@ class Annotations:
     open_world: bool = True
 
 
+AGENT: Final = "agent:"
+"""Begins the id of a principal that acts for the one whose id comes after."""
+DELEGATED: Final = ("delegate",)
+"""The roles that bound agents."""
+
+
 @dataclass(frozen=True, slots=True)
 class Principal:
     """Who is asking."""
@@ -54,6 +60,8 @@ class Principal:
     """Names, never holds, what was shown: the id of an API key, the issuer of a token."""
     acting_for: tuple[str, ...] = ()
     """On whose behalf, the nearest first: an agent acts for its user."""
+    bound_by: tuple[str, ...] | None = None
+    """Roles that bound what `roles` grant, as an agent's do: both have to allow. None: no bound."""
     subject: str | None = field(default=None, repr=False, compare=False)
     """Names the token that was shown, to the exchange of tokens and to nobody else; None: there is none to exchange."""
 
@@ -61,6 +69,15 @@ class Principal:
     def user(self) -> str:
         """The id of the person or program at the beginning: whose own credentials and whose money it is."""
         return self.acting_for[-1] if self.acting_for else self.id
+
+    def delegate(self) -> Principal:
+        """An agent of this principal's: it may do what this one may, as far as the role `delegate` lets agents, and is told apart.
+
+        An agent's own agent is the same one: it can be given no more, and there is no less to give.
+        """
+        if self.bound_by == DELEGATED:
+            return self
+        return replace(self, id=AGENT + self.id, acting_for=(self.id, *self.acting_for), bound_by=DELEGATED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,6 +225,8 @@ class Call:
     """The digest of the policy that permitted it; set by `permit`."""
     rule: str | None = None
     """The id of the rule that permitted it; set by `permit`."""
+    tainted: bool = False
+    """Its caller has read what strangers may have written, so that it may be their idea; policies may ask for it."""
     session: str | None = None
     """What several calls of one caller belong to, such as an agent's run; it may have a budget of its own."""
     progress: Progress | None = None

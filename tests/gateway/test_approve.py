@@ -335,3 +335,27 @@ async def test_another_caller_or_tenant_cannot_use_a_yes() -> None:
             assert code(await world.gateway.call("drop", {}, other, approval=claimed)) == "approval_needed"
 
     assert (await world.drop()).ok
+
+
+async def test_what_a_call_would_wait_for_can_be_asked_before_it_is_made() -> None:
+    world = World()
+
+    waiting = await world.gateway.asks("drop", {"table": "a"}, CALLER)
+    hidden = await world.gateway.asks("hidden", {}, CALLER)
+    refused = await world.drop({"table": "a"})
+
+    assert waiting is not None
+    assert (waiting.state, waiting.id, hidden) == ("pending", pending(refused), None)
+    assert world.echo.seen == []
+
+
+async def test_a_user_owns_the_questions_of_its_agent_and_finds_them() -> None:
+    roles = [Role(role=name, permissions=(p,)) for name, p in (("developer", ASKING), ("delegate", Permission(id="d.all", tools="*")))]
+    gateway = build_gateway([a_tool(name="drop", reads=False)], Policy(roles), memory_stores(), Settings())
+
+    outcome = await gateway.call("drop", {}, CALLER.delegate())
+    mine, others = await gateway.approvals.list(CALLER), await gateway.approvals.list(a_principal(id="local:eve"))
+
+    assert [each.id for each in mine] == [pending(outcome)]
+    assert gateway.approvals.owns(CALLER, mine[0])
+    assert others == []

@@ -59,6 +59,7 @@ async def test_a_permitted_call_reaches_the_tool_once_and_leaves_one_line() -> N
         "call": echo.seen[0].id,
         "parent": None,
         "depth": 0,
+        "tainted": False,
         "principal": {
             "id": "local:ada",
             "roles": ["developer"],
@@ -66,6 +67,7 @@ async def test_a_permitted_call_reaches_the_tool_once_and_leaves_one_line() -> N
             "via": "terminal",
             "credential": None,
             "acting_for": [],
+            "bound_by": None,
             "scopes": None,
         },
         "tool": {"name": "count", "integration": "maths", "fingerprint": "f1"},

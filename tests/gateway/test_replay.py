@@ -497,3 +497,37 @@ async def test_a_replayed_call_is_written_down_as_one_and_has_no_intent() -> Non
     assert [event["money"]["settled"] for event in events[1:3]] == [5000, 0]
     assert refused.problem is not None
     assert (refused.problem.code, refused.refused) == ("key_reused", True)
+
+
+async def test_how_a_keyed_call_ended_can_be_asked_without_making_it() -> None:
+    echo = Echo()
+    everyone = Policy([Role(role="developer", permissions=(Permission(id="all", tools="*"),))])
+    gateway = build_gateway([a_tool(echo, reads=False)], everyone, memory_stores(), Settings())
+
+    async def ended(arguments: dict[str, int]) -> Outcome | None:
+        return await gateway.ended("echo", arguments, a_principal(), idempotency_key="k")
+
+    before = await ended({"n": 1})
+    made = await gateway.call("echo", {"n": 1}, a_principal(), idempotency_key="k")
+    after = await ended({"n": 1})
+
+    assert before is None
+    assert after is not None
+    assert (after.content, after.replayed, len(echo.seen)) == (made.content, True, 1)
+    with pytest.raises(KeyReused):
+        await ended({"n": 2})
+
+
+@pytest.mark.parametrize(("annotations", "code"), [(WRITES, "unknown"), (READS, None)])
+async def test_of_a_call_whose_process_is_gone_nobody_knows_unless_twice_is_as_once(annotations: Annotations, code: str | None) -> None:
+    clock = FakeClock()
+    records, call = MemoryRecords(clock), an_order("k", annotations)
+    await a_replay(records, Crowd("died"), clock)(call, Works([DONE]))
+    there = await records.get("replay", call.once)
+    assert there is not None
+    # As it is until the call ends: a process that dies leaves it like this.
+    await records.put("replay", call.once, {"arguments": there.body["arguments"], "instance": "died"}, replaces=there.version)
+
+    ended = await a_replay(records, Crowd("alive"), clock).ended(call)
+
+    assert (ended.problem.code if ended and ended.problem else None) == code

@@ -14,11 +14,14 @@ from toolgate.policy.tiers import Tier
 
 def naive(call: Call, roles: Mapping[str, Role], tiers: Mapping[str, Tier]) -> bool:
     """Whether `call` may go on."""
-    rules = [rule for role in call.principal.roles for rule in inherited(role, roles) if fnmatchcase(call.tool.name, rule.tools)]
-    if any(said(rule, call) != "no" for rule in rules if rule.effect == "deny"):
-        return False
-    if not any(said(rule, call) == "yes" for rule in rules if rule.effect == "allow" and "call" in rule.operations):
-        return False
+    for names in (call.principal.roles, call.principal.bound_by):
+        if names is None:
+            continue
+        rules = [rule for role in names for rule in inherited(role, roles) if fnmatchcase(call.tool.name, rule.tools)]
+        if any(said(rule, call) != "no" for rule in rules if rule.effect == "deny"):
+            return False
+        if not any(said(rule, call) == "yes" for rule in rules if rule.effect == "allow" and "call" in rule.operations):
+            return False
     tier = tiers.get(call.principal.tier)
     if tier is not None:
         needs = {tag.removeprefix("feature:") for tag in call.tool.tags if tag.startswith("feature:")}
@@ -49,7 +52,9 @@ def said(rule: Permission, call: Call) -> str:
 
 def verdict(field: str, operator: str, value: Any, call: Call) -> str:
     root, _, name = field.partition(".")
-    there: Any = {"args": call.arguments, "principal": vars_of(call.principal), "call": {"depth": call.depth}}.get(root)
+    there: Any = {"args": call.arguments, "principal": vars_of(call.principal), "call": {"depth": call.depth, "tainted": call.tainted}}.get(
+        root
+    )
     if root == "tool":
         there = {"name": call.tool.name, **vars_of(call.tool.annotations)}
     if operator == "exists":

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from tests.policy.naive import naive
 from toolgate.calls import Call, Principal, Tool
 from toolgate.policy.conditions import Condition
-from toolgate.policy.decide import DEFAULT, Decision, decide, visible, visible_of
+from toolgate.policy.decide import BOUND, DEFAULT, Decision, decide, visible, visible_of
 from toolgate.policy.load import load_policy
 from toolgate.policy.rules import Permission, Policy, Role
 from toolgate.policy.tiers import Tier
@@ -44,6 +44,7 @@ conditions = st.sampled_from(
         Condition(field="principal.tier", operator="in", value=["pro", "none"]),
         Condition(field="principal.nothing", operator="contains", value="x"),
         Condition(field="call.depth", operator="greater_than", value=0),
+        Condition(field="call.tainted", operator="equals", value=True),
     ]
 )
 permissions: st.SearchStrategy[dict[str, Any]] = st.builds(
@@ -63,8 +64,9 @@ principals = st.builds(
     roles=st.sampled_from([*[("developer",)] * 6, ("readonly",), ("readonly", "developer"), ("ghost",), ()]),
     tier=st.sampled_from([*["pro"] * 6, "small", "none", "misspelt"]),
     scopes=st.sampled_from([None, None]) | st.frozensets(st.sampled_from(SCOPES), max_size=2),
+    bound_by=st.sampled_from([None, None, None, ("readonly",), ("developer",), ()]),
 )
-calls = st.builds(a_call, st.sampled_from(TOOLS), st.sampled_from(ARGUMENTS), principals, depth=st.integers(0, 4))
+calls = st.builds(a_call, st.sampled_from(TOOLS), st.sampled_from(ARGUMENTS), principals, depth=st.integers(0, 4), tainted=st.booleans())
 cases = st.tuples(rule_lists, calls)
 
 
@@ -106,7 +108,7 @@ def test_a_call_is_permitted_only_by_an_allow_and_never_over_a_deny(case: Case) 
         without_denies = policy([rule if rule.effect == "allow" else rule.model_copy(update={"tools": "nothing"}) for rule in rules])
         assert decide(call, without_denies).permitted
     else:
-        assert decision.rule in {DEFAULT, "scope"} or decision.rule.startswith("tier.") or by_id[decision.rule].effect == "deny"
+        assert decision.rule in {DEFAULT, BOUND, "scope"} or decision.rule.startswith("tier.") or by_id[decision.rule].effect == "deny"
 
 
 @given(rule_lists, calls, st.randoms())
@@ -166,9 +168,27 @@ def test_a_tier_limits_and_never_grants(case: Case) -> None:
     assert permitted(rules, call) <= decide(call, policy(rules, everything)).permitted
 
 
+@settings(max_examples=1000)
+@given(cases, st.sampled_from([("readonly",), ("developer",), ("readonly", "developer"), ()]))
+def test_who_is_bound_may_what_both_sets_of_roles_allow_and_is_asked_what_either_asks(case: Case, bound_by: tuple[str, ...]) -> None:
+    rules, call = case
+    user = replace(call.principal, bound_by=None)
+    by_own, by_bound = (replace(call, principal=replace(user, roles=roles)) for roles in (user.roles, bound_by))
+    own, bound = (decide(one, policy(rules)) for one in (by_own, by_bound))
+
+    agent = replace(call, principal=replace(user, bound_by=bound_by))
+    decision = decide(agent, policy(rules))
+
+    assert decision.permitted is (own.permitted and bound.permitted)
+    assert decision.obligations == (tuple({*own.obligations, *bound.obligations}) if decision.permitted else ())
+    seen = [visible(one.principal, call.tool, policy(rules)) for one in (by_own, by_bound)]
+    assert visible(agent.principal, call.tool, policy(rules)) is all(seen)
+
+
 @given(cases)
 def test_the_fewest_obligations_of_all_allowing_rules_count(case: Case) -> None:
     rules, call = case
+    call = replace(call, principal=replace(call.principal, bound_by=None))
     decision = decide(call, policy(rules))
     asking = [rule.model_copy(update={"obligations": ("approve",)}) for rule in rules]
 
@@ -333,6 +353,31 @@ def test_the_bundled_roles_let_reads_through_and_writes_for_developers_who_ask_a
     written = decide(a_call(WRITE, principal=caller), bundle)
     assert (written.permitted, written.obligations) == (writes, ("approve",) if role == "developer" else ())
     assert visible(caller, WRITE, bundle) is sees_writes
+
+
+@pytest.mark.parametrize(
+    ("role", "tool", "expected"),
+    [
+        ("readonly", READ, (True, ())),
+        ("readonly", WRITE, (False, ())),
+        ("developer", WRITE, (True, ("approve",))),
+        ("admin", READ, (True, ())),
+        ("admin", WRITE, (True, ("approve",))),
+    ],
+)
+def test_a_bundled_agent_reads_as_its_user_does_and_a_person_says_yes_to_each_change(
+    role: str, tool: Tool, expected: tuple[bool, tuple[str, ...]]
+) -> None:
+    decision = decide(a_call(tool, principal=a_principal(role).delegate()), load_policy(bundled("policies")))
+
+    assert (decision.permitted, decision.obligations) == expected
+
+
+def test_an_agent_of_an_agent_is_the_same_agent() -> None:
+    agent = a_principal("developer").delegate()
+
+    assert (agent.id, agent.acting_for, agent.user) == ("agent:local:ada", ("local:ada",), "local:ada")
+    assert agent.delegate() == agent
 
 
 def test_a_decision_names_its_rule_and_what_the_author_wants_said() -> None:

@@ -65,6 +65,7 @@ def about(type: Type, call: Call, instance: str) -> dict[str, Any]:
     event["call"] = call.id
     event["parent"] = call.parent_id
     event["depth"] = call.depth
+    event["tainted"] = call.tainted
     event["principal"] = who(principal)
     event["tool"] = what(tool)
     event["approval"] = _short(call.approval)
@@ -85,6 +86,7 @@ def who(principal: Principal) -> dict[str, Any]:
         "via": principal.via,
         "credential": principal.credential,
         "acting_for": principal.acting_for,
+        "bound_by": principal.bound_by,
         "scopes": sorted(principal.scopes) if principal.scopes is not None else None,
     }
 

@@ -6,13 +6,15 @@ The list in `build_gateway` is the security policy, readable from top to bottom.
 from __future__ import annotations
 
 from collections.abc import Hashable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 
-from toolgate.approvals import Approvals
+from toolgate.approvals import Approval, Approvals
 from toolgate.calls import Ask, Call, Client, Outcome, Principal, Progress, Tool
 from toolgate.catalog import Catalog
 from toolgate.chain import Handler, Middleware, chain
+from toolgate.errors import Refused
 from toolgate.gateway.approve import Approve
 from toolgate.gateway.audit import Audit, Proof
 from toolgate.gateway.breaker import Breakers
@@ -43,13 +45,14 @@ from toolgate.telemetry import Metrics
 class Gateway:
     """What the faces know: which tools a caller may see, and how a call is made."""
 
-    def __init__(self, catalog: Catalog, live: Live, handler: Handler, breakers: Breakers, approvals: Approvals, metrics: Metrics) -> None:
-        self.catalog = catalog
+    def __init__(self, live: Live, handler: Handler, looks: Looks, breakers: Breakers, approvals: Approvals, metrics: Metrics) -> None:
+        self.catalog = Catalog(())
         self.live = live
         self.breakers = breakers
         self.approvals = approvals
         self.metrics = metrics
         self._handler = handler
+        self._looks = looks
         self.news = News()
         self._finders: Sequence[Tool] | None = None
         self._nested = NestedKeys()
@@ -99,6 +102,7 @@ class Gateway:
         principal: Principal,
         *,
         parent: Call | None = None,
+        id: str | None = None,
         idempotency_key: str | None = None,
         trace_parent: str | None = None,
         session: str | None = None,
@@ -111,22 +115,18 @@ class Gateway:
 
         Args:
             parent: the call on whose behalf this one is made, by a tool of ours. A person's yes to it covers this one too, and
-                so does its idempotency key.
+                so does its idempotency key, where this one has none.
+            id: what the call is to be known by, a new one of `new_id`; None: whatever.
             ask: puts a question to the person at the caller's client.
             approval: the id of the yes that the caller means to have; see `toolgate.server.context.approval`.
             session: see `Call.session`; its parent's where it has one.
         """
-        name, arguments = unwrapped(name, arguments)
-        tool = self.visible(principal).get(name) or concealed(name, self.catalog.get(name))
-        call = Call(
-            tool=tool,
-            arguments=arguments,
-            principal=principal,
-            depth=parent.depth + 1 if parent else 0,
-            parent_id=parent.id if parent else None,
-            idempotency_key=self._nested.key(parent, tool, arguments) if parent else idempotency_key,
-            deadline=parent.deadline if parent else None,
-            trace_parent=parent.trace_parent if parent and trace_parent is None else trace_parent,
+        call = self._made(name, arguments, principal, parent)
+        call = replace(
+            call,
+            id=id or call.id,
+            idempotency_key=idempotency_key or call.idempotency_key,
+            trace_parent=trace_parent or call.trace_parent,
             approval=parent.approval if parent else approval,
             session=parent.session if parent else session,
             progress=progress,
@@ -137,6 +137,61 @@ class Gateway:
             return await self._handler(call)
         finally:
             self._nested.forget(call)
+
+    async def asks(self, name: str, arguments: Mapping[str, Any], principal: Principal, *, parent: Call | None = None) -> Approval | None:
+        """The approval that such a call would wait for, answered or not. None: it needs none, or is refused whatever a person says."""
+        return await self._looks.approval(self._made(name, arguments, principal, parent))
+
+    async def ended(
+        self, name: str, arguments: Mapping[str, Any], principal: Principal, *, parent: Call | None = None, idempotency_key: str
+    ) -> Outcome | None:
+        """How the call with that key ended; None: nobody has made it, it is under way, or it may be made again.
+
+        Raises:
+            KeyReused: the key came with other arguments.
+        """
+        return await self._looks.ended(replace(self._made(name, arguments, principal, parent), idempotency_key=idempotency_key))
+
+    def _made(self, name: str, arguments: Mapping[str, Any], principal: Principal, parent: Call | None) -> Call:
+        name, arguments = unwrapped(name, arguments)
+        tool = self.visible(principal).get(name) or concealed(name, self.catalog.get(name))
+        if parent is None:
+            return Call(tool, arguments, principal)
+        return Call(
+            tool,
+            arguments,
+            principal,
+            depth=parent.depth + 1,
+            parent_id=parent.id,
+            idempotency_key=self._nested.key(parent, tool, arguments),
+            deadline=parent.deadline,
+            trace_parent=parent.trace_parent,
+            tainted=parent.tainted,
+        )
+
+
+class Looks:
+    """What can be found out about a call without making it."""
+
+    def __init__(self, steps: Sequence[Middleware], approve: Approve, replay: Replay) -> None:
+        """
+        Args:
+            steps: up to the one that knows whether a person is to be asked.
+        """
+        self._steps = steps
+        self._approve = approve
+        self.ended = replay.ended
+
+    async def approval(self, call: Call) -> Approval | None:
+        found: list[Approval | None] = []
+
+        async def look(call: Call) -> Outcome:
+            found.append(await self._approve.wanted(call))
+            return Outcome()
+
+        with suppress(Refused):  # the call itself will be refused, in the same words
+            await chain(self._steps, look)(call)
+        return found[0] if found else None
 
 
 KEPT_LISTS = 256  # kinds of callers; a mapping of 1,223 tools takes 60 kB
@@ -158,25 +213,27 @@ def build_gateway(
     proof = Proof(stores.journal, stores.keys, settings.audit)
     approvals = Approvals(stores, settings)
     metrics = Metrics()
+    validate, permit, approve = Validate(), Permit(live), Approve(approvals)
+    replay = Replay(stores.records, stores.lives, settings.replay, metrics)
     # The steps, outermost first.
     steps: list[Middleware] = [
         Measure(metrics),  # counts every ending
         trace,
         Audit(proof),  # sees every ending, refusals too
         settle,  # above this line errors are outcomes, below they are raised
-        Validate(),
-        Permit(live),  # the tool and its arguments
-        Approve(approvals),  # a person's yes, where the permission asks for one
+        validate,
+        permit,  # the tool and its arguments
+        approve,  # a person's yes, where the permission asks for one
         Limit(counters or MemoryCounters(), live, settings.limits),  # attempts that are permitted count, whatever becomes of them
         Repeat(settings.limits.repeats),
-        Replay(stores.records, stores.lives, settings.replay, metrics),  # one effect for one idempotency key
+        replay,  # one effect for one idempotency key
         Cache(LocalMemory(settings.cache.max_bytes), metrics),  # an answer that is still good costs nothing
         Spend(stores.ledger, live),  # reserves before, settles after
         Intent(proof, settings.audit),  # durable before any effect
     ]
     breakers = Breakers(settings.upstreams)
     handler = chain(steps, Run(breakers, settings.upstreams.attempts))
-    gateway = Gateway(Catalog(()), live, handler, breakers, approvals, metrics)
+    gateway = Gateway(live, handler, Looks([validate, permit], approve, replay), breakers, approvals, metrics)
     gateway.serve(tools)
     return gateway
 

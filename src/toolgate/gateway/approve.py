@@ -32,6 +32,14 @@ class Approve:
             return _noted(await call_next(call), {"id": call.approval, "within": call.parent_id})
         return await self._obliged(call, call_next)
 
+    async def wanted(self, call: Call) -> Approval | None:
+        """The approval that a permitted `call` would wait for, answered or not; None: it needs none.
+
+        Raises:
+            LimitReached: too many questions of its caller wait already.
+        """
+        return await self._approvals.of(call) if OBLIGATION in call.obligations else None
+
     async def _obliged(self, call: Call, call_next: Handler) -> Outcome:
         approval = await self._answered(call)
         notes: Mapping[str, Any] = {"id": approval.id, "by": approval.by, "how": approval.how}

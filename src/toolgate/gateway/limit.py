@@ -100,11 +100,11 @@ class Limit:
         return terms
 
     def _find(self, principal: Principal, tool: Tool, tier: Tier) -> Terms:
-        user = (principal.tenant, principal.id)
+        user = (principal.tenant, principal.user)  # an agent's calls are its user's
         counted: list[tuple[Allowance, str]] = []
         for calls, seconds in ((tier.limits.per_minute, 60.0), (tier.limits.per_hour, 3600.0)):
             if calls is not None:
-                counted.append((Allowance(key("user", *user, seconds), calls, seconds), f"calls by {principal.id}"))
+                counted.append((Allowance(key("user", *user, seconds), calls, seconds), f"calls by {principal.user}"))
         for limit, glob in zip(self._settings.calls, self._globs, strict=True):
             if glob.match(tool.name) and _concerns(limit, principal):
                 counted.append(_own(limit, principal, tool))
@@ -119,8 +119,8 @@ class Limit:
     def _caps(self, principal: Principal, tool: Tool, tier: Tier) -> Iterator[Cap]:
         if tier.limits.concurrency is not None:
             calls = self._share(tier.limits.concurrency)
-            sentence = f"{principal.id} has {calls} calls under way, as many as the tier {principal.tier} may have at once"
-            yield Cap(key("user", principal.tenant, principal.id), calls, sentence, nested=False)
+            sentence = f"{principal.user} has {calls} calls under way, as many as the tier {principal.tier} may have at once"
+            yield Cap(key("user", principal.tenant, principal.user), calls, sentence, nested=False)
         if tool.concurrency is not None:
             calls = self._share(tool.concurrency)
             sentence = f"{calls} calls to {tool.integration} are under way, as many as it is sent at once"
@@ -151,12 +151,12 @@ def _own(limit: CallLimit, principal: Principal, tool: Tool) -> tuple[Allowance,
     """A limit of the settings for this caller and tool, and what it counts."""
     apart = {
         # A user's name means one user only within a tenant.
-        "user": (principal.tenant, principal.id),
+        "user": (principal.tenant, principal.user),
         "tenant": (principal.tenant,),
         "tool": (tool.name,),
     }
     parts = [part for by in sorted(set(limit.by)) for part in (by, *apart[by])]
-    who = {"user": f" by {principal.id}", "tenant": f" of {principal.tenant}"}
+    who = {"user": f" by {principal.user}", "tenant": f" of {principal.tenant}"}
     role = f" by the role {limit.role}" if limit.role and "user" not in limit.by else ""
     which = tool.name if "tool" in limit.by else limit.tools
     subject = f"calls{'' if which == '*' else f' to {which}'}{role}{''.join(who.get(by, '') for by in limit.by)}"

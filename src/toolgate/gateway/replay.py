@@ -94,6 +94,18 @@ class Replay:
             del self._under_way[mine.once]
             mine.ended.set()
 
+    async def ended(self, call: Call) -> Outcome | None:
+        """How the call with the key of `call` ended; None: there was none, it is under way, or it may be made again."""
+        there = await self._records.get(KIND, call.once)
+        if there is None or call.once in self._under_way:
+            return None
+        _check(call, sha256(canonical(call.arguments)).hexdigest(), there.body["arguments"])
+        if "outcome" in there.body:
+            return self._replayed(loads(there.body["outcome"]), "hit")
+        if _may_be_repeated(call.tool) or not await self._is_gone(there):
+            return None
+        return Outcome(problem=Problem(OutcomeUnknown.code, _unknown(call)), effect="unknown")
+
     async def _claim(self, call: Call, mine: UnderWay, until: float) -> int | Outcome:
         """The version of the record that is now ours, or the outcome that there is already.
 

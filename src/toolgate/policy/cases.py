@@ -28,6 +28,7 @@ class Caller(Strict):
     """Absent: no bound."""
     credential: str | None = None
     acting_for: tuple[str, ...] = ()
+    bound_by: tuple[str, ...] | None = None
 
 
 class Made(Strict):
@@ -36,6 +37,8 @@ class Made(Strict):
     tool: str
     args: Mapping[str, Any] = Field(default_factory=dict)
     depth: int = Field(default=0, ge=0)
+    tainted: bool = False
+    """Its caller has read what strangers may have written."""
     integration: str = "test"
     tags: tuple[str, ...] = ()
     read_only: bool = False
@@ -65,7 +68,7 @@ class Case(Strict):
         destructive = not made.read_only if made.destructive is None else made.destructive
         annotations = Annotations(made.read_only, destructive, made.idempotent, made.open_world)
         tool = Tool(made.tool, "", {}, _never, annotations=annotations, integration=made.integration, tags=made.tags)
-        return Call(tool, made.args, Principal(**self.principal.model_dump()), depth=made.depth)
+        return Call(tool, made.args, Principal(**self.principal.model_dump()), depth=made.depth, tainted=made.tainted)
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +105,7 @@ def coverage(cases: Sequence[Case], policy: Policy) -> Coverage:
     for case in cases:
         call = case.as_call()
         fired = {each.permission.id for each in considered(call, policy) if each.fires}
-        had = policy.permissions(call.principal.roles)
+        had = policy.permissions((*call.principal.roles, *(call.principal.bound_by or ())))
         hit |= fired
         missed |= {name for name, rule in rules.items() if name not in fired and (name in had or _always(rule))}
     return Coverage(tuple(sorted(rules.keys() - hit)), tuple(sorted(rules.keys() - missed)))

@@ -18,6 +18,8 @@ from toolgate.policy.rules import Policy, Rule
 
 DEFAULT = "default"
 """The rule id of a refusal that no rule made: nothing allowed the call."""
+BOUND = "bound"
+"""The rule id of a refusal that no rule made: the caller's own roles allow the call, and nothing in those that bound it does."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +35,10 @@ class Decision:
 
 def decide(call: Call, policy: Policy) -> Decision:
     """Whether `call`, with its validated arguments, may go on."""
-    decision = _by_rules(policy.applicable(call.principal.roles, call.tool), call)
+    principal = call.principal
+    decision = _by_rules(policy.applicable(principal.roles, call.tool), call)
+    if decision.permitted and principal.bound_by is not None:
+        decision = _bounded(decision, _by_rules(policy.applicable(principal.bound_by, call.tool), call))
     if decision.permitted and (bound := bounds.beyond(call, policy)):
         return Decision(False, bound)
     return decision
@@ -47,8 +52,11 @@ def visible(principal: Principal, tool: Tool, policy: Policy) -> bool:
 def visible_of(principal: Principal, tools: Iterable[Tool], policy: Policy) -> Iterable[Tool]:
     """Those of `tools` that `principal` may know of, in their order."""
     facts, tier, roles = {"principal": principal_facts(principal)}, policy.tier(principal.tier), principal.roles
+    bound_by = principal.bound_by
     for tool in tools:
-        if bounds.shown(principal, tool, tier) and _listed(policy.applicable(roles, tool), facts):
+        if not bounds.shown(principal, tool, tier) or not _listed(policy.applicable(roles, tool), facts):
+            continue
+        if bound_by is None or _listed(policy.applicable(bound_by, tool), facts):
             yield tool
 
 
@@ -56,9 +64,17 @@ def facts_of(call: Call) -> Facts:
     """What rules may ask about a call; the tool is not in it, since conditions on it are decided by then."""
     return {
         "principal": principal_facts(call.principal),
-        "call": {"depth": call.depth, "id": call.id, "idempotency_key": call.idempotency_key},
+        "call": {"depth": call.depth, "id": call.id, "idempotency_key": call.idempotency_key, "tainted": call.tainted},
         "args": call.arguments,
     }
+
+
+def _bounded(own: Decision, bound: Decision) -> Decision:
+    """What both say: allowed where both allow, with what either asks for besides."""
+    if not bound.permitted:
+        return Decision(False, BOUND) if bound.rule == DEFAULT else bound
+    asked = tuple(dict.fromkeys((*own.obligations, *bound.obligations)))
+    return Decision(True, own.rule if asked == own.obligations else bound.rule, obligations=asked)
 
 
 def _by_rules(rules: Iterable[Rule], call: Call) -> Decision:

@@ -16,7 +16,7 @@ from toolgate.policy.tiers import Tier
 KNOWN: Mapping[str, frozenset[str]] = {
     "principal": frozenset(principal_facts(Principal("lint"))),
     "tool": frozenset(("name", "integration", "tags", "read_only", "destructive", "idempotent", "open_world")),
-    "call": frozenset(("depth", "id", "idempotency_key")),
+    "call": frozenset(("depth", "id", "idempotency_key", "tainted")),
 }
 TYPES: Mapping[type, str] = {
     str: "string",

@@ -81,7 +81,8 @@ def replay(events: Iterable[Mapping[str, Any]], tools: Mapping[str, Tool], old: 
 def _both(event: Mapping[str, Any], tool: Tool, old: Policy, new: Policy) -> tuple[str | None, str | None]:
     """What either policy decides, None where that is not certain."""
     call, known = _call(event, tool), _known(event["arguments"])
-    if _meant(call, old) == _meant(call, new) and bounds.beyond(call, old) == bounds.beyond(call, new):
+    roles = (*call.principal.roles, *(call.principal.bound_by or ()))
+    if _meant(call, old, roles) == _meant(call, new, roles) and bounds.beyond(call, old) == bounds.beyond(call, new):
         return "same", "same"
     before, after = possible(call, known, old), possible(call, known, new)
     if event["type"] == "call.intent" and event["decision"].get("policy") == old.digest:
@@ -101,8 +102,16 @@ def possible(call: Call, known: Mapping[str, Any], policy: Policy) -> Possible:
 
 def by_rules(call: Call, known: Mapping[str, Any], policy: Policy) -> Possible:
     """The same, of the rules alone, whatever tiers and scopes say."""
+    own = _by_roles(call, known, policy, call.principal.roles)
+    if call.principal.bound_by is None:
+        return own
+    bound = _by_roles(call, known, policy, call.principal.bound_by)
+    return frozenset(max(one, other, key=ORDER.index) for one in own for other in bound)
+
+
+def _by_roles(call: Call, known: Mapping[str, Any], policy: Policy, roles: Sequence[str]) -> Possible:
     facts = {**facts_of(call), "tool": tool_facts(call.tool)}
-    fires = [(permission, _fires(permission, facts, known)) for permission in _meant(call, policy)]
+    fires = [(permission, _fires(permission, facts, known)) for permission in _meant(call, policy, roles)]
     denies = [fired for permission, fired in fires if permission.effect == "deny"]
     if True in denies:
         return frozenset({"deny"})
@@ -115,8 +124,8 @@ def by_rules(call: Call, known: Mapping[str, Any], policy: Policy) -> Possible:
 ORDER = ("allow", "approve", "deny")
 
 
-def _meant(call: Call, policy: Policy) -> Sequence[Permission]:
-    permissions = policy.permissions(call.principal.roles).values()
+def _meant(call: Call, policy: Policy, roles: Sequence[str]) -> Sequence[Permission]:
+    permissions = policy.permissions(roles).values()
     return sorted((one for one in permissions if matches(one.tools, call.tool.name)), key=lambda one: one.id)
 
 
@@ -171,8 +180,10 @@ def _call(event: Mapping[str, Any], tool: Tool) -> Call:
         None if who["scopes"] is None else frozenset(who["scopes"]),
         who["credential"],
         tuple(who["acting_for"]),
+        None if who.get("bound_by") is None else tuple(who["bound_by"]),
     )
-    return Call(tool, _known(event["arguments"]).get("values", {}), principal, id=event["call"], depth=event["depth"])
+    values, tainted = _known(event["arguments"]).get("values", {}), event.get("tainted", False)
+    return Call(tool, values, principal, id=event["call"], depth=event["depth"], tainted=tainted)
 
 
 def _asks(permission: Permission) -> str:

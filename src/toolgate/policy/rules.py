@@ -43,8 +43,8 @@ class Permission(Strict):
     @field_validator("id")
     @classmethod
     def _not_ours(cls, id: str) -> str:
-        if id in {"default", "scope"} or id.startswith("tier."):
-            raise ValueError("default, scope and tier.* are the gate's own rules")
+        if id in {"default", "scope", "bound"} or id.startswith("tier."):
+            raise ValueError("default, scope, bound and tier.* are the gate's own rules")
         return id
 
 
@@ -129,7 +129,7 @@ class Policy:
     def view(self, principal: Principal) -> tuple[object, ...]:
         """Callers for whom this is equal see the same tools."""
         asked = (getattr(principal, name, None) for name in self._seen_of_caller)
-        return (principal.roles, principal.tier, principal.scopes, *asked)
+        return (principal.roles, principal.bound_by, principal.tier, principal.scopes, *asked)
 
 
 class _RoleSet:

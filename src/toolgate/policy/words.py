@@ -13,7 +13,7 @@ import orjson
 from toolgate.calls import Call
 from toolgate.policy import bounds
 from toolgate.policy.conditions import Condition, Facts, holds
-from toolgate.policy.decide import DEFAULT, Decision, facts_of
+from toolgate.policy.decide import BOUND, DEFAULT, Decision, facts_of
 from toolgate.policy.rules import Policy
 
 QUOTED = 200  # characters of a policy's value
@@ -27,7 +27,11 @@ def why(call: Call, decision: Decision, policy: Policy) -> str:
         return f"{who}: {_bound(call, decision.rule, policy)}"
     if decision.rule == DEFAULT:
         return f"{who}: {_not_allowed(call, policy)}"
-    permission = policy.permissions(call.principal.roles)[decision.rule]
+    if decision.rule == BOUND:
+        return (
+            f"{who}: {call.principal.user} may, and nothing allows it to who acts for others. Its user can make the call, or tell you more"
+        )
+    permission = policy.permissions((*call.principal.roles, *(call.principal.bound_by or ())))[decision.rule]
     conditions = [condition for condition in permission.conditions if condition.root in ON_CALL]
     reason = f"{who}: {decision.reason}" if decision.reason else f"{who}{' so' if conditions else ''}; rule {decision.rule} forbids it"
     if not conditions:
