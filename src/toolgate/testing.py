@@ -13,7 +13,8 @@ from typing import Any
 
 from toolgate.calls import Annotations, Call, Outcome, Principal, Text, Tool
 from toolgate.egress.wire import CAPS, Caps, Reach, Request, Response
-from toolgate.llm.messages import Assistant, CallDelta, Chosen, Delta, Done, Errand, Prompt, Reply, TextDelta, Tokens, ToolCall
+from toolgate.llm.messages import Assistant, CallDelta, Chosen, Delta, Done, Errand, Prompt, Reply, Tokens, ToolCall
+from toolgate.llm.scripted import spoken
 from toolgate.money import FREE, Micros
 
 READS = Annotations(read_only=True, destructive=False, idempotent=True)
@@ -186,8 +187,8 @@ class ScriptedProvider:
         model = prompt.model.partition("/")[2] or "scripted-1"
         yield Chosen(self.name, model)
         await asyncio.sleep(line.delay)
-        for word in re.findall(r"\S+\s*", line.text):
-            yield TextDelta(word)
+        for delta in spoken(line.text):
+            yield delta
         if line.error is not None:
             raise line.error
         calls = tuple(
