@@ -1,8 +1,11 @@
 from __future__ import annotations
 
 import time
+from dataclasses import FrozenInstanceError, replace
 
-from toolgate.calls import UNSET, Binary, Outcome, Problem
+import pytest
+
+from toolgate.calls import UNSET, Binary, Outcome, Problem, changed
 from toolgate.testing import a_call, a_tool
 
 
@@ -30,3 +33,13 @@ def test_an_outcome_is_ok_unless_it_has_a_problem() -> None:
 def test_the_shown_schema_is_the_slim_one_where_there_is_one() -> None:
     assert a_tool(schema={"type": "object"}).input_schema == {"type": "object"}
     assert a_tool(schema={"type": "object"}, advertised={}).input_schema == {}
+
+
+def test_a_changed_call_is_what_replace_would_make() -> None:
+    call = a_call(rule="one")
+    there = changed(call, rule="two", deadline=5.0)
+    assert there == replace(call, rule="two", deadline=5.0)
+    assert (call.rule, call.deadline) == ("one", None)
+    assert changed(Outcome(), cost=3) == Outcome(cost=3)
+    with pytest.raises(FrozenInstanceError):
+        there.rule = "three"  # type: ignore[misc]

@@ -7,7 +7,7 @@ import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field, replace
 from hashlib import blake2b
-from typing import Any, Final, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Final, Literal, Protocol
 
 from toolgate.money import Micros, Price
 
@@ -25,6 +25,19 @@ class Unset:
 UNSET: Final = Unset()
 PROTOCOL: Final = "protocol"
 """The tag of tools that stand for other requests of the protocol, such as `resources/read`; clients make those instead."""
+
+if TYPE_CHECKING:
+    changed = replace
+else:
+
+    def changed(value, /, **changes):
+        """`dataclasses.replace` at a fifth of its cost, for frozen values without slots that check nothing when they are made.
+
+        A call is changed a few times on its way and its outcome on the way back; that was a twentieth of all that a call costs.
+        """
+        new = object.__new__(value.__class__)
+        new.__dict__.update(value.__dict__, **changes)
+        return new
 
 
 @dataclass(frozen=True, slots=True)
@@ -200,9 +213,9 @@ def key(*parts: str | bytes) -> str:
     return digest.hexdigest()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Call:
-    """One call on its way through the gate. It changes only by `dataclasses.replace`."""
+    """One call on its way through the gate. It changes only by `changed`."""
 
     tool: Tool
     arguments: Mapping[str, Any]
@@ -292,7 +305,7 @@ class Problem:
     details: Mapping[str, Any] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Outcome:
     """How a call ended, the good way or with a problem."""
 

@@ -58,19 +58,24 @@ def told(type: Type, instance: str, details: Mapping[str, Any], principal: Princ
     return event
 
 
-def about(type: Type, call: Call, instance: str) -> dict[str, Any]:
-    """An event about `call`, to be completed with what is known of it."""
-    principal, tool = call.principal, call.tool
-    event = new_event(type, principal.tenant, instance)
-    event["call"] = call.id
-    event["parent"] = call.parent_id
-    event["depth"] = call.depth
-    event["tainted"] = call.tainted
-    event["principal"] = who(principal)
-    event["tool"] = what(tool)
-    event["approval"] = _short(call.approval)
-    event["trace"] = _short(call.trace_parent)
-    return event
+def about(type: Type, call: Call, instance: str, *, by: Any = None, of: Any = None) -> dict[str, Any]:
+    """An event about `call`, to be completed with what is known of it.
+
+    Args:
+        by: `who` made it, if that is in JSON already.
+        of: `what` was called, likewise.
+    """
+    return {
+        **new_event(type, call.principal.tenant, instance),
+        "call": call.id,
+        "parent": call.parent_id,
+        "depth": call.depth,
+        "tainted": call.tainted,
+        "principal": who(call.principal) if by is None else by,
+        "tool": what(call.tool) if of is None else of,
+        "approval": _short(call.approval),
+        "trace": _short(call.trace_parent),
+    }
 
 
 def _short(id: str | None) -> str | None:

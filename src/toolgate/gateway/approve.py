@@ -8,11 +8,10 @@ finds the answer. What a call that was approved does inside itself needs no furt
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any
 
 from toolgate.approvals import Approval, Approvals, How
-from toolgate.calls import Call, Outcome, Principal
+from toolgate.calls import Call, Outcome, Principal, changed
 from toolgate.chain import Handler
 from toolgate.errors import ApprovalNeeded, EgressBlocked, NotPermitted, Refused, Suspended, ToolgateError, UnknownApproval
 
@@ -27,7 +26,7 @@ class Approve:
         within = call.parent_id is not None
         if OBLIGATION not in call.obligations:
             # What a caller claims must not look, further on, like what a person said.
-            return await call_next(call if call.approval is None or within else replace(call, approval=None))
+            return await call_next(call if call.approval is None or within else changed(call, approval=None))
         if within and call.approval is not None:
             return _noted(await call_next(call), {"id": call.approval, "within": call.parent_id})
         return await self._obliged(call, call_next)
@@ -48,7 +47,7 @@ class Approve:
             if used is None:  # the same call, made at the same time, was faster
                 raise _needed(call, await self._approvals.of(call))
             try:
-                outcome = await call_next(replace(call, approval=approval.id))
+                outcome = await call_next(changed(call, approval=approval.id))
             except (Refused, EgressBlocked, Suspended):  # nothing ran
                 await self._approvals.give_back(used, call)
                 raise
@@ -106,4 +105,4 @@ def _denied(approval: Approval) -> NotPermitted:
 
 
 def _noted(outcome: Outcome, notes: Mapping[str, Any]) -> Outcome:
-    return replace(outcome, notes={**outcome.notes, OBLIGATION: notes})
+    return changed(outcome, notes={**outcome.notes, OBLIGATION: notes})

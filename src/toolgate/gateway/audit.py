@@ -9,15 +9,17 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import anyio
+import orjson
 
 from toolgate.audit import redact
-from toolgate.audit.event import Type, about, ending, told, type_of
+from toolgate.audit.event import Type, about, ending, told, type_of, what, who
 from toolgate.audit.keys import Keys
-from toolgate.audit.line import canonical
+from toolgate.audit.line import canonical, writable
 from toolgate.audit.redact import Redactor
-from toolgate.calls import Binary, Call, Outcome, Principal, Problem
+from toolgate.calls import Binary, Call, Outcome, Principal, Problem, Tool
 from toolgate.chain import Handler
 from toolgate.errors import AuditUnavailable
 from toolgate.settings import Audit as Settings
@@ -25,6 +27,7 @@ from toolgate.stores import Journal, Stores
 
 STREAM = "audit"
 WRITE_SECONDS = 2.0  # a guess; one SQLite append took 1-22 ms on 2 busy cores
+KEPT = 4096  # callers; what is written of each takes about 300 bytes
 UNSURE = frozenset({"invalid_arguments", "unknown_tool"})
 """Codes of calls whose arguments no schema has looked through: only their names are kept."""
 
@@ -38,6 +41,8 @@ class Proof:
         self._redactor = Redactor(settings.redact)
         self._values = settings.arguments == "values"
         self._running: set[str] = set()
+        self._callers: dict[Principal, orjson.Fragment] = {}
+        self._tools: WeakKeyDictionary[Tool, orjson.Fragment] = WeakKeyDictionary()
 
     async def begin(self, call: Call) -> None:
         """Write down that `call` is about to run.
@@ -45,7 +50,7 @@ class Proof:
         Raises:
             AuditUnavailable: it could not be; the call must not run.
         """
-        event = about("call.intent", call, self.journal.instance)
+        event = self._about("call.intent", call)
         event["decision"] = {"effect": "allow", "rule": call.rule, "policy": call.policy}
         event["arguments"] = self._arguments(call, sure=True)
         self._running.add(call.id)  # before it is written: a call cancelled meanwhile has to be closed all the same
@@ -65,7 +70,7 @@ class Proof:
             AuditUnavailable: it could not be; nobody may hear of the outcome.
         """
         problem = outcome.problem
-        event = about(type_of(outcome), call, self.journal.instance)
+        event = self._about(type_of(outcome), call)
         event["decision"] = {
             "effect": "deny" if outcome.refused else "allow",
             "rule": outcome.rule,
@@ -79,10 +84,21 @@ class Proof:
 
     async def broke(self, call: Call, began: int, error: BaseException) -> None:
         """Write down that `call` ended by a bug or a cancellation."""
-        event = about("call.outcome", call, self.journal.instance)
+        event = self._about("call.outcome", call)
         event["result"] = {"ending": type(error).__name__, "code": None, "effect": "unknown" if call.id in self._running else "none"}
         event["ms"] = (time.perf_counter_ns() - began) // 1000 / 1000
         await self._close(call, event, sure=False)
+
+    def _about(self, type: Type, call: Call) -> dict[str, Any]:
+        """An event about `call`. What is said of its caller and its tool is the same each time, and made once."""
+        by, of = self._callers.get(call.principal), self._tools.get(call.tool)
+        if by is None:
+            if len(self._callers) >= KEPT:
+                self._callers.clear()
+            by = self._callers[call.principal] = orjson.Fragment(orjson.dumps(writable(who(call.principal))))
+        if of is None:
+            of = self._tools[call.tool] = orjson.Fragment(orjson.dumps(writable(what(call.tool))))
+        return about(type, call, self.journal.instance, by=by, of=of)
 
     async def _close(self, call: Call, event: dict[str, Any], *, sure: bool) -> None:
         if call.id in self._running:

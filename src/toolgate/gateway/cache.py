@@ -13,12 +13,12 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 import anyio
 
 from toolgate.audit.line import canonical
-from toolgate.calls import Call, Outcome, Principal, key
+from toolgate.calls import Call, Outcome, Principal, changed, key
 from toolgate.chain import Handler
 from toolgate.stores import Memory
 from toolgate.stores.outcome import dumps, loads
@@ -75,7 +75,7 @@ class Cache:
             with anyio.move_on_after(call.seconds_left()):
                 await asking.ended.wait()
             if asking.outcome is not None:
-                return self._told(call, replace(asking.outcome, cost=0, metered=None, notes={}), "waited")
+                return self._told(call, changed(asking.outcome, cost=0, metered=None, notes={}), "waited")
             # Nothing to share. Those who waited now ask at once, not one after the other.
             return self._told(call, await call_next(call), "miss")
         asking = self._asking[name] = Asking()
@@ -97,7 +97,7 @@ class Cache:
 
     def _told(self, call: Call, outcome: Outcome, how: str) -> Outcome:
         self._count.add(call.tool.integration, how)
-        return replace(outcome, notes={**outcome.notes, "cache": how})
+        return changed(outcome, notes={**outcome.notes, "cache": how})
 
     def _name(self, call: Call) -> str:
         """What an answer is kept by; other whenever the answer might be."""
@@ -132,4 +132,4 @@ def _parts(principal: Principal) -> list[str]:
 
 def _aged(outcome: Outcome, seconds: float) -> Outcome:
     """As it was kept, with its age for programs, in whole seconds."""
-    return replace(outcome, meta={**outcome.meta, "age": max(0, int(seconds))})
+    return changed(outcome, meta={**outcome.meta, "age": max(0, int(seconds))})

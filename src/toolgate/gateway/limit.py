@@ -9,9 +9,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections import Counter
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass
 from fnmatch import translate
 from hashlib import blake2b
@@ -49,6 +47,8 @@ class Terms:
     subjects: tuple[str, ...]
     """What each allowance counts, as in `60 calls to github_list_issues per 60 s`."""
     caps: tuple[Cap, ...]
+    nested: tuple[Cap, ...]
+    """Those of `caps` that calls within calls count against too."""
 
 
 class Limit:
@@ -58,36 +58,39 @@ class Limit:
         self._settings = settings
         self._globs = [re.compile(translate(limit.tools)) for limit in settings.calls]
         self._terms: dict[tuple[Principal, Tool], Terms] = {}
-        self._under_way: Counter[str] = Counter()
+        self._under_way: dict[str, int] = {}
         self._in_flight = 0
 
     async def __call__(self, call: Call, call_next: Handler) -> Outcome:
         terms = self._terms_of(call.principal, call.tool)
-        with self._room(call, terms.caps):
+        outermost = call.depth == 0
+        caps = terms.caps if outermost else terms.nested
+        self._check(outermost, caps)
+        # Not a context manager: to make one for each call costs as much as all that is counted here.
+        self._in_flight += outermost
+        for cap in caps:
+            self._under_way[cap.key] = self._under_way.get(cap.key, 0) + 1
+        try:
             used_up = await self._counters.take(terms.allowances)
             if used_up is not None:
                 raise _refusal(used_up, terms)
             return await call_next(call)
-
-    @contextmanager
-    def _room(self, call: Call, caps: Sequence[Cap]) -> Iterator[None]:
-        outermost = call.depth == 0
-        if outermost and self._in_flight >= self._settings.in_flight:
-            raise Busy(f"{self._in_flight} calls are under way here, as many as are carried at once; try again in {Busy.retry_after:g} s")
-        caps = [cap for cap in caps if outermost or cap.nested]
-        for cap in caps:
-            if self._under_way[cap.key] >= cap.calls:
-                raise LimitReached(f"{cap.sentence}; try again in {SOON:g} s", SOON)
-        self._in_flight += outermost
-        self._under_way.update(cap.key for cap in caps)
-        try:
-            yield
         finally:
             self._in_flight -= outermost
             for cap in caps:
-                self._under_way[cap.key] -= 1
-                if not self._under_way[cap.key]:
+                left = self._under_way[cap.key] - 1
+                if left:
+                    self._under_way[cap.key] = left
+                else:
                     del self._under_way[cap.key]
+
+    def _check(self, outermost: bool, caps: Sequence[Cap]) -> None:
+        """Raises Busy or LimitReached when one more call at the same time is one too many."""
+        if outermost and self._in_flight >= self._settings.in_flight:
+            raise Busy(f"{self._in_flight} calls are under way here, as many as are carried at once; try again in {Busy.retry_after:g} s")
+        for cap in caps:
+            if self._under_way.get(cap.key, 0) >= cap.calls:
+                raise LimitReached(f"{cap.sentence}; try again in {SOON:g} s", SOON)
 
     def _terms_of(self, principal: Principal, tool: Tool) -> Terms:
         """Kept once found, until the tier says something else."""
@@ -114,7 +117,8 @@ class Limit:
         # Of two with one key, such as 1000 an hour and 30 an hour with a public credential, the smaller says it all.
         smallest = {one.key: (one, subject) for one, subject in sorted(counted, key=lambda pair: -pair[0].calls)}
         allowances, subjects = zip(*smallest.values(), strict=True) if smallest else ((), ())
-        return Terms(tier, allowances, subjects, tuple(self._caps(principal, tool, tier)))
+        caps = tuple(self._caps(principal, tool, tier))
+        return Terms(tier, allowances, subjects, caps, tuple(cap for cap in caps if cap.nested))
 
     def _caps(self, principal: Principal, tool: Tool, tier: Tier) -> Iterator[Cap]:
         if tier.limits.concurrency is not None:

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Any
 
-from toolgate.calls import Call, Outcome
+from toolgate.calls import Call, Outcome, changed
 from toolgate.chain import Handler
 from toolgate.errors import NotPermitted, ToolgateError, UnknownTool
 from toolgate.policy.bounds import SCOPE, would_cover
@@ -36,12 +35,12 @@ class Permit:
                 raise no_such_tool(call.tool.name)
             if not decision.permitted:
                 raise _refusal(call, decision, policy)
-            outcome = await call_next(replace(call, obligations=decision.obligations, rule=decision.rule, policy=policy.digest))
+            outcome = await call_next(changed(call, obligations=decision.obligations, rule=decision.rule, policy=policy.digest))
         except ToolgateError as error:
             error.rule = error.rule or decision.rule
             error.notes = {**error.notes, **notes}
             raise
-        return replace(outcome, rule=decision.rule, notes={**outcome.notes, **notes})
+        return changed(outcome, rule=decision.rule, notes={**outcome.notes, **notes})
 
 
 def _otherwise(decision: Decision, other: Decision) -> Mapping[str, Any] | None:

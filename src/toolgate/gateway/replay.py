@@ -25,7 +25,7 @@ from typing import Any
 import anyio
 
 from toolgate.audit.line import canonical
-from toolgate.calls import Call, Outcome, Problem, Text, Tool, key
+from toolgate.calls import Call, Outcome, Problem, Text, Tool, changed, key
 from toolgate.chain import Handler
 from toolgate.errors import AuditUnavailable, KeyReused, OutcomeUnknown, TimedOut, ToolgateError
 from toolgate.gateway.settle import settled
@@ -149,7 +149,7 @@ class Replay:
                 await self._end(call.tool, mine, version, outcome)
             raise
         mine.outcome = outcome
-        return replace(outcome, notes={**outcome.notes, "replay": await self._end(call.tool, mine, version, outcome)})
+        return changed(outcome, notes={**outcome.notes, "replay": await self._end(call.tool, mine, version, outcome)})
 
     async def _end(self, tool: Tool, mine: UnderWay, version: int, outcome: Outcome) -> str:
         """Leave the outcome to those who come later; a word for the audit.
@@ -174,7 +174,7 @@ class Replay:
         return instance == self._lives.instance or not await self._lives.alive(instance)
 
     def _replayed(self, outcome: Outcome, how: str) -> Outcome:
-        return replace(outcome, replayed=True, cost=0, metered=None, notes={"replay": self._counted(how)})
+        return changed(outcome, replayed=True, cost=0, metered=None, notes={"replay": self._counted(how)})
 
     def _counted(self, result: str) -> str:
         self._count.add(result)

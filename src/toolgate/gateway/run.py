@@ -5,14 +5,14 @@ from __future__ import annotations
 import random
 import time
 from collections.abc import Awaitable, Callable
-from dataclasses import replace
 
 import anyio
 
-from toolgate.calls import Call, Outcome
+from toolgate.calls import Call, Outcome, changed
 from toolgate.errors import Failed, Suspended, TimedOut, ToolgateError
 from toolgate.gateway.breaker import Breakers
 from toolgate.gateway.retry import Trouble, pause, trouble
+from toolgate.tasks import Within
 
 Ending = Outcome | ToolgateError
 
@@ -32,10 +32,13 @@ class Run:
 
     async def __call__(self, call: Call) -> Outcome:
         own = time.monotonic() + call.tool.timeout
-        call = replace(call, deadline=own if call.deadline is None else min(own, call.deadline))
+        call = changed(call, deadline=own if call.deadline is None else min(own, call.deadline))
         try:
-            with anyio.fail_after(call.seconds_left()):
-                return await (self._tried(call) if call.tool.remote else call.tool.run(call))
+            if call.tool.remote:
+                with Within(call.seconds_left()):
+                    return await self._tried(call)
+            with anyio.fail_after(call.seconds_left()):  # calls within it write down how they end, shielded
+                return await call.tool.run(call)
         except TimeoutError:
             raise TimedOut(f"{call.tool.name} did not answer within {call.tool.timeout:g} s") from None
 
@@ -109,4 +112,4 @@ def _told(ending: Ending, attempts: int) -> Outcome:
         if notes:
             ending.notes = {**ending.notes, "run": notes}
         raise ending
-    return replace(ending, notes={**ending.notes, "run": notes}) if notes else ending
+    return changed(ending, notes={**ending.notes, "run": notes}) if notes else ending

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
 
-from toolgate.calls import Binary, Call, Outcome, Principal, Tool
+from toolgate.calls import Binary, Call, Outcome, Principal, Tool, changed
 from toolgate.chain import Handler
 from toolgate.errors import AuditUnavailable, EgressBlocked, Misconfigured, OverBudget, Refused, ToolgateError, Unreachable, UpstreamFailed
 from toolgate.money import Micros, Price, dollars, micros
@@ -59,7 +59,7 @@ class Spend:
             return await call_next(call)
         await self._reserve(call, terms)
         try:
-            outcome = await call_next(call if terms.tool is call.tool else replace(call, tool=terms.tool))
+            outcome = await call_next(call if terms.tool is call.tool else changed(call, tool=terms.tool))
         except STOPPED as error:
             self._ledger.release(call.id)
             error.notes = {**error.notes, "spend": _note(terms.price, 0)}
@@ -90,7 +90,7 @@ class Spend:
         cost, estimated = _cost(outcome, price)
         self._ledger.settle(call.id, cost, estimated=estimated)
         notes = {**outcome.notes, "spend": _note(price, cost, estimated)}
-        return replace(outcome, cost=price.reserve if cost is None else cost, notes=notes)
+        return changed(outcome, cost=price.reserve if cost is None else cost, notes=notes)
 
     def _terms(self, call: Call) -> Terms:
         policy = self._live.current

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import time
 from collections.abc import AsyncIterator, Awaitable, Mapping
-from dataclasses import replace
 from http import HTTPStatus
 from typing import Any, Protocol
 
-from toolgate.calls import UNSET, Call, Outcome, Principal
+from toolgate.calls import UNSET, Call, Outcome, Principal, changed
 from toolgate.internal.trouble import Trouble, trouble_of
 
 PREFIX = "github_"
@@ -35,7 +34,7 @@ class GitHub:
     def __init__(self, call_tool: CallTool, call: Call, owner: str, repo: str) -> None:
         left = call.seconds_left()
         self._call_tool = call_tool
-        self._call = replace(call, deadline=time.monotonic() + left - min(ANSWER_SECONDS, left / 10))
+        self._call = changed(call, deadline=time.monotonic() + left - min(ANSWER_SECONDS, left / 10))
         self._halt: Trouble | None = None
         self.owner = owner
         self.repo = repo

@@ -15,7 +15,7 @@ from typing import Any
 from urllib.parse import urljoin
 from uuid import UUID
 
-from toolgate.calls import UNSET, Call, Outcome
+from toolgate.calls import UNSET, Call, Outcome, changed
 from toolgate.egress.origin import origin_of, spelled
 from toolgate.egress.wire import CAPS, Headers, Reach, Request, Response, Sender
 from toolgate.errors import EgressBlocked, InvalidArguments, Misconfigured
@@ -65,8 +65,8 @@ class Executor:
         limit = answer.LIMIT if call.depth == 0 else CAPS.decoded  # a tool of ours reads answers to their end
         outcome = answer.read(response, plan=self.plan, url=asked, arguments=call.arguments, limit=limit, now=time.time())
         if call.tool.price and call.tool.price.header:
-            outcome = replace(outcome, metered=told(response.header(call.tool.price.header)))
-        return replace(outcome, fresh=fresh(response, shared=call.tool.public)) if call.tool.cache else outcome
+            outcome = changed(outcome, metered=told(response.header(call.tool.price.header)))
+        return changed(outcome, fresh=fresh(response, shared=call.tool.public)) if call.tool.cache else outcome
 
     def preview(self, call: Call) -> Request:
         """The request as it would go out, with secrets masked. Raises InvalidArguments like a call."""
