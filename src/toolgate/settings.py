@@ -298,7 +298,7 @@ class ModelProvider(Strict):
     models: Mapping[str, ModelFacts] = {}
     """The models to use, by the provider's name for them, with what is to be known of them; absent: well-known ones of its kind."""
     default: str | None = None
-    """The model where only the provider is named; absent: the first of `models`."""
+    """The model where only the provider is named; absent: the router chooses one of its."""
     region: str = ""
     """Where it computes, such as `eu`; empty: not known, which no rule of residency accepts."""
     script: Path | None = None

@@ -6,7 +6,7 @@ import pytest
 from pydantic import SecretStr
 
 from toolgate.errors import Misconfigured
-from toolgate.llm.declared import LOOPBACK, declared
+from toolgate.llm.declared import LOOPBACK, Declared, declared
 from toolgate.llm.known import SERVICES
 from toolgate.settings import ModelProvider, Settings, read_settings
 
@@ -19,15 +19,27 @@ def of(text: str, tmp_path: Path) -> Settings:
 def test_without_settings_every_service_whose_variable_is_set_serves() -> None:
     found = declared(Settings(), {"OPENAI_API_KEY": "sk-1", "CO_API_KEY": "co-1", "GROQ_API_KEY": "", "PATH": "/bin"})
 
-    assert [(each.name, each.by) for each in found] == [("openai", "OPENAI_API_KEY"), ("cohere", "CO_API_KEY")]
+    assert [(each.name, each.by) for each in found] == [("openai", "OPENAI_API_KEY"), ("cohere", "CO_API_KEY"), ("scripted", "always")]
     assert found[0].api_key == SecretStr("sk-1")
     assert found[0].models[0].id == "openai/gpt-6.1-terra"
     assert "sk-1" not in repr(found)
 
 
-def test_without_settings_and_variables_nobody_serves() -> None:
-    assert declared(Settings(), {}) == ()
-    assert declared(Settings(providers={}), {"OPENAI_API_KEY": "sk-1"}) == ()
+def test_without_settings_and_variables_nobody_serves_but_who_is_named() -> None:
+    for found in (declared(Settings(), {}), declared(Settings(providers={}), {"OPENAI_API_KEY": "sk-1"})):
+        assert [each.name for each in found] == ["scripted"]
+        assert [model.only_named for model in found[0].models] == [True]
+
+
+def test_a_script_that_was_declared_is_chosen_only_where_there_is_no_model(tmp_path: Path) -> None:
+    alone = declared(of("providers: {play: {kind: scripted}}", tmp_path), {})
+    beside = declared(of("providers: {play: {kind: scripted}, main: {kind: openai}}", tmp_path), {})
+
+    def named(found: tuple[Declared, ...]) -> dict[str, bool]:
+        return {each.name: each.models[0].only_named for each in found}
+
+    assert named(alone) == {"play": False, "scripted": True}
+    assert named(beside) == {"play": True, "main": False, "scripted": True}
 
 
 @pytest.mark.parametrize(
@@ -42,7 +54,7 @@ def test_without_settings_and_variables_nobody_serves() -> None:
     ],
 )
 def test_a_local_server_is_where_its_variable_says(place: str, url: str) -> None:
-    (ollama,) = declared(Settings(), {"OLLAMA_HOST": place})
+    ollama, _ = declared(Settings(), {"OLLAMA_HOST": place})
 
     assert (ollama.base_url, ollama.models, ollama.api_key) == (url, (), None)
 
@@ -56,7 +68,7 @@ providers:
         tmp_path,
     )
 
-    (main,) = declared(settings, {"ANTHROPIC_API_KEY": "not used, since the settings name others"})
+    main, _ = declared(settings, {"ANTHROPIC_API_KEY": "not used, since the settings name others"})
     known, unknown = main.models
 
     assert (main.base_url, main.api_key, main.by) == ("https://api.openai.com/v1", SecretStr("sk-1"), "settings")
@@ -92,7 +104,7 @@ def test_what_cannot_be_meant_is_said_with_its_key(text: str, message: str, tmp_
 
 
 def test_a_script_is_beside_the_settings(tmp_path: Path) -> None:
-    (it,) = declared(of("providers: {play: {kind: scripted, script: play.yaml}}", tmp_path), {})
+    it, _ = declared(of("providers: {play: {kind: scripted, script: play.yaml}}", tmp_path), {})
 
     assert (it.script, it.models[0].id) == (tmp_path / "play.yaml", "play/scripted-1")
 

@@ -21,6 +21,10 @@ Type = Literal[
     "call.denied",  # the gate said no
     "call.limited",  # the gate said not now: a rate, a budget, a repetition
     "call.unknown",  # its process is gone and nobody knows how it ended
+    "model.intent",  # a prompt is about to be put to a language model: written before anything of it leaves
+    "model.outcome",  # it was answered, or not
+    "model.denied",  # no model may or can be asked, or there is no money for one
+    "model.unknown",  # its process is gone and nobody knows how it ended
     "approval.requested",
     "approval.granted",
     "approval.denied",
@@ -125,7 +129,7 @@ def unknown(intent: Mapping[str, Any], seq: int, instance: str) -> dict[str, Any
     event = {
         **intent,
         "id": os.urandom(16).hex(),
-        "type": "call.unknown",
+        "type": f"{str(intent.get('type', 'call')).partition('.')[0]}.unknown",
         "instance": instance,
         "intent": seq,
         "began_by": intent.get("instance"),

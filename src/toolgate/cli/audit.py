@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from toolgate.stores.verify import Report
 
 PAGE = 500  # lines read at once while filtering
+INTENTS = ("call.intent", "model.intent")
 COLUMNS = ("when (UTC)", "event", "who", "what", "how", "why", "ms")
 MOST = 2**63 - 1  # what SQLite counts to: the year 2262
 ENDINGS = "call.[!i]*"
@@ -56,7 +57,7 @@ def command() -> None:
 @click.option("--limit", type=click.IntRange(1), default=20, show_default=True, help="Lines at most.")
 @click.option("--tool", metavar="NAME", help="Only calls of this tool; * and ? stand for anything.")
 @click.option("--ending", metavar="HOW", help="Only calls that ended so: ok, refused, failed, unknown, or the name of a bug.")
-@click.option("--type", "kind", metavar="TYPE", help="Only events of this type, such as call.*; default: all but call.intent.")
+@click.option("--type", "kind", metavar="TYPE", help="Only events of this type, such as call.*; default: all but intents.")
 def list_(config: Path | None, as_json: bool, limit: int, tool: str | None, ending: str | None, kind: str | None) -> None:
     """The newest events, newest first. Who reads them is written down too."""
     settings = settings_of(config)
@@ -166,7 +167,11 @@ def as_row(line: Mapping[str, Any]) -> tuple[str, ...]:
     """A line for people; the columns are `COLUMNS`."""
     result, decision, details = (_part(line, name) for name in ("result", "decision", "details"))
     why = result.get("code") or decision.get("rule") or ""
-    what = _part(line, "tool").get("name") or ", ".join(f"{name} {value}" for name, value in details.items() if isinstance(value, str))
+    what = (
+        _part(line, "tool").get("name")
+        or _model(line)
+        or ", ".join(f"{name} {value}" for name, value in details.items() if isinstance(value, str))
+    )
     return (
         str(line["at"])[:19].replace("T", " "),
         str(line.get("type", "")),
@@ -178,6 +183,11 @@ def as_row(line: Mapping[str, Any]) -> tuple[str, ...]:
     )
 
 
+def _model(line: Mapping[str, Any]) -> str:
+    model = _part(line, "model")
+    return f"{model['provider']}/{model['name']}" if model.get("name") else str(model.get("asked") or "")
+
+
 def _part(line: Mapping[str, Any], name: str) -> Mapping[str, Any]:
     part = line.get(name)
     return part if isinstance(part, Mapping) else {}
@@ -185,7 +195,7 @@ def _part(line: Mapping[str, Any], name: str) -> Mapping[str, Any]:
 
 def _matches(body: Mapping[str, Any], tool: str | None, ending: str | None, kind: str | None) -> bool:
     return (
-        (fnmatchcase(str(body.get("type")), kind) if kind else body.get("type") != "call.intent")
+        (fnmatchcase(str(body.get("type")), kind) if kind else body.get("type") not in INTENTS)
         and (tool is None or fnmatchcase(str(_part(body, "tool").get("name")), tool))
         and ending in (None, _part(body, "result").get("ending"))
     )

@@ -107,18 +107,23 @@ class Spend:
 def terms_of(call: Call, policy: Policy) -> Terms:
     """What `call` counts as and against. An agent spends the money of whom it acts for."""
     principal, tool = call.principal, call.tool
-    user = principal.acting_for[-1] if principal.acting_for else principal.id
-    budgets: Budgets = policy.tier(principal.tier).budgets
-    limits = [
-        Limit(Account("user", principal.tenant, user), _limit(budgets.day), _limit(budgets.month)),
-        Limit(Account("tenant", principal.tenant)),
-        Limit(Account("tool", name=tool.name)),
-    ]
-    if call.session is not None:
-        limits.append(Limit(Account("session", principal.tenant, user, call.session), _limit(budgets.session)))
     price = policy.prices.of(tool)
     priced = replace(tool, price=price) if price.header and price != tool.price else tool
-    return Terms(price, priced, Use(principal.tenant, user, tool.name, tool.integration), tuple(limits))
+    use = Use(principal.tenant, principal.user, tool.name, tool.integration)
+    return Terms(price, priced, use, limits_of(principal, tool.name, call.session, policy))
+
+
+def limits_of(principal: Principal, what: str, session: str | None, policy: Policy) -> tuple[Limit, ...]:
+    """The budgets that what `principal` spends on `what`, a tool or a language model, counts against."""
+    budgets: Budgets = policy.tier(principal.tier).budgets
+    limits = [
+        Limit(Account("user", principal.tenant, principal.user), _limit(budgets.day), _limit(budgets.month)),
+        Limit(Account("tenant", principal.tenant)),
+        Limit(Account("tool", name=what)),
+    ]
+    if session is not None:
+        limits.append(Limit(Account("session", principal.tenant, principal.user, session), _limit(budgets.session)))
+    return tuple(limits)
 
 
 def _limit(budget: Any) -> Micros | None:

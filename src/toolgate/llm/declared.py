@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from ipaddress import ip_address, ip_network
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -34,24 +34,33 @@ class Declared:
     models: tuple[Model, ...] = ()
     """Empty: a local server, which is asked."""
     default: str = ""
-    """The name of the model where only the provider is named; empty: the first."""
+    """The name of the model where only the provider is named; empty: the router chooses."""
     region: str = ""
     script: Path | None = None
+    open: bool = False
+    """Models that nobody listed may be named too."""
     by: str = "settings"
     """Or the variable of the environment that had it declared."""
 
 
+SCRIPTED = "scripted"
+"""A provider of that name, who needs no key, is always there for who names it."""
+
+
 def declared(settings: Settings, environ: Mapping[str, str]) -> tuple[Declared, ...]:
     """The providers in the operator's order; of those found in the environment, in the table's."""
-    if settings.providers is not None:
-        return tuple(_declared(name, provider) for name, provider in settings.providers.items())
-    found = ((kind, service, _variable(service, environ)) for kind, service in SERVICES.items())
-    return tuple(_found(kind, service, variable, environ) for kind, service, variable in found if variable)
-
-
-def scripted(name: str = "scripted") -> Declared:
-    """The provider that needs no key, for who names it where nobody declared one."""
-    return _declared(name, ModelProvider(kind="scripted"))
+    if settings.providers is None:
+        found = ((kind, service, _variable(service, environ)) for kind, service in SERVICES.items())
+        every = tuple(_found(kind, service, variable, environ) for kind, service, variable in found if variable)
+    else:
+        every = tuple(_declared(name, provider) for name, provider in settings.providers.items())
+    if SCRIPTED not in {each.name for each in every}:
+        script = _declared(SCRIPTED, ModelProvider(kind="scripted"))
+        every = (*every, _only_named(replace(script, by="always")))
+    # A script among models is for who asks for it: it must not answer where they all failed.
+    if any(each.kind != "scripted" for each in every):
+        return tuple(_only_named(each) if each.kind == "scripted" else each for each in every)
+    return every
 
 
 def model(provider: str, kind: ProviderKind, name: str, facts: ModelFacts = NOTHING_SAID, region: str = "") -> Model:
@@ -71,7 +80,12 @@ def model(provider: str, kind: ProviderKind, name: str, facts: ModelFacts = NOTH
         region=region if facts.region is None else facts.region,
         tags=frozenset(facts.tags),
         quality=known.quality if facts.quality is None else facts.quality,
+        priced_as="free" if kind == "scripted" or service.local else "" if kind == "compatible" else kind,
     )
+
+
+def _only_named(provider: Declared) -> Declared:
+    return replace(provider, models=tuple(replace(each, only_named=True) for each in provider.models))
 
 
 def _declared(name: str, provider: ModelProvider) -> Declared:
@@ -90,6 +104,7 @@ def _declared(name: str, provider: ModelProvider) -> Declared:
         default=provider.default or "",
         region=provider.region,
         script=provider.script,
+        open=not provider.models,
     )
 
 
@@ -105,6 +120,7 @@ def _found(kind: ProviderKind, service: Service, variable: str, environ: Mapping
         api_key=SecretStr(key) if key else None,
         networks=_own_machine(base_url),
         models=tuple(model(kind, kind, each) for each in service.models),
+        open=True,
         by=variable,
     )
 

@@ -27,7 +27,9 @@ class Model:
     quality: float = 0.5
     """What is expected of it before anything was seen, 0 to 1."""
     priced_as: str = ""
-    """Whose prices hold, as genai-prices names providers: `openai`, `groq`; empty: those of `provider`."""
+    """Whose prices hold, as genai-prices names providers: `openai`, `groq`; empty: those of `provider`; `free`: nothing is paid."""
+    only_named: bool = False
+    """Asked only where a prompt names it or its provider, never chosen."""
 
     @property
     def id(self) -> str:

@@ -80,6 +80,8 @@ class PriceList:
         written = prices.written(model.id)
         if written is not None:
             return flat(written.input, written.output, written.cached, written.cache_written, written.cache_written_1h)
+        if model.priced_as == "free":
+            return flat(Decimal(0), Decimal(0))
         listed = listing(model)
         if listed is not None:
             rates = _read(listed.get_prices(datetime.fromtimestamp(now, UTC), _context(tier)))

@@ -148,6 +148,8 @@ class Router:
 def _named(model: Model, prompt: Prompt) -> str | None:
     if prompt.model and prompt.model not in (model.id, model.provider):
         return f"the prompt names {prompt.model}"
+    if model.only_named and not prompt.model:
+        return "it is asked only where it is named"
     return None
 
 
