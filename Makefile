@@ -27,7 +27,7 @@ faults: .venv/ready        ## processes and servers killed 25 times each, full d
 bench: .venv/ready         ## measure CPU, memory and sizes; prints the table of docs/performance.md
 	$(BIN)/python -m tests.bench
 
-conformance: .venv/ready   ## the official MCP suite's tool scenarios; fetches Node 22 by npm
+conformance: .venv/ready   ## the official MCP suite through the gateway, as server and as client; fetches it by npm
 	$(BIN)/python -m tests.conformance
 
 lock: .venv/ready          ## renew constraints.txt and requirements.lock

@@ -1,4 +1,4 @@
-"""`make conformance`: the official suite's scenarios that an OpenAPI service can answer, and the MCP Inspector's command line.
+"""`make conformance`: the official suite in front of the gateway and behind it, and the MCP Inspector's command line.
 
-Not part of `make test`: the suite and the Inspector need Node 22, which npm brings, and take some 300 MB.
+Not part of `make test`: the suite, the Inspector and the reference server come from npm, some 150 MB.
 """

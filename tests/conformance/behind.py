@@ -13,7 +13,7 @@ from contextlib import asynccontextmanager
 from importlib import metadata
 from pathlib import Path
 
-from tests.conformance.install import NODE
+from tests.conformance.install import BINARIES, NODE
 
 EVERYTHING = "examples/servers/everything-server"
 """In the SDK's source distribution, which has what its wheel has not."""
@@ -76,8 +76,7 @@ def over_http(url: str) -> str:
 def as_program() -> str:
     """The declaration of the reference server, as a child process."""
     program = NODE / "node_modules" / "@modelcontextprotocol" / "server-everything" / "dist" / "index.js"
-    node = NODE / "node_modules" / ".bin" / "node"
-    command = [str(node), str(program), "stdio"]
+    command = [str(BINARIES / "node"), str(program), "stdio"]
     return json.dumps({"name": "reference", "kind": "mcp", "command": command, "prefix": "", "prices": {"default": 0}})
 
 

@@ -53,6 +53,18 @@ async def test_a_question_reaches_the_callers_person_and_the_answer_the_server(b
     assert text(answer) == "accept: Ada"
 
 
+async def test_a_call_that_is_made_again_with_its_answer_has_another_id(behind: Behind) -> None:
+    theirs = Theirs()
+    async with standing(behind, theirs, "rounds") as (url, _), Client(url, mode=ROUNDS, elicitation_callback=named) as client:
+        with anyio.fail_after(10):
+            await client.call_tool("theirs_ask", {})
+            await client.call_tool("theirs_ask", {})
+
+    # 2026-07-28, patterns/mrtr: "The JSON-RPC id MUST be different between the initial request and the retry".
+    assert len(theirs.ids) == 4
+    assert len(set(theirs.ids)) == 4
+
+
 @pytest.mark.parametrize("mode", MODES)
 @pytest.mark.parametrize("era", ERAS)
 async def test_who_cannot_be_asked_is_told_so(behind: Behind, era: str, mode: Mode) -> None:

@@ -31,6 +31,8 @@ class Theirs:
     cancelled: list[str] = field(default_factory=list)
     began: anyio.Event = field(default_factory=anyio.Event)
     metas: list[dict[str, Any]] = field(default_factory=list)
+    ids: list[Any] = field(default_factory=list)
+    """Of the calls, as JSON-RPC has them."""
     more: bool = False
     """There is another tool now."""
     bus: InMemorySubscriptionBus = field(default_factory=InMemorySubscriptionBus)
@@ -42,6 +44,7 @@ class Theirs:
         return types.ListToolsResult(tools=tools, ttl_ms=0, cache_scope="public")
 
     async def call_tool(self, context: Any, params: types.CallToolRequestParams) -> Any:
+        self.ids.append(context.request_id)
         self.metas.append(dict((context.params or {}).get("_meta", {})))
         word = (params.arguments or {}).get("word", "")
         match params.name:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
+from itertools import count
 
 from toolgate.calls import Principal
 from toolgate.egress.origin import origin_of, spelled
@@ -50,6 +51,8 @@ class Endpoint:
         except EgressBlocked as error:
             raise Misconfigured(f"{integration.name}: url does not work: {error}") from None
         self.who = integration.name
+        self.ids = count(1)
+        """Of requests, whoever makes them: a call that is made again must not have the id of the first (patterns/mrtr)."""
         self._transport = transport
         self._everybodys = credentials
         # Where each caller has their own, what is asked on nobody's behalf is asked without.

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from itertools import count
 from typing import Any
 
 import anyio
@@ -27,7 +26,6 @@ class Modern:
         self.who = endpoint.who
         self.ended = anyio.Event()
         self._endpoint = endpoint
-        self._ids = count(1)
 
     async def ask(
         self, method: str, params: Mapping[str, Any], ear: Ear | None = None, *, repeats: Mapping[str, str] | None = None
@@ -37,7 +35,7 @@ class Modern:
         Args:
             repeats: `Mcp-Param-*` headers.
         """
-        number = next(self._ids)
+        number = next(self._endpoint.ids)
         if ear is not None:
             params = {**params, "_meta": {**meta(params), "progressToken": number}}
         headers = {BOTH[0]: BOTH[1], "MCP-Protocol-Version": MODERN, "Mcp-Method": method, **(repeats or {})}
