@@ -39,7 +39,7 @@ ABOUT_THE_PROMPT = frozenset({"context_exceeded", "refused"})
 State = Literal["closed", "open", "half open", "paused"]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Attempt:
     """One that was let through."""
 
@@ -62,6 +62,7 @@ class Breaker:
     """Seconds of the present or last one; 0: it was well since."""
     trying: bool = False
     paused_until: float = 0.0
+    paused_by: Attempt | None = None
     why: str = ""
     """Of the pause."""
 
@@ -113,8 +114,14 @@ class Breakers:
         """Seconds until the first of those that are left alone can be asked; None: none of them is."""
         return min((left for each in ids if (left := self.left(each)) > 0), default=None)
 
-    def enter(self, model: Model) -> Attempt | None:
-        """Let an attempt through, for which `ended` or `gave_up` has to follow; None: it is not let through."""
+    def enter(self, model: Model, before: Attempt | None = None) -> Attempt | None:
+        """Let an attempt through, for which `ended` or `gave_up` has to follow; None: it is not let through.
+
+        Args:
+            before: what the same request tried last. The pause that this brought about is for others: it has waited already.
+        """
+        if before is not None and (known := self._breakers.get(model.id)) is not None and known.paused_by is before:
+            known.paused_until, known.paused_by = 0.0, None
         if self.left(model.id) > 0:
             return None
         breaker = self._breakers.setdefault(model.id, Breaker())
@@ -131,13 +138,13 @@ class Breakers:
         elif failed.reason == "rate_limited":
             if attempt.trying:
                 self._well(breaker, now)  # it answers, if only to say so
-            _pause(breaker, now, failed.retry_after or BUSY, "it takes no more requests for a moment")
+            _pause(breaker, attempt, now, failed.retry_after or BUSY, "it takes no more requests for a moment")
         elif failed.kind == "provider":
-            _pause(breaker, now, HOPELESS, HOPELESS_WHY.get(failed.reason, "it does not take our requests"))
+            _pause(breaker, attempt, now, HOPELESS, HOPELESS_WHY.get(failed.reason, "it does not take our requests"))
         else:
             self._ill(breaker, now, attempt.trying)
             if failed.retry_after:
-                _pause(breaker, now, failed.retry_after, "it asks for that")
+                _pause(breaker, attempt, now, failed.retry_after, "it asks for that")
 
     def gave_up(self, attempt: Attempt) -> None:
         """It was cancelled, which says nothing."""
@@ -181,7 +188,7 @@ def _note(breaker: Breaker, now: float, *, well: bool) -> None:
         breaker.lately.popleft()
 
 
-def _pause(breaker: Breaker, now: float, seconds: float, why: str) -> None:
+def _pause(breaker: Breaker, attempt: Attempt, now: float, seconds: float, why: str) -> None:
     until = now + min(seconds, MOST)
     if until > breaker.paused_until:
-        breaker.paused_until, breaker.why = until, why
+        breaker.paused_until, breaker.paused_by, breaker.why = until, attempt, why

@@ -24,4 +24,7 @@ class Provider(Protocol):
         """
 
     def stream(self, prompt: Prompt, errand: Errand) -> AsyncIterator[Delta]:
-        """The answer in pieces, ending with `Done`. To leave the loop takes the request back; raises as `reply` does."""
+        """The answer in pieces, ending with `Done`. To leave the loop takes the request back; raises as `reply` does.
+
+        A model that thinks without a word gives a sign of life by an empty `ReasoningDelta`; who is silent for too long is left.
+        """

@@ -1,0 +1,148 @@
+"""Write down what is put to language models: that it is about to leave, and what came of it. Never the text of either.
+
+The line is durable before anything leaves, and before an answer is whole. When it cannot be written, nothing is asked.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import orjson
+
+from toolgate.audit.event import Type, new_event, who
+from toolgate.audit.keys import Keys
+from toolgate.calls import new_id
+from toolgate.errors import Refused, ToolgateError
+from toolgate.llm.attempt import Tried
+from toolgate.llm.decision import Decision
+from toolgate.llm.messages import Errand, Prompt, Reply
+from toolgate.money import Micros
+from toolgate.stores import Journal
+
+STREAM = "audit"
+
+
+@dataclass(slots=True)
+class Request:
+    """A request of one asker, from its beginning to its end."""
+
+    prompt: Prompt
+    errand: Errand
+    began: float
+    """On a monotonic clock, seconds; as `deadline`."""
+    deadline: float
+    id: str = field(default_factory=new_id)
+    tokens: int = 0
+    """Of the input, counted."""
+    policy: str = ""
+    """The digest of the policy that permitted it."""
+    tried: list[Tried] = field(default_factory=list)
+    reserved: Micros = 0
+    cost: Micros = 0
+    """Of all attempts."""
+    estimated: bool = False
+
+
+class Evidence:
+    def __init__(self, journal: Journal, keys: Keys) -> None:
+        self._journal = journal
+        self._keys = keys
+
+    async def begin(self, request: Request, decision: Decision) -> None:
+        """
+        Raises:
+            AuditUnavailable: it could not be written; nothing may be sent.
+        """
+        event = self._about("model.intent", request)
+        event["decision"] = {"effect": "allow", "rule": ", ".join(decision.policy) or None, "policy": request.policy}
+        event["model"] = {"asked": request.prompt.model or None, "provider": decision.chain[0].provider, "name": decision.chain[0].name}
+        event["route"] = decision.to_json()
+        event["prompt"] = {
+            "digest": self._digest(request, request.prompt.messages),
+            "messages": len(request.prompt.messages),
+            "tools": len(request.prompt.tools),
+            "tokens": request.tokens,
+        }
+        await self._journal.append(STREAM, event, opens=request.id)
+
+    async def denied(self, request: Request, error: ToolgateError, seconds: float) -> None:
+        """Write down that nobody is asked."""
+        event = self._about("model.denied", request)
+        event["decision"] = {"effect": "deny", "rule": error.rule, "policy": request.policy}
+        event["model"] = {"asked": request.prompt.model or None}
+        event["result"] = {"ending": "refused", "code": error.code, "effect": "none"}
+        event["route"] = {"dropped": dict(getattr(error, "dropped", {}))}
+        event["ms"] = _ms(seconds)
+        await self._journal.append(STREAM, event)
+
+    async def end(self, request: Request, ending: Reply | BaseException, seconds: float) -> None:
+        """Write down how it ended: with a reply, an error, a bug or a cancellation.
+
+        Raises:
+            AuditUnavailable: it could not be written; nobody may have the end of the answer.
+        """
+        event = self._about("model.outcome", request)
+        event["attempts"] = [_tried(each) for each in request.tried]
+        event["money"] = {"reserved": request.reserved, "settled": request.cost, "estimated": request.estimated}
+        if isinstance(ending, Reply):
+            event["model"] = {"asked": request.prompt.model or None, "provider": ending.provider, "name": ending.model}
+            event["tokens"] = asdict(ending.tokens)
+            digest = self._digest(request, [ending.message])
+            event["result"] = {"ending": "ok", "code": None, "effect": "done", "stop": ending.stop, "digest": digest}
+        else:
+            event["model"] = {"asked": request.prompt.model or None}
+            event["result"] = _failed(ending)
+        event["ms"] = _ms(seconds)
+        await self._journal.append(STREAM, event, closes=request.id)
+
+    def _about(self, type: Type, request: Request) -> dict[str, Any]:
+        errand = request.errand
+        event = new_event(type, errand.principal.tenant, self._journal.instance)
+        event["request"] = request.id
+        event["run"] = errand.run or None
+        event["principal"] = who(errand.principal)
+        event["errand"] = {
+            "task": errand.task,
+            "phase": errand.phase,
+            "high_risk": errand.high_risk,
+            "prompt_version": errand.prompt_version or None,
+        }
+        return event
+
+    def _digest(self, request: Request, messages: Sequence[Any]) -> str:
+        try:
+            data = orjson.dumps(list(messages), default=_plain)
+        except TypeError:  # a lone surrogate, a number over 64 bits
+            data = repr(list(messages)).encode(errors="replace")
+        return self._keys.digest(request.errand.principal.tenant, data)
+
+
+def _plain(value: Any) -> Any:
+    """What orjson does not know: pictures, and mappings that are no dicts."""
+    if isinstance(value, bytes):
+        return hashlib.sha256(value).hexdigest()
+    return dict(value) if isinstance(value, Mapping) else repr(value)
+
+
+def _failed(ending: BaseException) -> Mapping[str, Any]:
+    if isinstance(ending, ToolgateError):
+        reason = getattr(ending, "reason", "") or None
+        return {
+            "ending": "refused" if isinstance(ending, Refused) else "failed",
+            "code": ending.code,
+            "reason": reason,
+            "effect": "unknown",
+        }
+    return {"ending": type(ending).__name__, "code": None, "effect": "unknown"}
+
+
+def _tried(each: Tried) -> Mapping[str, Any]:
+    first = None if each.first is None else _ms(each.first)
+    return {"model": each.model.id, "attempt": each.number, "ms": _ms(each.seconds), "first_ms": first, "error": each.error}
+
+
+def _ms(seconds: float) -> float:
+    return round(seconds * 1000, 3)

@@ -1,0 +1,80 @@
+"""Money for requests of language models: set aside what an attempt may cost before it is made, book what it has cost after.
+
+The budgets are those of tools, so that a run's prompts and calls draw on the same ones.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from toolgate.calls import new_id
+from toolgate.gateway.spend import GRACE, limits_of, over_budget
+from toolgate.llm.messages import Errand
+from toolgate.llm.model import Model
+from toolgate.llm.prices import PriceList
+from toolgate.money import Micros
+from toolgate.policy.live import Live
+from toolgate.stores import Hold, Ledger, Use
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """Money set aside for one attempt; `settle` or `release` it."""
+
+    ledger: Ledger
+    use: Use
+    id: str
+    amount: Micros
+    """0: it costs nothing, and is only counted."""
+
+    def settle(self, cost: Micros, *, estimated: bool) -> None:
+        if self.amount:
+            self.ledger.settle(self.id, cost, estimated=estimated)
+        else:
+            self.ledger.count(self.use)
+
+    def release(self) -> None:
+        """Nothing was answered, and nothing is paid."""
+        if self.amount:
+            self.ledger.release(self.id)
+
+
+class Purse:
+    def __init__(self, ledger: Ledger, live: Live, prices: PriceList, clock: Callable[[], float] = time.time) -> None:
+        """
+        Args:
+            clock: seconds since 1970, only to say how long until a budget renews.
+        """
+        self._ledger = ledger
+        self._live = live
+        self._prices = prices
+        self._clock = clock
+
+    async def reserve(self, model: Model, errand: Errand, tokens_in: int, tokens_out: int, seconds: float) -> Held:
+        """Set aside what an attempt at `model` may cost.
+
+        Args:
+            tokens_in: of the input, counted.
+            tokens_out: at most.
+            seconds: until the attempt has ended.
+
+        Raises:
+            OverBudget: a budget has no room for it.
+        """
+        principal = errand.principal
+        use = Use(principal.tenant, principal.user, model.id, "models", model.provider, errand.phase)
+        held = Held(self._ledger, use, new_id(), self._prices.most(model, tokens_in, tokens_out).micros)
+        if held.amount == 0:
+            return held
+        limits = limits_of(principal, model.id, errand.run or None, self._live.current)
+        try:
+            short = await self._ledger.reserve(Hold(held.id, held.amount, seconds + GRACE, limits, use))
+        except BaseException:
+            held.release()  # an asker who no longer waits: it may be written all the same
+            raise
+        if short is not None:
+            self._ledger.count(use, refused=True)
+            raise over_budget(short, f"a request of {model.id}", self._clock())
+        return held

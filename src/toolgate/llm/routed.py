@@ -1,0 +1,158 @@
+"""The provider that stands before all others: it asks the router, walks its chain, and answers for every attempt.
+
+    deadline ─▶ budget ─▶ breaker ─▶ time-outs ─▶ ask ─▶ what failed? ─▶ again (three attempts a provider) or next of the chain ─▶ settle
+
+Every attempt is streamed, so that a model that hangs is known by its silence. What was not yet seen by anybody can be asked again freely;
+once a piece was seen, an answer that breaks off fails, or begins anew with a `Reset` where the operator wants that. Nothing leaves before
+it is written down, and no answer is whole before what came of it is.
+"""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass, field, replace
+from typing import Protocol
+
+import anyio
+
+from toolgate.errors import ModelFailed, NoModel, ToolgateError
+from toolgate.llm.breaker import Breakers
+from toolgate.llm.count import Counter, family
+from toolgate.llm.decision import Decision
+from toolgate.llm.evidence import Evidence, Request
+from toolgate.llm.messages import Delta, Done, Errand, Prompt, Reply
+from toolgate.llm.metrics import Performance
+from toolgate.llm.model import Model
+from toolgate.llm.prices import PriceList
+from toolgate.llm.provider import Provider
+from toolgate.llm.purse import Purse
+from toolgate.llm.router import Router
+from toolgate.llm.walk import Walk, most
+from toolgate.settings import Models as Settings
+
+WRITE_SECONDS = 2.0  # a guess, as in gateway.audit
+
+
+class Providers(Protocol):
+    """Who can be asked."""
+
+    async def ready(self, named: str) -> None:
+        """Have the models of local servers, and the one that a prompt names."""
+
+    def models(self) -> Sequence[Model]: ...
+
+    def resolved(self, named: str) -> str:
+        """`provider/model` for the name of a provider that has a default; else `named`."""
+
+    def get(self, name: str) -> Provider: ...
+
+
+@dataclass
+class Routed:
+    """A `Provider` of providers."""
+
+    providers: Providers
+    router: Router
+    counter: Counter
+    prices: PriceList
+    purse: Purse
+    breakers: Breakers
+    performance: Performance
+    evidence: Evidence
+    settings: Settings = field(default_factory=Settings)
+    policy: Callable[[], str] = str
+    """The digest of the policy in force, for the audit."""
+    clock: Callable[[], float] = time.monotonic
+    now: Callable[[], float] = time.time
+    """Seconds since 1970, for the metrics."""
+    sleep: Callable[[float], Awaitable[None]] = anyio.sleep
+    chance: Callable[[], float] = random.random
+    name: str = "toolgate"
+
+    async def reply(self, prompt: Prompt, errand: Errand) -> Reply:
+        async with aclosing(self._answer(prompt, errand, seen=False)) as deltas:
+            async for delta in deltas:
+                if isinstance(delta, Done):
+                    return delta.reply
+        raise AssertionError("an answer ends with Done or an error")
+
+    async def stream(self, prompt: Prompt, errand: Errand) -> AsyncIterator[Delta]:
+        async with aclosing(self._answer(prompt, errand, seen=True)) as deltas:
+            async for delta in deltas:
+                yield delta
+
+    async def _answer(self, prompt: Prompt, errand: Errand, *, seen: bool) -> AsyncGenerator[Delta, None]:
+        """
+        Args:
+            seen: somebody sees the pieces as they come, so that what was said stands.
+        """
+        await self.providers.ready(prompt.model)
+        prompt = replace(prompt, model=self.providers.resolved(prompt.model))
+        began = self.clock()
+        request = Request(prompt, errand, began, began + prompt.seconds, policy=self.policy())
+        try:
+            decision = await self._decide(request)
+        except ToolgateError as error:
+            await self.evidence.denied(request, error, self.clock() - began)
+            raise
+        await self.evidence.begin(request, decision)
+        ended = False
+
+        async def end(ending: Reply | BaseException) -> None:
+            nonlocal ended
+            ended = True
+            await self.evidence.end(request, ending, self.clock() - began)
+
+        try:
+            async with aclosing(Walk(self, request, decision, seen=seen).deltas()) as deltas:
+                async for delta in deltas:
+                    if isinstance(delta, Done):
+                        await end(delta.reply)
+                    yield delta
+        except BaseException as ending:  # an error, a bug, a cancellation, or an asker who left
+            if not ended:
+                with anyio.move_on_after(WRITE_SECONDS, shield=True):
+                    await end(ending)
+            raise
+
+    async def _decide(self, request: Request) -> Decision:
+        """Which models to ask. Where all that may be asked are left alone for a bearable while, that is waited."""
+        prompt, waited = request.prompt, 0.0
+        request.tokens = self._count(prompt)
+        while True:
+            try:
+                return self.router.route(prompt, request.errand, request.tokens)
+            except NoModel as none:
+                paused = [model.id for model in self.providers.models() if none.dropped.get(model.id) == self.breakers.available(model)]
+                wait = self.breakers.soonest(paused)
+                if wait is None:
+                    raise
+                if waited + wait > self.settings.patience or wait >= request.deadline - self.clock():
+                    none.retry_after = wait
+                    raise
+                wait += self.chance() * min(1.0, wait)  # those who wait for the same do not all come at once
+                waited += wait
+            await self.sleep(wait)
+
+    def _count(self, prompt: Prompt) -> int:
+        """Tokens of the input, to the family of models that counts most.
+
+        Raises:
+            ModelFailed: no model that is set up, or that the prompt names, could take it together with a reply.
+        """
+        models = [model for model in self.providers.models() if not prompt.model or prompt.model in (model.id, model.provider)]
+        counted = {family(model): self.counter.count(prompt, model) for model in models}
+        if not models:
+            return 0
+        if not any(counted[family(model)] + most(prompt, model) <= model.window for model in models):
+            largest = max(models, key=lambda model: model.window)
+            raise ModelFailed(
+                f"the prompt has about {counted[family(largest)]} tokens and asks for a reply of up to {most(prompt, largest)}; "
+                f"the largest window, of {largest.id}, holds {largest.window}. Shorten the conversation, or offer fewer tools",
+                "request",
+                reason="context_exceeded",
+            )
+        return max(counted.values())
