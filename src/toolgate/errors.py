@@ -9,6 +9,7 @@ ToolgateError
 │   ├── NotPermitted
 │   ├── ApprovalNeeded      a person has to say yes first
 │   ├── UnknownApproval     nothing waits for a yes under that id
+│   ├── UnknownRun          no run of an agent has that id
 │   ├── LimitReached        too many calls; a later one will pass
 │   ├── Busy                too many calls of everybody at once
 │   ├── OverBudget          the money for this period is spent
@@ -141,6 +142,12 @@ class UnknownApproval(Refused):
     """Nothing of that id waits for a yes, or it is not the caller's to know of."""
 
     code = "unknown_approval"
+
+
+class UnknownRun(Refused):
+    """No run of an agent has that id, or it is not the caller's to know of."""
+
+    code = "unknown_run"
 
 
 class LimitReached(Refused):

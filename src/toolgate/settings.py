@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Mapping
+from decimal import Decimal
 from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, TypeVar
@@ -337,6 +338,33 @@ class Models(Strict):
     """What becomes of an answer that breaks off after some of it was seen: the request fails, or the next attempt begins it anew."""
 
 
+class Agent(Strict):
+    """What a run of the agent may use, unless whoever starts it says less or more."""
+
+    cost: Decimal | None = Field(default=Decimal(1), ge=0)
+    """US dollars, of models and tools together; null: only the budgets of its user bound it."""
+    tokens: int | None = Field(default=1_000_000, gt=0)
+    """Of all requests, read and said; null: any number."""
+    steps: int = Field(default=25, gt=0)
+    """Requests to a model."""
+    calls: int = Field(default=50, gt=0)
+    """Of tools."""
+    seconds: Annotated[Seconds, Field(gt=0)] = 600.0
+    """Seconds, or such as `10m`, in which it is under way."""
+    depth: int = Field(default=3, ge=1)
+    """Calls within calls: an agent that an agent calls is one deeper."""
+    parallel: int = Field(default=8, gt=0)
+    """Calls of tools at the same time."""
+    window: int = Field(default=128_000, gt=1000)
+    """Tokens of a model's window: a tenth of it may be tools, and when it is three quarters full the conversation is made shorter."""
+    result_bytes: int = Field(default=50_000, gt=1000)
+    """Bytes of one result that the model gets; of a larger one its beginning and end, and the rest with `read_result`."""
+    reply_tokens: int = Field(default=8192, gt=0)
+    """Of one reply of the model."""
+    keep: Seconds = 30 * 86_400.0
+    """Seconds, or such as `30d`, after its last step in which a run can be looked at and taken up."""
+
+
 class Settings(BaseSettings):
     """All of Toolgate's settings."""
 
@@ -380,6 +408,7 @@ class Settings(BaseSettings):
     models: Models = Models()
     providers: Mapping[Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,31}$")], ModelProvider] | None = None
     """Who answers prompts, by a name of your choice; absent: every service whose usual variable, such as `OPENAI_API_KEY`, is set."""
+    agent: Agent = Agent()
 
     @classmethod
     def settings_customise_sources(

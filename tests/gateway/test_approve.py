@@ -345,7 +345,8 @@ async def test_what_a_call_would_wait_for_can_be_asked_before_it_is_made() -> No
     refused = await world.drop({"table": "a"})
 
     assert waiting is not None
-    assert (waiting.state, waiting.id, hidden) == ("pending", pending(refused), None)
+    approval, question = waiting
+    assert (approval.state, approval.id, question.id, hidden) == ("pending", pending(refused), approval.id, None)
     assert world.echo.seen == []
 
 

@@ -23,6 +23,7 @@ EXITS: Mapping[str, int] = {
     "not_permitted": 6,
     "approval_needed": 6,
     "unknown_approval": 1,
+    "unknown_run": 1,
     "limit_reached": 7,
     "busy": 7,
     "over_budget": 7,
@@ -54,6 +55,7 @@ STATUSES: Mapping[int, int] = {401: 3, 429: 7}
 HINTS: Mapping[str, str] = {
     "approval_needed": "`toolgate approvals list` shows what waits; `toolgate tools call --approve` says yes beforehand",
     "unknown_approval": "`toolgate approvals list` shows what waits",
+    "unknown_run": "`toolgate runs list` shows those there are",
     "unreachable": "nothing is known to have happened, so the call may be repeated; `toolgate doctor` checks the setup",
     "timed_out": "look whether it happened before you call again",
     "unknown": "look whether it happened; if it did not, call with another key",

@@ -11,7 +11,7 @@ from dataclasses import replace
 from typing import Any
 
 from toolgate.approvals import Approval, Approvals
-from toolgate.calls import Ask, Call, Client, Outcome, Principal, Progress, Tool, changed, new_id
+from toolgate.calls import Ask, Call, Client, Outcome, Principal, Progress, Question, Tool, changed, new_id
 from toolgate.catalog import Catalog
 from toolgate.chain import Handler, Middleware, chain
 from toolgate.errors import Refused
@@ -139,8 +139,13 @@ class Gateway:
         finally:
             self._nested.forget(call)
 
-    async def asks(self, name: str, arguments: Mapping[str, Any], principal: Principal, *, parent: Call | None = None) -> Approval | None:
-        """The approval that such a call would wait for, answered or not. None: it needs none, or is refused whatever a person says."""
+    async def asks(
+        self, name: str, arguments: Mapping[str, Any], principal: Principal, *, parent: Call | None = None
+    ) -> tuple[Approval, Question] | None:
+        """The approval that such a call would wait for, answered or not, and what to ask the person.
+
+        None: it needs none, or is refused whatever a person says.
+        """
         return await self._looks.approval(self._made(name, arguments, principal, parent))
 
     async def ended(
@@ -185,8 +190,8 @@ class Looks:
         self._approve = approve
         self.ended = replay.ended
 
-    async def approval(self, call: Call) -> Approval | None:
-        found: list[Approval | None] = []
+    async def approval(self, call: Call) -> tuple[Approval, Question] | None:
+        found: list[tuple[Approval, Question] | None] = []
 
         async def look(call: Call) -> Outcome:
             found.append(await self._approve.wanted(call))

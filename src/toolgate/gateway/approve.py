@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from toolgate.approvals import Approval, Approvals, How
-from toolgate.calls import Call, Outcome, Principal, changed
+from toolgate.calls import Call, Outcome, Principal, Question, changed
 from toolgate.chain import Handler
 from toolgate.errors import ApprovalNeeded, EgressBlocked, NotPermitted, Refused, Suspended, ToolgateError, UnknownApproval
 
@@ -31,13 +31,16 @@ class Approve:
             return _noted(await call_next(call), {"id": call.approval, "within": call.parent_id})
         return await self._obliged(call, call_next)
 
-    async def wanted(self, call: Call) -> Approval | None:
-        """The approval that a permitted `call` would wait for, answered or not; None: it needs none.
+    async def wanted(self, call: Call) -> tuple[Approval, Question] | None:
+        """The approval that a permitted `call` would wait for, answered or not, and what to ask for it; None: it needs none.
 
         Raises:
             LimitReached: too many questions of its caller wait already.
         """
-        return await self._approvals.of(call) if OBLIGATION in call.obligations else None
+        if OBLIGATION not in call.obligations:
+            return None
+        approval = await self._approvals.of(call)
+        return approval, self._approvals.question(call, approval)
 
     async def _obliged(self, call: Call, call_next: Handler) -> Outcome:
         approval = await self._answered(call)

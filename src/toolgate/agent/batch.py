@@ -1,0 +1,284 @@
+"""The calls of one reply, through the gate: first a person's yes to all that need one, then all of them, at the same time.
+
+Siblings are independent: what becomes of one is no reason to end another. Whatever becomes of a call, it has exactly one
+result; only one that waits for a person's yes has none yet.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+import anyio
+
+from toolgate.agent.bill import called
+from toolgate.agent.events import ApprovalWanted, Calling, Event, Noted, Wanted
+from toolgate.agent.facts import Answered, Fact
+from toolgate.agent.offer import FOUND, LOAD_SKILL, SKILLS, meant
+from toolgate.agent.purse import Purse
+from toolgate.agent.result import cut, text_of
+from toolgate.agent.runs import Run, Runs
+from toolgate.agent.turns import State
+from toolgate.approvals import How
+from toolgate.calls import UNSET, Call, Outcome, Principal, Problem, Tool, key, new_id
+from toolgate.errors import KeyReused, UnknownApproval
+from toolgate.gateway import Gateway, unwrapped
+from toolgate.llm.messages import ToolCall
+
+log = logging.getLogger("toolgate")
+
+Person = Callable[[Wanted], Awaitable[bool | None]]
+"""Asks whoever is there for a yes or a no. None: no answer came, and the run waits."""
+Unanswered = Literal["wait", "refuse"]
+"""What becomes of calls that need a yes and have none: the run waits for it, or the gate refuses them."""
+ROUNDS = 3
+"""In which a call may come to need yet another yes, as when the policy changes meanwhile; after them it is refused."""
+SAFE = 0.9
+"""Of the time in which idempotency keys are remembered: what may have begun longer ago is not made again."""
+USED = ("cost", "tokens", "steps", "calls")
+
+
+@dataclass(frozen=True)
+class Around:
+    """What the calls of a run have in common."""
+
+    run: Run
+    gateway: Gateway
+    runs: Runs
+    purse: Purse
+    user: Principal
+    agent: Principal
+    call: Call
+    """Within which they are made: the run, as the gate sees it."""
+    most: int
+    """Bytes of one result that the model gets."""
+    remembered: float
+    """Seconds in which idempotency keys are."""
+    add: Callable[[Fact], Awaitable[None]]
+    hear: Callable[[Event], Awaitable[None]]
+    person: Person | None
+    unanswered: Unanswered
+
+
+class Batch:
+    def __init__(self, around: Around, state: State) -> None:
+        self._around = around
+        self._state = state
+        self._parent = replace(around.call, tainted=state.tainted or around.call.tainted)
+        self._tools = around.gateway.visible(around.agent)
+
+    async def make(self, calls: Sequence[ToolCall], spent: str | None) -> str | None:
+        """Make `calls`.
+
+        Args:
+            spent: which budget is used up, so that none is made.
+
+        Returns:
+            Why some of them wait, as a sentence; None: all have their result.
+        """
+        if not self._state.idle:
+            calls = [call for call in calls if not await self._ended(call)]
+        if spent is not None:
+            for call in calls:
+                await self._refuse(call, "budget", f"not called. {spent}")
+            return None
+        for _ in range(ROUNDS):
+            if wait := await self._yes(calls):
+                return wait
+            calls = await self._together(calls)
+            if not calls:
+                return None
+        for call in calls:
+            await self._refuse(call, "approval_needed", "not called: it needed a person's yes anew each time")
+        return None
+
+    async def call_off(self, calls: Sequence[ToolCall]) -> None:
+        """Give `calls` their results without making them, for its user said something else."""
+        for call in calls:
+            if self._state.idle or not await self._ended(call):
+                await self._refuse(call, "cancelled", "not called: the user said something else instead")
+
+    async def _yes(self, calls: Sequence[ToolCall]) -> str | None:
+        """Have a person asked about all of `calls` that need it, before any is made. Why to wait, if so."""
+        around = self._around
+        if around.unanswered == "refuse":
+            return None
+        wanted: dict[str, Wanted] = {}
+        for call in calls:
+            name, arguments = self._meant(call)
+            asked = await around.gateway.asks(name, arguments, around.agent, parent=self._parent) if self._wrong(call) is None else None
+            if asked is not None and asked[0].state == "pending":
+                approval, question = asked
+                wanted.setdefault(approval.id, Wanted(approval.id, call.id, unwrapped(name, arguments)[0], arguments, question.text))
+        if not wanted:
+            return None
+        await around.hear(ApprovalWanted(list(wanted.values())))
+        waiting = [one for one in wanted.values() if not await self._decided(one)]
+        if not waiting:
+            return None
+        calls_wait = "1 call waits" if len(waiting) == 1 else f"{len(waiting)} calls wait"
+        return f"{calls_wait} for a person's yes: {', '.join(one.approval for one in waiting)}"
+
+    async def _decided(self, wanted: Wanted) -> bool:
+        """Ask, and write the answer down; False: there is none."""
+        around = self._around
+        approvals = around.gateway.approvals
+        if around.person is None or approvals.settings.by != "caller":
+            return False
+        answer = await around.person(wanted)
+        if answer is None:
+            return False
+        how: How = "terminal" if around.user.via == "terminal" else "client"
+        with suppress(UnknownApproval):  # it came too late; the gate will ask anew
+            await approvals.decide(wanted.approval, answer, around.user, how)
+        return True
+
+    async def _together(self, calls: Sequence[ToolCall]) -> list[ToolCall]:
+        """Make `calls` at the same time; those that turn out to need a yes all the same."""
+        unanswered: dict[str, ToolCall] = {}
+        limiter = anyio.CapacityLimiter(self._parallel())
+        most = max(2000, self._around.most // max(1, len(calls) // 2))  # of many results each gets less, so that all of them fit
+
+        async def make(call: ToolCall, held: int) -> None:
+            try:
+                async with limiter:
+                    if not await self._one(call, most):
+                        unanswered[call.id] = call
+            finally:
+                self._around.purse.give_back(held)
+
+        async with anyio.create_task_group() as tasks:
+            for call in calls:
+                held = self._price(call)
+                no = self._wrong(call) or self._around.purse.take(held)
+                if no is not None:
+                    await self._refuse(call, *no)
+                else:
+                    tasks.start_soon(make, call, held)
+        return [call for call in calls if call.id in unanswered]
+
+    async def _one(self, call: ToolCall, most: int) -> bool:
+        """Make one call and write its result down; False: it waits for a yes."""
+        around, began, name = self._around, time.perf_counter(), new_id()
+        tool, arguments = self._meant(call)
+        await around.hear(Calling(call.id, call.name, call.arguments or {}, self._state.used.steps))
+        try:
+            outcome = await around.gateway.call(
+                tool, arguments, around.agent, parent=self._parent, id=name, idempotency_key=self._key(call)
+            )
+        except Exception as error:  # a bug in one call is not the end of its siblings, and the audit has it
+            log.exception("a call of the run %s broke", around.run.id)
+            problem = Problem("bug", f"the call ended by an unexpected {type(error).__name__}; nobody knows what it did")
+            outcome = Outcome(problem=problem, effect="unknown")
+        if outcome.problem is not None and outcome.problem.code == "approval_needed" and around.unanswered == "wait":
+            return False
+        await self._answer(call, outcome, name, time.perf_counter() - began, most)
+        return True
+
+    async def _ended(self, call: ToolCall) -> bool:
+        """Take the result of a call that was made before the run was taken up, where there is one or nobody can know."""
+        around, once = self._around, self._key(call)
+        if once is None or self._wrong(call):
+            return False
+        name, arguments = self._meant(call)
+        try:
+            outcome = await around.gateway.ended(name, arguments, around.agent, parent=self._parent, idempotency_key=once)
+        except KeyReused:
+            return False  # the gate will say it
+        if outcome is None and time.time() - self._state.pended > around.remembered * SAFE:
+            problem = Problem("unknown", "nobody knows any more whether this call was made; look before you make it again")
+            outcome = Outcome(problem=problem, effect="unknown")
+        if outcome is None:
+            return False
+        await self._answer(call, replace(outcome, replayed=True), "", 0.0, around.most)
+        return True
+
+    async def _answer(self, call: ToolCall, outcome: Outcome, name: str, seconds: float, most: int) -> None:
+        around, text, kept = self._around, text_of(outcome), None
+        tool = self._tool(call)
+        strange = tool is not None and tool.annotations.open_world and not outcome.refused
+        if len(text.encode(errors="replace")) > most:
+            kept = await around.runs.keep(around.run, text, strange)
+            text = cut(text, most, kept)
+            await around.hear(Noted("kept", f"the result of {call.name} is long; the whole of it is kept as {kept}"))
+        fact = Answered(
+            at=time.time(),
+            id=call.id,
+            tool=call.name,
+            text=text,
+            failed=outcome.problem is not None,
+            code=outcome.problem.code if outcome.problem else None,
+            cost=outcome.cost,
+            seconds=round(seconds, 6),
+            call=name,
+            open=strange,
+            replayed=outcome.replayed,
+            kept=kept,
+            found=_found(call.name, outcome),
+            used=_used(outcome),
+        )
+        await self._told(fact)
+
+    async def _refuse(self, call: ToolCall, code: str, text: str) -> None:
+        """The result of a call that the gate is not asked about."""
+        await self._told(Answered(time.time(), call.id, call.name, text, failed=True, code=code))
+
+    async def _told(self, fact: Answered) -> None:
+        await self._around.add(fact)
+        await self._around.hear(called(fact, self._state.used.steps))
+
+    def _wrong(self, call: ToolCall) -> tuple[str, str] | None:
+        """Why it cannot go to the gate, as a code and a sentence."""
+        if call.arguments is None:
+            return "invalid_arguments", f"not called: the arguments of {call.name} are not a JSON object; send them whole"
+        if call.name == LOAD_SKILL and not isinstance(call.arguments.get("name"), str):
+            return "invalid_arguments", f"not called: {LOAD_SKILL} wants name, one of the skills listed"
+        name = unwrapped(call.name, call.arguments)[0]
+        if not meant(name, self._around.run.task.tools):
+            return "not_permitted", f"not called: {name} is not among the tools of this task"
+        return None
+
+    def _meant(self, call: ToolCall) -> tuple[str, Mapping[str, Any]]:
+        """The call as the gate knows it."""
+        arguments = call.arguments or {}
+        return (f"{SKILLS}{arguments.get('name')}", {}) if call.name == LOAD_SKILL else (call.name, arguments)
+
+    def _tool(self, call: ToolCall) -> Tool | None:
+        return self._tools.get(unwrapped(*self._meant(call))[0])
+
+    def _key(self, call: ToolCall) -> str | None:
+        """What makes it happen once, however often the run is taken up; reads that cost nothing need none."""
+        tool = self._tool(call)
+        if tool is None or (tool.annotations.read_only and self._around.gateway.live.current.prices.of(tool).free):
+            return None
+        return key(self._around.run.id, call.id)
+
+    def _price(self, call: ToolCall) -> int:
+        tool = self._tool(call)
+        return self._around.gateway.live.current.prices.of(tool).reserve if tool else 0
+
+    def _parallel(self) -> int:
+        """Calls at the same time: no more than its user might make."""
+        around = self._around
+        concurrency = around.gateway.live.tier(around.agent.tier).limits.concurrency
+        return min(around.purse.limits.parallel, concurrency or around.purse.limits.parallel)
+
+
+def _found(name: str, outcome: Outcome) -> tuple[str, ...]:
+    """Tools that the finders have told of."""
+    said = outcome.structured
+    if outcome.problem is not None or said is UNSET or not isinstance(said, Mapping):
+        return ()
+    if name == "search_tools":
+        return tuple(one["name"] for one in said.get("tools", ())[:FOUND])
+    return (said["name"],) if name == "describe_tool" and "name" in said else ()
+
+
+def _used(outcome: Outcome) -> Mapping[str, int]:
+    """What a run within the call has used, as its tool says in `meta`."""
+    said = outcome.meta.get("used")
+    return {name: said[name] for name in USED if isinstance(said.get(name), int)} if isinstance(said, Mapping) else {}

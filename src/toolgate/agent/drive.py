@@ -1,0 +1,281 @@
+"""One run, step by step: does what `turns` decides, and writes each step down before the next.
+
+What was written down is all there is. A run that is taken up, here or in another process, goes on from its facts, and no
+call that has its result is made again.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import aclosing
+from dataclasses import replace
+from typing import Any
+
+import anyio
+import jsonschema_rs
+import orjson
+
+from toolgate.agent import turns
+from toolgate.agent.batch import Around, Batch, Person, Unanswered
+from toolgate.agent.bill import finished, spent
+from toolgate.agent.events import Event, Finished, Noted, Routed, Said, Thought, Withdrawn
+from toolgate.agent.facts import Answered, Asked, Compacted, Ended, Fact, Hinted, Replied, Stopping
+from toolgate.agent.offer import offered, skills
+from toolgate.agent.purse import Purse
+from toolgate.agent.runs import Run, Runs
+from toolgate.agent.summary import cut_at, summary_of
+from toolgate.agent.system import VERSION, system
+from toolgate.agent.turns import LAST, Act, Ask, Compact, End, Hint, Used, Wrap
+from toolgate.calls import Call, Principal
+from toolgate.errors import AuditUnavailable, Busy, ModelFailed, OverBudget, ToolgateError
+from toolgate.gateway import Gateway
+from toolgate.llm.messages import Chosen, Done, Errand, Prompt, ReasoningDelta, Reply, Reset, System, TextDelta, ToolSpec
+from toolgate.llm.provider import Provider
+from toolgate.settings import Settings
+
+Hear = Callable[[Event], Awaitable[None]]
+WRITE_SECONDS = 2.0  # a guess, as in the gate's `audit`
+REPLY_SECONDS = 120.0
+LAST_SECONDS = 10.0
+"""That the last words may take at least, whatever time is left."""
+LAST_TOKENS = 512
+"""That they may have at least, whatever is left."""
+
+
+class Drive:
+    def __init__(
+        self,
+        gateway: Gateway,
+        models: Provider,
+        runs: Runs,
+        settings: Settings,
+        run: Run,
+        user: Principal,
+        hear: Hear,
+        person: Person | None,
+        unanswered: Unanswered,
+        facts: Sequence[Fact] = (),
+        number: int = 0,
+    ) -> None:
+        """
+        Args:
+            facts: so far.
+            number: of the next one.
+        """
+        self.run = run
+        self.user = user
+        self.hear = hear
+        self.state = turns.after(facts)
+        self._gateway = gateway
+        self._models = models
+        self._runs = runs
+        self._settings = settings
+        self._facts = list(facts)
+        self._number = number
+        self._person = person
+        self._unanswered: Unanswered = unanswered
+        self._model = ""
+        self._shown: tuple[object, tuple[str, ...], list[ToolSpec]] | None = None
+
+    async def to_the_end(self, first: Fact, purse: Purse, within: Call) -> Finished:
+        """Go on until nothing goes on by itself.
+
+        Args:
+            first: what it begins with, or goes on with.
+            within: the run as a call.
+        """
+        self._purse = purse
+        self._around = self._surroundings(purse, within)
+        try:
+            if isinstance(first, Asked) and self.state.waiting:
+                await Batch(self._around, self.state).call_off(self.state.waiting)
+            await self._add(first)
+            while self.state.ended is None:
+                await self._step()
+        except (Busy, AuditUnavailable):  # another process has it, or it cannot be written down
+            raise
+        except BaseException as error:
+            with anyio.move_on_after(WRITE_SECONDS, shield=True):
+                cancelled = isinstance(error, anyio.get_cancelled_exc_class() | KeyboardInterrupt)
+                why = Ended(time.time(), "cancelled") if cancelled else Ended(time.time(), "failed", f"unexpected {type(error).__name__}")
+                await self._add(why)
+                await self._close()
+            raise
+        await self._close()
+        end = finished(self.run.id, self._facts, self.state, self._output()[0])
+        await self.hear(end)
+        return end
+
+    async def _step(self) -> None:
+        state, now = self.state, time.time()
+        limits = self.run.task.limits
+        over = self._purse.over(state.seconds(now)) or turns.over(state.allotted(), state.seconds(now), limits)
+        move = turns.next_move(state, spent=over, wrong=self._output()[1], window=self._settings.agent.window)
+        match move:
+            case Ask(phase, last):
+                await self._ask(phase, last)
+            case Act(calls):
+                if wait := await Batch(self._around, state).make(calls, over):
+                    await self._add(Ended(time.time(), "waiting", wait))
+            case Hint(text, about):
+                await self._add(Hinted(now, text, about))
+                await self.hear(Noted("hint", text))
+            case Compact(cut, summary):
+                await self._add(Compacted(now, cut, summary))
+                await self.hear(Noted("compacted", summary))
+            case Wrap(status, reason, text):
+                await self._add(Stopping(now, status, reason, text))
+                await self.hear(Noted("warning", reason))
+            case End(status, reason):
+                await self._add(Ended(now, status, reason))
+
+    async def _ask(self, phase: str, last: bool) -> None:
+        began = time.perf_counter()
+        try:
+            reply = await self._reply(self._prompt(last), phase)
+        except OverBudget as error:
+            if last:
+                await self._add(Ended(time.time(), self.state.stopping.status if self.state.stopping else "budget_exhausted", str(error)))
+            else:
+                await self._add(Stopping(time.time(), "budget_exhausted", str(error), LAST.format(reason="The budget is used up")))
+            return
+        except ToolgateError as error:
+            if isinstance(error, ModelFailed) and error.reason == "context_exceeded" and (cut := cut_at(self.state.messages, keep=1)):
+                await self._add(Compacted(time.time(), cut, summary_of(self.state.messages[:cut])))
+                return
+            if isinstance(error, AuditUnavailable):
+                raise
+            await self._add(Ended(time.time(), self.state.stopping.status if self.state.stopping else "failed", str(error)))
+            return
+        fact = Replied(
+            at=time.time(),
+            message=replace(reply.message, calls=() if last else self._renamed(reply)),
+            stop="end" if last else reply.stop,
+            phase=phase,
+            provider=reply.provider,
+            model=reply.model,
+            tokens=reply.tokens,
+            cost=reply.cost,
+            estimated=reply.estimated,
+            seconds=round(time.perf_counter() - began, 6),
+            route=dict(reply.route),
+        )
+        await self._add(fact)
+        await self._tell_spent()
+
+    async def _reply(self, prompt: Prompt, phase: str) -> Reply:
+        errand = Errand(
+            principal=self._around.agent,
+            task=self.run.task.task,
+            phase=phase,
+            run=self.run.session,
+            checkable=self.run.task.schema is not None,
+            prompt_version=VERSION,
+        )
+        step = self.state.used.steps + 1
+        async with aclosing(self._models.stream(prompt, errand)) as deltas:  # type: ignore[type-var]
+            async for delta in deltas:
+                match delta:
+                    case Chosen(provider, model, route):
+                        if self._model != (chosen := f"{provider}/{model}"):
+                            self._model = chosen
+                            await self.hear(Routed(provider, model, list(route.get("reasons", ())), dict(route.get("scores", {}))))
+                    case TextDelta(text):
+                        await self.hear(Said(text, step))
+                    case ReasoningDelta(text):
+                        await self.hear(Thought(text, step))
+                    case Reset(reason):
+                        await self.hear(Withdrawn(step, reason))
+                    case Done(reply):
+                        return reply
+        raise ModelFailed(f"{self._model or 'the model'} ended without an answer", "transient", reason="cut_off")
+
+    def _prompt(self, last: bool) -> Prompt:
+        task, state, of = self.run.task, self.state, self._settings.agent
+        visible = self._gateway.visible(self._around.agent)
+        if self._shown is None or self._shown[:2] != (visible, state.offered):
+            self._shown = (visible, state.offered, offered(visible, task.tools, state.offered, of.window))
+        left = task.limits.seconds - state.seconds(time.time())
+        tokens = of.reply_tokens
+        if task.limits.tokens is not None:
+            tokens = max(LAST_TOKENS, min(tokens, task.limits.tokens - state.allotted().tokens))
+        return Prompt(
+            messages=(System(system(skills(visible), task.instructions)), *state.messages),
+            tools=self._shown[2],
+            model=task.model,
+            choice="none" if last or not self._shown[2] else "auto",
+            max_tokens=tokens,
+            schema=task.schema,
+            seconds=max(LAST_SECONDS, min(REPLY_SECONDS, left)),
+        )
+
+    def _renamed(self, reply: Reply) -> tuple[Any, ...]:
+        """The calls, each with an id that none has had: results are told apart by them, and effects happen once by them."""
+        seen = set(self.state.ids)
+        calls = []
+        for index, call in enumerate(reply.message.calls):
+            name = call.id if call.id and call.id not in seen else f"call_{self.state.used.steps}_{index}_{len(seen)}"
+            seen.add(name)
+            calls.append(replace(call, id=name))
+        return tuple(calls)
+
+    def _output(self) -> tuple[Any, str | None]:
+        """The answer as JSON where a schema was asked for, and what is wrong with it."""
+        schema = self.run.task.schema
+        if schema is None:
+            return None, None
+        text = self.state.answer.strip().removeprefix("```json").removeprefix("```").removesuffix("```")
+        try:
+            value = orjson.loads(text)
+        except orjson.JSONDecodeError:
+            return None, "it is not JSON"
+        errors = list(jsonschema_rs.validator_for(dict(schema), offline=True).iter_errors(value))
+        said = "; ".join(f"{'/'.join(map(str, error.instance_path)) or 'the whole'}: {error.message[:200]}" for error in errors[:5])
+        return (None, said) if errors else (value, None)
+
+    async def _add(self, fact: Fact) -> None:
+        """Write `fact` down; then it has happened."""
+        number, self._number = self._number, self._number + 1
+        await self._runs.add(self.run, number, fact)
+        self._facts.append(fact)
+        before, self.state = self.state, turns.after([fact], self.state)
+        if isinstance(fact, Replied | Answered):
+            within = Used(**fact.used) if isinstance(fact, Answered) else turns.NOTHING
+            self._purse.add(self.state.used - before.used - within)  # a run within has put its own there already
+        if isinstance(fact, Answered):
+            await self._tell_spent()
+
+    async def _tell_spent(self) -> None:
+        await self.hear(spent(self._facts, self.state, self._purse.left))
+
+    async def _close(self) -> None:
+        """Say in the book how far it came."""
+        used, ended = self.state.used, self.state.ended
+        self.run = await self._runs.put(
+            replace(
+                self.run,
+                status=ended.status if ended else None,
+                updated=time.time(),
+                cost=used.cost,
+                steps=used.steps,
+                calls=used.calls,
+            )
+        )
+
+    def _surroundings(self, purse: Purse, within: Call) -> Around:
+        return Around(
+            run=self.run,
+            gateway=self._gateway,
+            runs=self._runs,
+            purse=purse,
+            user=self.user,
+            agent=self.user.delegate(),
+            call=within,
+            most=self._settings.agent.result_bytes,
+            remembered=self._settings.replay.keep,
+            add=self._add,
+            hear=self.hear,
+            person=self._person,
+            unanswered=self._unanswered,
+        )

@@ -1,0 +1,144 @@
+"""What has happened in a run, one fact at a time, as it is written down: with them a run can be taken up again anywhere.
+
+Facts are only ever added. Everything else there is to know of a run, what to say to the model next included, follows from
+them (`turns`). Times are seconds since 1970.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any
+
+from toolgate.agent.events import Status
+from toolgate.llm.messages import Assistant, Stop, Tokens, ToolCall
+from toolgate.money import Micros
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """The person said something: the task, or what comes after an answer."""
+
+    at: float
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Replied:
+    """The model said something; the calls in it have no results yet."""
+
+    at: float
+    message: Assistant
+    stop: Stop
+    phase: str
+    provider: str
+    model: str
+    tokens: Tokens = field(default_factory=Tokens)
+    cost: Micros = 0
+    estimated: bool = False
+    seconds: float = 0.0
+    route: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """A call has its result, whatever came of it."""
+
+    at: float
+    id: str
+    """The tool call's."""
+    tool: str
+    text: str
+    """As the model gets it: cut where it was long."""
+    failed: bool = False
+    code: str | None = None
+    cost: Micros = 0
+    seconds: float = 0.0
+    call: str = ""
+    """The call's id in the audit; empty: the gate was not asked."""
+    open: bool = False
+    """It holds what strangers may have written."""
+    replayed: bool = False
+    kept: str | None = None
+    """Under which id the whole of a cut result can be read."""
+    found: tuple[str, ...] = ()
+    """Tools that it tells of, offered to the model from now on."""
+    used: Mapping[str, int] = field(default_factory=dict)
+    """What a run within this one has used: `cost`, `tokens`, `steps`, `calls`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Hinted:
+    """The model was told something by us."""
+
+    at: float
+    text: str
+    about: str
+    """What it was about; the second time of the same is the last."""
+
+
+@dataclass(frozen=True, slots=True)
+class Compacted:
+    """All but the task and what comes from message `cut` on was replaced by `summary`."""
+
+    at: float
+    cut: int
+    summary: str
+
+
+@dataclass(frozen=True, slots=True)
+class Stopping:
+    """The run has to end, and the model is asked for its last words."""
+
+    at: float
+    status: Status
+    reason: str
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """Nothing goes on by itself from here."""
+
+    at: float
+    status: Status
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Resumed:
+    """It is taken up again."""
+
+    at: float
+
+
+Fact = Asked | Replied | Answered | Hinted | Compacted | Stopping | Ended | Resumed
+KINDS: Mapping[str, type[Fact]] = {
+    kind.__name__.lower(): kind for kind in (Asked, Replied, Answered, Hinted, Compacted, Stopping, Ended, Resumed)
+}
+
+
+def to_json(fact: Fact) -> dict[str, Any]:
+    """`fact` as JSON, without what has its default."""
+    said = {each.name: getattr(fact, each.name) for each in fields(fact)}
+    plain = asdict(fact) if isinstance(fact, Replied) else said
+    defaults = {each.name: each.default for each in fields(fact)}
+    kept = {name: value for name, value in plain.items() if value not in (defaults[name], {}, ())}
+    return {"kind": type(fact).__name__.lower(), **kept}
+
+
+def from_json(body: Mapping[str, Any]) -> Fact:
+    """The fact that `to_json` told."""
+    values = {name: value for name, value in body.items() if name != "kind"}
+    kind = KINDS[body["kind"]]
+    if kind is Replied:
+        values["message"] = _message(values["message"])
+        values["tokens"] = Tokens(**values.get("tokens", {}))
+    if "found" in values:
+        values["found"] = tuple(values["found"])
+    return kind(**values)
+
+
+def _message(body: Mapping[str, Any]) -> Assistant:
+    calls = tuple(ToolCall(**call) for call in body["calls"])
+    return Assistant(body["text"], calls, tuple(body["carried"]), body["provider"])

@@ -1,0 +1,178 @@
+"""The agent: starts runs, takes them up again, and tells of them.
+
+A run is a call to the gate's eyes, and everything that it does is done within it, by a principal that may do no more than
+its user: deeper by one, under its deadline, drawing on its budget. `drive` goes through one run step by step.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field, replace
+
+import anyio
+
+from toolgate.agent import turns
+from toolgate.agent.batch import Person, Unanswered
+from toolgate.agent.bill import events_of
+from toolgate.agent.drive import LAST_SECONDS, Drive, Hear
+from toolgate.agent.events import Event, Finished, Started
+from toolgate.agent.facts import Asked, Fact, Resumed
+from toolgate.agent.purse import Purse, budgeted
+from toolgate.agent.runs import Run, Runs, Task
+from toolgate.agent.turns import Limits
+from toolgate.calls import Call, Outcome, Principal, Tool
+from toolgate.errors import Busy, NotPermitted, UnknownRun
+from toolgate.gateway import Gateway
+from toolgate.llm.provider import Provider
+from toolgate.money import micros
+from toolgate.settings import Settings
+from toolgate.stores import Stores
+
+
+@dataclass(frozen=True)
+class Agent:
+    """What runs have in common."""
+
+    gateway: Gateway
+    models: Provider
+    stores: Stores
+    settings: Settings
+    purses: dict[str, Purse] = field(default_factory=dict)
+    """Of the outermost runs under way in this process, by id: those within them draw on them."""
+
+    @property
+    def runs(self) -> Runs:
+        """The book of them."""
+        return Runs(self.stores, self.settings.agent.keep)
+
+    @property
+    def limits(self) -> Limits:
+        """What a run may use where nobody says otherwise."""
+        of = self.settings.agent
+        cost = None if of.cost is None else micros(of.cost)
+        return Limits(cost, of.tokens, of.steps, of.calls, of.seconds, of.depth, of.parallel)
+
+    async def run(
+        self,
+        task: Task,
+        user: Principal,
+        hear: Hear,
+        *,
+        person: Person | None = None,
+        unanswered: Unanswered = "wait",
+        parent: Call | None = None,
+    ) -> Finished:
+        """Do `task` for `user`, or as much of it as goes.
+
+        Args:
+            hear: is told what happens while it happens; the last is what is returned.
+            person: asks whoever is there; None: nobody is.
+            parent: the call within which it is done, where an agent or another tool of ours asks for it.
+
+        Raises:
+            NotPermitted: it would be deeper within calls than runs may be.
+            AuditUnavailable: it cannot be written down.
+        """
+        if parent is not None and parent.depth + 1 > task.limits.depth:
+            raise NotPermitted(f"an agent's calls would be {parent.depth + 1} deep, and {task.limits.depth} are allowed", "agent.depth")
+        run = await self.runs.begin(task, user, parent.session if parent else None)
+        drive = Drive(self.gateway, self.models, self.runs, self.settings, run, user, hear, person, unanswered)
+        return await self._driven(drive, Asked(time.time(), task.text), parent)
+
+    async def resume(
+        self,
+        id: str,
+        user: Principal,
+        hear: Hear,
+        *,
+        text: str | None = None,
+        limits: Limits | None = None,
+        person: Person | None = None,
+        unanswered: Unanswered = "wait",
+    ) -> Finished:
+        """Go on with a run where it stopped. After the end of a budget it has a new one.
+
+        Args:
+            text: what its user says besides; None: nothing. A run that is done goes on only by that.
+            limits: for what comes now; None: as before.
+
+        Raises:
+            UnknownRun: there is none, or it is not `user`'s.
+            Busy: it is under way.
+        """
+        runs = self.runs
+        run = await runs.get(id, user)
+        if await runs.under_way(run):
+            raise Busy(f"the run {id} is under way")
+        if run.owner != user.user:
+            raise UnknownRun(f"the run {id} is {run.owner}'s, who alone can take it up")
+        if run.status == "done" and text is None:
+            raise NotPermitted(f"the run {id} is done; it goes on when you say something more", "agent.done")
+        await runs.join()
+        facts, number = await runs.facts(run)
+        run = await runs.put(
+            replace(run, status=None, instance=runs.instance, updated=time.time(), task=replace(run.task, limits=limits or run.task.limits))
+        )
+        drive = Drive(self.gateway, self.models, runs, self.settings, run, user, hear, person, unanswered, facts, number)
+        return await self._driven(drive, Resumed(time.time()) if text is None else Asked(time.time(), text), None)
+
+    @asynccontextmanager
+    async def events(self, work: Callable[[Hear], Awaitable[Finished]]) -> AsyncIterator[AsyncIterator[Event]]:
+        """The events of a run as they happen: `async with agent.events(lambda hear: agent.run(task, user, hear)) as events`.
+
+        The run goes on as they are read. To leave the block ends it, so that it can be taken up.
+        """
+        send, receive = anyio.create_memory_object_stream[Event](100)
+
+        async def go() -> None:
+            async with send:
+                await work(send.send)
+
+        async with receive, anyio.create_task_group() as tasks:
+            tasks.start_soon(go)
+            yield receive
+            tasks.cancel_scope.cancel()
+
+    async def replay(self, id: str, who: Principal) -> Sequence[Event]:
+        """A run once more, as far as it was written down. Raises UnknownRun."""
+        run = await self.runs.get(id, who)
+        facts, _ = await self.runs.facts(run)
+        return list(events_of(id, facts))
+
+    async def _driven(self, drive: Drive, first: Fact, parent: Call | None) -> Finished:
+        run, user = drive.run, drive.user
+        granted = turns.after([first], drive.state)
+        left = max(LAST_SECONDS, run.task.limits.seconds - granted.seconds(time.time()))
+        purse = self.purses.get(run.session) or Purse(run.task.limits, granted.allotted())
+        outermost = run.session not in self.purses
+        if outermost:
+            self.purses[run.session] = purse
+        try:
+            async with budgeted(run, granted.granted.cost, self.stores.ledger, self.gateway.live, user.tier):
+                await drive.hear(Started(run.id, resumed=isinstance(first, Resumed)))
+                return await drive.to_the_end(first, purse, _within(run, user.delegate(), left, parent))
+        finally:
+            if outermost:
+                del self.purses[run.session]
+
+
+def _within(run: Run, agent: Principal, seconds: float, parent: Call | None) -> Call:
+    """The run as a call, within which its own are made.
+
+    A person's yes to the call that asked for it, or its idempotency key, says nothing of what a model then comes to want.
+    """
+    deadline = time.monotonic() + seconds
+    if parent is None:
+        return Call(THE_AGENT, {}, agent, run.id, deadline=deadline, session=run.session)
+    until = deadline if parent.deadline is None else min(deadline, parent.deadline)
+    return replace(parent, principal=agent, deadline=until, session=run.session, approval=None, idempotency_key=None)
+
+
+async def _never(call: Call) -> Outcome:
+    raise AssertionError(f"{call.tool.name} stands for a run and is not called itself")
+
+
+THE_AGENT = Tool(name="agent", description="", schema={"type": "object"}, run=_never)
+"""What a run is to the calls within it, where no other call asked for it."""

@@ -1,0 +1,91 @@
+"""Which tools a model is shown: all where they take little of its window, else those that find others. Pure.
+
+What is shown is only ever added to within a run, at the end, so that what a provider has cached of the beginning stays good.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from fnmatch import fnmatchcase
+from typing import Any
+
+import orjson
+
+from toolgate.calls import Tool
+from toolgate.llm.messages import ToolSpec
+
+SHARE = 0.1
+"""Of the window that the schemas may take."""
+PER_TOKEN = 4  # bytes of JSON; schemas are ASCII with long words
+FINDERS = ("search_tools", "describe_tool", "call_tool")
+PROTOCOL = "protocol"
+SKILLS = "skills/"
+LOAD_SKILL, READ_RESULT = "load_skill", "read_result"
+FOUND = 5
+"""Tools of one search that are shown from then on."""
+
+
+def offered(tools: Mapping[str, Tool], globs: Sequence[str] | None, found: Iterable[str], window: int) -> list[ToolSpec]:
+    """What to show of `tools`, all that the agent may know of.
+
+    Args:
+        globs: names that the task is about; None: any.
+        found: by name, what searches have found so far.
+        window: tokens.
+    """
+    own = [spec for name in (READ_RESULT,) if name in tools and (spec := spec_of(tools[name]))]
+    own += [loading] if (loading := _load_skill(tools)) else []
+    chosen = [tool for name, tool in tools.items() if _is_meant(name, tool, globs)]
+    specs = [spec_of(tool) for tool in chosen]
+    if sum(map(size, specs)) <= SHARE * window * PER_TOKEN:
+        return [*specs, *own]
+    finders = [spec_of(tools[name]) for name in FINDERS if name in tools]
+    if not finders:  # nothing finds what is not shown, so as many as fit are
+        return [*_fitting(specs, window), *own]
+    return [*finders, *own, *(spec_of(tools[name]) for name in found if name in tools and _is_meant(name, tools[name], globs))]
+
+
+def meant(name: str, globs: Sequence[str] | None) -> bool:
+    """Whether a task that is about `globs` may call `name`."""
+    return globs is None or name in (READ_RESULT, LOAD_SKILL, *FINDERS) or any(fnmatchcase(name, glob) for glob in globs)
+
+
+def spec_of(tool: Tool) -> ToolSpec:
+    return ToolSpec(tool.name, tool.description, tool.input_schema)
+
+
+def size(spec: ToolSpec) -> int:
+    """Bytes, as a provider gets it."""
+    return len(spec.name) + len(spec.description) + len(orjson.dumps(spec.schema, default=str)) + 40
+
+
+def skills(tools: Mapping[str, Tool]) -> Mapping[str, Tool]:
+    """Skills by name, each a tool to the gate."""
+    return {name.removeprefix(SKILLS): tool for name, tool in tools.items() if name.startswith(SKILLS)}
+
+
+def _is_meant(name: str, tool: Tool, globs: Sequence[str] | None) -> bool:
+    return PROTOCOL not in tool.tags and name not in FINDERS and meant(name, globs)
+
+
+def _fitting(specs: Sequence[ToolSpec], window: int) -> list[ToolSpec]:
+    room, fitting = SHARE * window * PER_TOKEN, []
+    for spec in specs:
+        room -= size(spec)
+        if room < 0:
+            break
+        fitting.append(spec)
+    return fitting
+
+
+def _load_skill(tools: Mapping[str, Tool]) -> ToolSpec | None:
+    names = sorted(skills(tools))
+    if not names:
+        return None
+    schema: dict[str, Any] = {
+        "type": "object",
+        "properties": {"name": {"enum": names}},
+        "required": ["name"],
+        "additionalProperties": False,
+    }
+    return ToolSpec(LOAD_SKILL, "Read the instructions of one skill before you do what it is for.", schema)

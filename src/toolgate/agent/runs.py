@@ -1,0 +1,176 @@
+"""The book of runs: durable, and each its user's own."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from toolgate.agent.events import Status
+from toolgate.agent.facts import Fact, from_json, to_json
+from toolgate.agent.turns import Limits
+from toolgate.calls import Principal, new_id
+from toolgate.errors import Busy, UnknownRun
+from toolgate.llm.messages import TaskType
+from toolgate.stores import Stores
+
+RUN, FACT, RESULT = "run", "run.fact", "run.result"
+PAGE = 500
+ADMIN = "admin"
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """What is to be done, and with what."""
+
+    text: str
+    task: TaskType = "tool_use"
+    """Its kind, for the router."""
+    model: str = ""
+    """As of `Prompt.model`."""
+    limits: Limits = field(default_factory=Limits)
+    tools: tuple[str, ...] | None = None
+    """Globs of the tools that it may use; None: any that the agent may call."""
+    schema: Mapping[str, Any] | None = None
+    """JSON Schema that the answer has to fit; None: any text."""
+    instructions: str = ""
+    """Of the program that the agent works for, beside its own."""
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One run, as the book has it."""
+
+    id: str
+    tenant: str
+    owner: str
+    """The user's id."""
+    task: Task
+    session: str
+    """What its calls and requests draw their money from; its own id, unless another run made it."""
+    started: float
+    updated: float
+    """Seconds since 1970."""
+    status: Status | None
+    """None: it is under way, or its process died."""
+    instance: str
+    """The process that works at it, or did."""
+    cost: int = 0
+    steps: int = 0
+    calls: int = 0
+    version: int = 0
+
+
+class Runs:
+    """Keeps nothing itself: any number of these over one store are one book."""
+
+    def __init__(self, stores: Stores, keep: float, clock: Callable[[], float] = time.time) -> None:
+        """
+        Args:
+            keep: seconds after its last change in which a run can be looked at and taken up.
+        """
+        self._records = stores.records
+        self._lives = stores.lives
+        self._keep = keep
+        self._clock = clock
+
+    async def begin(self, task: Task, user: Principal, session: str | None) -> Run:
+        await self._lives.join()
+        name, now = new_id(), self._clock()
+        return await self.put(Run(name, user.tenant, user.user, task, session or name, now, now, None, self._lives.instance))
+
+    async def put(self, run: Run) -> Run:
+        """Write `run` down in place of its version.
+
+        Raises:
+            Busy: somebody else has changed it.
+        """
+        body = {name: value for name, value in asdict(run).items() if name not in ("id", "version")}
+        if not await self._records.put(RUN, run.id, body, replaces=run.version, expires=self._clock() + self._keep):
+            raise Busy(f"the run {run.id} is taken up elsewhere")
+        return _from_body(run.id, body, run.version + 1)
+
+    async def get(self, id: str, who: Principal) -> Run:
+        """
+        Raises:
+            UnknownRun: there is none, or it is not `who`'s.
+        """
+        there = await self._records.get(RUN, id)
+        run = _from_body(there.id, there.body, there.version) if there else None
+        if run is None or not _may_see(who, run):
+            raise UnknownRun(f"there is no run {id[:64]!r} of yours; `toolgate runs list` shows those there are")
+        return run
+
+    async def seen_by(self, who: Principal) -> Sequence[Run]:
+        """Those that `who` may see, the newest first."""
+        found: list[Run] = []
+        after = ""
+        while page := await self._records.list(RUN, limit=PAGE, after=after):
+            runs = (_from_body(each.id, each.body, each.version) for each in page)
+            found += [run for run in runs if _may_see(who, run)]
+            after = page[-1].id
+        return sorted(found, key=lambda run: (-run.started, run.id))
+
+    async def under_way(self, run: Run) -> bool:
+        """Whether a process that is there works at it."""
+        return run.status is None and await self._lives.alive(run.instance)
+
+    @property
+    def instance(self) -> str:
+        return self._lives.instance
+
+    async def join(self) -> None:
+        """See `Lives.join`."""
+        await self._lives.join()
+
+    async def facts(self, run: Run) -> tuple[Sequence[Fact], int]:
+        """In order, and the number of the next one. Of facts that were written at the same time one may be missing that was not last."""
+        facts: list[Fact] = []
+        number, beginning = 0, f"{run.id}-"
+        after = beginning
+        while page := await self._records.list(FACT, limit=PAGE, after=after):
+            for each in page:
+                if not each.id.startswith(beginning):
+                    return facts, number
+                facts.append(from_json(each.body))
+                number = int(each.id.removeprefix(beginning)) + 1
+            after = page[-1].id
+        return facts, number
+
+    async def add(self, run: Run, number: int, fact: Fact) -> None:
+        """Write down the fact of that number, counted from 0; durable once it returns.
+
+        Raises:
+            Busy: there is one already: another process works at the run.
+            AuditUnavailable: it could not be written.
+        """
+        # Kept longer than the run, which lives on with each change, while its facts are written once.
+        expires = self._clock() + 4 * self._keep
+        if not await self._records.put(FACT, f"{run.id}-{number:08d}", to_json(fact), expires=expires):
+            raise Busy(f"the run {run.id} is taken up elsewhere")
+
+    async def keep(self, run: Run, text: str, open: bool) -> str:
+        """Keep a result whole for the owner of `run`; the id under which it can be read."""
+        name = new_id()
+        body = {"tenant": run.tenant, "owner": run.owner, "text": text, "open": open}
+        await self._records.put(RESULT, name, body, expires=self._clock() + self._keep)
+        return name
+
+    async def kept(self, id: str, who: Principal) -> str | None:
+        """The result under `id`; None: there is none, or it is not `who`'s."""
+        there = await self._records.get(RESULT, id)
+        if there is None or (there.body["tenant"], there.body["owner"]) != (who.tenant, who.user):
+            return None
+        return str(there.body["text"])
+
+
+def _may_see(who: Principal, run: Run) -> bool:
+    return who.tenant == run.tenant and (who.user == run.owner or (ADMIN in who.roles and who.bound_by is None))
+
+
+def _from_body(id: str, body: Mapping[str, Any], version: int) -> Run:
+    task = body["task"]
+    tools = None if task["tools"] is None else tuple(task["tools"])
+    read = Task(**{**task, "tools": tools, "limits": Limits(**task["limits"])})
+    return Run(id, **{**body, "task": read}, version=version)

@@ -1,0 +1,53 @@
+"""What stands for the part of a conversation that no longer fits: a list of what was done, so that nothing is done twice. Pure.
+
+No model is asked for it: a list costs nothing, cannot fail and leaves out no effect.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import orjson
+
+from toolgate.llm.messages import Assistant, Message, ToolCall, ToolResult
+
+KEPT_STEPS = 4  # replies, with their results, that stay as they are; a guess
+ARGUMENTS, RESULT, SAID = 200, 300, 500  # characters of each in the list
+
+
+def weight(message: Message) -> int:
+    """Characters, about."""
+    if isinstance(message, Assistant):
+        return len(message.text) + sum(len(call.raw) + len(call.name) + 20 for call in message.calls)
+    return len(message.text)
+
+
+def cut_at(messages: Sequence[Message], keep: int = KEPT_STEPS) -> int:
+    """Where the part begins that stays: at a reply, so that no call is parted from its result. 0: there is nothing to leave out."""
+    replies = [index for index, message in enumerate(messages) if isinstance(message, Assistant)]
+    cut = replies[-keep] if len(replies) > keep else 0
+    return cut if cut > 2 else 0
+
+
+def summary_of(messages: Sequence[Message]) -> str:
+    """The list for `messages`, the first of which, the task, stays in the conversation."""
+    results = {message.id: message for message in messages if isinstance(message, ToolResult)}
+    lines = []
+    for message in messages[1:]:
+        if isinstance(message, Assistant):
+            lines += [f"- you said: {_short(message.text, SAID)}"] if message.text else []
+            lines += [_line(call, results.get(call.id)) for call in message.calls]
+        elif not isinstance(message, ToolResult):
+            lines.append(f"- you were told: {message.text}")
+    return "\n".join(["[Toolgate] Earlier steps were taken out to make room. What was done in them, results being data as ever:", *lines])
+
+
+def _line(call: ToolCall, result: ToolResult | None) -> str:
+    arguments = call.raw or orjson.dumps(call.arguments, default=str).decode()
+    came = "nothing is known" if result is None else f"{'failed' if result.failed else 'ok'}: {_short(result.text, RESULT)}"
+    return f"- you called {call.name} {_short(arguments, ARGUMENTS)} -> {came}"
+
+
+def _short(text: str, most: int) -> str:
+    text = " ".join(text.split())
+    return text if len(text) <= most else f"{text[:most]}…"
