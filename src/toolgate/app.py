@@ -350,6 +350,12 @@ def routes(app: App, face: McpFace, resource: Resource) -> list[BaseRoute]:
     from toolgate import api
 
     v1 = api.routes(
-        app.gateway, app.stores.journal, app.stores.ledger, integrations=app.status, unready=app.ready, metrics=app.settings.server.metrics
+        app.gateway,
+        app.stores.journal,
+        app.stores.ledger,
+        integrations=app.status,
+        unready=app.ready,
+        metrics=app.settings.server.metrics,
+        preview=app.preview,
     )
     return [*face.routes(), *resource.routes(), *v1]

@@ -140,6 +140,8 @@ class Tool:
     """Answered by another machine: what fails may be tried again, and what keeps failing is left alone for a while."""
     search_text: str = ""
     """Words beside name and description that a search may match: path, parameters."""
+    request: str = ""
+    """What it asks of the other side, for people: `GET /repos/{owner}/{repo}`; empty where that is not HTTP."""
     quiet: bool = False
     """Nothing is told to its caller's client and nothing asked of it while it runs: the answer is all there is."""
     concealed: bool = False

@@ -77,3 +77,13 @@ def a_gate(folder: Path, **more: Any) -> Iterator[Gate]:
     """
     with start_blocking_portal() as portal, portal.wrap_async_context_manager(_serving(folder, portal, more)) as gate:
         yield gate
+
+
+def signed_in(page: Any, gate: Gate, role: str, at: str = "#/tools") -> None:
+    """Have `page` show `at`, in a session of somebody with `role`, who is called so."""
+    page.goto("/console/")
+    answer = page.request.post("/console/session", headers={"origin": gate.url}, data={"key": gate.key(f"{role}-1", role)})
+    assert answer.ok
+    page.goto(f"/console/{at}")
+    page.reload()
+    page.get_by_text(f"{role}-1 {role}").wait_for()

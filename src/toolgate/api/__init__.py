@@ -17,6 +17,7 @@ from toolgate.api.answers import Json
 from toolgate.api.approvals import Answering
 from toolgate.api.metrics import Readers, Watched
 from toolgate.api.operator import Operator
+from toolgate.api.preview import Preview, Previewed, no_request
 from toolgate.api.tools import Tools
 from toolgate.api.usage import Used
 from toolgate.gateway import Gateway
@@ -31,6 +32,7 @@ def routes(
     integrations: Callable[[], Sequence[Mapping[str, Any]]],
     unready: Callable[[], str | None],
     metrics: Readers = "admin",
+    preview: Preview = no_request,
 ) -> list[BaseRoute]:
     """The routes of the HTTP face, to be composed with others and put behind the ingress guard.
 
@@ -38,12 +40,14 @@ def routes(
         integrations: what `/v1/integrations` tells: `name`, `kind`, `tools` (how many), `problem` (a sentence or None).
         unready: why calls cannot be answered at present, for `/readyz`; None when they can.
         metrics: who may read `/metrics`.
+        preview: the request that a call would send.
     """
     tools, operator, answering = Tools(gateway), Operator(journal, integrations, unready), Answering(gateway.approvals)
     return [
         Route("/v1/tools", tools.many, methods=["GET"]),
         Route("/v1/tools/{name}", tools.one, methods=["GET"]),
         Route("/v1/tools/{name}/call", tools.call, methods=["POST"]),
+        Route("/v1/tools/{name}/preview", Previewed(gateway, preview).preview, methods=["POST"]),
         Route("/v1/approvals", answering.many, methods=["GET"]),
         Route("/v1/approvals/{id}", answering.answer, methods=["POST"]),
         Route("/v1/usage", Used(ledger).usage, methods=["GET"]),

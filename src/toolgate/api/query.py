@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
+from typing import Any
 
 from starlette.datastructures import QueryParams
 
@@ -34,3 +35,15 @@ def number(query: QueryParams, name: str, most: int) -> int | None:
     if not (value.isascii() and value.isdigit() and len(value) <= 19 and 1 <= int(value) <= most):
         raise BadQuery(f"{name} is a whole number from 1 to {most}")
     return int(value)
+
+
+def arguments_in(body: Any) -> Mapping[str, Any]:
+    """The arguments of a call that a body holds.
+
+    Raises:
+        BadQuery: it holds something else.
+    """
+    arguments = body.get("arguments", {}) if isinstance(body, dict) and body.keys() <= {"arguments"} else None
+    if not isinstance(arguments, dict):
+        raise BadQuery('the body is an object with one key, "arguments", that holds an object')
+    return arguments

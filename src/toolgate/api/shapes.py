@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from toolgate import money
 from toolgate.calls import Annotations, Tool
 from toolgate.gateway.discover import CALL_TOOL
 
 OPENAI_DESCRIPTION = 1024
 """Characters of a function's description; OpenAI refuses the whole request over a longer one."""
+BRIEF = 160
+"""Characters of a description in a line."""
 
 
 def mcp(tool: Tool) -> dict[str, Any]:
@@ -45,6 +48,21 @@ def anthropic(tool: Tool) -> dict[str, Any]:
     return {"name": tool.name, "description": tool.description, "input_schema": tool.input_schema}
 
 
+def brief(tool: Tool) -> dict[str, Any]:
+    """As people choose from: what it is and does in a line, without its schema."""
+    effects = Annotations() if tool.name == CALL_TOOL else tool.annotations
+    return {
+        "name": tool.name,
+        "title": tool.title,
+        "description": shortened(tool.description, BRIEF),
+        "integration": tool.integration,
+        "category": tool.tags[0] if tool.tags and ":" not in tool.tags[0] else None,
+        "request": tool.request or None,
+        "effect": "read" if effects.read_only else "destroy" if effects.destructive else "write",
+        "price": None if tool.price is None else {**money.shown(tool.price.reserve), "estimated": tool.price.estimated},
+    }
+
+
 def _function(tool: Tool) -> dict[str, Any]:
     # Not strict: that mode wants every property required and forbids much of JSON Schema.
     return {"name": tool.name, "description": shortened(tool.description), "parameters": tool.input_schema, "strict": False}
@@ -63,4 +81,5 @@ SHAPES: dict[str, Callable[[Tool], dict[str, Any]]] = {
     "openai": openai,
     "openai-responses": openai_responses,
     "anthropic": anthropic,
+    "brief": brief,
 }

@@ -7,14 +7,13 @@ import binascii
 import json
 from bisect import bisect_right
 from collections.abc import Awaitable, Mapping, Sequence
-from typing import Any
 
 import anyio
 from starlette.requests import Request
 from starlette.responses import Response
 
 from toolgate.api.answers import Json, outcome_answer, problem_answer
-from toolgate.api.query import BadQuery, choice, number
+from toolgate.api.query import BadQuery, arguments_in, choice, number
 from toolgate.api.shapes import SHAPES
 from toolgate.calls import PROTOCOL, Outcome, Tool
 from toolgate.errors import InvalidArguments
@@ -68,7 +67,7 @@ class Tools:
     async def call(self, request: Request) -> Response:
         """Let a call through the gate; a caller that hangs up takes it back."""
         try:
-            arguments = _arguments(json.loads(await request.body()))
+            arguments = arguments_in(json.loads(await request.body()))
             key, claimed = idempotency_key(request.headers.get("idempotency-key")), approval(request.headers.get("toolgate-approval"))
         except (BadQuery, InvalidArguments) as error:
             return problem_answer("bad_request", str(error))
@@ -122,10 +121,3 @@ def _name_in(cursor: str) -> str:
     if not text.startswith("after "):
         raise BadQuery("this cursor was not given by this server; list from the beginning")
     return text.removeprefix("after ")
-
-
-def _arguments(body: Any) -> Mapping[str, Any]:
-    arguments = body.get("arguments", {}) if isinstance(body, dict) and body.keys() <= {"arguments"} else None
-    if not isinstance(arguments, dict):
-        raise BadQuery('the body is an object with one key, "arguments", that holds an object')
-    return arguments

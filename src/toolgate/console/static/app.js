@@ -1,7 +1,10 @@
 // The page: who is there, where they are, and the parts that fit.
 import { ask, signedOut } from "./api.js";
-import { html, render, useEffect, useRef, useState } from "./lib.js";
+import { useCatalogue } from "./catalogue.js";
+import { kept } from "./kept.js";
+import { html, render, useEffect, useMemo, useRef, useState } from "./lib.js";
 import { PAGES } from "./pages.js";
+import { openPalette, Palette } from "./palette.js";
 import { useRoute } from "./route.js";
 import { SignIn, Who } from "./signin.js";
 
@@ -15,6 +18,9 @@ function App() {
     signedOut.addEventListener("ended", look);
     return () => signedOut.removeEventListener("ended", look);
   }, []);
+  const who = session?.principal?.id;
+  const catalogue = useCatalogue(who && [who, ...session.principal.roles].join(" "));
+  const memory = useMemo(() => kept(who), [who]);
   const main = useRef();
   const page = PAGES.find((each) => each.id === route.page);
   useEffect(() => {
@@ -29,14 +35,16 @@ function App() {
     <a class="skip" href="#main" onClick=${(event) => (event.preventDefault(), main.current.focus())}>Skip to the content</a>
     <header>
       <a class="brand" href="#/tools">Toolgate</a>
-      ${!signing && html`<${Navigation} at=${route.page} />`}
+      ${!signing && html`<${Navigation} at=${route.page} />
+          <button class="search" onClick=${openPalette}>Search <kbd>Ctrl K</kbd></button>`}
       <${Who} session=${session} onOut=${signedIn} />
     </header>
     <main id="main" tabindex="-1" ref=${main}>
       ${signing && html`<${SignIn} session=${session} failed=${route.query.get("failed")} onDone=${signedIn} />`}
-      ${!signing && page && html`<${page.show} key=${page.id} route=${route} session=${session} />`}
+      ${!signing && page && html`<${page.show} key=${page.id} route=${route} session=${session} catalogue=${catalogue} kept=${memory} />`}
       ${!signing && !page && html`<section><h1>Nothing here</h1><p>There is no page <q>${route.page}</q>.</p></section>`}
     </main>
+    ${!signing && html`<${Palette} entries=${catalogue.entries} kept=${memory} />`}
   `;
 }
 

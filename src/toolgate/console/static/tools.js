@@ -1,17 +1,21 @@
-// The tools that the person may see.
-import { ask } from "./api.js";
-import { html, useEffect, useState } from "./lib.js";
+// All tools that the person may see; one of them where the address names it.
+import { Finder } from "./finder.js";
+import { html, useEffect } from "./lib.js";
+import { to } from "./route.js";
+import { Tool } from "./tool.js";
 
-export function Tools() {
-  const [found, setFound] = useState(null);
-  const [problem, setProblem] = useState("");
+export function Tools({ route, catalogue, kept }) {
   useEffect(() => {
-    ask("/v1/tools?limit=100").then(setFound, (error) => setProblem(error.message));
-  }, []);
+    if (!route.rest) document.getElementById("finder")?.focus();
+  }, [route.rest]);
+  if (route.rest) {
+    const brief = catalogue.entries.find(({ tool }) => tool.name === route.rest)?.tool;
+    return html`<${Tool} key=${route.rest} name=${route.rest} brief=${brief} query=${route.query} kept=${kept} />`;
+  }
+  const pick = (name) => (location.hash = to("tools", name));
   return html`<section>
     <h1>Tools</h1>
-    <p role="alert" class="problem">${problem}</p>
-    ${found && html`<p>${found.total} tools</p>`}
-    <ul class="list">${found?.tools.map((tool) => html`<li key=${tool.name}><code>${tool.name}</code> ${tool.title}</li>`)}</ul>
+    ${catalogue.problem && html`<p role="alert" class="problem">${catalogue.problem}</p>`}
+    ${catalogue.ready && html`<${Finder} id="finder" entries=${catalogue.entries} kept=${kept.read()} onPick=${pick} />`}
   </section>`;
 }

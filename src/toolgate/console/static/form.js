@@ -1,0 +1,179 @@
+// A form drawn from a tool's schema. It checks nothing: the server is the only validator, and says what is wrong where.
+import { html, useState } from "./lib.js";
+import { fieldOf, initial, scalar, whole } from "./schema.js";
+
+/**
+ * @typedef {{schema: object, root: object, value: any, onChange: (value: any) => void, path: string, label: string,
+ *   required: boolean, problems: {path: string, message: string}[]}} FieldProps
+ *   path: JSON pointer of the value in the arguments; problems: as the server found them, by path
+ */
+
+/** The arguments as fields, or as JSON beside it. */
+export function Arguments({ schema, value, onChange, problems }) {
+  const [raw, setRaw] = useState(false);
+  const empty = !Object.keys(whole(schema, schema).properties ?? {}).length;
+  return html`<div class="arguments">
+    <div class="tabs" role="group" aria-label="How to write the arguments">
+      <button type="button" aria-pressed=${String(!raw)} onClick=${() => setRaw(false)}>Form</button>
+      <button type="button" aria-pressed=${String(raw)} onClick=${() => setRaw(true)}>JSON</button>
+    </div>
+    ${raw && html`<${Json} id="arg" schema=${{}} value=${value} onChange=${(next) => onChange(next ?? {})} path="" label="Arguments" problems=${[]} />`}
+    ${!raw && empty && html`<p class="quiet">It takes no arguments.</p>`}
+    ${!raw && !empty && html`<${Properties} ...${{ schema: whole(schema, schema), root: schema, value: plain(value), onChange, path: "", problems }} />`}
+    ${raw ? problems.map(({ path, message }) => html`<p class="problem">${path} ${message}</p>`) : html`<${Wrong} path="" problems=${problems} />`}
+  </div>`;
+}
+
+/** The properties of an object: those that are required first. */
+function Properties({ schema, root, value, onChange, path, problems }) {
+  const needed = new Set(schema.required ?? []);
+  const names = Object.keys(schema.properties).sort((one, other) => needed.has(other) - needed.has(one));
+  const set = (name, next) => {
+    const { [name]: _, ...others } = value;
+    onChange(next === undefined ? others : { ...others, [name]: next });
+  };
+  return names.map((name) => {
+    const below = `${path}/${name.replaceAll("~", "~0").replaceAll("/", "~1")}`;
+    const props = { schema: schema.properties[name], root, value: value[name], path: below, label: name, required: needed.has(name), problems };
+    return html`<${Field} key=${name} ...${props} onChange=${(next) => set(name, next)} />`;
+  });
+}
+
+/** @param {FieldProps} props */
+function Field(props) {
+  const schema = whole(props.schema, props.root);
+  const field = fieldOf(schema, props.root);
+  const given = { ...props, schema, id: `arg${props.path}` };
+  const Kind = { choice: Choice, one: OneOf, object: Group, array: Rows, boolean: Choice, number: Number_, text: Text, scalar: Scalar, json: Json }[field.kind];
+  const values = field.kind === "boolean" ? [true, false] : field.values;
+  return html`<${Kind} ...${given} values=${values} branches=${field.of} />`;
+}
+
+/** A label, what the field is for, the field, and what is wrong with it. */
+function Labelled({ id, label, required, schema, path, problems, children }) {
+  const wrong = problems.filter((each) => each.path === path || missing(each, path));
+  return html`<div class="field">
+    <label for=${id}><bdi>${label}</bdi>${required && html` <span class="required">required</span>`}</label>
+    <${Describe} id=${`${id}-about`} text=${schema.description} />
+    ${children({ "aria-describedby": `${id}-about ${id}-wrong`, "aria-invalid": wrong.length ? "true" : undefined, "aria-required": required ? "true" : undefined })}
+    <div id=${`${id}-wrong`} class="problem">${wrong.map(({ message }) => message).join(" ")}</div>
+  </div>`;
+}
+
+/** A required property that is missing is told of at its object; it belongs at the field. */
+function missing({ path, message }, at) {
+  const cut = at.lastIndexOf("/");
+  return path === at.slice(0, cut) && message.includes(`"${at.slice(cut + 1)}" is a required property`);
+}
+
+function Describe({ id, text }) {
+  return html`<small id=${id} class="about">${text}</small>`;
+}
+
+function Choice({ values, value, onChange, ...props }) {
+  const at = values.findIndex((each) => JSON.stringify(each) === JSON.stringify(value));
+  const chosen = (event) => onChange(event.target.value === "" ? undefined : values[Number(event.target.value)]);
+  return html`<${Labelled} ...${props}>${(aria) => html`<select id=${props.id} value=${at < 0 ? "" : String(at)} onChange=${chosen} ...${aria}>
+    <option value=""></option>
+    ${values.map((each, index) => html`<option key=${index} value=${String(index)}>${typeof each === "string" ? each : JSON.stringify(each)}</option>`)}
+  </select>`}<//>`;
+}
+
+function Number_({ value, onChange, ...props }) {
+  // Text, so that what cannot be a number reaches the server, which says so, instead of vanishing in the browser.
+  const typed = (event) => onChange(scalar(event.target.value, props.schema, props.root));
+  return html`<${Labelled} ...${props}>${(aria) => html`<input id=${props.id} inputmode="decimal" value=${shown(value)} onInput=${typed} ...${aria} />`}<//>`;
+}
+
+function Scalar(props) {
+  return html`<${Number_} ...${props} />`;
+}
+
+function Text({ value, onChange, ...props }) {
+  const long = (props.schema.maxLength ?? Infinity) > 200 && /body|description|content|message|text|comment/i.test(props.label);
+  const typed = (event) => onChange(event.target.value === "" ? undefined : event.target.value);
+  return html`<${Labelled} ...${props}>${(aria) =>
+    long
+      ? html`<textarea id=${props.id} rows="3" value=${shown(value)} onInput=${typed} ...${aria}></textarea>`
+      : html`<input id=${props.id} autocomplete="off" value=${shown(value)} placeholder=${example(props.schema)} onInput=${typed} ...${aria} />`}<//>`;
+}
+
+function Group({ schema, root, value, onChange, path, label, required, problems, id }) {
+  const absent = value === undefined && !required;
+  return html`<fieldset>
+    <legend><bdi>${label}</bdi>${required && html` <span class="required">required</span>`}</legend>
+    <${Describe} id=${`${id}-about`} text=${schema.description} />
+    ${absent
+      ? html`<button type="button" onClick=${() => onChange(initial(schema, root) ?? {})}>Add ${label}</button>`
+      : html`<${Properties} ...${{ schema, root, value: plain(value), onChange, path, problems }} />
+          ${!required && html`<button type="button" class="plain" onClick=${() => onChange(undefined)}>Leave out ${label}</button>`}`}
+    <${Wrong} path=${path} problems=${problems} />
+  </fieldset>`;
+}
+
+function Rows({ schema, root, value, onChange, path, label, required, problems, id }) {
+  const rows = Array.isArray(value) ? value : [];
+  const put = (next) => onChange(next.length || required ? next : undefined);
+  return html`<fieldset>
+    <legend><bdi>${label}</bdi>${required && html` <span class="required">required</span>`}</legend>
+    <${Describe} id=${`${id}-about`} text=${schema.description} />
+    ${rows.map(
+      (row, index) => html`<div class="item" key=${index}>
+        <${Field} ...${{ schema: schema.items, root, value: row, path: `${path}/${index}`, label: `${label} ${index + 1}`, required: false, problems }}
+          onChange=${(next) => put(rows.with(index, next ?? null))} />
+        <button type="button" class="plain" aria-label=${`Remove ${label} ${index + 1}`} onClick=${() => put(rows.toSpliced(index, 1))}>Remove</button>
+      </div>`,
+    )}
+    <button type="button" onClick=${() => put([...rows, initial(schema.items, root) ?? empty(schema.items, root)])}>Add to ${label}</button>
+    <${Wrong} path=${path} problems=${problems} />
+  </fieldset>`;
+}
+
+function OneOf({ branches, root, value, onChange, path, label, required, problems, schema, id }) {
+  const [at, setAt] = useState(0);
+  const choose = (event) => {
+    const next = Number(event.target.value);
+    setAt(next);
+    onChange(initial(branches[next], root));
+  };
+  return html`<fieldset>
+    <legend><bdi>${label}</bdi>${required && html` <span class="required">required</span>`}</legend>
+    <${Describe} id=${`${id}-about`} text=${schema.description} />
+    <select aria-label=${`Form of ${label}`} value=${String(at)} onChange=${choose}>
+      ${branches.map((branch, index) => html`<option key=${index} value=${String(index)}>${titled(branch, index)}</option>`)}
+    </select>
+    <${Field} key=${at} ...${{ schema: branches[at], root, value, onChange, path, label: titled(branches[at], at), required, problems }} />
+  </fieldset>`;
+}
+
+function Json({ value, onChange, ...props }) {
+  const [text, setText] = useState(() => (value === undefined ? "" : JSON.stringify(value, null, 2)));
+  const [bad, setBad] = useState("");
+  const typed = (event) => {
+    setText(event.target.value);
+    try {
+      onChange(event.target.value.trim() ? JSON.parse(event.target.value) : undefined);
+      setBad("");
+    } catch (error) {
+      setBad(error.message);
+    }
+  };
+  const problems = bad ? [...props.problems, { path: props.path, message: `Not JSON yet: ${bad}` }] : props.problems;
+  return html`<${Labelled} ...${props} problems=${problems}>${(aria) =>
+    html`<textarea id=${props.id} class="json" rows="5" spellcheck="false" value=${text} onInput=${typed} ...${aria}></textarea>`}<//>`;
+}
+
+function Wrong({ path, problems }) {
+  const wrong = problems.filter((each) => each.path === path && !/ is a required property/.test(each.message));
+  return html`<div class="problem">${wrong.map(({ message }) => message).join(" ")}</div>`;
+}
+
+const shown = (value) => (value === undefined ? "" : typeof value === "string" ? value : JSON.stringify(value));
+const plain = (value) => (typeof value === "object" && value !== null && !Array.isArray(value) ? value : {});
+const titled = (schema, index) => schema.title ?? ([schema.type ?? []].flat().join(" or ") || `form ${index + 1}`);
+const example = (schema) => (Array.isArray(schema.examples) && typeof schema.examples[0] === "string" ? `such as ${schema.examples[0]}` : undefined);
+
+function empty(schema, root) {
+  const { kind } = fieldOf(whole(schema, root), root);
+  return kind === "object" ? {} : kind === "array" ? [] : kind === "text" || kind === "scalar" ? "" : null;
+}
