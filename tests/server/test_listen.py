@@ -17,6 +17,7 @@ from starlette.types import Receive, Scope, Send
 
 from toolgate.calls import Principal
 from toolgate.errors import Misconfigured
+from toolgate.server import ANSWER
 from toolgate.server.listen import bound, listen, url
 from toolgate.settings import Server
 
@@ -32,6 +33,17 @@ async def hello(scope: Scope, receive: Receive, send: Send) -> None:
     if scope["type"] == "http":
         await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"5")]})
         await send({"type": "http.response.body", "body": b"hello"})
+
+
+async def either_way(scope: Scope, receive: Receive, send: Send) -> None:
+    """Answers in two messages, or at once where that is asked for and can be; the body says whether it could."""
+    if scope["type"] == "http":
+        if scope["query_string"] == b"at-once" and scope["extensions"][ANSWER](b'{"whole": 1}'):
+            assert not scope["extensions"][ANSWER](b"{}")  # never two answers
+            return
+        headers = [(b"content-type", b"application/json"), (b"content-length", b"12")]
+        await send({"type": "http.response.start", "status": 200, "headers": headers})
+        await send({"type": "http.response.body", "body": b'{"pieces":1}'})
 
 
 async def connect(address: str) -> SocketStream:
@@ -59,6 +71,23 @@ async def drip(stream: SocketStream, what: bytes) -> None:
                 await anyio.sleep(0.02)
         except (anyio.BrokenResourceError, anyio.ClosedResourceError):
             return
+
+
+async def test_an_answer_sent_at_once_is_the_same_as_one_in_pieces(serve: Serve) -> None:
+    async with serve(either_way, Server(port=0), anybody) as address, httpx2.AsyncClient(base_url=address) as client:
+        for _ in range(3):  # over one connection
+            whole, pieces = await client.get("/?at-once"), await client.get("/")
+
+            assert (whole.status_code, whole.json(), pieces.json()) == (200, {"whole": 1}, {"pieces": 1})
+            assert {**whole.headers, "date": ""} == {**pieces.headers, "date": ""}
+            assert len(whole.headers.raw) == len(pieces.headers.raw)
+
+
+async def test_who_closes_its_connection_is_answered_in_pieces(serve: Serve) -> None:
+    async with serve(either_way, Server(port=0), anybody) as address, httpx2.AsyncClient(base_url=address) as client:
+        answer = await client.get("/?at-once", headers={"connection": "close"})
+
+        assert (answer.json(), answer.headers["connection"]) == ({"pieces": 1}, "close")
 
 
 @pytest.mark.parametrize(
@@ -291,6 +320,7 @@ async def test_cancelling_listen_ends_it_without_a_connection_left_open() -> Non
 
 PROGRAM = """
 import sys
+from toolgate.server import ANSWER
 from toolgate.server.listen import listen, run
 from toolgate.settings import Server
 

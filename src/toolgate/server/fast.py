@@ -39,7 +39,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from toolgate.calls import Principal, Tool
 from toolgate.gateway import Gateway, unwrapped
 from toolgate.policy.rules import Policy
-from toolgate.server import asking, convert
+from toolgate.server import ANSWER, asking, convert
 from toolgate.server.handlers import A_BUG, Underway, called, refuse_unknown, with_headers
 from toolgate.server.identify import principal_of
 from toolgate.server.ingress import VALUE
@@ -53,6 +53,7 @@ VERSION_KEY, CAPABILITIES_KEY, INFO_KEY = (f"{OURS}{name}" for name in ("protoco
 ENVELOPE = frozenset({VERSION_KEY, CAPABILITIES_KEY, INFO_KEY})
 BESIDE = frozenset({convert.META, "traceparent", "tracestate", "baggage"})
 """Further keys that are read, or known to mean nothing to us."""
+KNOWN = ENVELOPE | BESIDE
 MESSAGE = frozenset({"jsonrpc", "id", "method", "params"})
 CALL = frozenset({"name", "arguments", "_meta"})
 LIST = frozenset({"cursor", "_meta"})
@@ -62,6 +63,8 @@ LARGEST_ENVELOPE = 4096
 """Bytes of what is kept of one."""
 KEPT_LISTS, KEPT_BYTES = 64, 32 * 1024 * 1024
 """Sets of tools, and bytes of their pages; a list of 1,223 tools has 1.5 MB."""
+LARGEST_NAME = 256
+"""Bytes of a tool's name in a header; written in Base64 it has 80 at most."""
 WATCHED = 0.05
 """Seconds after which somebody looks whether the caller is still there: most calls are over by then and need nobody."""
 SILENCE = 15.0
@@ -94,15 +97,16 @@ class Fast:
         self._tools: WeakKeyDictionary[Tool, bool] = WeakKeyDictionary()
         self._asking: tuple[Policy, bool] | None = None
         self._lists = _Lists()
+        self._fresh = _Fresh()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http" and scope["method"] == "POST" and scope["path"] == PATH and not scope.get("root_path"):
             headers = dict(scope["headers"])
             message = scope["state"].get(VALUE)
-            if len(headers) == len(scope["headers"]) and self._is_regular(message, headers):
+            if len(headers) == len(scope["headers"]) and (asked := self._is_regular(message, headers)) is not None:
                 principal, params = principal_of(scope), message["params"]
                 if message["method"] == "tools/call":
-                    if self._is_regular_call(params, headers, principal):
+                    if self._is_regular_call(params, headers, principal, asked):
                         await self._call(scope, receive, send, message["id"], params, principal)
                         return
                 elif params.keys() <= LIST and b"mcp-name" not in headers:
@@ -110,22 +114,22 @@ class Fast:
                     return
         await self._app(scope, receive, send)
 
-    def _is_regular(self, message: Any, headers: Mapping[bytes, bytes]) -> bool:
-        """What calls and lists have in common."""
+    def _is_regular(self, message: Any, headers: Mapping[bytes, bytes]) -> bool | None:
+        """What calls and lists have in common: whether their client can put a question to its person; None: this is not regular."""
         if headers.get(b"mcp-protocol-version") != b"2026-07-28" or not _takes(headers.get(b"accept", b"")):
-            return False
+            return None
         if not isinstance(message, dict) or message.keys() != MESSAGE or message["jsonrpc"] != "2.0":
-            return False
+            return None
         method, params = message["method"], message["params"]
         if type(message["id"]) not in (int, str) or not isinstance(params, dict) or method not in ("tools/call", "tools/list"):
-            return False
-        return headers.get(b"mcp-method") == method.encode() and self._can_be_asked(params.get("_meta")) is not None
+            return None
+        return self._can_be_asked(params.get("_meta")) if headers.get(b"mcp-method") == method.encode() else None
 
     def _can_be_asked(self, meta: Any) -> bool | None:
         """Whether the client can put a question to its person; None: what it says of itself is not regular."""
         if not isinstance(meta, dict) or meta.get(VERSION_KEY) != VERSION or CAPABILITIES_KEY not in meta:
             return None
-        if not all(key in ENVELOPE or key in BESIDE or ("/" in key and not key.startswith(OURS)) for key in meta):
+        if not meta.keys() <= KNOWN and not all(key in KNOWN or ("/" in key and not key.startswith(OURS)) for key in meta):
             return None
         said = orjson.dumps([meta[CAPABILITIES_KEY], meta.get(INFO_KEY)])
         if said not in self._envelopes:
@@ -136,17 +140,17 @@ class Fast:
             self._envelopes[said] = _read({key: meta[key] for key in ENVELOPE if key in meta})
         return self._envelopes[said]
 
-    def _is_regular_call(self, params: dict[str, Any], headers: Mapping[bytes, bytes], principal: Principal) -> bool:
+    def _is_regular_call(self, params: dict[str, Any], headers: Mapping[bytes, bytes], principal: Principal, can_be_asked: bool) -> bool:
         name, arguments = params.get("name"), params.get("arguments", {})
         if not params.keys() <= CALL or not isinstance(name, str) or not isinstance(arguments, dict):
             return False
-        if decode_header_value(headers.get(b"mcp-name", b"").decode("latin-1")) != name:
+        if not _is_named(headers.get(b"mcp-name", b""), name):
             return False
         visible = self._gateway.visible(principal)
         outer, inner = visible.get(name), visible.get(unwrapped(name, arguments)[0])
         if outer is None or inner is None or not inner.quiet or self._wants_headers(outer):
             return False
-        return not (self._can_be_asked(params["_meta"]) and self._asks())
+        return not (can_be_asked and self._asks())
 
     def _wants_headers(self, tool: Tool) -> bool:
         wants = self._tools.get(tool)
@@ -163,28 +167,35 @@ class Fast:
         return self._asking[1]
 
     async def _call(self, scope: Scope, receive: Receive, send: Send, id: int | str, params: dict[str, Any], principal: Principal) -> None:
-        with anyio.CancelScope() as within, self._underway:
-            waiting = _Waiting(receive, send, within)
-            try:
-                status, answer = await self._answer(scope, params, principal)
-            finally:
-                await waiting.end()
-        if within.cancelled_caught:  # the caller has left; nothing more may be sent
-            return
+        waiting = _Waiting(receive, send, self._fresh)
+        try:
+            with self._underway:
+                try:
+                    status, answer = await self._answer(scope, params, principal)
+                finally:
+                    if waiting.begun:
+                        await waiting.end()
+                    else:
+                        self._fresh.remove(waiting)
+        except asyncio.CancelledError:
+            if waiting.has_left():
+                return  # nothing more may be sent
+            raise
         body = b'{"jsonrpc":"2.0","id":%b,%b}' % (orjson.dumps(id), answer)
         if waiting.streams:
             await send({"type": "http.response.body", "body": b"event: message\r\ndata: %b\r\n\r\n" % body})
-        else:
-            await _send(send, status, (body,))
+        elif status is not None or not _answered(scope, body):
+            await _send(send, status or 200, (body,))
 
-    async def _answer(self, scope: Scope, params: dict[str, Any], principal: Principal) -> tuple[int, bytes]:
-        """The status, and the member of a JSON-RPC answer that says how the call ended."""
+    async def _answer(self, scope: Scope, params: dict[str, Any], principal: Principal) -> tuple[int | None, bytes]:
+        """The status, None for a call that went well, and the member of a JSON-RPC answer that says how it ended."""
         name = params["name"]
         try:
             outcome = await called(self._gateway, name, params.get("arguments", {}), principal, params["_meta"])
-            if outcome.problem is not None:
-                note(HTTPConnection(scope), outcome)
-                refuse_unknown(self._gateway, name, principal, outcome)
+            if outcome.problem is None:
+                return None, b'"result":' + convert.wire(outcome, self._stamp)
+            note(HTTPConnection(scope), outcome)
+            refuse_unknown(self._gateway, name, principal, outcome)
             return 200, b'"result":' + convert.wire(outcome, self._stamp)
         except MCPError as error:
             told = error.error.model_dump(mode="json", by_alias=True, exclude_none=True)
@@ -208,36 +219,77 @@ class Fast:
                 self._lists.keep(visible, cursor, orjson.dumps(answer["result"]))
 
 
+class _Fresh:
+    """Calls that have only just begun. One timer for all: most are over before anybody looks."""
+
+    def __init__(self) -> None:
+        self._calls: dict[_Waiting, float] = {}
+        """With the loop's time at their beginning, the oldest first."""
+        self._looks = False
+
+    def add(self, call: _Waiting) -> None:
+        loop = asyncio.get_running_loop()
+        self._calls[call] = loop.time()
+        if not self._looks:
+            self._looks = True
+            loop.call_later(WATCHED, self._look)
+
+    def remove(self, call: _Waiting) -> None:
+        del self._calls[call]
+
+    def _look(self) -> None:
+        """Have those watched that take long by now, and come back for the next."""
+        loop = asyncio.get_running_loop()
+        due = loop.time() - WATCHED
+        while self._calls:
+            call, began = next(iter(self._calls.items()))
+            if began > due:
+                loop.call_at(began + WATCHED, self._look)
+                return
+            del self._calls[call]
+            call.begin()
+        self._looks = False
+
+
 class _Waiting:
     """What a call that takes long needs: somebody who sees that its caller has left, and a sign of life now and then."""
 
-    def __init__(self, receive: Receive, send: Send, call: anyio.CancelScope) -> None:
+    def __init__(self, receive: Receive, send: Send, fresh: _Fresh) -> None:
         self._receive = receive
         self._send = send
-        self._call = call
+        self._call = asyncio.current_task()
         self._tasks: list[asyncio.Task[None]] = []
-        self._sending: asyncio.Lock | None = None
-        self._timer = asyncio.get_running_loop().call_later(WATCHED, self._begin)
+        self._left = False
+        self.begun = False
         self.streams = False
         """Whether the answer has begun, as a stream."""
+        fresh.add(self)
 
     async def end(self) -> None:
         """Look no longer. What is just being sent is sent to its end."""
-        self._timer.cancel()
-        if self._sending is not None:
+        try:
             with anyio.CancelScope(shield=True):
                 async with self._sending:
-                    for task in self._tasks:
-                        task.cancel()
+                    pass
+        finally:
+            for task in self._tasks:
+                task.cancel()
 
-    def _begin(self) -> None:
+    def has_left(self) -> bool:
+        """Whether the call was cancelled because its caller has left, and for nothing else."""
+        return self._left and self._call is not None and self._call.uncancel() == 0
+
+    def begin(self) -> None:
+        self.begun = True
         self._sending = asyncio.Lock()
         self._tasks = [asyncio.create_task(each) for each in (self._watch(), self._ping(self._sending))]
 
     async def _watch(self) -> None:
         while (await self._receive())["type"] != "http.disconnect":
             pass
-        self._call.cancel()
+        self._left = True
+        if self._call is not None:
+            self._call.cancel()
 
     async def _ping(self, sending: asyncio.Lock) -> None:
         await asyncio.sleep(SILENCE - WATCHED)
@@ -290,6 +342,12 @@ def _takes(accept: bytes) -> bool:
     return all(check_accept_headers(Request({"type": "http", "headers": [(b"accept", accept)]})))
 
 
+@lru_cache(maxsize=1024)
+def _is_named(header: bytes, name: str) -> bool:
+    """Whether the header `Mcp-Name` says `name`, in whichever way it is written there."""
+    return len(header) <= LARGEST_NAME and decode_header_value(header.decode("latin-1")) == name
+
+
 def _read(meta: Mapping[str, Any]) -> bool | None:
     """Whether a client that says this of itself can be asked; None: the SDK would refuse it, or read it in its own way."""
     try:
@@ -297,6 +355,12 @@ def _read(meta: Mapping[str, Any]) -> bool | None:
         return asking.able(types.ClientCapabilities.model_validate(meta[CAPABILITIES_KEY]))
     except ValidationError:
         return None
+
+
+def _answered(scope: Scope, body: bytes) -> bool:
+    """Whether the server could send the whole answer at once."""
+    answer = scope.get("extensions", {}).get(ANSWER)
+    return answer is not None and answer(body)
 
 
 async def _send(send: Send, status: int, pieces: Iterable[bytes]) -> None:

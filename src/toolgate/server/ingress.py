@@ -19,6 +19,7 @@ from functools import lru_cache
 from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from toolgate.server import WHOLE
 from toolgate.server.identify import Identified, Identify
 from toolgate.server.resource import Resource
 from toolgate.server.strict import Ambiguous, check
@@ -38,6 +39,7 @@ SAFE = {
 }
 """Headers of every answer that does not set them itself."""
 ENCODED = tuple((name.encode(), value.encode()) for name, value in SAFE.items())
+NAMES = frozenset(name for name, _ in ENCODED)
 CHARSETS = frozenset({b"", b"charset=utf-8", b'charset="utf-8"'})
 
 
@@ -76,14 +78,14 @@ class Door:
 
     def _refusal(self, scope: Scope) -> Response | None:
         headers = scope["headers"]
-        if sum(len(name) + len(value) + 4 for name, value in headers) > MAX_HEADERS:
+        if sum([len(name) + len(value) + 4 for name, value in headers]) > MAX_HEADERS:
             return refusal(scope, 431, f"the headers have more than {MAX_HEADERS} bytes")
         hosts = [value.lower() for name, value in headers if name == b"host"]
         ours = own_hosts(scope)
         if len(hosts) != 1 or (hosts[0] not in ours and hosts[0] not in self._hosts):
             return refusal(scope, 421, "this Host is not served here; operators list further ones in server.allowed_hosts")
         origins = [value.lower() for name, value in headers if name == b"origin"]
-        if len(origins) > 1 or any(origin not in self._origins and not _is_own_origin(origin, ours) for origin in origins):
+        if origins and (len(origins) > 1 or (origins[0] not in self._origins and not _is_own_origin(origins[0], ours))):
             return refusal(scope, 403, "pages of this Origin may not call; operators list those that may in server.allowed_origins")
         return None
 
@@ -148,19 +150,25 @@ class WholeBody:
 
     async def _read(self, scope: Scope, receive: Receive) -> bytes | Response | None:
         """The body; or what to answer instead; or None when the caller has gone."""
-        body = bytearray()
+        if scope.get("state", {}).get(WHOLE):
+            return await self._pieces(scope, receive)
         with suppress(TimeoutError):
-            async with asyncio.timeout(self._seconds):  # half of what anyio's costs, and nothing here needs that
-                while True:
-                    message = await receive()
-                    if message["type"] != "http.request":
-                        return None
-                    body += message.get("body", b"")
-                    if len(body) > self._max_bytes:
-                        return self._too_large(scope)
-                    if not message.get("more_body", False):
-                        return bytes(body)
+            async with asyncio.timeout(self._seconds):
+                return await self._pieces(scope, receive)
         return refusal(scope, 408, f"the body did not arrive within {self._seconds:g} s")
+
+    async def _pieces(self, scope: Scope, receive: Receive) -> bytes | Response | None:
+        body: bytes = b""
+        while True:
+            message = await receive()
+            if message["type"] != "http.request":
+                return None
+            piece: bytes = message.get("body", b"")
+            body = body + piece if body else piece
+            if len(body) > self._max_bytes:
+                return self._too_large(scope)
+            if not message.get("more_body", False):
+                return body
 
 
 def refusal(scope: Scope, status: int, message: str, *, code: int = INVALID_REQUEST) -> Response:
@@ -201,9 +209,10 @@ def _replay(body: bytes, receive: Receive) -> Receive:
 def _with_safe_headers(send: Send) -> Send:
     def safe(message: Message) -> Awaitable[None]:
         if message["type"] == "http.response.start":
-            set_already = {name.lower() for name, _ in message.get("headers", ())}
-            added = (header for header in ENCODED if header[0] not in set_already)
-            message = {**message, "headers": [*message.get("headers", ()), *added]}
+            headers = message.get("headers", ())
+            set_already = NAMES.intersection([name.lower() for name, _ in headers])
+            added = [header for header in ENCODED if header[0] not in set_already] if set_already else ENCODED
+            message = {**message, "headers": [*headers, *added]}
         return send(message)
 
     return safe

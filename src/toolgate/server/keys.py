@@ -36,6 +36,7 @@ PATTERN = re.compile(r"tg_([a-z2-7]{8})_[0-9A-Za-z]{43}_[0-9A-Za-z]{6}")
 OWNER = re.compile(r"[^\s\x00-\x20\x7f](?:[^\x00-\x1f\x7f]{0,126}[^\s\x00-\x20\x7f])?")
 ID_LETTERS = string.ascii_lowercase + "234567"
 LETTERS = string.digits + string.ascii_uppercase + string.ascii_lowercase
+KEPT = 4096  # keys, of those that were shown
 OVERLAP = 24 * 3600.0
 """Seconds that a key which is being replaced goes on working."""
 NOT_VALID = "this API key is not known here, or was revoked; ask the operator of this server for another"
@@ -89,6 +90,8 @@ class Keys:
         self._records = records
         self._clock = clock
         self._recent = Recent(self._read, clock=ticks)
+        self._shown: dict[str, tuple[Key, str, Principal]] = {}
+        """By the hash of a key's text: what was found when it was shown last, and who it is."""
 
     async def principal(self, text: str) -> Principal:
         """Who shows the key `text`.
@@ -96,11 +99,23 @@ class Keys:
         Raises:
             NotIdentified: it is no key of ours, not a live one, or not whole.
         """
+        mark = digest(text)
+        shown = self._shown.get(mark)
+        if shown is None:
+            return await self._principal(text, mark)
+        # Who shows a text with this hash has shown the key itself: what is left to ask is whether it is as it was.
+        found = await self._recent.get(shown[0].id)
+        if found is None or found[0] is not shown[0] or shown[0].state(self._clock()) != "live":
+            del self._shown[mark]
+            return await self._principal(text, mark)
+        return shown[2]
+
+    async def _principal(self, text: str, mark: str) -> Principal:
         named = id_of(text)
         if named is None:
             raise NotIdentified("this is not a whole API key; it reads tg_, an id, a secret and a checksum", shown=True)
         found = await self._recent.get(named)
-        if found is None or not hmac.compare_digest(found[1], digest(text)):
+        if found is None or not hmac.compare_digest(found[1], mark):
             raise NotIdentified(NOT_VALID, shown=True)
         key = found[0]
         match key.state(self._clock()):
@@ -109,7 +124,10 @@ class Keys:
             case "expired":  # whoever has the secret may know
                 raise NotIdentified(f"the API key tg_{named} has expired; ask the operator of this server for another", shown=True)
             case "live":
-                return key.principal()
+                if len(self._shown) >= KEPT:
+                    self._shown.clear()
+                self._shown[mark] = (*found, principal := key.principal())
+                return principal
 
     async def create(
         self, owner: str, caller: Caller, *, seconds: float | None = None, scopes: Sequence[str] | None = None
