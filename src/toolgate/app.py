@@ -20,6 +20,7 @@ from toolgate.gateway import Gateway, build_gateway
 from toolgate.gateway.audit import record, write_down_change
 from toolgate.gateway.validate import Validate
 from toolgate.integration import TokenExchange
+from toolgate.llm.models import Models, open_models
 from toolgate.news import Change
 from toolgate.openapi.exchange import Subjects
 from toolgate.openapi.links import Links
@@ -78,6 +79,7 @@ class App:
     own: Own
     sources: Sources
     skills: Sequence[Skill]
+    models: Models
 
     def ready(self) -> str | None:
         """Why calls cannot be let through now; None when they can."""
@@ -126,6 +128,7 @@ async def open_app(settings: Settings) -> AsyncIterator[App]:
         open_stores(settings.store, state_folder(settings), settings.audit, settings.ledger) as stores,
         open_counters(shared, settings.limits.workers) as counters,
         open_transport() as transport,
+        open_models(settings, transport, stores, live) as models,
     ):
         await stores.journal.recover()
         integrations = await _load(settings, transport)
@@ -142,7 +145,7 @@ async def open_app(settings: Settings) -> AsyncIterator[App]:
             _served(gateway, tools, integrations, (transport, own), settings, stores) as servers,
             watching(*_watches(live, policies, settings.policy_shadow, stores)),
         ):
-            yield App(settings, gateway, stores, integrations, counters, transport, own, servers, skills)
+            yield App(settings, gateway, stores, integrations, counters, transport, own, servers, skills, models)
 
 
 @asynccontextmanager

@@ -14,7 +14,7 @@ from toolgate.llm.metrics import Performance
 from toolgate.llm.model import Model
 from toolgate.llm.prices import PriceList
 from toolgate.llm.purse import Purse
-from toolgate.llm.rates import UNIT
+from toolgate.llm.rates import PerToken
 from toolgate.llm.routed import Routed
 from toolgate.llm.router import Router
 from toolgate.policy.live import Live
@@ -55,7 +55,7 @@ class World:
         self.performance = Performance(self.clock)
         self.prices = PriceList(lambda: self.live.current.prices, self.clock)
         self.router = Router(
-            self.models, lambda: self.live.current.models, health=self.breakers, speeds=self.performance, rates=PerToken(self.prices)
+            self.models, lambda: self.live.current.models, health=self.breakers, speeds=self.performance, rates=PerToken(self.prices.rates)
         )
         self.routed = Routed(
             providers=self,
@@ -105,12 +105,3 @@ class World:
         """Micro-dollars, by provider; and what is still held."""
         usage = {use.of["provider"]: use.cost for use in await self.stores.ledger.usage(["provider"])}
         return usage | {"held": sum(balance.held for balance in await self.stores.ledger.balances())}
-
-
-@dataclass
-class PerToken:
-    prices: PriceList
-
-    def per_token(self, model: Model) -> tuple[float, float]:
-        step = self.prices.rates(model).step(1)
-        return step.input / UNIT, step.output / UNIT

@@ -1,0 +1,110 @@
+"""Language models for the rest of the program: everything that asking one takes, put together when the first is asked.
+
+Until then nothing is opened and next to nothing imported, so that who asks no model pays nothing for it.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from toolgate.egress.transport import Transport
+    from toolgate.llm.breaker import Breakers
+    from toolgate.llm.declared import Declared
+    from toolgate.llm.metrics import Performance
+    from toolgate.llm.prices import PriceList
+    from toolgate.llm.provider import Provider
+    from toolgate.llm.roster import Roster
+    from toolgate.llm.routed import Routed
+    from toolgate.llm.router import Router
+    from toolgate.policy.live import Live
+    from toolgate.settings import Settings
+    from toolgate.stores import Stores
+
+
+class Models:
+    """What `App.models` is."""
+
+    def __init__(self, settings: Settings, transport: Transport, stores: Stores, live: Live, environ: Mapping[str, str]) -> None:
+        self._settings = settings
+        self._transport = transport
+        self._stores = stores
+        self._live = live
+        self._environ = environ
+
+    @cached_property
+    def provider(self) -> Routed:
+        """Whom to ask: the `Provider` before all others."""
+        from toolgate.llm.count import Counter
+        from toolgate.llm.evidence import Evidence
+        from toolgate.llm.purse import Purse
+        from toolgate.llm.routed import Routed
+
+        return Routed(
+            providers=self.roster,
+            router=self.router,
+            counter=Counter(),
+            prices=self.prices,
+            purse=Purse(self._stores.ledger, self._live, self.prices),
+            breakers=self.breakers,
+            performance=self.performance,
+            evidence=Evidence(self._stores.journal, self._stores.keys),
+            settings=self._settings.models,
+            policy=lambda: self._live.current.digest,
+        )
+
+    @cached_property
+    def roster(self) -> Roster:
+        from toolgate.llm.declared import declared
+        from toolgate.llm.local import listed
+        from toolgate.llm.roster import Roster
+
+        return Roster(declared(self._settings, self._environ), self._open, lambda provider: listed(provider, self._transport))
+
+    @cached_property
+    def router(self) -> Router:
+        from toolgate.llm.rates import PerToken
+        from toolgate.llm.router import Router
+
+        return Router(
+            self.roster.models,
+            lambda: self._live.current.models,
+            health=self.breakers,
+            speeds=self.performance,
+            rates=PerToken(self.prices.rates),
+        )
+
+    @cached_property
+    def performance(self) -> Performance:
+        from toolgate.llm.metrics import Performance
+
+        return Performance()
+
+    @cached_property
+    def breakers(self) -> Breakers:
+        from toolgate.llm.breaker import Breakers
+
+        return Breakers()
+
+    @cached_property
+    def prices(self) -> PriceList:
+        from toolgate.llm.prices import PriceList
+
+        return PriceList(lambda: self._live.current.prices)
+
+    def _open(self, provider: Declared) -> Provider:
+        from toolgate.llm.opening import opened
+
+        return opened(provider, self._transport)
+
+
+@asynccontextmanager
+async def open_models(
+    settings: Settings, transport: Transport, stores: Stores, live: Live, environ: Mapping[str, str] = os.environ
+) -> AsyncIterator[Models]:
+    """Language models, until the block ends."""
+    yield Models(settings, transport, stores, live, environ)

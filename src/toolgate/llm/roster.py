@@ -1,0 +1,90 @@
+"""Who can be asked: the declared providers, opened when they are first asked, and the models that each of them has."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
+
+import anyio
+
+from toolgate.errors import ModelFailed
+from toolgate.llm.declared import Declared, model
+from toolgate.llm.model import Model
+from toolgate.llm.provider import Provider
+
+log = logging.getLogger("toolgate")
+
+HOLDS = 60.0
+"""Seconds for which a local server's list of models is taken for true, and half of them until one that did not answer is asked again."""
+MOST_NAMED = 64
+"""Models that nobody listed and that prompts named."""
+
+
+@dataclass
+class Roster:
+    declared: Sequence[Declared]
+    open: Callable[[Declared], Provider]
+    list: Callable[[Declared], Awaitable[Sequence[Model]]]
+    """Asks a local server which models it has; raises ModelFailed."""
+    clock: Callable[[], float] = time.monotonic
+    _opened: dict[str, Provider] = field(default_factory=dict, init=False)
+    _local: dict[str, tuple[float, Sequence[Model]]] = field(default_factory=dict, init=False)
+    """Models of local servers, and until when that holds."""
+    _named: dict[str, Model] = field(default_factory=dict, init=False)
+    _asking: anyio.Lock = field(default_factory=anyio.Lock, init=False)
+
+    def __post_init__(self) -> None:
+        self._by_name = {each.name: each for each in self.declared}
+
+    def models(self) -> Sequence[Model]:
+        known = [each for provider in self.declared for each in self.of(provider)]
+        ids = {each.id for each in known}
+        return [*known, *(each for each in self._named.values() if each.id not in ids)]
+
+    def of(self, provider: Declared) -> Sequence[Model]:
+        """Its models, as far as they are known."""
+        return provider.models or self._local.get(provider.name, (0.0, ()))[1]
+
+    async def ready(self, named: str) -> None:
+        """Have the models of local servers, and the one that a prompt names."""
+        wanted = named.partition("/")[0]
+        if any(self._stale(each) for each in self.declared if wanted in ("", each.name)):
+            async with self._asking, anyio.create_task_group() as tasks:
+                for each in self.declared:
+                    if wanted in ("", each.name) and self._stale(each):
+                        tasks.start_soon(self._ask, each)
+        provider, name = self._by_name.get(wanted), named.partition("/")[2]
+        if provider is not None and name and provider.open and named not in {each.id for each in self.of(provider)}:
+            while len(self._named) >= MOST_NAMED:
+                del self._named[next(iter(self._named))]
+            self._named[named] = model(provider.name, provider.kind, name, region=provider.region)
+
+    def resolved(self, named: str) -> str:
+        """`provider/model` for the name of a provider that has a default; else `named`."""
+        provider = self._by_name.get(named)
+        return f"{named}/{provider.default}" if provider and provider.default else named
+
+    def get(self, name: str) -> Provider:
+        """
+        Raises:
+            Misconfigured: it cannot be used as it was declared.
+        """
+        provider = self._opened.get(name)
+        if provider is None:
+            provider = self._opened[name] = self.open(self._by_name[name])
+        return provider
+
+    def _stale(self, provider: Declared) -> bool:
+        return not provider.models and self._local.get(provider.name, (0.0, ()))[0] <= self.clock()
+
+    async def _ask(self, provider: Declared) -> None:
+        known = self._local.get(provider.name, (0.0, ()))[1]
+        try:
+            models = await self.list(provider)
+        except ModelFailed as error:
+            log.warning("the models of %s are not known: %s", provider.name, error)
+            self._local[provider.name] = (self.clock() + HOLDS / 2, known)
+        else:
+            self._local[provider.name] = (self.clock() + HOLDS, models)

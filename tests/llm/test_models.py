@@ -1,0 +1,48 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from toolgate.app import open_app
+from toolgate.errors import NoModel
+from toolgate.llm.improvised import LABEL
+from toolgate.llm.messages import Errand, Prompt, User
+from toolgate.settings import Settings
+from toolgate.testing import a_principal
+
+ERRAND = Errand(a_principal(), run="run1")
+HEAVY = ["openai", "anthropic", "genai_prices", "toolgate.llm.routed", "toolgate.llm.known", "toolgate.llm.count"]
+
+
+async def test_a_script_answers_through_the_whole_of_it_for_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for variable in ("OPENAI_API_KEY", "ANTHROPIC_API_KEY"):
+        monkeypatch.delenv(variable, raising=False)
+    async with open_app(Settings(data_dir=tmp_path, integrations=())) as app:
+        reply = await app.models.provider.reply(Prompt([User("Hello?")], model="scripted"), ERRAND)
+        usage = await app.stores.ledger.usage(["provider", "tool"])
+        entries = await app.stores.journal.read("audit")
+
+    assert reply.message.text.startswith(LABEL)
+    assert (reply.provider, reply.cost) == ("scripted", 0)
+    assert [(use.of, use.calls, use.cost) for use in usage] == [({"provider": "scripted", "tool": "scripted/scripted-1"}, 1, 0)]
+    assert [entry.body["type"] for entry in entries if entry.body["type"].startswith("model.")] == ["model.outcome", "model.intent"]
+
+
+async def test_a_script_does_not_answer_who_did_not_name_it(tmp_path: Path) -> None:
+    async with open_app(Settings(data_dir=tmp_path, integrations=(), providers={})) as app:
+        with pytest.raises(NoModel, match="scripted/scripted-1: it is asked only where it is named"):
+            await app.models.provider.reply(Prompt([User("Hello?")]), ERRAND)
+
+
+def test_who_asks_no_model_imports_nothing_for_it() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", f"import sys, toolgate.app; print([name for name in {HEAVY!r} if name in sys.modules])"],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+
+    assert done.stdout.strip() == "[]"
