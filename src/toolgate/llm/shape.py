@@ -1,0 +1,184 @@
+"""Reading JSON Schema as far as plain sight goes: which types, which properties, null or not. And what a model meant by its nulls."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+Schema = Mapping[str, Any]
+
+TYPES = ("object", "array", "string", "number", "integer", "boolean", "null")
+ANNOTATIONS = frozenset("title $comment deprecated readOnly writeOnly $schema $id id $defs definitions nullable".split())
+"""They say nothing to a model."""
+TOLD = frozenset("default examples example contentEncoding contentMediaType".split())
+"""They assert nothing, and a model may want to read them."""
+NAMED = frozenset({"properties", "$defs", "definitions", "patternProperties"})
+"""Keywords that hold schemas by name."""
+
+
+def modern(schema: Any) -> Any:
+    """`schema`, with the exclusive bounds of draft 4 as those of 2020-12: providers refuse a whole request for one of them."""
+    if isinstance(schema, list):
+        return [modern(each) for each in schema]
+    if not isinstance(schema, Mapping):
+        return schema
+    made = {
+        key: {name: modern(each) for name, each in value.items()} if key in NAMED and isinstance(value, Mapping) else modern(value)
+        for key, value in schema.items()
+    }
+    for bound, exclusive in (("minimum", "exclusiveMinimum"), ("maximum", "exclusiveMaximum")):
+        if isinstance(made.get(exclusive), bool) and made.pop(exclusive) and bound in made:
+            made[exclusive] = made.pop(bound)
+    return made
+
+
+def branches(node: Schema) -> list[Any]:
+    """The alternatives that `node` offers, without properties of its own."""
+    found = node.get("anyOf") or node.get("oneOf")
+    return found if isinstance(found, list) and "properties" not in node else []
+
+
+def restored(value: Any, schema: Any, whole: Schema, depth: int = 0) -> Any:
+    """`value` of `schema`, without nulls of properties that may be left out and may not be null."""
+    if not isinstance(schema, Mapping) or depth > 64 or not isinstance(value, dict | list):
+        return value
+    node = plain(schema, whole)
+    if offered := branches(node):
+        fitting = next((branch for branch in offered if shaped(value, branch, whole, 0)), None)
+        return value if fitting is None else restored(value, fitting, whole, depth + 1)
+    if isinstance(value, list):
+        return [restored(item, node.get("items"), whole, depth + 1) for item in value]
+    properties, required = mapping(node.get("properties")), set(names(node.get("required")))
+    kept: dict[str, Any] = {}
+    for name, inner in value.items():
+        told = properties.get(name)
+        if inner is None and told is not None and name not in required and (not takes_null(told, whole) or null_is_absence(told, whole)):
+            continue
+        kept[name] = restored(inner, told, whole, depth + 1)
+    return kept
+
+
+def shaped(value: Any, schema: Any, whole: Schema, depth: int) -> bool:
+    """Whether `value` can be of `schema`, as far as types, properties and enumerations say."""
+    if not isinstance(schema, Mapping) or depth > 64:
+        return True
+    node = plain(schema, whole)
+    if offered := branches(node):
+        return any(shaped(value, branch, whole, depth + 1) for branch in offered)
+    found, types = type_of(value), types_of(node)
+    if found not in types and not (found == "integer" and "number" in types):
+        return False
+    if isinstance(node.get("enum"), list) and not any(same(value, each) for each in node["enum"]):
+        return False
+    if "const" in node and not same(value, node["const"]):
+        return False
+    if isinstance(value, list):
+        return all(shaped(item, node.get("items"), whole, depth + 1) for item in value)
+    if isinstance(value, dict):
+        properties, required = mapping(node.get("properties")), set(names(node.get("required")))
+        if required - value.keys() or (properties and value.keys() - properties.keys() and not node.get("additionalProperties")):
+            return False
+        return all(
+            (inner is None and name not in required) or shaped(inner, properties.get(name), whole, depth + 1)
+            for name, inner in value.items()
+        )
+    return True
+
+
+def plain(schema: Schema, whole: Schema) -> Schema:
+    """`schema` with its reference put in place, and without an `allOf` of one."""
+    for _ in range(32):
+        if isinstance(ref := schema.get("$ref"), str):
+            target = at(ref, whole) or {}
+            schema = {**target, **{key: value for key, value in schema.items() if key != "$ref"}}
+        elif isinstance(several := schema.get("allOf"), list) and len(several) == 1 and isinstance(several[0], Mapping):
+            own = {key: value for key, value in schema.items() if key != "allOf"}
+            if any(key in several[0] and key not in ANNOTATIONS | TOLD | {"description", "type"} for key in own):
+                return schema
+            schema = {**several[0], **own}
+        else:
+            return schema
+    return {}
+
+
+def at(ref: str, whole: Schema) -> Schema | None:
+    if ref == "#":
+        return whole
+    found: Any = whole
+    for part in ref.removeprefix("#/").split("/") if ref.startswith("#/") else (ref,):
+        key = part.replace("~1", "/").replace("~0", "~")
+        found = found.get(key) if isinstance(found, Mapping) else None
+    return found if isinstance(found, Mapping) else None
+
+
+def takes_null(schema: Any, whole: Schema) -> bool:
+    return not isinstance(schema, Mapping) or shaped(None, schema, whole, 0)
+
+
+def null_is_absence(schema: Any, whole: Schema) -> bool:
+    node = plain(schema, whole) if isinstance(schema, Mapping) else {}
+    return "default" in node and node["default"] is None
+
+
+def apart(one: Schema, other: Schema) -> bool:
+    """Whether no value fits both, as far as that is plain to see."""
+    ours, theirs = set(types_of(one)), set(types_of(other))
+    for types in (ours, theirs):
+        if "number" in types:
+            types.add("integer")
+    if not ours & theirs:
+        return True
+    if ours & theirs != {"object"}:
+        return _differ(values_of(one), values_of(other))
+    mine, yours = mapping(one.get("properties")), mapping(other.get("properties"))
+    both = set(names(one.get("required"))) & set(names(other.get("required")))
+    return any(_differ(values_of(mine.get(name)), values_of(yours.get(name))) for name in both)
+
+
+def _differ(some: list[Any] | None, others: list[Any] | None) -> bool:
+    return some is not None and others is not None and not any(same(a, b) for a in some for b in others)
+
+
+def values_of(schema: Any) -> list[Any] | None:
+    if not isinstance(schema, Mapping):
+        return None
+    return [schema["const"]] if "const" in schema else schema["enum"] if isinstance(schema.get("enum"), list) else None
+
+
+def types_of(node: Schema) -> list[str]:
+    """The types that `node` allows; all of them where it does not say."""
+    told = node.get("type")
+    if isinstance(told, str):
+        return [told]
+    if isinstance(told, list):
+        return [each for each in told if isinstance(each, str)]
+    if found := values_of(node):
+        return list(dict.fromkeys(type_of(value) for value in found))
+    if "properties" in node:
+        return ["object"]
+    if "items" in node:
+        return ["array"]
+    return list(TYPES)
+
+
+def type_of(value: Any) -> str:
+    if value is None:
+        return "null"
+    if isinstance(value, bool):
+        return "boolean"
+    if isinstance(value, int) or (isinstance(value, float) and value.is_integer()):
+        return "integer"
+    return {float: "number", str: "string", list: "array", dict: "object"}.get(type(value), "object")
+
+
+def same(one: Any, other: Any) -> bool:
+    """Equal as JSON: true is not 1."""
+    return one == other and isinstance(one, bool) == isinstance(other, bool)
+
+
+def mapping(value: Any) -> Mapping[str, Any]:
+    return value if isinstance(value, Mapping) else {}
+
+
+def names(value: Any) -> list[str]:
+    return [name for name in value if isinstance(name, str)] if isinstance(value, list | tuple) else []
