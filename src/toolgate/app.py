@@ -7,6 +7,7 @@ import math
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
@@ -44,6 +45,7 @@ if TYPE_CHECKING:
     from starlette.routing import BaseRoute
     from starlette.types import ASGIApp
 
+    from toolgate.agent.loop import Agent
     from toolgate.server.http import McpFace
     from toolgate.server.resource import Resource
     from toolgate.upstream.source import Source
@@ -80,6 +82,13 @@ class App:
     sources: Sources
     skills: Sequence[Skill]
     models: Models
+
+    @cached_property
+    def agent(self) -> Agent:
+        """The agent: one for all faces, so that runs within runs find each other. Put together when first asked for."""
+        from toolgate.agent.loop import Agent
+
+        return Agent(self.gateway, self.models.provider, self.stores, self.settings)
 
     def ready(self) -> str | None:
         """Why calls cannot be let through now; None when they can."""

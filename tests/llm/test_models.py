@@ -6,7 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from toolgate.app import open_app
+from toolgate.agent.events import Called, Event
+from toolgate.agent.runs import Task
+from toolgate.app import local_principal, open_app
 from toolgate.errors import NoModel
 from toolgate.llm.improvised import LABEL
 from toolgate.llm.messages import Errand, Prompt, User
@@ -14,7 +16,7 @@ from toolgate.settings import Settings
 from toolgate.testing import a_principal
 
 ERRAND = Errand(a_principal(), run="run1")
-HEAVY = ["openai", "anthropic", "genai_prices", "toolgate.llm.routed", "toolgate.llm.known", "toolgate.llm.count"]
+HEAVY = ["openai", "anthropic", "genai_prices", "toolgate.llm.routed", "toolgate.llm.known", "toolgate.llm.count", "toolgate.agent.loop"]
 
 
 async def test_a_script_answers_through_the_whole_of_it_for_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -35,6 +37,22 @@ async def test_a_script_does_not_answer_who_did_not_name_it(tmp_path: Path) -> N
     async with open_app(Settings(data_dir=tmp_path, integrations=(), providers={})) as app:
         with pytest.raises(NoModel, match="scripted/scripted-1: it is asked only where it is named"):
             await app.models.provider.reply(Prompt([User("Hello?")]), ERRAND)
+
+
+async def test_the_agent_does_a_task_with_a_script_and_real_tools(tmp_path: Path) -> None:
+    async with open_app(Settings(data_dir=tmp_path)) as app:
+        heard: list[Event] = []
+
+        async def hear(event: Event) -> None:
+            heard.append(event)
+
+        task = Task("Which tools list issues?", model="scripted")
+        end = await app.agent.run(task, local_principal(app.settings, "terminal"), hear)
+
+    assert end.status == "done"
+    assert [(each.tool, each.failed) for each in heard if isinstance(each, Called)] == [("search_tools", False)]
+    assert "internal_list_issues" in end.answer
+    assert end.bill.total == 0
 
 
 def test_who_asks_no_model_imports_nothing_for_it() -> None:

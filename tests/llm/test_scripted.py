@@ -126,7 +126,12 @@ def test_without_a_script_it_searches_then_calls_what_only_reads_and_then_tells(
     )
     second = improvised([*searched, ToolResult("1", hits)], [SEARCH, CALL])
     wanted = {"name": "list_issues", "arguments": {"owner": "acme", "repo": "widgets"}}
-    called = [*searched, ToolResult("1", hits), Assistant("", (ToolCall("2", "call_tool", wanted),)), ToolResult("2", "#1 It leaks")]
+    called = [
+        *searched,
+        ToolResult("1", hits),
+        Assistant("", (ToolCall("2", "call_tool", wanted),)),
+        ToolResult("2", "<result 1f of list_issues>\n#1 It leaks\n</result 1f>"),
+    ]
     third = improvised(called, [SEARCH, CALL])
 
     assert first.calls == (("search_tools", {"query": task.text}),)

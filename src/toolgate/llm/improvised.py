@@ -21,6 +21,8 @@ NUMBER = re.compile(r"#(\d{1,9})\b")
 QUOTED = re.compile(r"[\"“']([^\"”']{2,200})[\"”']")
 SEARCHED = frozenset({"query", "q", "text", "search", "keywords", "term", "keyword"})
 NUMBERS = frozenset({"number", "issue_number", "pull_number", "pull", "issue"})
+MARKS = re.compile(r"^</?result [^>\n]*>$", re.MULTILINE)
+"""That the agent puts around results."""
 SHOWN = 1500
 """Characters of a result that are told."""
 
@@ -61,14 +63,15 @@ def _told(made: Sequence[tuple[str, Mapping[str, Any]]], results: Sequence[ToolR
     last = results[-1]
     name, arguments = made[-1] if made else ("a tool", {})
     name = str(arguments.get("name", name)) if name == "call_tool" else name
-    shown = last.text if len(last.text) <= SHOWN else f"{last.text[:SHOWN]} … ({len(last.text) - SHOWN} more characters)"
+    text = MARKS.sub("", last.text).strip()
+    shown = text if len(text) <= SHOWN else f"{text[:SHOWN]} … ({len(text) - SHOWN} more characters)"
     return f"{name} {'did not succeed' if last.failed else 'answered'}:\n\n{shown}"
 
 
 def _found(text: str) -> list[tuple[str, Mapping[str, Any]]]:
     """Tools that only read, as `search_tools` tells of them, each with what it must be given."""
     try:
-        tools = json.loads(text)["tools"]
+        tools = json.loads(text[text.find("{") : text.rfind("}") + 1])["tools"]  # the agent wraps results in marks of its own
         reading = [tool for tool in tools if tool["effect"] == "reads"]
         return [(str(tool["name"]), _wanted(str(tool["arguments"]))) for tool in reading]
     except (ValueError, KeyError, TypeError):
