@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import base64
+import gzip
 import io
 import json
 import shlex
@@ -213,3 +214,28 @@ def test_lint_names_what_a_model_would_stumble_over(terminal: Terminal, shop: Pa
         "code": "bare-arguments",
         "message": "nothing says what these mean: tags",
     } in ran.value
+
+
+def test_how_well_tools_are_found_is_measured_on_questions_with_known_answers(terminal: Terminal) -> None:
+    questions = {"tools": {"a": {"name": "list_items"}, "b": {"name": "get_user"}}, "queries": [["list the items", ["a"]]]}
+    Path("one.json").write_text(json.dumps(questions))
+    Path("two.json.gz").write_bytes(gzip.compress(json.dumps(questions | {"queries": [["zebra", ["a"]]]}).encode()))
+
+    plain, as_json = (terminal("tools", "evaluate", "one.json", "two.json.gz", *more) for more in ((), ("--json",)))
+
+    assert plain.out.splitlines() == [
+        "one.json: 2 tools, 1 queries: R@1 100.0, R@5 100.0, R@10 100.0",
+        "two.json.gz: 2 tools, 1 queries: R@1 0.0, R@5 0.0, R@10 0.0",
+        "macro over 2 files: R@1 50.0, R@5 50.0, R@10 50.0",
+    ]
+    assert as_json.value["macro"] == {"recall_at_1": 50.0, "recall_at_5": 50.0, "recall_at_10": 50.0}
+    assert as_json.value["files"][0]["queries"] == 1
+
+
+def test_a_file_of_another_format_is_refused_by_name(terminal: Terminal) -> None:
+    Path("other.json").write_text("[1, 2]")
+
+    ran = terminal("tools", "evaluate", "other.json", "--json")
+
+    assert (ran.code, ran.error["code"]) == (1, "bad_document")
+    assert "other.json" in ran.error["message"]

@@ -9,7 +9,9 @@ import pytest
 from mcp_types import methods
 
 from toolgate.calls import UNSET, Annotations, Binary, Outcome, Problem, Text, Tool
+from toolgate.catalog import Catalog
 from toolgate.gateway.discover import discovery
+from toolgate.gateway.search import Search
 from toolgate.server.convert import definition, misfit, result
 from toolgate.testing import a_tool
 
@@ -125,7 +127,7 @@ def test_a_tool_is_shown_with_its_slim_schema_and_what_it_does() -> None:
 
 
 def test_calling_any_tool_is_not_shown_as_reading() -> None:
-    effects = {tool.name: definition(tool).annotations for tool in discovery(lambda _principal: {})}
+    effects = {tool.name: definition(tool).annotations for tool in discovery(lambda _principal: {}, Search(lambda: Catalog(())))}
 
     assert {name: (hints.read_only_hint, hints.destructive_hint) for name, hints in effects.items() if hints} == {
         "search_tools": (True, False),

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
 
-from toolgate.calls import Tool
 from toolgate.openapi.load import load
 from toolgate.openapi.source import tools_of
 from toolgate.search import Index
@@ -17,10 +15,10 @@ SPECS = Path(__file__).resolve().parents[2] / "tool-specs"
 
 
 @pytest.fixture(scope="module")
-def tools(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, Tool]:
+def index(tmp_path_factory: pytest.TempPathFactory) -> Index:
     state = tmp_path_factory.mktemp("state")
     loaded = [found for folder in sorted(SPECS.iterdir()) if (found := load(folder, state)) is not None]
-    return {tool.name: tool for one in loaded for tool in tools_of(one, ScriptedSender([]))}
+    return Index.of(tool for one in loaded for tool in tools_of(one, ScriptedSender([])))
 
 
 @pytest.mark.parametrize(
@@ -41,5 +39,5 @@ def tools(tmp_path_factory: pytest.TempPathFactory) -> Mapping[str, Tool]:
         ("who am i", "github_get_me"),
     ],
 )
-def test_what_people_ask_for_is_among_the_first_three(question: str, tool: str, tools: Mapping[str, Tool]) -> None:
-    assert tool in Index().search(question, tools, limit=3)
+def test_what_people_ask_for_is_among_the_first_three(question: str, tool: str, index: Index) -> None:
+    assert tool in index.search(question, limit=3)

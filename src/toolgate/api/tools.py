@@ -18,7 +18,6 @@ from toolgate.api.shapes import SHAPES
 from toolgate.calls import PROTOCOL, Outcome, Tool
 from toolgate.errors import InvalidArguments
 from toolgate.gateway import Gateway
-from toolgate.search import Index
 from toolgate.server.context import approval, idempotency_key, trace_parent
 from toolgate.server.identify import principal_of
 from toolgate.server.resource import note
@@ -30,7 +29,6 @@ LIMIT, MOST = 100, 1000
 class Tools:
     def __init__(self, gateway: Gateway) -> None:
         self._gateway = gateway
-        self._index = Index()
 
     async def many(self, request: Request) -> Json:
         """All tools that the caller may see, listed to MCP clients or not; those that match `query`, best first."""
@@ -41,17 +39,17 @@ class Tools:
             shape = SHAPES[choice(asked, "format", "mcp", SHAPES)]
             limit = number(asked, "limit", MOST) or LIMIT
             if query := asked.get("query"):
-                found, cursor = self._matching(query, tools, limit), None
+                found, cursor = await self._matching(query, tools, limit), None
             else:
                 found, cursor = page(tools, asked.get("cursor"), limit)
         except BadQuery as error:
             return problem_answer("bad_request", str(error))
         return Json({"tools": [shape(tool) for tool in found], "next_cursor": cursor, "total": len(tools)})
 
-    def _matching(self, query: str, tools: Mapping[str, Tool], limit: int) -> Sequence[Tool]:
+    async def _matching(self, query: str, tools: Mapping[str, Tool], limit: int) -> Sequence[Tool]:
         # Tools that only find others would crowd out what was looked for.
         findable = {name: tool for name, tool in tools.items() if tool.integration != "toolgate"}
-        return [tools[name] for name in self._index.search(query, findable, limit=limit)]
+        return [tools[name] for name in await self._gateway.search(query, among=findable, limit=limit)]
 
     async def one(self, request: Request) -> Json:
         """One tool with its whole description and the schema that is enforced."""

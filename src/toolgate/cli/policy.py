@@ -163,14 +163,16 @@ def _folder(settings: Settings) -> Path:
 
 async def _tools(settings: Settings) -> Sequence[Tool]:
     """All tools that a gate would stand before, without one: a policy that cannot be loaded must not be in the way."""
+    from toolgate.catalog import Catalog
     from toolgate.egress.transport import open_transport
     from toolgate.gateway.discover import discovery
+    from toolgate.gateway.search import Search
     from toolgate.openapi.load import load_all
     from toolgate.openapi.source import tools_of
 
     async with open_transport() as transport:
         tools = [tool for loaded in load_all(settings) for tool in tools_of(loaded, transport)]
-    finders = discovery(lambda _: {}) if any(not tool.listed for tool in tools) else ()
+    finders = discovery(lambda _: {}, Search(lambda: Catalog(()))) if any(not tool.listed for tool in tools) else ()
     return sorted([*tools, *finders], key=lambda tool: tool.name)
 
 

@@ -46,7 +46,7 @@ def search(config: Path | None, as_json: bool, limit: int, words: tuple[str, ...
     from toolgate.search import Index
 
     tools = {tool.name: tool for tool in wait_for(_visible(settings_of(config))) if tool.integration != "toolgate"}
-    _tell([tools[name] for name in Index().search(" ".join(words), tools, limit=limit)], as_json)
+    _tell([tools[name] for name in Index.of(tools.values()).search(" ".join(words), limit=limit)], as_json)
 
 
 @command.command("show")
@@ -121,6 +121,16 @@ def lint(config: Path | None, as_json: bool, integration: str | None) -> int:
     return int(any(finding.level == "error" for finding in findings))
 
 
+@command.command()
+@json_option
+@click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path, exists=True, dir_okay=False), metavar="FILE...")
+def evaluate(as_json: bool, files: tuple[Path, ...]) -> None:
+    """How well search finds what is right: recall at 1, 5 and 10 over the questions in FILE, JSON or JSON in gzip."""
+    from toolgate.cli.evaluate import evaluate
+
+    evaluate(files, as_json=as_json)
+
+
 def found(name: str, tools: Sequence[Tool]) -> Tool:
     """The tool called `name`.
 
@@ -142,7 +152,7 @@ def nearest(name: str, tools: Sequence[Tool]) -> str:
     from toolgate.search import Index
 
     by_name = {tool.name: tool for tool in tools}
-    like = get_close_matches(name, by_name, n=3) or Index().search(name, by_name, limit=3)
+    like = get_close_matches(name, by_name, n=3) or Index.of(tools).search(name, limit=3)
     return f"did you mean {', '.join(like)}?" if like else "`toolgate tools search WORDS` finds tools by what they do"
 
 

@@ -27,6 +27,7 @@ from toolgate.gateway.permit import Permit, no_such_tool
 from toolgate.gateway.repeat import Repeat
 from toolgate.gateway.replay import NestedKeys, Replay
 from toolgate.gateway.run import Run
+from toolgate.gateway.search import Search
 from toolgate.gateway.settle import settle
 from toolgate.gateway.spend import Spend
 from toolgate.gateway.trace import trace
@@ -54,6 +55,7 @@ class Gateway:
         self._handler = handler
         self._looks = looks
         self.news = News()
+        self.search = Search(lambda: self.catalog)
         self._finders: Sequence[Tool] | None = None
         self._nested = NestedKeys()
         self._blank = Call(concealed("", None), {}, Principal(""))  # to make a call from this costs half of making it from nothing
@@ -68,7 +70,7 @@ class Gateway:
         """
         tools = list(tools)
         if self._finders is None and any(hidden(tool) for tool in tools):
-            self._finders = discovery(self.visible)
+            self._finders = discovery(self.visible, self.search)
         before, self.catalog = self.catalog, Catalog([*tools, *(self._finders or ())])
         self._visible = {}
         if set(before) != set(self.catalog):

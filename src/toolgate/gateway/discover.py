@@ -14,8 +14,8 @@ import orjson
 
 from toolgate.calls import PROTOCOL, Annotations, Call, Outcome, Principal, Text, Tool
 from toolgate.errors import InvalidArguments, UnknownTool
+from toolgate.gateway.search import Search
 from toolgate.money import FREE
-from toolgate.search import Index
 
 CALL_TOOL = "call_tool"
 FINDERS = frozenset({"search_tools", "describe_tool", CALL_TOOL})
@@ -53,22 +53,20 @@ def hidden(tool: Tool) -> bool:
     return not tool.listed and PROTOCOL not in tool.tags
 
 
-def discovery(visible: Callable[[Principal], Mapping[str, Tool]]) -> Sequence[Tool]:
+def discovery(visible: Callable[[Principal], Mapping[str, Tool]], search: Search) -> Sequence[Tool]:
     """`search_tools`, `describe_tool` and `call_tool` over what `visible` tells of a caller."""
-    # One index for all callers: how rare a word is must not depend on who asks, and results are filtered anyway.
-    index = Index()
 
     async def search_tools(call: Call) -> Outcome:
         arguments, tools = call.arguments, visible(call.principal)
         integration = arguments.get("integration")
         meant = {name: tool for name, tool in tools.items() if integration in (None, tool.integration) and name not in FINDERS}
-        found = index.search(arguments["query"], meant, limit=arguments.get("limit", 8))
+        found = await search(arguments["query"], among=meant, limit=arguments.get("limit", 8))
         return _json({"tools": [_summary(tools[name]) for name in found], "searched": len(meant)})
 
     async def describe_tool(call: Call) -> Outcome:
         tools, name = visible(call.principal), call.arguments["name"]
         if name not in tools:
-            raise UnknownTool(_suggest(name, index.search(name, tools, limit=3)))
+            raise UnknownTool(_suggest(name, await search(name, among=tools, limit=3)))
         return _json(_description(tools[name]))
 
     async def call_tool(call: Call) -> Outcome:
