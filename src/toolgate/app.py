@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     from starlette.types import ASGIApp
 
     from toolgate.agent.loop import Agent
+    from toolgate.openapi.consent import Consent
     from toolgate.server.http import McpFace
     from toolgate.server.resource import Resource
     from toolgate.upstream.source import Source
@@ -212,7 +213,19 @@ def _own(settings: Settings, stores: Stores, integrations: Sequence[Loaded]) -> 
 
 def links_of(settings: Settings, stores: Stores) -> Links:
     """What callers linked with `toolgate credentials set`."""
-    return Links(stores.records, Sealer(settings.identity.secret_key_file or state_folder(settings) / "credentials.key"))
+    return Links(stores.records, _sealer(settings))
+
+
+def consent_of(settings: Settings, stores: Stores, sender: Sender) -> Consent:
+    """How people let Toolgate into integrations."""
+    from toolgate.openapi.consent import CLIENTS, Consent
+
+    clients = Links(stores.records, _sealer(settings), kind=CLIENTS)
+    return Consent(sender, links_of(settings, stores), clients, settings.identity.client)
+
+
+def _sealer(settings: Settings) -> Sealer:
+    return Sealer(settings.identity.secret_key_file or state_folder(settings) / "credentials.key")
 
 
 def status(loaded: Loaded, suspended: float | None = None) -> Mapping[str, Any]:

@@ -49,7 +49,7 @@ class Basic(Strict):
 class TokenEndpoint(Strict):
     """Where access tokens are asked for, and by whom."""
 
-    token_url: str
+    token_url: str | None = None
     client_id: str | None = None
     client_secret: SecretStr | None = None
     scopes: tuple[str, ...] = ()
@@ -57,21 +57,67 @@ class TokenEndpoint(Strict):
     """How the client shows its credentials to the token endpoint."""
 
 
+Algorithm = Literal["ES256", "ES384", "RS256", "PS256", "EdDSA"]
+
+
 class ClientCredentials(TokenEndpoint):
     type: Literal["oauth2_client_credentials"]
+    issuer: str | None = None
+    """Instead of `token_url`: the authorization server, which says itself where tokens are given."""
+    private_key: SecretStr | None = None
+    """Instead of `client_secret`: a key in PEM, with which the client signs who it is (`private_key_jwt`)."""
+    algorithm: Algorithm = "ES256"
+    """How it signs."""
+    resource: str | None = None
+    """What the token is for (RFC 8707); absent: of kind mcp the server's URL, else it is not said."""
+
+    @model_validator(mode="after")
+    def _one_place(self) -> ClientCredentials:
+        if bool(self.token_url) == bool(self.issuer):
+            raise ValueError("give either token_url or issuer: where tokens are given, or who says where")
+        if self.private_key and not self.issuer:
+            raise ValueError("private_key needs issuer: who the signature is for")
+        return self
+
+
+class AuthorizationCode(Strict):
+    """Somebody's consent, given once in a browser: `toolgate credentials link NAME`."""
+
+    type: Literal["oauth2_authorization_code"]
+    issuer: str | None = None
+    """The only authorization server that is taken; absent, of kind mcp: the one that the server names."""
+    client_id: str | None = None
+    """As registered there; absent: our own document (`identity.client`), else we register ourselves."""
+    client_secret: SecretStr | None = None
+    private_key: SecretStr | None = None
+    """As for client credentials."""
+    algorithm: Algorithm = "ES256"
+    scopes: tuple[str, ...] = ()
+    """What to ask for; absent: what the server says it wants."""
+    resource: str | None = None
+    """As for client credentials."""
+    per_user: bool = False
+    """Each caller's own consent, instead of the operator's for all."""
+
+    @model_validator(mode="after")
+    def _what_is_secret_belongs_to_an_issuer(self) -> AuthorizationCode:
+        if (self.client_secret or self.private_key) and not (self.issuer and self.client_id):
+            raise ValueError("client_secret and private_key need client_id and issuer: they are shown to that one and to no other")
+        return self
 
 
 class TokenExchange(TokenEndpoint):
     """RFC 8693: for the token that the caller showed us, one that the other side takes. The caller's goes to the token endpoint only."""
 
     type: Literal["oauth2_token_exchange"]
+    token_url: str
     audience: str | None = None
     """The other side, as the token endpoint calls it."""
     resource: str | None = None
     """The other side, by its URL."""
 
 
-Auth = Annotated[NoAuth | ApiKey | Bearer | Basic | ClientCredentials | TokenExchange, Field(discriminator="type")]
+Auth = Annotated[NoAuth | ApiKey | Bearer | Basic | ClientCredentials | AuthorizationCode | TokenExchange, Field(discriminator="type")]
 
 
 class Selection(Strict):
@@ -218,6 +264,12 @@ class Integration(Strict):
         return self
 
     @model_validator(mode="after")
+    def _somebody_gives_tokens(self) -> Integration:
+        if isinstance(self.auth, AuthorizationCode) and not self.auth.issuer and not self.url:
+            raise ValueError("auth.issuer is needed: only an MCP server at a url says itself who gives tokens for it")
+        return self
+
+    @model_validator(mode="after")
     def _one_credential_or_everybodys_own(self) -> Integration:
         given = {ApiKey: "value", Bearer: "token", Basic: "password"}
         if self.per_user and (name := given.get(type(self.auth))) and getattr(self.auth, name) is not None:
@@ -234,6 +286,11 @@ class Integration(Strict):
     def per_user(self) -> bool:
         """Whether it is called with what belongs to the caller, and not with what belongs to the operator."""
         return isinstance(self.auth, TokenExchange) or getattr(self.auth, "per_user", False)
+
+    @property
+    def resource(self) -> str | None:
+        """What OAuth tokens are asked for, by its URL (RFC 8707)."""
+        return getattr(self.auth, "resource", None) or self.url
 
     @property
     def overlays(self) -> tuple[str, ...]:

@@ -151,6 +151,8 @@ class Identity(Strict):
     """Whose access tokens are taken, and what their claims mean here."""
     resource: str | None = None
     """The URL by which clients know the MCP endpoint, such as `https://tools.example.com/mcp`; absent: made of the request's `Host`."""
+    client: str | None = Field(default=None, pattern=r"^https://[^/?#]+/[^?#]+$")
+    """The URL by which authorization servers read who we are (CIMD): this server's own `/oauth/client.json`, as they reach it."""
     scopes: tuple[str, ...] = ("tools:read",)
     """What a client without a token is told to ask its issuer for; more is asked for when a call needs it."""
     failures: int = Field(default=10, gt=0)

@@ -59,6 +59,16 @@ CLIENT_SCENARIOS = {
     ),
 }
 """Those in which the suite is the server behind the gate."""
+CONSENTS = (
+    *("metadata-default", "metadata-var1", "metadata-var2", "metadata-var3", "basic-cimd", "pre-registration"),
+    *("scope-from-www-authenticate", "scope-from-scopes-supported", "scope-omitted-when-undefined", "scope-step-up", "scope-retry-limit"),
+    *("token-endpoint-auth-basic", "token-endpoint-auth-post", "token-endpoint-auth-none", "resource-mismatch"),
+    *("offline-access-scope", "offline-access-not-supported", "authorization-server-migration"),
+    *("iss-supported", "iss-not-advertised", "iss-supported-missing", "iss-wrong-issuer", "iss-unexpected", "iss-normalized"),
+    *("metadata-issuer-mismatch", "client-credentials-jwt", "client-credentials-basic"),
+)
+"""The same with an authorization server of the suite's, honest or not."""
+PATIENCE = ("--connect-timeout", "60000")
 ROOM = 3
 """Checks at a time, on few cores."""
 SECONDS = 175
@@ -133,10 +143,10 @@ def _scored(said: str) -> int:
     return len(re.findall(r"^✓", summary, re.MULTILINE)) - (int(others[1]) - int(others[2]) if others else 0)
 
 
-def clients() -> Iterator[Check]:
+def clients(wanted: Mapping[str, Iterable[str]]) -> Iterator[Check]:
     """The suite's servers behind the gate."""
     client = f"{sys.executable} -m tests.conformance.client"
-    for revision, scenarios in CLIENT_SCENARIOS.items():
+    for revision, scenarios in wanted.items():
         for scenario in scenarios:
             words = ("--command", client, "--scenario", scenario, "--spec-version", revision, "--timeout", "60000")
             # A scenario that does not apply is skipped, with 0.
@@ -162,14 +172,14 @@ def inspections(url: str, settings: Path) -> Iterator[Check]:
         options = ("--format", "json") if transport == "stdio" else ("--transport", transport, "--format", "json")
         asks = {"list": ("--method", "tools/list"), "call": ("--method", "tools/call", "--tool-name", "test_simple_text")}
         for name, words in asks.items():
-            command = ("mcp-inspector", "--cli", *options, *words, "--", *target)
+            command = ("mcp-inspector", "--cli", *PATIENCE, *options, *words, "--", *target)
             yield Check(f"inspector {transport} {name}", command, lambda code, said: code == 0 and "simple" in said)
 
 
 def reference(url: str) -> Iterator[Check]:
     """The reference server as a child process, asked by the Inspector through the gate."""
     for name, words in REFERENCE.items():
-        command = ("mcp-inspector", "--cli", "--transport", "http", "--format", "json", *words, "--", f"{url}/mcp")
+        command = ("mcp-inspector", "--cli", *PATIENCE, "--transport", "http", "--format", "json", *words, "--", f"{url}/mcp")
         wanted = name.partition(" ")[2]
         yield Check(f"reference {name}", command, lambda code, said, wanted=wanted: code == 0 and wanted in said)  # type: ignore[misc]
 
@@ -219,9 +229,10 @@ async def main() -> int:
         ):
             checks = [
                 *required(whole, folder),
-                *clients(),
+                *clients(CLIENT_SCENARIOS),
                 *reference(program),
                 *inspections(fixtures, settings),
+                *clients({"2026-07-28": [f"auth/{name}" for name in CONSENTS]}),
                 *suite(fixtures),
             ]
             results = await run_all(checks)

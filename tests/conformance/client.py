@@ -9,22 +9,33 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import sys
 import tempfile
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
+from functools import partial
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
 
 import anyio
+import httpx2
 import mcp_types as types
 from mcp import Client
 from mcp.shared.exceptions import MCPError
 
 from tests.examples import example
-from toolgate.app import App, asgi, open_app
-from toolgate.settings import read_settings
+from toolgate.app import App, asgi, consent_of, open_app
+from toolgate.cli.linking import waiting
+from toolgate.egress.transport import open_transport
+from toolgate.integration import read_integration
+from toolgate.oauth.discover import challenged, find
+from toolgate.openapi.consent import ASKING, holder_of
+from toolgate.settings import read_settings, state_folder
 from toolgate.standin import serving
+from toolgate.stores import open_stores
+from toolgate.tasks import beside
 
 SCENARIO = "MCP_CONFORMANCE_SCENARIO"
 VERSION = os.environ.get("MCP_CONFORMANCE_PROTOCOL_VERSION", "2026-07-28")
@@ -36,8 +47,11 @@ SETTINGS = {
     "server": {"port": 0},
     "anonymous": {"roles": ["reader"], "tier": "enterprise"},
     "limits": {"repeats": {"calls": None}},
+    "identity": {"client": "https://conformance-test.local/client-metadata.json"},
 }
 ROLE = {"role": "reader", "permissions": [{"id": "reader.all", "tools": "*"}]}
+SECRETS = {"client_secret": "client_secret", "private_key_pem": "private_key", "signing_algorithm": "algorithm"}
+"""What the suite calls them, and what an integration does."""
 NETWORKS = ["127.0.0.0/8", "::1/128"]
 
 
@@ -148,9 +162,62 @@ ACTS: Mapping[str, Callable[[Client], Awaitable[None]]] = {
 """What is done in each scenario."""
 
 
+async def by_credentials(folder: Path, url: str) -> None:
+    """The extension for client credentials: no person takes part."""
+    secret = {name: CONTEXT[key] for key, name in SECRETS.items() if key in CONTEXT}
+    auth = {"type": "oauth2_client_credentials", "issuer": await issuer_of(url), "client_id": CONTEXT["client_id"], **secret}
+    async with standing(declared(folder, url, auth=auth)) as (client, _):
+        await call_all(client)
+
+
+async def by_consent(folder: Path, url: str) -> None:
+    """A person consents, and consents to more when a server wants more; at most twice, or it would never end."""
+    auth: dict[str, Any] = {"type": "oauth2_authorization_code"}
+    if "client_id" in CONTEXT:
+        secret = {name: CONTEXT[key] for key, name in SECRETS.items() if key in CONTEXT}
+        auth |= {"issuer": await issuer_of(url), "client_id": CONTEXT["client_id"], **secret}
+    settings, scopes = declared(folder, url, auth=auth), ""
+    for _ in range(3):
+        await consent(settings, scopes.split())
+        async with standing(settings) as (client, app):
+            said = [source.upstream.problem or "" for source in app.sources.all]
+            for tool in (await client.list_tools()).tools:
+                said += [str(block) for block in (await client.call_tool(tool.name, {})).content]
+        again = re.search(r"toolgate credentials link(?:.*--scope '([^']*)')?|answered 401", " ".join(said))
+        if again is None:
+            return
+        scopes = again[1] or ""
+
+
+async def issuer_of(url: str) -> str:
+    """What an operator would know who has registered a client there."""
+    networks = [ip_network(each) for each in NETWORKS]
+    async with open_transport() as transport:
+        challenge = await challenged(transport, url, networks, body=ASKING)
+        return (await find(transport, url, networks, challenge)).server.issuer
+
+
+async def consent(path: Path, scopes: Sequence[str]) -> None:
+    """What `toolgate credentials link` does, with a browser that says yes to everything."""
+    settings = read_settings(path, {})
+    integration = read_integration(path.parent / "specs" / "suite", {})
+    holder = holder_of(integration, "default", "local:ada", shared=True)
+    async with open_stores(settings.store, state_folder(settings)) as stores, open_transport() as transport, waiting(0) as browser:
+        consents = consent_of(settings, stores, transport)
+        started = await consents.begin(integration, holder, browser.redirect, scopes)
+        async with beside() as tasks, httpx2.AsyncClient() as http:
+            tasks.start_soon(partial(http.get, started.url, follow_redirects=True))
+            query = await browser.answer(started.state, 10)
+        await consents.finish(integration, holder, started, query)
+
+
 async def main(scenario: str, url: str) -> None:
-    with tempfile.TemporaryDirectory() as folder, anyio.fail_after(25):
-        async with standing(declared(Path(folder), url)) as (client, _):
+    with tempfile.TemporaryDirectory() as name, anyio.fail_after(50):
+        folder = Path(name)
+        if scenario.startswith("auth/"):
+            await (by_credentials if scenario.startswith("auth/client-credentials") else by_consent)(folder, url)
+            return
+        async with standing(declared(folder, url)) as (client, _):
             await ACTS[scenario](client)
 
 

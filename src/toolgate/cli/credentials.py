@@ -14,10 +14,11 @@ import click
 
 from toolgate.cli.options import config_option, json_option, settings_of, wait_for
 from toolgate.cli.output import emit, say, table
-from toolgate.errors import Misconfigured
+from toolgate.errors import Misconfigured, NotLinked
 
 if TYPE_CHECKING:
     from toolgate.calls import Principal
+    from toolgate.integration import Integration
     from toolgate.openapi.links import Holder, Link, Links
     from toolgate.settings import Settings
     from toolgate.stores import Stores
@@ -63,8 +64,47 @@ def set_(config: Path | None, as_json: bool, integration: str, user: str | None,
 @click.argument("integration")
 @user_option
 @tenant_option
-def remove(config: Path | None, as_json: bool, integration: str, user: str | None, tenant: str | None) -> None:
+@click.option("--shared", is_flag=True, help="For everybody, and for the lists that nobody in particular asks for.")
+@click.option("--scope", "scopes", metavar="'A B'", default="", help="Ask for these scopes too, parted by spaces.")
+@click.option("--port", type=click.IntRange(0, 65535), help="Where the browser comes back to on this machine; default 8766, 0: any.")
+@click.option("--no-browser", is_flag=True, help="Only say where to go.")
+def link(
+    config: Path | None,
+    as_json: bool,
+    integration: str,
+    user: str | None,
+    tenant: str | None,
+    shared: bool,
+    scopes: str,
+    port: int | None,
+    no_browser: bool,
+) -> None:
+    """Let Toolgate into INTEGRATION by your consent, given in a browser (OAuth).
+
+    For integrations with `auth: {type: oauth2_authorization_code}`. What comes of it is kept encrypted, and refreshed.
+    """
+    from toolgate.oauth.document import PORT
+
+    done = wait_for(
+        _link(settings_of(config), integration, user, tenant, shared, scopes.split(), PORT if port is None else port, no_browser)
+    )
+    if as_json:
+        emit(done)
+    else:
+        whose = f"as {done['user']}" if done["user"] else "for everybody"
+        say(f"{integration} is called {whose} from now on; {done['issuer']} granted {' '.join(done['scopes']) or 'no scopes by name'}")
+
+
+@command.command()
+@config_option
+@json_option
+@click.argument("integration")
+@user_option
+@tenant_option
+@click.option("--shared", is_flag=True, help="What was linked for everybody.")
+def remove(config: Path | None, as_json: bool, integration: str, user: str | None, tenant: str | None, shared: bool) -> None:
     """Forget what was linked for INTEGRATION."""
+    user, tenant = ("", "") if shared else (user, tenant)
     holder, there = wait_for(_remove(settings_of(config), integration, user, tenant))
     if not there:
         raise Misconfigured(f"{holder.user} of {holder.tenant} has linked nothing for {integration}; `toolgate credentials list` shows all")
@@ -110,14 +150,51 @@ def _secret() -> str:
 
 
 def _check(settings: Settings, integration: str) -> None:
-    from toolgate.integration import TokenExchange
+    from toolgate.integration import AuthorizationCode, TokenExchange
+
+    declared = {integration: _declared(settings, integration)}
+    if not declared[integration].per_user or isinstance(declared[integration].auth, TokenExchange | AuthorizationCode):
+        if isinstance(declared[integration].auth, AuthorizationCode):
+            raise click.UsageError(f"{integration} is let in by consent; `toolgate credentials link {integration}` asks for it")
+        raise click.UsageError(f"{integration} is not called with callers' own credentials; `auth: {{…, per_user: true}}` would say so")
+
+
+def _declared(settings: Settings, integration: str) -> Integration:
     from toolgate.openapi.load import load_all
 
     declared = {loaded.name: loaded.declaration for loaded in load_all(settings) if loaded.declaration}
     if integration not in declared:
         raise click.UsageError(f"there is no integration {integration}; there are {', '.join(sorted(declared)) or 'none'}")
-    if not declared[integration].per_user or isinstance(declared[integration].auth, TokenExchange):
-        raise click.UsageError(f"{integration} is not called with callers' own credentials; `auth: {{…, per_user: true}}` would say so")
+    return declared[integration]
+
+
+async def _link(
+    settings: Settings, name: str, user: str | None, tenant: str | None, shared: bool, scopes: list[str], port: int, quiet: bool
+) -> dict[str, Any]:
+    from toolgate.app import consent_of
+    from toolgate.cli.linking import show, waiting
+    from toolgate.egress.transport import open_transport
+    from toolgate.openapi.consent import holder_of
+
+    integration = _declared(settings, name)
+    async with _opened(settings) as (_, stores, who), open_transport() as transport:
+        consent = consent_of(settings, stores, transport)
+        holder = holder_of(integration, tenant or who.tenant, user or who.id, shared=shared)
+        try:
+            async with waiting(port) as browser:
+                started = await consent.begin(integration, holder, browser.redirect, scopes)
+                if quiet or not show(started.url):
+                    say(f"open this in a browser on this machine:\n{started.url}")
+                else:
+                    say(f"your browser asks for your consent; if it does not, open\n{started.url}")
+                query = await browser.answer(started.state)
+        except TimeoutError:
+            raise NotLinked(f"nobody came back from {started.server.issuer}; `toolgate credentials link {name}` begins anew") from None
+        except OSError as error:
+            raise Misconfigured(f"port {port} of this machine cannot be listened on: {error.strerror}; --port names another") from None
+        grant = await consent.finish(integration, holder, started, query)
+        await _record(stores, who, holder, "linked")
+    return {**_holder(holder), "issuer": grant.issuer, "scopes": list(grant.scopes)}
 
 
 @asynccontextmanager
@@ -165,4 +242,4 @@ async def _record(stores: Stores, who: Principal, holder: Holder, change: str) -
 def _holder_of(integration: str, user: str | None, tenant: str | None, who: Principal) -> Holder:
     from toolgate.openapi.links import Holder
 
-    return Holder(tenant or who.tenant, user or who.id, integration)
+    return Holder(who.tenant if tenant is None else tenant, who.id if user is None else user, integration)

@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import Any, Literal
 
 from toolgate.calls import UNSET
-from toolgate.integration import ApiKey, Basic, Bearer, ClientCredentials, Integration, NoAuth, TokenExchange
+from toolgate.integration import ApiKey, AuthorizationCode, Basic, Bearer, ClientCredentials, Integration, NoAuth, TokenExchange
 from toolgate.openapi.diagnostics import Diagnostic
 from toolgate.openapi.operation import Operation, Parameter
 from toolgate.openapi.request import settable
@@ -85,7 +85,7 @@ def _has_credential(parameter: Parameter, integration: Integration) -> bool:
     match auth:
         case ApiKey():
             return _same(auth.name, auth.location, parameter)
-        case Bearer() | Basic() | ClientCredentials() | TokenExchange():
+        case Bearer() | Basic() | ClientCredentials() | AuthorizationCode() | TokenExchange():
             return parameter.location == "header" and parameter.name.lower() == "authorization"
         case NoAuth():
             return False

@@ -112,16 +112,21 @@ def credentials_of(integration: Integration, sender: Sender) -> Credentials:
             return Fixed(proof_of(auth, token.get_secret_value()))
         case Basic(username=username, password=password) as auth:
             return Fixed(proof_of(auth, f"{username or ''}:{password.get_secret_value() if password else ''}"))
-        case ClientCredentials(client_id=None) | ClientCredentials(client_secret=None):
+        case ClientCredentials(client_id=None) | ClientCredentials(client_secret=None, private_key=None):
             return Fixed(Proof())
+        case ClientCredentials(issuer=str()) as auth:
+            from toolgate.openapi.granted import Issued
+
+            return Issued(integration, auth, sender)
         case ClientCredentials() as auth:
+            assert auth.token_url is not None
             try:
                 reach = Reach(frozenset({origin_of(auth.token_url)}), integration.allow_networks)
             except EgressBlocked as error:
                 raise Misconfigured(f"{integration.name}: auth.token_url does not work: {error}") from None
             return Tokens(auth, sender, reach)
         case auth:
-            raise Misconfigured(f"{integration.name}: {auth.type} shows what belongs to the caller, not to the integration")
+            raise Misconfigured(f"{integration.name}: {auth.type} shows what somebody gave, not what the integration has")
 
 
 def proof_of(auth: ApiKey | Bearer | Basic, secret: str, *, public: Collection[str | None] = ()) -> Proof:
@@ -135,7 +140,7 @@ def proof_of(auth: ApiKey | Bearer | Basic, secret: str, *, public: Collection[s
         case ApiKey():
             return _key(auth, secret, public)
         case Bearer():
-            return _bearer(secret)
+            return proof_of_token(secret)
         case Basic():
             user, _, password = secret.partition(":")
             value = _basic(user, password)
@@ -203,7 +208,8 @@ class Tokens:
         self._sender = sender
         self._reach = reach
         self._clock = clock
-        self._origin = origin_of(auth.token_url)
+        self._giver = origin_of(auth.token_url) if auth.token_url else ""
+        """Who gives the tokens, for messages."""
         self._fetching = asyncio.Lock()
         self._current: Proof | None = None
         self._until = 0.0
@@ -218,7 +224,7 @@ class Tokens:
             async with asyncio.timeout(seconds), self._fetching:
                 return self._valid() or await self._fetch(seconds)
         except (TimeoutError, TimedOut):
-            raise Unreachable(f"{self._origin} gave no access token in time") from None
+            raise Unreachable(f"{self._giver} gave no access token in time") from None
 
     def renew(self, refused: Proof) -> bool:
         if self._current is refused:
@@ -226,21 +232,26 @@ class Tokens:
         return True
 
     def masked(self) -> Proof:
-        return _bearer(MASK)
+        return proof_of_token(MASK)
 
     def _valid(self) -> Proof | None:
         return self._current if self._clock() < self._until else None
 
     async def _fetch(self, seconds: float) -> Proof:
         asked = self._clock()
-        response = await self._sender.send(self._request(), reach=self._reach, seconds=seconds, caps=TOKEN_CAPS)
-        token, life = _token(response, self._origin)
-        self._current = _bearer(token)
+        token, life = await self._get(seconds)
+        self._current = proof_of_token(token)
         self._until = asked + life - min(EARLY_SECONDS, life / 10)
         return self._current
 
+    async def _get(self, seconds: float) -> tuple[str, float]:
+        """A token, and the seconds that it lives."""
+        response = await self._sender.send(self._request(), reach=self._reach, seconds=seconds, caps=TOKEN_CAPS)
+        return _token(response, self._giver)
+
     def _request(self) -> Request:
         auth = self._auth
+        assert auth.token_url is not None
         form = {**self._grant()} | ({"scope": " ".join(auth.scopes)} if auth.scopes else {})
         headers: Headers = (("Accept", "application/json"), ("Content-Type", "application/x-www-form-urlencoded"))
         secret = auth.client_secret.get_secret_value() if auth.client_secret else ""
@@ -301,7 +312,8 @@ def _key(auth: ApiKey, value: str, public: Collection[str | None]) -> Proof:
             return Proof(cookies=pair, secrets=secrets)
 
 
-def _bearer(token: str) -> Proof:
+def proof_of_token(token: str) -> Proof:
+    """An access token where servers of OAuth want it (RFC 6750, 2.1)."""
     return Proof(headers=(("Authorization", f"Bearer {token}"),), secrets=(token,))
 
 

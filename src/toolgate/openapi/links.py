@@ -63,18 +63,25 @@ class Links:
         sealer: Sealer,
         clock: Callable[[], float] = time.time,
         ticks: Callable[[], float] = time.monotonic,
+        kind: str = KIND,
     ) -> None:
+        self._kind = kind
         self._records = records
         self._sealer = sealer
         self._clock = clock
-        self._recent = Recent(lambda holder: records.get(KIND, holder), clock=ticks)
+        self._recent = Recent(lambda holder: records.get(kind, holder), clock=ticks)
 
-    async def secret(self, holder: Holder) -> str | None:
+    async def secret(self, holder: Holder, *, fresh: bool = False) -> str | None:
         """What `holder` linked; None: nothing.
+
+        Args:
+            fresh: as it is now, and not as it was up to 5 s ago.
 
         Raises:
             Misconfigured: it cannot be opened.
         """
+        if fresh:
+            self._recent.forget(holder.id)
         record = await self._recent.get(holder.id)
         return None if record is None else self._sealer.open(record.body["sealed"], holder.purpose)
 
@@ -89,20 +96,20 @@ class Links:
         }
         changed = False
         while not changed:
-            there = await self._records.get(KIND, holder.id)
-            changed = await self._records.put(KIND, holder.id, body, replaces=there.version if there else 0)
+            there = await self._records.get(self._kind, holder.id)
+            changed = await self._records.put(self._kind, holder.id, body, replaces=there.version if there else 0)
         self._recent.forget(holder.id)
 
     async def remove(self, holder: Holder) -> bool:
         """Whether there was one."""
-        removed = await self._records.delete(KIND, holder.id)
+        removed = await self._records.delete(self._kind, holder.id)
         self._recent.forget(holder.id)
         return removed
 
     async def list(self) -> Sequence[Link]:
         """All links, by tenant, user and integration."""
         found: list[Record] = []
-        while page := await self._records.list(KIND, after=found[-1].id if found else ""):
+        while page := await self._records.list(self._kind, after=found[-1].id if found else ""):
             found += page
         links = [Link(Holder(*(record.body[name] for name in ("tenant", "user", "integration"))), record.body["at"]) for record in found]
         return sorted(links, key=lambda link: (link.holder.tenant, link.holder.user, link.holder.integration))

@@ -8,7 +8,7 @@ from toolgate.calls import Principal
 from toolgate.egress.origin import origin_of
 from toolgate.egress.wire import Reach, Sender
 from toolgate.errors import EgressBlocked, Misconfigured, NotLinked
-from toolgate.integration import ApiKey, Basic, Bearer, Integration, TokenExchange
+from toolgate.integration import ApiKey, AuthorizationCode, Basic, Bearer, Integration, TokenExchange
 from toolgate.openapi.credentials import MASK, Credentials, Nobody, Proof, credentials_of, proof_of
 from toolgate.openapi.exchange import Exchanged, Subjects
 from toolgate.openapi.links import Holder, Links
@@ -21,6 +21,7 @@ class Own:
     """Where what belongs to callers is kept; None: nowhere, and nobody has any."""
 
     links: Links | None = None
+    """Linked credentials, and what was granted by consent."""
     subjects: Subjects | None = None
 
 
@@ -40,6 +41,10 @@ def credentials_for(integration: Integration, sender: Sender, own: Own) -> Crede
             except EgressBlocked as error:
                 raise Misconfigured(f"{integration.name}: auth.token_url does not work: {error}") from None
             return Exchanged(integration.name, auth, sender, reach, own.subjects)
+        case AuthorizationCode():
+            from toolgate.openapi.granted import Granted
+
+            return Granted(integration, sender, own.links)
         case (ApiKey(per_user=True) | Bearer(per_user=True) | Basic(per_user=True)) as auth:
             return Linked(integration.name, auth, own.links)
         case _:

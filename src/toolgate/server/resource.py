@@ -24,6 +24,7 @@ from starlette.routing import BaseRoute, Route
 from starlette.types import Message, Scope, Send
 
 from toolgate.calls import Outcome
+from toolgate.oauth.document import PLACE, document
 from toolgate.policy.bounds import CALL, READ, TOOL
 from toolgate.settings import Identity
 
@@ -37,11 +38,13 @@ class Resource:
     def __init__(self, identity: Identity) -> None:
         self._identity = identity
         path = urlsplit(identity.resource).path.rstrip("/") if identity.resource else ENDPOINT
-        self.open = frozenset({WELL_KNOWN, f"{WELL_KNOWN}{ENDPOINT}", f"{WELL_KNOWN}{path}"}) if identity.issuers else frozenset[str]()
+        self._places = frozenset({WELL_KNOWN, f"{WELL_KNOWN}{ENDPOINT}", f"{WELL_KNOWN}{path}"}) if identity.issuers else frozenset[str]()
+        self.open = self._places | ({PLACE} if identity.client else set())
         """Paths that answer anybody."""
 
     def routes(self) -> list[BaseRoute]:
-        return [Route(path, self._metadata, methods=["GET"]) for path in sorted(self.open)]
+        ours = [Route(PLACE, self._client, methods=["GET"])] if self._identity.client else []
+        return [*ours, *(Route(path, self._metadata, methods=["GET"]) for path in sorted(self._places))]
 
     def url(self, scope: Scope) -> str:
         """The MCP endpoint as clients know it. The `Host` has been checked by then."""
@@ -93,6 +96,11 @@ class Resource:
         scopes = sorted({*filter(_ours, held), *scope["state"][LACKING]})
         challenge = self.challenge(scope, "insufficient_scope", scopes).encode()
         return {**head, "status": 403, "headers": [*head["headers"], (b"www-authenticate", challenge)]}
+
+    async def _client(self, _request: Request) -> JSONResponse:
+        """Who we are to the servers of others, where we are the client."""
+        assert self._identity.client is not None
+        return JSONResponse(document(self._identity.client))
 
     async def _metadata(self, request: Request) -> JSONResponse:
         origin, path = _split(self.url(request.scope))

@@ -12,7 +12,9 @@ from toolgate.egress.transport import Transport
 from toolgate.egress.wire import CAPS, Caps, Headers, Reach, Request, Response
 from toolgate.errors import AnswerTooLarge, EgressBlocked, Misconfigured, UpstreamFailed
 from toolgate.integration import Integration
-from toolgate.openapi.credentials import Credentials, Fixed, Proof, scrubbed
+from toolgate.oauth.metadata import Challenge, challenge_of
+from toolgate.openapi.credentials import Credentials, Proof, scrubbed
+from toolgate.openapi.granted import for_nobody, lacking
 from toolgate.upstream.events import Event, events
 from toolgate.upstream.messages import MAX_MESSAGE
 
@@ -55,8 +57,7 @@ class Endpoint:
         """Of requests, whoever makes them: a call that is made again must not have the id of the first (patterns/mrtr)."""
         self._transport = transport
         self._everybodys = credentials
-        # Where each caller has their own, what is asked on nobody's behalf is asked without.
-        self._credentials: Credentials = Fixed(Proof()) if integration.per_user else credentials
+        self._credentials: Credentials = for_nobody(credentials, integration)
         self._headers: Headers = tuple((name, value) for name, value in integration.headers.items() if value is not None)
 
     def of(self, principal: Principal) -> Endpoint:
@@ -102,6 +103,8 @@ class Endpoint:
             if exchange.status == 401 and not last and self._credentials.renew(proof):
                 return False
             reply = Reply(exchange.status, exchange.headers)
+            if exchange.status == 403 and (more := lacking(self._credentials, _challenge(reply))) is not None:
+                raise more
             if _is_stream(reply):
                 reply.events = _scrubbed(events(exchange.read, MAX_MESSAGE), proof)
             else:
@@ -124,6 +127,10 @@ def refused(reply: Reply, who: str) -> UpstreamFailed:
     after = reply.header("retry-after")
     wait = float(after) if after and after.isdigit() and len(after) < 6 else None
     return UpstreamFailed(f"{who} answered {reply.status} where a message of MCP was expected", status=reply.status, retry_after=wait)
+
+
+def _challenge(reply: Reply) -> Challenge:
+    return challenge_of(value for name, value in reply.headers if name.lower() == "www-authenticate")
 
 
 def _is_stream(reply: Reply) -> bool:

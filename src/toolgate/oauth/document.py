@@ -1,0 +1,31 @@
+"""Who we are as a client of authorization servers, in a document that they can read at a URL of ours (CIMD).
+
+Source: draft-ietf-oauth-client-id-metadata-document; 2026-07-28, basic/authorization/client-registration.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+HOST, PORT, PATH = "127.0.0.1", 8766, "/oauth/callback"
+"""Where browsers come back to on the machine of whoever runs `toolgate credentials link`."""
+REDIRECT = f"http://{HOST}:{PORT}{PATH}"
+PLACE = "/oauth/client.json"
+"""Where the document is served."""
+
+
+def document(url: str) -> Mapping[str, Any]:
+    """
+    Args:
+        url: where servers read it: it is our name, and has to stand in it.
+    """
+    return {
+        "client_id": url,
+        "client_name": "Toolgate",
+        "redirect_uris": [REDIRECT],
+        "application_type": "native",
+        "grant_types": ["authorization_code", "refresh_token"],
+        "response_types": ["code"],
+        "token_endpoint_auth_method": "none",
+    }
