@@ -220,7 +220,8 @@ def build_gateway(
         Misconfigured: two tools have one name.
     """
     live = policy if isinstance(policy, Live) else Live(policy)
-    proof = Proof(stores.journal, stores.keys, settings.audit)
+    proof = Proof(stores, settings.audit)
+    intent = Intent(proof, stores.ledger, settings.audit)
     approvals = Approvals(stores, settings)
     metrics = Metrics()
     validate, permit, approve = Validate(), Permit(live), Approve(approvals)
@@ -238,8 +239,8 @@ def build_gateway(
         Repeat(settings.limits.repeats),
         replay,  # one effect for one idempotency key
         Cache(LocalMemory(settings.cache.max_bytes), metrics),  # an answer that is still good costs nothing
-        Spend(stores.ledger, live),  # reserves before, settles after
-        Intent(proof, settings.audit),  # durable before any effect
+        Spend(stores.ledger, live, reserve=intent.reserve),  # reserves before, settles after
+        intent,  # durable before any effect
     ]
     breakers = Breakers(settings.upstreams)
     handler = chain(steps, Run(breakers, settings.upstreams.attempts))

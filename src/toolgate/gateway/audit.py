@@ -16,14 +16,13 @@ import orjson
 
 from toolgate.audit import redact
 from toolgate.audit.event import Type, about, ending, told, type_of, what, who
-from toolgate.audit.keys import Keys
 from toolgate.audit.line import canonical, writable
 from toolgate.audit.redact import Redactor
 from toolgate.calls import Binary, Call, Outcome, Principal, Problem, Tool
 from toolgate.chain import Handler
 from toolgate.errors import AuditUnavailable
 from toolgate.settings import Audit as Settings
-from toolgate.stores import Journal, Stores
+from toolgate.stores import Hold, Journal, Shortage, Stores
 
 STREAM = "audit"
 WRITE_SECONDS = 2.0  # a guess; one SQLite append took 1-22 ms on 2 busy cores
@@ -35,17 +34,26 @@ UNSURE = frozenset({"invalid_arguments", "unknown_tool"})
 class Proof:
     """What is written of calls, before they run and after: shared by the steps `audit` and `intent`."""
 
-    def __init__(self, journal: Journal, keys: Keys, settings: Settings) -> None:
-        self.journal = journal
-        self._keys = keys
+    def __init__(self, stores: Stores, settings: Settings) -> None:
+        self.journal = stores.journal
+        self._ledger = stores.ledger
+        self._begin_together = stores.begin
+        self._keys = stores.keys
         self._redactor = Redactor(settings.redact)
         self._values = settings.arguments == "values"
         self._running: set[str] = set()
         self._callers: dict[Principal, orjson.Fragment] = {}
         self._tools: WeakKeyDictionary[Tool, orjson.Fragment] = WeakKeyDictionary()
 
-    async def begin(self, call: Call) -> None:
-        """Write down that `call` is about to run.
+    def has_begun(self, call: Call) -> bool:
+        """Whether it is written down that `call` is about to run."""
+        return call.id in self._running
+
+    async def begin(self, call: Call, hold: Hold | None = None) -> Shortage | None:
+        """Write down that `call` is about to run, once `hold` is reserved; in one commit where the stores can.
+
+        Returns:
+            None when that is done; else the budget that has no room, and nothing is written.
 
         Raises:
             AuditUnavailable: it could not be; the call must not run.
@@ -55,10 +63,23 @@ class Proof:
         event["arguments"] = self._arguments(call, sure=True)
         self._running.add(call.id)  # before it is written: a call cancelled meanwhile has to be closed all the same
         try:
-            await self.journal.append(STREAM, event, opens=call.id)
+            short = await self._opened(event, call.id, hold)
         except AuditUnavailable:
             self._running.discard(call.id)
             raise
+        if short is not None:
+            self._running.discard(call.id)
+        return short
+
+    async def _opened(self, event: Mapping[str, Any], call: str, hold: Hold | None) -> Shortage | None:
+        if hold is not None:
+            if self._begin_together is not None:
+                return await self._begin_together(STREAM, event, call, hold)
+            short = await self._ledger.reserve(hold)
+            if short is not None:
+                return short
+        await self.journal.append(STREAM, event, opens=call)
+        return None
 
     async def end(self, call: Call, began: int, outcome: Outcome) -> None:
         """Write down how `call` ended.

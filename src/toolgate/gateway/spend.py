@@ -7,7 +7,7 @@ is booked at what was reserved. Calls that are free by their price are only coun
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Any
@@ -25,6 +25,7 @@ GRACE = 30.0
 """Seconds after its deadline in which a call's end may still be written down before its hold expires."""
 SOON = 2.0  # seconds; a guess: calls under way end within a few, and give back what they did not cost
 KEPT = 4096  # combinations of caller and tool whose accounts are kept
+Reserve = Callable[[Call, Hold], Awaitable[Shortage | None]]
 STOPPED = (Refused, EgressBlocked, AuditUnavailable, Misconfigured)
 """The tool was not reached."""
 
@@ -41,12 +42,14 @@ class Terms:
 
 
 class Spend:
-    def __init__(self, ledger: Ledger, live: Live, clock: Callable[[], float] = time.time) -> None:
+    def __init__(self, ledger: Ledger, live: Live, clock: Callable[[], float] = time.time, reserve: Reserve | None = None) -> None:
         """
         Args:
             clock: seconds since 1970, only to say how long until a budget renews.
+            reserve: instead of the ledger's own, which it has to call.
         """
         self._ledger = ledger
+        self._reserved = reserve or (lambda _, hold: ledger.reserve(hold))
         self._live = live
         self._clock = clock
         self._policy: Policy | None = None
@@ -78,7 +81,7 @@ class Spend:
     async def _reserve(self, call: Call, terms: Terms) -> None:
         hold = Hold(call.id, terms.price.reserve, call.seconds_left() + GRACE, terms.limits, terms.use)
         try:
-            short = await self._ledger.reserve(hold)
+            short = await self._reserved(call, hold)
         except BaseException:
             self._ledger.release(call.id)  # a caller who no longer waits: it may be written all the same
             raise

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -335,6 +335,10 @@ class Ledger(Protocol):
         """
 
 
+Begin = Callable[[str, Mapping[str, Any], str, Hold], Awaitable[Shortage | None]]
+"""`Ledger.reserve` a hold, and if that succeeds `Journal.append` a line (stream, body) that opens a call."""
+
+
 @dataclass(frozen=True, slots=True)
 class Stores:
     """All that is remembered beyond this process."""
@@ -345,6 +349,8 @@ class Stores:
     keys: Keys = field(default_factory=Keys.random)
     """What the audit's digests and checkpoints are made with."""
     lives: Lives = field(default_factory=Alone)
+    begin: Begin | None = None
+    """In one commit, where journal and ledger are one database. None: one after the other."""
 
 
 @asynccontextmanager
@@ -364,7 +370,7 @@ async def open_stores(store: str, folder: Path, audit: Audit = DEFAULT, ledger: 
         except ImportError:
             raise Misconfigured("ledger names a PostgreSQL, and its client is not installed: pip install 'toolgate[postgres]'") from None
         async with open_postgres(ledger.get_secret_value()) as shared:
-            yield replace(stores, ledger=shared)
+            yield replace(stores, ledger=shared, begin=None)
 
 
 @asynccontextmanager

@@ -20,7 +20,7 @@ from toolgate.audit.chain import START, chained
 from toolgate.audit.event import told, unknown
 from toolgate.audit.line import line
 from toolgate.errors import AuditUnavailable
-from toolgate.stores import Entry
+from toolgate.stores import Entry, Hold, Shortage
 from toolgate.stores.database import Database
 from toolgate.stores.lease import Lease, alive
 
@@ -30,12 +30,14 @@ create table if not exists underway (id text primary key, seq integer not null, 
 create table if not exists checkpoint (size integer primary key, at integer not null, note text not null, frontier blob not null);
 create table if not exists sealed (size integer primary key, hash blob not null, frontier blob not null, file text not null);
 """
-INSERT = "insert into journal (seq, stream, at, body, hash) values (?, ?, ?, ?, ?)"
+ROWS = (32, 8, 1)
+"""How many are inserted by one command, the most first. SQLite keeps the last commands compiled, so that only a few serve all."""
 NEWEST = "select seq, stream, at, body from journal where stream = ? and seq < ? order by seq desc limit ?"
 RAW = "select seq, at, cast(stream as blob), cast(body as blob), hash from journal where seq > ? order by seq"
 AUDIT = "audit"
 TAIL = 100  # records whose chain is looked at when the journal is opened
 RECOVERED = 5000  # lines a transaction, 0.1 s of writing
+Reserve = Callable[[sqlite3.Connection, Sequence[Hold]], Sequence[Shortage | None]]
 OWED = 10_000  # lines kept while nothing can be written; 10 MB
 
 
@@ -46,14 +48,18 @@ class _Line:
     body: str
     opens: str | None = None
     closes: str | None = None
+    hold: Hold | None = None
+    """Written only if this could be reserved."""
 
 
 class SqliteJournal:
-    def __init__(self, database: Database, lease: Lease, appended: Callable[[int], object]) -> None:
+    def __init__(self, database: Database, lease: Lease, appended: Callable[[int], object], reserve: Reserve) -> None:
         """
         Args:
             appended: hears, in the writer's thread, how many lines became durable just now.
+            reserve: `Ledger.reserve` of many, in the same database.
         """
+        self._reserve = reserve
         self.instance = lease.instance
         self._lease = lease
         self._appended = appended
@@ -70,11 +76,18 @@ class SqliteJournal:
     async def append(self, stream: str, body: Mapping[str, Any], *, opens: str | None = None, closes: str | None = None) -> int:
         item = _Line(stream, time.time_ns(), line(body), opens, closes)
         try:
-            return await self._database.write_together(self._append, item)
+            number = await self._database.write_together(self._append, item)
+            assert isinstance(number, int)
+            return number
         except AuditUnavailable:
             if closes is not None:
                 self._owed.append(item)
             raise
+
+    async def begin(self, stream: str, body: Mapping[str, Any], opens: str, hold: Hold) -> Shortage | None:
+        """As `Begin` says, in one commit."""
+        done = await self._database.write_together(self._append, _Line(stream, time.time_ns(), line(body), opens, None, hold))
+        return done if isinstance(done, Shortage) else None
 
     async def read(self, stream: str, *, limit: int = 100, before: int | None = None) -> Sequence[Entry]:
         newest_first = (stream, before if before is not None else 2**63 - 1, limit)
@@ -86,21 +99,33 @@ class SqliteJournal:
             found += some
         return found
 
-    def _append(self, connection: sqlite3.Connection, lines: Sequence[_Line]) -> Sequence[int]:
+    def _append(self, connection: sqlite3.Connection, lines: Sequence[_Line]) -> Sequence[int | Shortage]:
+        """Number of each line, or what kept it from being written."""
+        holds = [each.hold for each in lines if each.hold is not None]
+        reserved = iter(self._reserve(connection, holds) if holds else ())
         seq, digest = last(connection)
-        first, rows = seq + 1, []
+        done: list[int | Shortage] = []
+        rows: list[tuple[Any, ...]] = []
+        opened: list[tuple[Any, ...]] = []
         for each in lines:
+            if each.hold is not None and (short := next(reserved)) is not None:
+                done.append(short)
+                continue
             seq += 1
             digest = chained(digest, seq, each.at, each.stream.encode(), each.body.encode())
             rows.append((seq, each.stream, each.at, each.body, digest))
-        opened = [(each.opens, first + n, self.instance) for n, each in enumerate(lines) if each.opens is not None]
+            done.append(seq)
+            if each.opens is not None:
+                opened.append((each.opens, seq, self.instance))
         if opened:
             self._lease.hold()
-        connection.executemany(INSERT, rows)
-        connection.executemany("insert or replace into underway values (?, ?, ?)", opened)
-        connection.executemany("delete from underway where id = ?", [(each.closes,) for each in lines if each.closes is not None])
+        _insert(connection, "insert into journal (seq, stream, at, body, hash)", rows)
+        _insert(connection, "insert or replace into underway", opened)
+        closed = [each.closes for each in lines if each.closes is not None]
+        if closed:
+            connection.execute(f"delete from underway where id in ({', '.join('?' * len(closed))})", closed)  # noqa: S608
         self._written += len(rows)
-        return range(first, seq + 1)
+        return done
 
     def _recover(self, connection: sqlite3.Connection) -> int:
         """Some of the lines whose process is gone; within one transaction, so that of two processes one finds them."""
@@ -133,6 +158,16 @@ class SqliteJournal:
                 self._owed.popleft()
 
         return committed
+
+
+def _insert(connection: sqlite3.Connection, into: str, rows: Sequence[tuple[Any, ...]]) -> None:
+    at = 0
+    for size in ROWS:
+        while len(rows) - at >= size:
+            some = rows[at : at + size]
+            marks = f"({', '.join('?' * len(some[0]))})"
+            connection.execute(f"{into} values {', '.join([marks] * size)}", [value for row in some for value in row])
+            at += size
 
 
 def last(connection: sqlite3.Connection) -> tuple[int, bytes]:

@@ -12,7 +12,8 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from functools import lru_cache, partial
 from typing import Any, Protocol, TypeVar
 
@@ -23,6 +24,7 @@ from toolgate.stores import DIMENSIONS, Account, Balance, Dimension, Every, Hold
 from toolgate.stores.budget import Line, account_of, balance_key, budget_key, day_of, forgotten, lines, period, shortage
 
 T = TypeVar("T")
+I = TypeVar("I")  # noqa: E741
 REAP_SECONDS = 5.0
 SCHEMA = """
 create table if not exists balance (
@@ -51,10 +53,9 @@ on conflict ("day", "tenant", "user", "tool", "integration", "provider", "phase"
     calls = usage.calls + excluded.calls, refused = usage.refused + excluded.refused, unknown = usage.unknown + excluded.unknown,
     cost = usage.cost + excluded.cost, estimated = usage.estimated + excluded.estimated
 """
-ADD_HOLD = "insert into hold values (?, ?, ?, ?, ?, ?) on conflict (id) do nothing"
 ADD_LOST_HOLD = "insert into lost_hold values (?, ?, ?, ?, ?) on conflict (id) do nothing"
 ADD_BUDGET = "insert into budget values (?, ?) on conflict (key) do update set amount = excluded.amount"
-TAKE = "delete from {} where id = ? returning amount, keys, day, use"
+TAKE_LOST = "delete from lost_hold where id = ? returning amount, keys, day, use"
 EXPIRED = "delete from hold where expires <= ? returning id, amount, keys, day, use"
 SEEN_DAY = "insert into ledger_day values (1, ?) on conflict (one) do update set day = excluded.day"
 
@@ -80,7 +81,20 @@ class Writer(Protocol):
 
     async def write(self, work: Callable[[Connection], T]) -> T: ...
     def send(self, work: Callable[[Connection], object]) -> None: ...
+    def send_together(self, together: Callable[[Connection, Sequence[I]], Sequence[object]], item: I) -> None: ...
     async def read(self, work: Callable[[Connection], T]) -> T: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """What becomes of a hold."""
+
+    id: str
+    cost: Micros | None
+    """None: nobody knows."""
+    estimated: bool = False
+    released: bool = False
+    """Nothing was spent and no call is counted; the rest does not matter."""
 
 
 class SqlLedger:
@@ -96,13 +110,13 @@ class SqlLedger:
         self._lock = threading.Lock()
 
     async def reserve(self, hold: Hold) -> Shortage | None:
-        return await self._database.write(partial(self._reserve, hold))
+        return await self._database.write(lambda connection: self.reserve_all(connection, [hold])[0])
 
     def settle(self, id: str, cost: Micros | None, *, estimated: bool = False) -> None:
-        self._database.send(lambda connection: _settle(connection, id, cost, estimated))
+        self._database.send_together(_end, Ending(id, cost, estimated))
 
     def release(self, id: str) -> None:
-        self._database.send(lambda connection: _release(connection, id))
+        self._database.send_together(_end, Ending(id, None, released=True))
 
     def count(self, use: Use, *, refused: bool = False) -> None:
         with self._lock:
@@ -142,21 +156,34 @@ class SqlLedger:
         await self.reap()
         return await self._database.read(partial(_usage, tuple(by), (since, until, tenant, user)))
 
-    def _reserve(self, hold: Hold, connection: Connection) -> Shortage | None:
+    def reserve_all(self, connection: Connection, holds: Sequence[Hold]) -> Sequence[Shortage | None]:
+        """`reserve` of each, one after the other, within one transaction."""
         now = self._clock()
         if now - self._reaped >= REAP_SECONDS or now < self._reaped:
             self._reap(connection)
         day = self._today(connection)
-        counted = lines(hold.limits, day)
-        short = _shortage(connection, hold.amount, counted, day)
-        if short is not None:
-            return short
-        keys = orjson.dumps([line.key for line in counted]).decode()
-        row = (hold.id, hold.amount, keys, day, _to_text(hold.use), now + hold.seconds)
-        if connection.execute(ADD_HOLD, row).rowcount == 1:
-            values = [(line.key, period(line.every, day), hold.amount, line.limit) for line in counted]
-            connection.execute(_hold_in(len(counted)), [value for row in values for value in row])
-        return None
+        counted = [lines(hold.limits, day) for hold in holds]
+        balances, budgets = _looked_up(connection, {line.key: line for each in counted for line in each})
+        found, rows = [], {}
+        for hold, each in zip(holds, counted, strict=True):
+            short = shortage(each, hold.amount, balances, budgets, day)
+            found.append(short)
+            if short is None and hold.id not in rows:
+                rows[hold.id] = (hold.id, hold.amount, _keys_text(each), day, _to_text(hold.use), now + hold.seconds)
+                for line in each:
+                    spent, held = balances.get(line.key, (0, 0))
+                    balances[line.key] = spent, held + hold.amount
+        made = set(_written(connection, rows)) if rows else set()
+        held_in: dict[str, list[Any]] = {}
+        for hold, each in zip(holds, counted, strict=True):
+            if hold.id in made:
+                made.remove(hold.id)
+                for line in each:
+                    row = held_in.setdefault(line.key, [line.key, period(line.every, day), 0, None])
+                    row[2:] = row[2] + hold.amount, line.limit
+        if held_in:
+            connection.execute(_hold_in(len(held_in)), [value for row in held_in.values() for value in row])
+        return found
 
     def _reap(self, connection: Connection) -> int:
         self._reaped = self._clock()
@@ -191,34 +218,66 @@ def _seen(connection: Connection) -> str:
     return str(row[0]) if row else ""
 
 
-def _shortage(connection: Connection, amount: Micros, counted: Sequence[Line], day: str) -> Shortage | None:
-    keys = [line.key for line in counted] + [line.budget for line in counted]
+def _looked_up(connection: Connection, counted: Mapping[str, Line]) -> tuple[dict[str, tuple[Micros, Micros]], dict[str, Micros | None]]:
+    """What is spent and held by key, and what the operator has set."""
     balances: dict[str, tuple[Micros, Micros]] = {}
     budgets: dict[str, Micros | None] = {}
-    for set_by_operator, key, first, second in connection.execute(_looked_up(len(counted)), keys):
-        if set_by_operator:
-            budgets[key] = first
-        else:
-            balances[key] = (first, second)
-    return shortage(counted, amount, balances, budgets, day)
+    for some in _by_hundreds(list(counted.values())):
+        keys = [line.key for line in some] + [line.budget for line in some]
+        for set_by_operator, key, first, second in connection.execute(_look_up(len(some)), keys):
+            if set_by_operator:
+                budgets[key] = first
+            else:
+                balances[key] = (first, second)
+    return balances, budgets
 
 
-def _settle(connection: Connection, id: str, cost: Micros | None, estimated: bool) -> None:
-    for amount, keys, day, use in connection.execute(TAKE.format("hold"), (id,)).fetchall():
-        spent, unknown = (amount, 1) if cost is None else (cost, 0)
-        _book(connection, keys, spent=spent, held=-amount)
-        _use(connection, day, use, calls=1, unknown=unknown, cost=spent, estimated=spent if estimated or unknown else 0)
-        return
-    if cost is None:
-        return
-    for amount, keys, day, use in connection.execute(TAKE.format("lost_hold"), (id,)).fetchall():
+def _written(connection: Connection, rows: Mapping[str, tuple[Any, ...]]) -> Iterator[str]:
+    """Write holds, and say which were not there."""
+    for some in _by_hundreds(list(rows.values())):
+        values = [value for row in some for value in row]
+        yield from [row[0] for row in connection.execute(_add_holds(len(some)), values).fetchall()]
+
+
+def _end(connection: Connection, endings: Sequence[Ending]) -> Sequence[None]:
+    """End holds; of one that is ended twice the first counts."""
+    by_id: dict[str, Ending] = {}
+    for ending in endings:
+        by_id.setdefault(ending.id, ending)
+    booked: dict[str, list[Micros]] = {}
+    used: dict[tuple[str, str], list[int]] = {}
+    for some in _by_hundreds(list(by_id)):
+        for call, amount, keys, day, use in connection.execute(_take_holds(len(some)), some).fetchall():
+            ending = by_id.pop(call)
+            unknown = int(ending.cost is None)
+            spent = 0 if ending.released else amount if ending.cost is None else ending.cost
+            _add(booked, keys, spent, -amount)
+            if not ending.released:
+                _add(used, (day, use), 1, unknown, spent, spent if ending.estimated or unknown else 0)
+    for keys, (spent, held) in booked.items():
+        _book(connection, keys, spent=spent, held=held)
+    for (day, use), (calls, lost, cost, estimated) in used.items():
+        _use(connection, day, use, calls=calls, unknown=lost, cost=cost, estimated=estimated)
+    for ending in by_id.values():
+        if ending.cost is not None:
+            _set_right(connection, ending.id, ending.cost, ending.estimated)
+    return [None] * len(endings)
+
+
+def _add(sums: dict[Any, list[int]], key: Any, *amounts: int) -> None:
+    sums[key] = [one + more for one, more in zip(sums[key], amounts, strict=True)] if key in sums else list(amounts)
+
+
+def _set_right(connection: Connection, id: str, cost: Micros, estimated: bool) -> None:
+    """A hold that had expired counted as spent."""
+    for amount, keys, day, use in connection.execute(TAKE_LOST, (id,)).fetchall():
         _book(connection, keys, spent=cost - amount, held=0)
         _use(connection, day, use, unknown=-1, cost=cost - amount, estimated=(cost if estimated else 0) - amount)
 
 
-def _release(connection: Connection, id: str) -> None:
-    for amount, keys, _day, _use in connection.execute(TAKE.format("hold"), (id,)).fetchall():
-        _book(connection, keys, spent=0, held=-amount)
+def _by_hundreds(items: list[T]) -> Iterator[list[T]]:
+    """A command has room for so many."""
+    return (items[at : at + 100] for at in range(0, len(items), 100))
 
 
 def _book(connection: Connection, keys: str, *, spent: Micros, held: Micros) -> None:
@@ -240,12 +299,28 @@ def _use(
     connection.execute(ADD_USAGE, (day, *orjson.loads(use), calls, refused, unknown, cost, estimated))
 
 
+@lru_cache(maxsize=4096)
 def _to_text(use: Use) -> str:
     return orjson.dumps([use.tenant, use.user, use.tool, use.integration, use.provider, use.phase]).decode()
 
 
+@lru_cache(maxsize=1024)
+def _keys_text(counted: tuple[Line, ...]) -> str:
+    return orjson.dumps([line.key for line in counted]).decode()
+
+
 @lru_cache
-def _looked_up(lines: int) -> str:
+def _add_holds(rows: int) -> str:
+    return f"insert into hold values {', '.join(['(?, ?, ?, ?, ?, ?)'] * rows)} on conflict (id) do nothing returning id"  # noqa: S608
+
+
+@lru_cache
+def _take_holds(ids: int) -> str:
+    return f"delete from hold where id in ({', '.join('?' * ids)}) returning id, amount, keys, day, use"  # noqa: S608
+
+
+@lru_cache
+def _look_up(lines: int) -> str:
     marks = ", ".join("?" * lines)
     return (
         f"select 0, key, spent, held from balance where key in ({marks}) "  # noqa: S608

@@ -17,6 +17,7 @@ from toolgate.stores.lease import Alone
 from toolgate.stores.ledger import SCHEMA, SqlLedger
 
 T = TypeVar("T")
+I = TypeVar("I")  # noqa: E741
 
 
 def memory_stores(journal: MemoryJournal | None = None) -> Stores:
@@ -135,6 +136,9 @@ class _Here:
 
     def send(self, work: Callable[[sqlite3.Connection], object]) -> None:
         work(self._connection)
+
+    def send_together(self, together: Callable[[sqlite3.Connection, Sequence[I]], object], item: I) -> None:
+        together(self._connection, [item])
 
     async def read(self, work: Callable[[sqlite3.Connection], T]) -> T:
         return work(self._connection)

@@ -26,6 +26,7 @@ from toolgate.errors import AuditUnavailable, Misconfigured
 from toolgate.stores.ledger import SCHEMA, Connection, Rows, SqlLedger
 
 T = TypeVar("T")
+I = TypeVar("I")  # noqa: E741
 BATCH = 512
 LOCK = 0x746F6F6C67617465  # "toolgate": names our lock among others of the database
 CONNECT_SECONDS = 5
@@ -112,6 +113,9 @@ class Remote:
 
     def send(self, work: Callable[[Connection], object]) -> None:
         self._put(_Job(work, None))
+
+    def send_together(self, together: Callable[[Connection, Sequence[I]], object], item: I) -> None:
+        self.send(lambda connection: together(connection, [item]))
 
     async def read(self, work: Callable[[Connection], T]) -> T:
         """After everything that was handed in before."""

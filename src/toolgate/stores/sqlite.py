@@ -42,8 +42,9 @@ async def open_sqlite(path: Path, audit: Audit) -> AsyncIterator[Stores]:
             await database.write(journal.prepare)
             await database.read(journal.check_tail)
             with Notary(database, keys, audit) as notary:
-                lines = journal.SqliteJournal(database, lease, notary.heard)
-                yield Stores(lines, SqliteRecords(database), SqlLedger(database), keys=keys, lives=lease)
+                money = SqlLedger(database)
+                lines = journal.SqliteJournal(database, lease, notary.heard, money.reserve_all)
+                yield Stores(lines, SqliteRecords(database), money, keys=keys, lives=lease, begin=lines.begin)
 
 
 FORGET = "delete from record where (kind, id) in (select kind, id from record where expires <= ? order by expires limit ?)"
