@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -37,8 +37,10 @@ from toolgate.settings import Settings, bundled, state_folder
 from toolgate.skills import Skill, read_skills
 from toolgate.skills import tools_of as skill_tools
 from toolgate.stores import Counters, Stores, open_stores
+from toolgate.stores.book import Book
 from toolgate.stores.counters import open_counters
 from toolgate.stores.sealed import Sealer
+from toolgate.stores.trail import Trail
 from toolgate.tasks import beside
 
 if TYPE_CHECKING:
@@ -83,6 +85,8 @@ class App:
     sources: Sources
     skills: Sequence[Skill]
     models: Models
+    trail: Trail
+    book: Book
 
     @cached_property
     def agent(self) -> Agent:
@@ -151,11 +155,14 @@ async def open_app(settings: Settings) -> AsyncIterator[App]:
             if loaded.declaration is not None and loaded.declaration.kind == "openapi":
                 sender = _sender(loaded, transport, lambda: gateway)
                 tools += tools_of(loaded, sender, settings.files.upload_folder, own)
+        kept = state_folder(settings) if settings.store == "sqlite" else None
         async with (
             _served(gateway, tools, integrations, (transport, own), settings, stores) as servers,
             watching(*_watches(live, policies, settings.policy_shadow, stores)),
         ):
-            yield App(settings, gateway, stores, integrations, counters, transport, own, servers, skills, models)
+            book = Book(kept / "toolgate.db" if kept else None, stores.keys)
+            with closing(Trail(stores.journal, kept / "trail.db" if kept else None)) as trail:
+                yield App(settings, gateway, stores, integrations, counters, transport, own, servers, skills, models, trail, book)
 
 
 @asynccontextmanager
@@ -382,5 +389,7 @@ def routes(app: App, face: McpFace, resource: Resource) -> list[BaseRoute]:
         unready=app.ready,
         metrics=app.settings.server.metrics,
         preview=app.preview,
+        trail=app.trail,
+        book=app.book,
     )
     return [*face.routes(), *resource.routes(), *v1]

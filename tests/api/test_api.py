@@ -541,8 +541,10 @@ async def test_the_served_description_becomes_tools_by_our_own_reader() -> None:
         "toolgate_answer_approval",
         "toolgate_call_tool",
         "toolgate_describe_tool",
+        "toolgate_export_audit",
         "toolgate_health",
         "toolgate_list_approvals",
+        "toolgate_list_budgets",
         "toolgate_list_integrations",
         "toolgate_list_tools",
         "toolgate_preview_tool",
@@ -551,6 +553,8 @@ async def test_the_served_description_becomes_tools_by_our_own_reader() -> None:
         "toolgate_read_openapi",
         "toolgate_read_usage",
         "toolgate_readiness",
+        "toolgate_summarize_calls",
+        "toolgate_verify_audit",
     ]
 
 

@@ -15,13 +15,18 @@ from starlette.routing import BaseRoute, Route
 
 from toolgate.api.answers import Json
 from toolgate.api.approvals import Answering
+from toolgate.api.audit import Audited
 from toolgate.api.metrics import Readers, Watched
 from toolgate.api.operator import Operator
 from toolgate.api.preview import Preview, Previewed, no_request
+from toolgate.api.summary import Summaries
 from toolgate.api.tools import Tools
 from toolgate.api.usage import Used
+from toolgate.audit.keys import Keys
 from toolgate.gateway import Gateway
 from toolgate.stores import Journal, Ledger
+from toolgate.stores.book import Book
+from toolgate.stores.trail import Trail
 
 
 def routes(
@@ -33,6 +38,8 @@ def routes(
     unready: Callable[[], str | None],
     metrics: Readers = "admin",
     preview: Preview = no_request,
+    trail: Trail | None = None,
+    book: Book | None = None,
 ) -> list[BaseRoute]:
     """The routes of the HTTP face, to be composed with others and put behind the ingress guard.
 
@@ -41,8 +48,12 @@ def routes(
         unready: why calls cannot be answered at present, for `/readyz`; None when they can.
         metrics: who may read `/metrics`.
         preview: the request that a call would send.
+        trail: by which the journal is asked; None: one of its own.
+        book: the journal as a whole; None: nothing is kept of it.
     """
-    tools, operator, answering = Tools(gateway), Operator(journal, integrations, unready), Answering(gateway.approvals)
+    tools, operator, answering = Tools(gateway), Operator(integrations, unready), Answering(gateway.approvals)
+    trail = trail or Trail(journal)
+    audited, summaries = Audited(journal, trail, book or Book(None, Keys.random())), Summaries(trail, ledger)
     return [
         Route("/v1/tools", tools.many, methods=["GET"]),
         Route("/v1/tools/{name}", tools.one, methods=["GET"]),
@@ -52,7 +63,11 @@ def routes(
         Route("/v1/approvals/{id}", answering.answer, methods=["POST"]),
         Route("/v1/usage", Used(ledger).usage, methods=["GET"]),
         Route("/v1/integrations", operator.integrations, methods=["GET"]),
-        Route("/v1/audit", operator.audit, methods=["GET"]),
+        Route("/v1/budgets", summaries.budgets, methods=["GET"]),
+        Route("/v1/metrics/calls", summaries.calls, methods=["GET"]),
+        Route("/v1/audit", audited.many, methods=["GET"]),
+        Route("/v1/audit/export", audited.export, methods=["GET"]),
+        Route("/v1/audit/verify", audited.verify, methods=["POST"]),
         Route("/openapi.json", operator.description, methods=["GET"]),
         Route("/healthz", operator.health, methods=["GET"]),
         Route("/readyz", operator.readiness, methods=["GET"]),

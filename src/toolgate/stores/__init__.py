@@ -59,6 +59,12 @@ class Journal(Protocol):
     async def read(self, stream: str, *, limit: int = 100, before: int | None = None) -> Sequence[Entry]:
         """The newest `limit` lines of `stream`, newest first, those with a `seq` below `before`."""
 
+    async def since(self, stream: str, *, after: int, limit: int = 100) -> Sequence[Entry]:
+        """The first `limit` lines of `stream` with a `seq` above `after`, oldest first."""
+
+    async def lines(self, numbers: Sequence[int]) -> Sequence[Entry]:
+        """Those of these lines that are there, by number."""
+
 
 @dataclass(frozen=True, slots=True)
 class Record:

@@ -33,6 +33,8 @@ create table if not exists sealed (size integer primary key, hash blob not null,
 ROWS = (32, 8, 1)
 """How many are inserted by one command, the most first. SQLite keeps the last commands compiled, so that only a few serve all."""
 NEWEST = "select seq, stream, at, body from journal where stream = ? and seq < ? order by seq desc limit ?"
+NEXT = "select seq, stream, at, body from journal where stream = ? and seq > ? order by seq limit ?"
+SOME = "select seq, stream, at, body from journal where seq in (select value from json_each(?)) order by seq"
 RAW = "select seq, at, cast(stream as blob), cast(body as blob), hash from journal where seq > ? order by seq"
 AUDIT = "audit"
 TAIL = 100  # records whose chain is looked at when the journal is opened
@@ -92,6 +94,13 @@ class SqliteJournal:
     async def read(self, stream: str, *, limit: int = 100, before: int | None = None) -> Sequence[Entry]:
         newest_first = (stream, before if before is not None else 2**63 - 1, limit)
         return await self._database.read(lambda connection: _entries(connection.execute(NEWEST, newest_first)))
+
+    async def since(self, stream: str, *, after: int, limit: int = 100) -> Sequence[Entry]:
+        return await self._database.read(lambda connection: _entries(connection.execute(NEXT, (stream, after, limit))))
+
+    async def lines(self, numbers: Sequence[int]) -> Sequence[Entry]:
+        wanted = orjson.dumps(list(numbers)).decode()
+        return await self._database.read(lambda connection: _entries(connection.execute(SOME, (wanted,))))
 
     async def recover(self) -> int:
         found = 0

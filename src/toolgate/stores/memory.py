@@ -44,6 +44,13 @@ class MemoryJournal:
         newest_first = (entry for entry in reversed(self._entries) if entry.stream == stream and (before is None or entry.seq < before))
         return [entry for entry, _ in zip(newest_first, range(limit), strict=False)]
 
+    async def since(self, stream: str, *, after: int, limit: int = 100) -> Sequence[Entry]:
+        oldest_first = (entry for entry in self._entries[max(0, after) :] if entry.stream == stream)
+        return [entry for entry, _ in zip(oldest_first, range(limit), strict=False)]
+
+    async def lines(self, numbers: Sequence[int]) -> Sequence[Entry]:
+        return [self._entries[number - 1] for number in sorted(set(numbers)) if 0 < number <= len(self._entries)]
+
 
 class MemoryRecords:
     def __init__(self, clock: Callable[[], float] = time.time) -> None:

@@ -1,0 +1,131 @@
+"""The audit over HTTP, for the role admin: what happened, whether that is still what was written, and all of it to keep.
+
+Whoever reads it is written down before anything is shown.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from datetime import UTC, datetime
+from typing import Any, cast
+
+from starlette.concurrency import iterate_in_threadpool
+from starlette.requests import Request
+from starlette.responses import Response, StreamingResponse
+
+from toolgate.api.answers import Json, problem_answer
+from toolgate.api.query import BadQuery, choice, number
+from toolgate.audit.export import Format, exported, when
+from toolgate.audit.line import line
+from toolgate.calls import Principal
+from toolgate.errors import AuditUnavailable, ToolgateError
+from toolgate.gateway.audit import record
+from toolgate.server.identify import principal_of
+from toolgate.stores import Journal
+from toolgate.stores.book import Book
+from toolgate.stores.trail import Asked, Trail
+
+ADMIN = "admin"
+LINES, MOST_LINES = 100, 1000
+MAX_SEQ = 2**63 - 1
+FORMATS = ("jsonl", "ocsf", "cloudevents")
+
+
+Found = tuple[Response, Mapping[str, Any]]
+"""An answer, and what is to be written down of it."""
+
+
+class Audited:
+    def __init__(self, journal: Journal, trail: Trail, book: Book) -> None:
+        self._journal = journal
+        self._trail = trail
+        self._book = book
+
+    async def many(self, request: Request) -> Response:
+        """The newest lines that were asked for, newest first."""
+        query = request.query_params
+        try:
+            limit, before = number(query, "limit", MOST_LINES) or LINES, number(query, "before", MAX_SEQ)
+            asked = Asked(
+                who=query.get("who"),
+                tool=query.get("tool"),
+                ending=query.get("ending"),
+                type=query.get("type"),
+                call=query.get("call"),
+                since=moment(query.get("since"), "since"),
+                until=moment(query.get("until"), "until"),
+            )
+        except BadQuery as error:
+            return problem_answer("bad_request", str(error))
+
+        async def found() -> Found:
+            if asked == Asked():
+                entries, behind = await self._journal.read("audit", limit=limit, before=before), 0
+            else:
+                behind = await self._trail.follow()
+                numbers = await self._trail.find(asked, limit=limit, before=before)
+                entries = sorted(await self._journal.lines(numbers), key=lambda entry: -entry.seq)
+            lines = [{"seq": each.seq, "at": when(each.at), **each.body} for each in entries]
+            return Json({"lines": lines, "behind": behind}), {"lines": len(lines)}
+
+        said = {name: query[name] for name in ("who", "tool", "ending", "type", "call", "since", "until") if name in query}
+        return await self._told(request, found, limit=limit, before=before, **said)
+
+    async def verify(self, request: Request) -> Response:
+        """Hold every record against the chain and the checkpoints: seconds for a million."""
+
+        async def found() -> Found:
+            report = await self._book.verify()
+            flaw = None if report.flaw is None else {"seq": report.flaw.seq, "sentence": report.flaw.sentence}
+            return Json({"intact": report.records, "signed": report.signed, "elsewhere": report.elsewhere, "flaw": flaw}), {
+                "intact": report.records
+            }
+
+        return await self._told(request, found)
+
+    async def export(self, request: Request) -> Response:
+        """All lines, oldest first, one JSON object each."""
+        try:
+            form = cast("Format", choice(request.query_params, "format", "jsonl", FORMATS))
+            since = moment(request.query_params.get("since"), "since") or 0
+        except BadQuery as error:
+            return problem_answer("bad_request", str(error))
+
+        async def found() -> Found:
+            entries = self._book.records(since)
+            lines = (f"{line(exported(each.seq, each.at, each.body, form, self._book.name))}\n" for each in entries)
+            name = f"audit.{'jsonl' if form == 'jsonl' else f'{form}.jsonl'}"
+            headers = {"content-disposition": f'attachment; filename="{name}"'}
+            return StreamingResponse(iterate_in_threadpool(lines), media_type="application/x-ndjson", headers=headers), {}
+
+        return await self._told(request, found, format=form)
+
+    async def _told(self, request: Request, found: Callable[[], Awaitable[Found]], **asked: Any) -> Response:
+        """What `found` answers, for the role admin, once it is written down who asked for what."""
+        principal: Principal = principal_of(request.scope)
+        if ADMIN not in principal.roles:
+            return problem_answer("not_permitted", f"{principal.id} may not read the audit; the role {ADMIN} may")
+        try:
+            answer, told = await found()
+            await record(self._journal, "audit.read", principal=principal, by=f"{request.method} {request.url.path}", **asked, **told)
+        except AuditUnavailable as error:
+            return problem_answer(error.code, str(error))
+        except ToolgateError as error:  # nothing is kept that could be checked
+            return problem_answer("bad_request", str(error))
+        return answer
+
+
+def moment(text: str | None, name: str) -> int | None:
+    """A day or a moment of ISO 8601, UTC where it says nothing else, in nanoseconds since 1970.
+
+    Raises:
+        BadQuery: it is none.
+    """
+    if text is None:
+        return None
+    try:
+        at = datetime.fromisoformat(text)
+    except ValueError:
+        raise BadQuery(f"{name} is a time such as 2026-11-20 or 2026-11-20T09:30:00Z") from None
+    seconds = (at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp()
+    return max(0, min(int(seconds * 1000) * 1_000_000, MAX_SEQ))
