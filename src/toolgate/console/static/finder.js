@@ -1,6 +1,7 @@
 // The list that one types into: on the tools' page, and in the palette over every page.
 import { search } from "./fuzzy.js";
 import { html, useEffect, useMemo, useRef, useState } from "./lib.js";
+import { dollars } from "./money.js";
 
 const EFFECT = { read: "reads", write: "writes", destroy: "may destroy" };
 
@@ -76,7 +77,7 @@ export function Effect({ effect }) {
 /** @param {{price: {usd: string, micros: number, estimated: boolean} | null}} props null: not known */
 export function Cost({ price }) {
   if (!price) return html`<span class="cost" title="The price is not known">$?</span>`;
-  return price.micros === 0 ? null : html`<span class="cost">${price.estimated ? "about " : ""}$${price.usd}</span>`;
+  return price.micros === 0 ? null : html`<span class="cost">${price.estimated ? "about " : ""}${dollars(price)}</span>`;
 }
 
 /** Pinned and recent ones first where nothing is asked for, then by category, in the order of the best of each. */

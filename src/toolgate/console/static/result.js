@@ -1,5 +1,6 @@
 // How a call ended: status, time, cost, and what came back, all of it shown as text.
 import { html, useState } from "./lib.js";
+import { dollars } from "./money.js";
 
 const SHOWN = 100_000; // characters; more is shown on demand
 
@@ -17,7 +18,7 @@ export function Result({ result, onArguments }) {
       <span class="fact">HTTP ${status}</span>
       <span class="fact">${ms.toFixed(0)} ms</span>
       ${outcome.meta?.status !== undefined && html`<span class="fact">other side ${outcome.meta.status}</span>`}
-      ${outcome.cost && html`<span class="fact">cost $${outcome.cost.usd}</span>`}
+      ${outcome.cost && html`<span class="fact">cost ${dollars(outcome.cost)}</span>`}
       ${outcome.effect && html`<span class="fact">effect ${outcome.effect}</span>`}
       ${outcome.replayed && html`<span class="fact">the outcome of an earlier call</span>`}
     </p>
