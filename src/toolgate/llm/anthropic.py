@@ -1,0 +1,40 @@
+"""Anthropic, asked with its own package, by the Messages API."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from toolgate.egress.transport import Transport
+from toolgate.llm.blocks import Blocks
+from toolgate.llm.declared import Declared
+from toolgate.llm.model import Model
+from toolgate.llm.remote import Events, Remote
+from toolgate.llm.sdk import heard, http, key, seconds
+
+if TYPE_CHECKING:
+    from anthropic import AsyncAnthropic
+
+
+def anthropic(provider: Declared, transport: Transport, model: Callable[[str], Model]) -> Remote:
+    return Remote(provider.name, Blocks(provider.name), _events(provider, transport), model)
+
+
+def _events(provider: Declared, transport: Transport) -> Events:
+    client: list[AsyncAnthropic] = []  # made with the first request: to import the package takes two seconds
+
+    def events(body: dict[str, Any], total: float) -> AsyncGenerator[Mapping[str, Any], None]:
+        if not client:
+            client.append(_client(provider, transport))
+        create: Any = client[0].messages.create
+        return heard(provider.name, lambda: create(**body, stream=True, timeout=seconds(total)))
+
+    return events
+
+
+def _client(provider: Declared, transport: Transport) -> AsyncAnthropic:
+    from anthropic import AsyncAnthropic
+
+    return AsyncAnthropic(
+        api_key=key(provider), base_url=provider.base_url, max_retries=0, http_client=http(provider, transport), open_telemetry=False
+    )

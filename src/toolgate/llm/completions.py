@@ -1,0 +1,285 @@
+"""OpenAI's Chat Completions, as everybody speaks them: requests and chunks, as values."""
+
+from __future__ import annotations
+
+import base64
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from hashlib import blake2b
+from typing import Any
+
+from toolgate.calls import new_id
+from toolgate.llm.classify import cut_off, interrupted
+from toolgate.llm.count import Counter, count_text, family
+from toolgate.llm.messages import (
+    Assistant,
+    CallDelta,
+    Delta,
+    Message,
+    Prompt,
+    ReasoningDelta,
+    Reply,
+    Stop,
+    System,
+    TextDelta,
+    Tokens,
+    ToolCall,
+    ToolResult,
+    User,
+)
+from toolgate.llm.model import Model
+from toolgate.llm.offer import Offer, instruction, own
+from toolgate.llm.quirks import DEFAULT, Quirks
+from toolgate.llm.strict import OPENAI
+
+NINE = re.compile(r"[a-zA-Z0-9]{9}")
+BRIDGE = "I have the results."
+"""What an assistant says between tools and a user, where a server wants it to say something."""
+STOPS: Mapping[str, Stop] = {
+    "stop": "end",
+    "eos": "end",
+    "length": "length",
+    "tool_calls": "calls",
+    "function_call": "calls",
+    "content_filter": "filtered",
+}
+
+
+class Completions:
+    """The wire form of compatible servers."""
+
+    dialect = OPENAI
+
+    def __init__(self, name: str, quirks: Quirks = DEFAULT) -> None:
+        self._name = name
+        self._quirks = quirks
+
+    def body(self, prompt: Prompt, model: Model, offer: Offer) -> dict[str, Any]:
+        quirks = self._quirks
+        messages = self._messages(prompt.messages)
+        body: dict[str, Any] = {"model": model.name, "messages": messages, quirks.limit: prompt.max_tokens}
+        if prompt.temperature is not None:
+            body["temperature"] = prompt.temperature
+        if quirks.usage:
+            body["stream_options"] = {"include_usage": True}
+        if offer.tools:
+            body["tools"] = [
+                {
+                    "type": "function",
+                    "function": {
+                        "name": tool.name,
+                        "description": tool.description,
+                        "parameters": made.schema,
+                        **({"strict": made.strict} if quirks.strict else {}),
+                    },
+                }
+                for tool, made in offer.tools
+            ]
+            if (choice := self._choice(prompt.choice)) is not None:
+                body["tool_choice"] = choice
+            if quirks.parallel and not prompt.parallel:
+                body["parallel_tool_calls"] = False
+        if offer.schema is not None:
+            self._put_schema(body, offer)
+        return body | {"extra_body": dict(quirks.extra)} if quirks.extra else body
+
+    def reading(self, prompt: Prompt, model: Model, offer: Offer) -> CompletionsReading:
+        return CompletionsReading(self._name, prompt, model, offer, self._quirks)
+
+    def _choice(self, choice: str) -> Any:
+        if choice == "auto":
+            return None
+        if choice == "required":
+            return self._quirks.required
+        if choice == "none":
+            return choice
+        return {"type": "function", "function": {"name": choice}} if self._quirks.named else self._quirks.required
+
+    def _put_schema(self, body: dict[str, Any], offer: Offer) -> None:
+        made = offer.schema
+        assert made is not None
+        if self._quirks.schema == "json_schema":
+            schema = made.schema if made.strict else dict(made.original)
+            body["response_format"] = {"type": "json_schema", "json_schema": {"name": "answer", "schema": schema, "strict": made.strict}}
+            return
+        if self._quirks.schema == "json_object":
+            body["response_format"] = {"type": "json_object"}
+        body["messages"] = [{"role": "system", "content": instruction(made.schema if made.strict else made.original)}, *body["messages"]]
+
+    def _messages(self, messages: Sequence[Message]) -> list[dict[str, Any]]:
+        said: list[dict[str, Any]] = []
+        for message in messages:
+            made = self._message(message)
+            if self._quirks.bridge and made["role"] == "user" and said and said[-1]["role"] == "tool":
+                said.append({"role": "assistant", "content": BRIDGE})
+            said.append(made)
+        return said
+
+    def _message(self, message: Message) -> dict[str, Any]:
+        match message:
+            case System(text):
+                return {"role": "system", "content": text}
+            case User(text, images):
+                if not images:
+                    return {"role": "user", "content": text}
+                words = [{"type": "text", "text": text}] if text else []
+                return {"role": "user", "content": [*words, *(_image(each.data, each.media_type) for each in images)]}
+            case Assistant(text, calls):
+                made: dict[str, Any] = {"role": "assistant", "content": text or (None if calls else "")}
+                if calls:
+                    made["tool_calls"] = [self._call(call) for call in calls]
+                    for carried in own(message, self._name):
+                        made |= carried
+                return made
+            case ToolResult(id, text):
+                return {"role": "tool", "tool_call_id": self._id(id), "content": text}
+
+    def _call(self, call: ToolCall) -> dict[str, Any]:
+        # Templates of local servers parse the arguments again, and fail at what is not JSON.
+        raw = call.raw if call.raw.strip() and call.arguments is not None else "{}"
+        return {"id": self._id(call.id), "type": "function", "function": {"name": call.name, "arguments": raw}}
+
+    def _id(self, id: str) -> str:
+        if not self._quirks.nine or NINE.fullmatch(id):
+            return id
+        return blake2b(id.encode(), digest_size=5).hexdigest()[:9]
+
+
+def _image(data: bytes, media_type: str) -> dict[str, Any]:
+    return {"type": "image_url", "image_url": {"url": f"data:{media_type};base64,{base64.b64encode(data).decode()}"}}
+
+
+@dataclass(slots=True)
+class _Call:
+    id: str
+    name: str = ""
+    raw: str = ""
+
+
+@dataclass
+class CompletionsReading:
+    """One answer."""
+
+    name: str
+    prompt: Prompt
+    model: Model
+    offer: Offer
+    quirks: Quirks
+    _text: list[str] = field(default_factory=list, init=False)
+    _thoughts: list[str] = field(default_factory=list, init=False)
+    _details: list[Any] = field(default_factory=list, init=False)
+    _calls: list[_Call] = field(default_factory=list, init=False)
+    _by_index: dict[int, _Call] = field(default_factory=dict, init=False)
+    _usage: dict[str, Any] = field(default_factory=dict, init=False)
+    _tier: str = field(default="", init=False)
+    _model: str = field(default="", init=False)
+    _reason: str = field(default="", init=False)
+
+    def take(self, event: Mapping[str, Any]) -> Iterator[Delta]:
+        if event.get("error"):
+            raise interrupted(self.name, event)
+        self._model = event.get("model") or self._model
+        self._tier = event.get("service_tier") or self._tier
+        usage = event.get("usage") or (event.get("x_groq") or {}).get("usage")
+        if isinstance(usage, Mapping):
+            self._usage = dict(usage)
+        choices = event.get("choices") or ()
+        for choice in choices[:1]:
+            yield from self._more(choice.get("delta") or {})
+            self._reason = choice.get("finish_reason") or self._reason
+            if self._reason == "error":
+                raise interrupted(self.name, choice)
+
+    def _more(self, delta: Mapping[str, Any]) -> Iterator[Delta]:
+        for kind, piece in _pieces(delta):
+            if kind == "thought":
+                self._thoughts.append(piece)
+                yield ReasoningDelta(piece)
+            else:
+                self._text.append(piece)
+                yield TextDelta(piece)
+        self._details += delta.get("reasoning_details") or ()
+        for piece in delta.get("tool_calls") or ():
+            function = piece.get("function") or {}
+            call, new = self._call(piece, function)
+            call.name = call.name or function.get("name") or ""
+            raw = function.get("arguments") or ""
+            call.raw += raw
+            if new or raw:
+                yield CallDelta(call.id, call.name if new else "", raw)
+
+    def _call(self, piece: Mapping[str, Any], function: Mapping[str, Any]) -> tuple[_Call, bool]:
+        """The call that a piece belongs to. Servers that send calls whole give them all the same index, or none."""
+        index, told = piece.get("index") or 0, piece.get("id") or ""
+        known = self._by_index.get(index)
+        if known is not None and not (told and told != known.id and function.get("name")):
+            return known, False
+        call = _Call(told or f"call_{new_id()[:12]}")
+        self._calls.append(call)
+        self._by_index[index] = call
+        return call, True
+
+    def reply(self) -> Reply:
+        if not self._reason:
+            raise cut_off(self.name)
+        calls = tuple(self.offer.call(call.id, call.name, call.raw) for call in self._calls)
+        text = self.offer.text("".join(self._text))
+        stop = STOPS.get(self._reason, "end")
+        if calls and stop == "end":
+            stop = "calls"  # several servers say `stop` when they mean this
+        elif stop == "calls" and not calls:
+            stop = "end"
+        usage = {key: value for key, value in self._usage.items() if key != "cost" or self.quirks.costs}
+        if self._tier:
+            usage["service_tier"] = self._tier
+        used = tokens(usage)
+        return Reply(
+            Assistant(text, calls, self._carried(), self.name),
+            stop,
+            used if used.input else self._counted(text, calls),
+            self.name,
+            self._model or self.model.name,
+            estimated=not used.input,
+            usage=usage,
+        )
+
+    def _carried(self) -> tuple[Mapping[str, Any], ...]:
+        found = {"reasoning_content": "".join(self._thoughts), "reasoning_details": self._details}
+        carried = {name: found[name] for name in self.quirks.thoughts if found.get(name)}
+        return (carried,) if carried else ()
+
+    def _counted(self, text: str, calls: Sequence[ToolCall]) -> Tokens:
+        """Our own count, where the server keeps none."""
+        name = family(self.model)
+        said = [text, "".join(self._thoughts), *(call.name + call.raw for call in calls)]
+        return Tokens(Counter().raw(self.prompt, self.model), sum(count_text(each, name) for each in said))
+
+
+def _pieces(delta: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Text and thoughts of a delta, wherever its server puts them."""
+    thought = delta.get("reasoning_content") or delta.get("reasoning")
+    if isinstance(thought, str) and thought:
+        yield "thought", thought
+    content = delta.get("content")
+    if isinstance(content, str):
+        if content:
+            yield "text", content
+        return
+    for part in content or ():  # Mistral's models that think
+        if part.get("type") == "thinking":
+            yield from (("thought", inner.get("text") or "") for inner in part.get("thinking") or ())
+        elif part.get("text"):
+            yield "text", part["text"]
+
+
+def tokens(usage: Mapping[str, Any]) -> Tokens:
+    """What a `usage` of Chat Completions says, and of those who count like it."""
+    inside, outside = usage.get("prompt_tokens_details") or {}, usage.get("completion_tokens_details") or {}
+    return Tokens(
+        input=usage.get("prompt_tokens") or 0,
+        output=usage.get("completion_tokens") or 0,
+        cached=inside.get("cached_tokens") or usage.get("prompt_cache_hit_tokens") or usage.get("cached_tokens") or 0,
+        cache_written=inside.get("cache_write_tokens") or 0,
+        reasoning=outside.get("reasoning_tokens") or 0,
+    )

@@ -1,0 +1,88 @@
+"""Tools and schemas as one request offers them, and what a model made of them: shared by the three wire forms."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from toolgate.llm.messages import Assistant, Prompt, ToolCall, ToolSpec
+from toolgate.llm.model import Model
+from toolgate.llm.shape import modern
+from toolgate.llm.strict import Converted, Dialect, convert, loosened
+
+KEPT = 2048  # schemas whose translation is remembered; a gateway's lists are long, and asked for again and again
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """What a request offers a model, in its dialect."""
+
+    tools: tuple[tuple[ToolSpec, Converted], ...] = ()
+    schema: Converted | None = None
+    """Of the answer; None: any text."""
+
+    def call(self, id: str, name: str, raw: str) -> ToolCall:
+        """The call that a model wrote as `raw`."""
+        arguments = parsed(raw)
+        if arguments is not None:
+            converted = next((made for tool, made in self.tools if tool.name == name), None)
+            if converted is not None:
+                arguments = converted.restore(arguments)
+        return ToolCall(id, name, arguments, raw)
+
+    def text(self, text: str) -> str:
+        """The answer, as the asker's own schema has it: nulls that stand for nothing are gone."""
+        if self.schema is None or not self.schema.strict:
+            return text
+        try:
+            value = json.loads(text)
+        except ValueError:
+            return text
+        meant = self.schema.restore(value)
+        return text if meant == value else json.dumps(meant, ensure_ascii=False)
+
+
+@dataclass
+class Offers:
+    """Translates, and remembers what it translated."""
+
+    dialect: Dialect
+    _kept: dict[tuple[int, bool], tuple[Mapping[str, Any], Converted]] = field(default_factory=dict, init=False, repr=False)
+    """By the identity of the schema, which is kept with it so that no other has it."""
+
+    def of(self, prompt: Prompt, model: Model) -> Offer:
+        tools = tuple((tool, self._converted(tool.schema, strict=model.strict)) for tool in prompt.tools)
+        return Offer(tools, None if prompt.schema is None else self._converted(prompt.schema, strict=model.strict))
+
+    def _converted(self, schema: Mapping[str, Any], *, strict: bool) -> Converted:
+        key = (id(schema), strict)
+        known = self._kept.get(key)
+        if known is None:
+            if len(self._kept) >= KEPT:
+                self._kept.clear()
+            made = convert(schema, self.dialect) if strict else loosened(modern(schema), "the model cannot be held to a schema")
+            known = self._kept[key] = (schema, made)
+        return known[1]
+
+
+def parsed(raw: str) -> dict[str, Any] | None:
+    """The JSON object that `raw` is; None: it is none. A model that has nothing to say often writes nothing."""
+    if not raw.strip():
+        return {}
+    try:
+        value = json.loads(raw)
+    except (ValueError, RecursionError):
+        return None
+    return value if isinstance(value, dict) else None
+
+
+def own(message: Assistant, provider: str) -> Sequence[Mapping[str, Any]]:
+    """What `message` carries for `provider` alone."""
+    return message.carried if message.provider == provider else ()
+
+
+def instruction(schema: Mapping[str, Any]) -> str:
+    """For providers that cannot be given a schema."""
+    return f"Answer with one JSON value and nothing around it. It has to fit this JSON Schema: {json.dumps(schema, ensure_ascii=False)}"

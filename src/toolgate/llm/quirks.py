@@ -1,0 +1,55 @@
+"""In what each OpenAI-compatible server differs from what it is compatible with."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from toolgate.settings import ProviderKind
+
+
+@dataclass(frozen=True, slots=True)
+class Quirks:
+    """How a server wants Chat Completions; the defaults are what most take."""
+
+    limit: Literal["max_tokens", "max_completion_tokens"] = "max_tokens"
+    """The name of the most tokens of a reply."""
+    usage: bool = True
+    """It takes `stream_options`, and tells the usage of a stream only then."""
+    required: str = "required"
+    """What `tool_choice` is called that wants any tool."""
+    named: bool = True
+    """It takes the name of one tool as `tool_choice`."""
+    parallel: bool = True
+    """It takes `parallel_tool_calls`."""
+    strict: bool = False
+    """It takes `strict` with a tool."""
+    schema: Literal["json_schema", "json_object", "prompt"] = "json_schema"
+    """How it is told the schema of an answer."""
+    nine: bool = False
+    """Ids of tool calls are nine letters and digits."""
+    bridge: bool = False
+    """Nobody but the assistant may speak after a tool."""
+    thoughts: tuple[str, ...] = ()
+    """Fields of a reply that it wants back with tool calls, as they were."""
+    costs: bool = False
+    """`usage.cost` is what it takes for the request, in US dollars."""
+    extra: Mapping[str, Any] = field(default_factory=dict)
+    """Further fields of every request."""
+
+
+DEFAULT = Quirks()
+QUIRKS: Mapping[ProviderKind, Quirks] = {
+    "mistral": Quirks(usage=False, required="any", strict=True, nine=True, bridge=True),
+    "cohere": Quirks(usage=False, named=False, parallel=False),
+    "openrouter": Quirks(thoughts=("reasoning_details",), costs=True, extra={"usage": {"include": True}}),
+    "groq": Quirks(limit="max_completion_tokens"),
+    "deepseek": Quirks(parallel=False, schema="json_object", thoughts=("reasoning_content",)),
+    "ollama": Quirks(named=False, parallel=False),
+    "vllm": Quirks(),
+    "llamacpp": Quirks(),
+    "compatible": DEFAULT,
+}
+"""From the servers' own documentation, autumn 2026. Mistral tells the usage of every stream unasked and refuses unknown fields; Cohere
+refuses `stream_options`; DeepSeek refuses a turn with tool calls whose thoughts are missing; Ollama ignores `tool_choice`."""

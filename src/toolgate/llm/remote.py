@@ -1,0 +1,99 @@
+"""A provider on another machine: its wire form over the client that its SDK has for it.
+
+One request is one attempt: the SDK's own retries are off, and what comes of it is `ModelFailed` or an answer. The wire form is pure: it
+makes the body of a request and reads the events of the answer.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Mapping
+from contextlib import aclosing
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from toolgate.errors import ModelFailed, TimedOut
+from toolgate.llm.classify import malformed
+from toolgate.llm.messages import Chosen, Delta, Done, Errand, Prompt, Reply, User
+from toolgate.llm.model import Model
+from toolgate.llm.offer import Offer, Offers
+from toolgate.llm.strict import Dialect
+
+
+class Reading(Protocol):
+    """The events of one answer, as they come."""
+
+    def take(self, event: Mapping[str, Any]) -> Iterable[Delta]:
+        """Raises ModelFailed when the event says that it went wrong."""
+
+    def reply(self) -> Reply:
+        """The whole of it. Raises ModelFailed (`cut_off`) when the last event has not come."""
+
+
+class Wire(Protocol):
+    """One provider's form of requests and answers."""
+
+    dialect: Dialect
+
+    def body(self, prompt: Prompt, model: Model, offer: Offer) -> dict[str, Any]:
+        """The request, as its SDK takes it."""
+
+    def reading(self, prompt: Prompt, model: Model, offer: Offer) -> Reading: ...
+
+
+Events = Callable[[dict[str, Any], float], AsyncGenerator[Mapping[str, Any], None]]
+"""Send a body and hear the answer's events, within so many seconds. Raises ModelFailed."""
+
+
+@dataclass
+class Remote:
+    """A `Provider`."""
+
+    name: str
+    wire: Wire
+    events: Events
+    model: Callable[[str], Model]
+    """What is known of the model of that name; the provider's default for the empty name."""
+    _offers: Offers = field(init=False, repr=False)
+
+    def __post_init__(self) -> None:
+        self._offers = Offers(self.wire.dialect)
+
+    async def reply(self, prompt: Prompt, errand: Errand) -> Reply:
+        async with aclosing(self.stream(prompt, errand)) as deltas:
+            async for delta in deltas:
+                if isinstance(delta, Done):
+                    return delta.reply
+        raise AssertionError("a stream ends with Done")
+
+    async def stream(self, prompt: Prompt, errand: Errand) -> AsyncGenerator[Delta, None]:
+        model = self.model(prompt.model.partition("/")[2])
+        self._check(prompt, model)
+        offer = self._offers.of(prompt, model)
+        reading = self.wire.reading(prompt, model, offer)
+        deadline = asyncio.get_running_loop().time() + prompt.seconds
+        yield Chosen(self.name, model.name)
+        async with aclosing(self.events(self.wire.body(prompt, model, offer), prompt.seconds)) as events:
+            while (event := await self._next(events, deadline, prompt.seconds)) is not None:
+                for delta in self._read(reading, event):
+                    yield delta
+        yield Done(reading.reply())
+
+    def _read(self, reading: Reading, event: Mapping[str, Any]) -> list[Delta]:
+        try:
+            return list(reading.take(event))
+        except (KeyError, TypeError, AttributeError, ValueError):
+            raise malformed(self.name) from None
+
+    async def _next(self, events: AsyncIterator[Mapping[str, Any]], deadline: float, seconds: float) -> Mapping[str, Any] | None:
+        try:
+            async with asyncio.timeout_at(deadline):
+                return await anext(events, None)
+        except TimeoutError:
+            raise TimedOut(f"{self.name} had not completed its answer within {seconds:g} s") from None
+
+    def _check(self, prompt: Prompt, model: Model) -> None:
+        if prompt.tools and not model.tools:
+            raise ModelFailed(f"{model.id} calls no tools; ask another model", "provider", reason="unsupported")
+        if not model.vision and any(isinstance(message, User) and message.images for message in prompt.messages):
+            raise ModelFailed(f"{model.id} sees no pictures; ask another model", "provider", reason="unsupported")

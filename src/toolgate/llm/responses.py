@@ -1,0 +1,191 @@
+"""OpenAI's Responses API: requests and events, as values.
+
+Nothing is stored at OpenAI: what a model thought comes back encrypted, is carried, and is sent again with the conversation.
+"""
+
+from __future__ import annotations
+
+import base64
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from toolgate.llm.classify import cut_off, interrupted
+from toolgate.llm.messages import (
+    Assistant,
+    CallDelta,
+    Delta,
+    Message,
+    Prompt,
+    ReasoningDelta,
+    Reply,
+    Stop,
+    System,
+    TextDelta,
+    Tokens,
+    ToolCall,
+    ToolResult,
+    User,
+)
+from toolgate.llm.model import Model
+from toolgate.llm.offer import Offer, own
+from toolgate.llm.strict import OPENAI, Converted
+
+THINKS = re.compile(r"^(o\d|gpt-[5-9]|codex)")
+"""Models that think before they answer: they take no temperature, and their thoughts can be had encrypted."""
+ANSWER = "answer"
+"""What the schema of an answer is called; OpenAI wants a name."""
+
+
+class Responses:
+    """The wire form of OpenAI."""
+
+    dialect = OPENAI
+
+    def __init__(self, name: str) -> None:
+        self._name = name
+
+    def body(self, prompt: Prompt, model: Model, offer: Offer) -> dict[str, Any]:
+        thinks = THINKS.match(model.name) is not None
+        body: dict[str, Any] = {
+            "model": model.name,
+            "input": [item for message in prompt.messages for item in self._items(message)],
+            "max_output_tokens": max(16, prompt.max_tokens),  # the least that is taken
+            "store": False,
+        }
+        if thinks:
+            body["include"] = ["reasoning.encrypted_content"]
+        elif prompt.temperature is not None:
+            body["temperature"] = prompt.temperature
+        if offer.tools:
+            body["tools"] = [
+                {"type": "function", "name": tool.name, "description": tool.description, "parameters": made.schema, "strict": made.strict}
+                for tool, made in offer.tools
+            ]
+            body["tool_choice"] = (
+                prompt.choice if prompt.choice in ("auto", "none", "required") else {"type": "function", "name": prompt.choice}
+            )
+            body["parallel_tool_calls"] = prompt.parallel
+        if offer.schema is not None:
+            body["text"] = {"format": {"type": "json_schema", "name": ANSWER, **_format(offer.schema)}}
+        return body
+
+    def reading(self, prompt: Prompt, model: Model, offer: Offer) -> ResponsesReading:
+        return ResponsesReading(self._name, model, offer)
+
+    def _items(self, message: Message) -> Iterator[Mapping[str, Any]]:
+        match message:
+            case System(text):
+                yield {"role": "developer", "content": text}
+            case User(text, images):
+                words = [{"type": "input_text", "text": text}] if text or not images else []
+                yield {"role": "user", "content": [*words, *(_image(each.data, each.media_type) for each in images)]}
+            case Assistant(text, calls):
+                carried = own(message, self._name)
+                if carried and _same(carried, message):
+                    yield from carried
+                    return
+                if text:
+                    yield {"role": "assistant", "content": text}
+                for call in calls:
+                    yield {"type": "function_call", "call_id": call.id, "name": call.name, "arguments": call.raw or "{}"}
+            case ToolResult(id, text):
+                yield {"type": "function_call_output", "call_id": id, "output": text}
+
+
+def _format(made: Converted) -> dict[str, Any]:
+    return {"schema": made.schema if made.strict else dict(made.original), "strict": made.strict}
+
+
+def _image(data: bytes, media_type: str) -> dict[str, Any]:
+    return {"type": "input_image", "detail": "auto", "image_url": f"data:{media_type};base64,{base64.b64encode(data).decode()}"}
+
+
+def _same(carried: Sequence[Mapping[str, Any]], message: Assistant) -> bool:
+    """Whether `carried` still says what the message says; who shortens a conversation leaves it out."""
+    ids = [item.get("call_id") for item in carried if item.get("type") == "function_call"]
+    return ids == [call.id for call in message.calls] and bool(_text(carried)) == bool(message.text)
+
+
+def _text(items: Sequence[Mapping[str, Any]]) -> str:
+    parts = (part for item in items if item.get("type") == "message" for part in item.get("content") or ())
+    return "".join(part.get("text") or part.get("refusal") or "" for part in parts)
+
+
+@dataclass
+class ResponsesReading:
+    """One answer."""
+
+    name: str
+    model: Model
+    offer: Offer
+    _calls: dict[str, str] = field(default_factory=dict, init=False)
+    """By an item's id, the call's."""
+    _final: Mapping[str, Any] | None = field(default=None, init=False)
+
+    def take(self, event: Mapping[str, Any]) -> Iterator[Delta]:
+        match event.get("type"):
+            case "response.output_text.delta" | "response.refusal.delta":
+                yield TextDelta(event["delta"])
+            case "response.reasoning_summary_text.delta" | "response.reasoning_text.delta":
+                yield ReasoningDelta(event["delta"])
+            case "response.output_item.added" if event["item"].get("type") == "function_call":
+                item = event["item"]
+                self._calls[item.get("id") or ""] = item["call_id"]
+                yield CallDelta(item["call_id"], item["name"])
+            case "response.function_call_arguments.delta":
+                yield CallDelta(self._calls.get(event.get("item_id") or "", ""), raw=event["delta"])
+            case "response.completed" | "response.incomplete":
+                self._final = event["response"]
+            case "response.failed":
+                raise interrupted(self.name, (event.get("response") or {}).get("error") or {})
+            case "error":
+                raise interrupted(self.name, event)
+
+    def reply(self) -> Reply:
+        final = self._final
+        if final is None:
+            raise cut_off(self.name)
+        items: list[Mapping[str, Any]] = list(final.get("output") or ())
+        calls = tuple(self.offer.call(item["call_id"], item["name"], item.get("arguments") or "") for item in items if _is_call(item))
+        usage = dict(final.get("usage") or {})
+        if final.get("service_tier"):
+            usage["service_tier"] = final["service_tier"]
+        plain = all(item.get("type") in ("message", "function_call") for item in items)
+        return Reply(
+            Assistant(self.offer.text(_text(items)), calls, () if plain else tuple(items), self.name),
+            _stop(final, items, calls),
+            tokens(usage),
+            self.name,
+            final.get("model") or self.model.name,
+            usage=usage,
+        )
+
+
+def tokens(usage: Mapping[str, Any]) -> Tokens:
+    """What a `usage` of the Responses API says."""
+    inside, outside = usage.get("input_tokens_details") or {}, usage.get("output_tokens_details") or {}
+    return Tokens(
+        input=usage.get("input_tokens") or 0,
+        output=usage.get("output_tokens") or 0,
+        cached=inside.get("cached_tokens") or 0,
+        cache_written=inside.get("cache_write_tokens") or 0,
+        reasoning=outside.get("reasoning_tokens") or 0,
+    )
+
+
+def _is_call(item: Mapping[str, Any]) -> bool:
+    return item.get("type") == "function_call"
+
+
+def _stop(final: Mapping[str, Any], items: Sequence[Mapping[str, Any]], calls: tuple[ToolCall, ...]) -> Stop:
+    reason = (final.get("incomplete_details") or {}).get("reason")
+    if reason == "content_filter":
+        return "filtered"
+    if reason is not None or final.get("status") == "incomplete":
+        return "length"
+    if calls:
+        return "calls"
+    parts = (part for item in items if item.get("type") == "message" for part in item.get("content") or ())
+    return "refusal" if any(part.get("type") == "refusal" for part in parts) else "end"

@@ -1,0 +1,90 @@
+"""What the SDKs of providers have in common: an httpx2 client over the guarded way out, and errors."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
+from typing import Any
+
+import httpx2
+
+from toolgate.egress.client import Guarded
+from toolgate.egress.origin import locate
+from toolgate.egress.transport import Transport
+from toolgate.egress.wire import Caps, Reach
+from toolgate.llm.classify import answered, cut_off, interrupted, malformed, unanswered
+from toolgate.llm.declared import Declared
+
+CONNECT = 5.0
+"""Seconds until a connection stands."""
+LONGEST = 3600.0
+"""Seconds that an answer may take in all, whatever a prompt asks for."""
+CAPS = Caps(received=64 * 1024 * 1024, decoded=64 * 1024 * 1024, ratio=1000)
+"""Of an answer. Events repeat themselves, and pack well."""
+SENT = frozenset("accept content-type authorization x-api-key anthropic-version anthropic-beta".split())
+"""Headers that go out. SDKs add some from the environment, meant for their own service, and what machine and Python this is."""
+OURS = frozenset({"openai", "anthropic", "httpx2"})
+"""Packages whose errors tell of an answer, or that there is none."""
+
+
+class Plain(httpx2.AsyncBaseTransport):
+    """Sends what we mean and nothing else."""
+
+    def __init__(self, inner: httpx2.AsyncBaseTransport, *, keyless: bool) -> None:
+        self._inner = inner
+        self._kept = SENT - {"authorization", "x-api-key"} if keyless else SENT
+
+    async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
+        for name in {name.lower() for name in request.headers} - self._kept - {"host", "content-length"}:
+            del request.headers[name]
+        return await self._inner.handle_async_request(request)
+
+
+def http(provider: Declared, transport: Transport) -> httpx2.AsyncClient:
+    """A client for one provider: it reaches that provider and nothing else, whatever the environment says of proxies."""
+    place, _ = locate(provider.base_url)
+    reach = Reach(frozenset({place.origin}), provider.networks)
+    guarded = Guarded(transport, reach=reach, seconds=LONGEST, caps=CAPS)
+    return httpx2.AsyncClient(transport=Plain(guarded, keyless=provider.api_key is None), trust_env=False, follow_redirects=False)
+
+
+def key(provider: Declared) -> str:
+    """The key; a word where none is needed, which is not sent."""
+    return provider.api_key.get_secret_value() if provider.api_key else "none"
+
+
+def seconds(total: float) -> httpx2.Timeout:
+    return httpx2.Timeout(total, connect=min(CONNECT, total))
+
+
+async def heard(name: str, ask: Callable[[], Awaitable[AsyncIterator[Any]]]) -> AsyncGenerator[Mapping[str, Any], None]:
+    """The events of the answer to one request, as JSON.
+
+    Raises:
+        ModelFailed: there was none, or it did not come to an end.
+    """
+    stream: Any = None
+    try:
+        stream = await ask()
+        async for event in stream:
+            yield event.to_dict()
+    except Exception as error:
+        raise failed(name, error, begun=stream is not None) from error
+    finally:
+        if stream is not None:
+            await stream.close()
+
+
+def failed(name: str, error: Exception, *, begun: bool) -> Exception:
+    """What an SDK's error means; both have the same ones. What is none of those is a bug, and stays what it is."""
+    response, status = getattr(error, "response", None), getattr(error, "status_code", None)
+    if response is not None and isinstance(status, int) and status >= 400:
+        headers = {key.lower(): value for key, value in response.headers.items()}
+        return answered(name, status, headers, getattr(error, "body", None))
+    if isinstance(error, ValueError | KeyError | TypeError | AttributeError):
+        return malformed(name) if begun else error
+    if type(error).__module__.partition(".")[0] not in OURS:
+        return error
+    if (body := getattr(error, "body", None)) is not None:
+        return interrupted(name, body)
+    found = unanswered(name, error)
+    return cut_off(name) if begun and found.reason == "connection" else found
