@@ -100,9 +100,13 @@ class Drive:
                 cancelled = isinstance(error, anyio.get_cancelled_exc_class() | KeyboardInterrupt)
                 why = Ended(time.time(), "cancelled") if cancelled else Ended(time.time(), "failed", f"unexpected {type(error).__name__}")
                 await self._add(why)
-                await self._close()
+                await self._book()
             raise
-        await self._close()
+        return await self.close()
+
+    async def close(self) -> Finished:
+        """Say how it ended, in the book and to whoever hears."""
+        await self._book()
         end = finished(self.run.id, self._facts, self.state, self._output()[0])
         await self.hear(end)
         return end
@@ -249,7 +253,7 @@ class Drive:
     async def _tell_spent(self) -> None:
         await self.hear(spent(self._facts, self.state, self._purse.left))
 
-    async def _close(self) -> None:
+    async def _book(self) -> None:
         """Say in the book how far it came."""
         used, ended = self.state.used, self.state.ended
         self.run = await self._runs.put(

@@ -112,11 +112,15 @@ class Agent:
             raise NotPermitted(f"the run {id} is done; it goes on when you say something more", "agent.done")
         await runs.join()
         facts, number = await runs.facts(run)
-        run = await runs.put(
-            replace(run, status=None, instance=runs.instance, updated=time.time(), task=replace(run.task, limits=limits or run.task.limits))
-        )
+        task = replace(run.task, limits=limits or run.task.limits)
+        run = await runs.put(replace(run, status=None, instance=runs.instance, updated=time.time(), task=task))
         drive = Drive(self.gateway, self.models, runs, self.settings, run, user, hear, person, unanswered, facts, number)
-        return await self._driven(drive, Resumed(time.time()) if text is None else Asked(time.time(), text), None)
+        if text is None and (ended := drive.state.ended) and ended.status == "done":
+            return await drive.close()  # its process died between its last word and the book
+        first: Fact = Resumed(time.time()) if text is None else Asked(time.time(), text)
+        if not facts:  # its process died before it was written down what was asked
+            first = Asked(time.time(), task.text if text is None else text)
+        return await self._driven(drive, first, None)
 
     @asynccontextmanager
     async def events(self, work: Callable[[Hear], Awaitable[Finished]]) -> AsyncIterator[AsyncIterator[Event]]:
@@ -151,7 +155,7 @@ class Agent:
             self.purses[run.session] = purse
         try:
             async with budgeted(run, granted.granted.cost, self.stores.ledger, self.gateway.live, user.tier):
-                await drive.hear(Started(run.id, resumed=isinstance(first, Resumed)))
+                await drive.hear(Started(run.id, resumed=bool(drive.state.messages)))
                 return await drive.to_the_end(first, purse, _within(run, user.delegate(), left, parent))
         finally:
             if outermost:

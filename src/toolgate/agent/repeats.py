@@ -47,13 +47,13 @@ class Trail:
 
 def found(trail: Trail) -> Circle | None:
     """The circle that the last call closes."""
+    if len(trail.last) == 4 and trail.last[0] == trail.last[2] != trail.last[1] == trail.last[3]:
+        return _circle(key("turns", *sorted(set(trail.last))), "the same two calls were made in turn, with the same results")
     for name, kind, tool in trail.newest:
         times = trail.counts[name]
         if times >= TIMES:
             what = "with the same arguments and the same result" if kind == "call" else "with the same error"
             return _circle(name, f"{tool[:NAMED]} was called {times} times {what}")
-    if len(trail.last) == 4 and trail.last[0] == trail.last[2] != trail.last[1] == trail.last[3]:
-        return _circle(key("turns", *sorted(set(trail.last))), "the same two calls were made in turn, with the same results")
     return None
 
 
