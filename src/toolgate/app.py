@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import anyio
 
+from toolgate.agent.result import read_result
+from toolgate.agent.runs import Runs
 from toolgate.calls import Call, Outcome, Principal, Tool
 from toolgate.egress.transport import Transport, open_transport
 from toolgate.egress.wire import Request, Sender
@@ -151,6 +153,7 @@ async def open_app(settings: Settings) -> AsyncIterator[App]:
         gateway = build_gateway((), live, stores, settings, counters)
         skills = _skills(settings)
         tools: list[Tool] = [*map(tool_of, read_prompts(settings.prompts) if settings.prompts else ()), *skill_tools(skills)]
+        tools.append(read_result(Runs(stores, settings.agent.keep)))
         for loaded in integrations:
             if loaded.declaration is not None and loaded.declaration.kind == "openapi":
                 sender = _sender(loaded, transport, lambda: gateway)

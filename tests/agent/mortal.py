@@ -103,6 +103,12 @@ class MortalJournal:
     async def read(self, stream: str, *, limit: int = 100, before: int | None = None) -> Sequence[Entry]:
         return await self.there.read(stream, limit=limit, before=before)
 
+    async def since(self, stream: str, *, after: int, limit: int = 100) -> Sequence[Entry]:
+        return await self.there.since(stream, after=after, limit=limit)
+
+    async def lines(self, numbers: Sequence[int]) -> Sequence[Entry]:
+        return await self.there.lines(numbers)
+
 
 def mortal(stores: Stores, death: Death) -> Stores:
     return replace(stores, records=MortalRecords(stores.records, death), journal=MortalJournal(stores.journal, death))

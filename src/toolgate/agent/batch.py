@@ -213,6 +213,7 @@ class Batch:
             failed=outcome.problem is not None,
             code=outcome.problem.code if outcome.problem else None,
             cost=outcome.cost,
+            estimated=bool(outcome.notes.get("spend", {}).get("estimated")),
             seconds=round(seconds, 6),
             call=name,
             open=strange,

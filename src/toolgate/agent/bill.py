@@ -41,7 +41,7 @@ def bill_of(facts: Sequence[Fact]) -> Bill:
         total=models + tools,
         models=models,
         tools=tools,
-        estimated=sum(reply.cost for reply in replies if reply.estimated),
+        estimated=sum(one.cost for one in replies if one.estimated) + sum(one.cost for one in answers if one.estimated),
         by_phase=dict(by_phase),
         by_model={name: {**line, "tokens": asdict(line["tokens"])} for name, line in by_model.items()},
         by_tool=by_tool,

@@ -53,6 +53,8 @@ class Answered:
     failed: bool = False
     code: str | None = None
     cost: Micros = 0
+    estimated: bool = False
+    """The cost is a default, or what was reserved."""
     seconds: float = 0.0
     call: str = ""
     """The call's id in the audit; empty: the gate was not asked."""

@@ -24,6 +24,8 @@ NOUNS = (
     "demo",
     "connect",
     "tools",
+    "agent",
+    "runs",
     "specs",
     "keys",
     "credentials",

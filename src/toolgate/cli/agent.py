@@ -1,0 +1,210 @@
+"""`toolgate agent`: give the agent a task at the terminal, or talk with it.
+
+The model's words are results, on stdout; which model was asked and why, what it calls, and what that costs are for people, on
+stderr. Off a terminal nothing is asked: what needs a person's yes makes the run wait, and it is taken up with `--resume`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from dataclasses import dataclass, replace
+from decimal import Decimal, InvalidOperation
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, get_args
+
+import click
+
+from toolgate.cli.endings import ended
+from toolgate.cli.options import config_option, json_option, settings_of, wait_for
+from toolgate.cli.output import say
+
+if TYPE_CHECKING:
+    from toolgate.agent.batch import Person, Unanswered
+    from toolgate.agent.events import Finished, Wanted
+    from toolgate.agent.loop import Agent
+    from toolgate.agent.turns import Limits
+    from toolgate.app import App
+    from toolgate.calls import Principal
+    from toolgate.cli.narration import Narration, Output
+    from toolgate.settings import Settings
+
+Approve = Literal["never", "ask", "always"]
+TASK_TYPES = ("planning", "coding", "analysis", "extraction", "summarization", "chat", "tool_use", "math", "other")
+EXITS = {"done": 0, "waiting": 6, "budget_exhausted": 7, "looping": 5, "failed": 5, "cancelled": 130}
+
+
+@dataclass(frozen=True)
+class Wishes:
+    """What was typed beside the task."""
+
+    approve: Approve = "ask"
+    max_cost: str | None = None
+    max_steps: int | None = None
+    provider: str = ""
+    task_type: str = "tool_use"
+    tools: tuple[str, ...] = ()
+    output: Output = "text"
+
+    def limits(self, agent: Agent) -> Limits:
+        limits = agent.limits
+        if self.max_cost is not None:
+            limits = replace(limits, cost=cost_of(self.max_cost))
+        return limits if self.max_steps is None else replace(limits, steps=self.max_steps)
+
+    @property
+    def person(self) -> Person | None:
+        if self.approve == "always":
+            return yes
+        return prompt if self.approve == "ask" and sys.stdin.isatty() and sys.stderr.isatty() else None
+
+    @property
+    def unanswered(self) -> Unanswered:
+        return "refuse" if self.approve == "never" else "wait"
+
+
+approve_option = click.option(
+    "--approve",
+    type=click.Choice(get_args(Approve)),
+    default="ask",
+    show_default=True,
+    help="What becomes of calls that need a person's yes. Off a terminal `ask` makes the run wait.",
+)
+cost_option = click.option("--max-cost", metavar="USD", help="Money that the run may spend, models and tools together.")
+provider_option = click.option(
+    "--provider", default="", metavar="NAME", help="Ask this provider, or PROVIDER/MODEL; default: the router chooses."
+)
+output_option = click.option(
+    "--output",
+    type=click.Choice(("text", "json", "stream-json")),
+    default="text",
+    show_default=True,
+    help="The answer; all there is to know at the end; or each event as a line of JSON.",
+)
+
+
+@click.command()
+@config_option
+@approve_option
+@cost_option
+@click.option("--max-steps", type=click.IntRange(1), metavar="N", help="Requests to models.")
+@provider_option
+@click.option("--task-type", type=click.Choice(TASK_TYPES), default="tool_use", show_default=True, help="For the router.")
+@click.option("--tools", multiple=True, metavar="GLOB", help="Only these tools; may be given several times.")
+@output_option
+@json_option
+@click.option("--resume", metavar="RUN", help="Go on with this run; TASK is what you say besides.")
+@click.argument("task", required=False)
+def command(
+    config: Path | None,
+    approve: Approve,
+    max_cost: str | None,
+    max_steps: int | None,
+    provider: str,
+    task_type: str,
+    tools: tuple[str, ...],
+    output: Output,
+    as_json: bool,
+    resume: str | None,
+    task: str | None,
+) -> int:
+    """Have the agent do TASK with the tools behind the gate; without TASK, talk with it.
+
+    It may do what you may, and asks before it changes anything. Ctrl-C leaves a run that --resume takes up.
+    """
+    wishes = Wishes(approve, max_cost, max_steps, provider, task_type, tools, "json" if as_json else output)
+    if max_cost is not None:
+        cost_of(max_cost)
+    if task is None and resume is None and not sys.stdin.isatty():
+        task = sys.stdin.read().strip() or None
+        if task is None:
+            raise ended("usage", "there is no task: give it as an argument or on stdin")
+    return wait_for(_open(settings_of(config), wishes, task, resume))
+
+
+async def _open(settings: Settings, wishes: Wishes, task: str | None, resume: str | None) -> int:
+    from toolgate.app import local_principal, open_app
+
+    async with open_app(settings) as app:
+        user = local_principal(settings, "terminal")
+        if task is None and resume is None:
+            return await _talk(app, user, wishes)
+        return EXITS[(await one(app, user, wishes, task, resume)).status]
+
+
+async def one(app: App, user: Principal, wishes: Wishes, task: str | None, resume: str | None) -> Finished:
+    """One run, or one more stretch of one."""
+    from toolgate.agent.runs import Task
+    from toolgate.cli.narration import Narration
+
+    heard = Narration(wishes.output)
+    agent = app.agent
+    try:
+        if resume is not None:
+            changed = wishes.limits(agent) if wishes.max_cost is not None or wishes.max_steps is not None else None
+            how: Any = {"text": task, "limits": changed, "person": wishes.person, "unanswered": wishes.unanswered}
+            end = await agent.resume(resume, user, heard, **how)
+        else:
+            wanted = Task(
+                task or "",
+                task=wishes.task_type,  # type: ignore[arg-type]
+                model=wishes.provider,
+                limits=wishes.limits(agent),
+                tools=wishes.tools or None,
+            )
+            end = await agent.run(wanted, user, heard, person=wishes.person, unanswered=wishes.unanswered)
+    except (asyncio.CancelledError, KeyboardInterrupt):
+        hint_of(heard)
+        raise
+    if end.status not in ("done", "failed"):
+        hint_of(heard)
+    return end
+
+
+def hint_of(heard: Narration) -> None:
+    """How to go on with a run that has stopped."""
+    if heard.run:
+        say(f"it goes on with: toolgate agent --resume {heard.run}")
+
+
+async def _talk(app: App, user: Principal, wishes: Wishes) -> int:
+    """A conversation: what is said next belongs to the same run."""
+    say("Talk with the agent; an empty line or Ctrl-D ends it.")
+    run: str | None = None
+    while True:
+        try:
+            text = click.prompt("you", prompt_suffix="> ", default="", show_default=False, err=True).strip()
+        except click.Abort:
+            say()
+            return 0
+        if not text:
+            return 0
+        end = await one(app, user, wishes, text, run)
+        run = end.run
+
+
+async def yes(_wanted: Wanted) -> bool:
+    return True
+
+
+async def prompt(wanted: Wanted) -> bool | None:
+    """Ask at the terminal. None: Ctrl-D or Ctrl-C, and the run waits."""
+    say(wanted.text)
+    try:
+        # This stops the whole process, which has nothing else to do; in a thread, Ctrl-C could not end it.
+        return click.confirm("Let it through?", err=True)
+    except click.Abort:
+        return None
+
+
+def cost_of(text: str) -> int:
+    """US dollars as micro-dollars."""
+    from toolgate.money import MOST, micros
+
+    try:
+        amount = Decimal(text.removeprefix("$"))
+    except InvalidOperation:
+        amount = Decimal(-1)
+    if not amount.is_finite() or not 0 <= micros(amount) <= MOST:
+        raise click.BadParameter("is an amount of US dollars, such as 0.50", param_hint="--max-cost")
+    return micros(amount)

@@ -1,0 +1,172 @@
+"""`toolgate agent` and `toolgate runs`, with a script in the model's place and a real API on loopback."""
+
+from __future__ import annotations
+
+import json
+import os
+import pty
+import select
+import signal
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from subprocess import PIPE, Popen
+from typing import Any
+
+import pytest
+import yaml
+
+Terminal = Callable[..., Any]
+LOOK = {"tool": "shop_list_items", "arguments": {"kind": "tea"}}
+ADDS = [
+    {"text": "I add a pot.", "calls": [{"tool": "shop_add_item", "arguments": {"name": "Pot"}}]},
+    {"text": "The pot is added."},
+]
+
+
+@pytest.fixture
+def scripted(shop: Path, tmp_path: Path) -> Callable[[list[dict[str, Any]]], None]:
+    """Writes what the model says."""
+
+    def write(lines: list[dict[str, Any]]) -> None:
+        (tmp_path / "script.yaml").write_text(yaml.safe_dump(lines))
+        file = tmp_path / "toolgate.yaml"
+        settings = yaml.safe_load(file.read_text()) if file.exists() else {}
+        settings["providers"] = {"play": {"kind": "scripted", "script": "script.yaml"}}
+        file.write_text(yaml.safe_dump(settings))
+
+    return write
+
+
+def test_in_a_pipe_only_the_answer_is_the_result_and_the_rest_is_for_people(terminal: Terminal, scripted: Any) -> None:
+    scripted([{"text": "Let me look.", "calls": [LOOK]}, {"text": "There are items."}])
+
+    ran = terminal("agent", "What is there?")
+
+    assert (ran.code, ran.out) == (0, "There are items.\n")
+    assert "asks play/scripted-1" in ran.err
+    assert '→ shop_list_items {"kind": "tea"}' in ran.err
+    assert "done: 2 steps, 1 calls" in ran.err
+
+
+def test_off_a_terminal_nobody_is_asked_and_the_run_waits_until_somebody_has_answered(terminal: Terminal, scripted: Any) -> None:
+    scripted(ADDS)
+
+    waiting = terminal("agent", "Add a pot", "--output", "json")
+    run = waiting.value["run"]
+    [question] = terminal("approvals", "list", "--json").value
+    terminal("approvals", "approve", question["id"])
+    done = terminal("runs", "resume", run)
+
+    assert (waiting.code, waiting.value["status"]) == (6, "waiting")
+    assert (question["tool"], question["acting_for"]) == ("shop_add_item", [question["caller"].removeprefix("agent:")])
+    assert (done.code, done.out) == (0, "The pot is added.\n")
+    [listed] = terminal("runs", "list", "--json").value
+    assert (listed["run"], listed["status"], listed["calls"]) == (run, "done", 1)
+
+
+@pytest.mark.parametrize(("approve", "code"), [("always", None), ("never", "approval_needed")])
+def test_a_yes_beforehand_lets_calls_through_and_a_no_refuses_them(
+    terminal: Terminal, scripted: Any, approve: str, code: str | None
+) -> None:
+    scripted(ADDS)
+
+    ran = terminal("agent", "Add a pot", "--approve", approve, "--output", "stream-json")
+
+    events = [json.loads(line) for line in ran.out.splitlines()]
+    assert (ran.code, events[0]["type"], events[-1]["type"], events[-1]["status"]) == (0, "started", "finished", "done")
+    assert [event["code"] for event in events if event["type"] == "called"] == [code]
+
+
+def test_a_run_is_shown_again_with_its_bill(terminal: Terminal, scripted: Any) -> None:
+    scripted([{"text": "Let me look.", "calls": [LOOK]}, {"text": "There are items."}])
+    run = terminal("agent", "What is there?", "--output", "json").value["run"]
+
+    shown = terminal("runs", "show", run)
+    as_json = terminal("runs", "show", run, "--json").value
+
+    assert '→ shop_list_items {"kind": "tea"}' in shown.err
+    assert shown.out.startswith("There are items.\n")
+    assert "shop_list_items\t1\t0 failed\t$0.005\n" in shown.out
+    assert "total\t\t$0.005 of it estimated\t$0.005\n" in shown.out
+    assert [event["type"] for event in as_json] == ["started", "routed", "said", "calling", "called", "said", "finished"]
+    assert terminal("runs", "show", "nothing").code == 1
+
+
+def test_steps_that_are_used_up_end_with_7_and_a_resume_goes_on(terminal: Terminal, scripted: Any) -> None:
+    scripted([{"text": "Let me look.", "calls": [LOOK]}, {"text": "As far as I know."}, {"text": "All."}])
+
+    ended = terminal("agent", "What is there?", "--max-steps", "1")
+    run = ended.err.rsplit(" ", 1)[1].strip()
+    done = terminal("agent", "--resume", run)
+
+    assert (ended.code, ended.out) == (7, "As far as I know.\n")
+    assert f"it goes on with: toolgate agent --resume {run}" in ended.err
+    assert (done.code, done.out) == (0, "All.\n")
+
+
+def test_a_task_may_come_by_a_pipe_and_has_to_come_somehow(terminal: Terminal, scripted: Any) -> None:
+    scripted([{"text": "You said: {{task}}"}])
+
+    def piped(text: str) -> Any:
+        program = [sys.executable, "-m", "toolgate", "agent"]
+        with Popen(program, stdin=PIPE, stdout=PIPE, stderr=PIPE, text=True) as process:
+            out, err = process.communicate(text, timeout=60)
+        return process.returncode, out, err
+
+    assert piped("Hello\n")[:2] == (0, "You said: Hello\n")
+    code, out, err = piped("")
+    assert (code, out) == (1, "")
+    assert "there is no task" in err
+
+
+def test_ctrl_c_leaves_a_run_that_goes_on(terminal: Terminal, scripted: Any) -> None:
+    scripted([{"text": "Too late.", "delay": "30s"}])
+    with Popen([sys.executable, "-m", "toolgate", "agent", "Wait"], stdin=PIPE, stdout=PIPE, stderr=PIPE, text=True) as process:
+        assert process.stderr is not None
+        for line in process.stderr:
+            if line.startswith("asks "):
+                break
+        process.send_signal(signal.SIGINT)
+        _, err = process.communicate(timeout=60)
+    scripted([{"text": "Here I am."}])
+    [run] = terminal("runs", "list", "--json").value
+
+    assert process.returncode == 130
+    assert f"toolgate agent --resume {run['run']}" in err
+    assert run["status"] == "cancelled"
+    assert terminal("agent", "--resume", run["run"]).out == "Here I am.\n"
+
+
+def test_on_a_terminal_the_person_is_asked_and_can_talk_on(terminal: Terminal, scripted: Any) -> None:
+    scripted([*ADDS, {"text": "You are welcome."}])
+    leader, follower = pty.openpty()
+    with Popen([sys.executable, "-m", "toolgate", "agent"], stdin=follower, stdout=follower, stderr=follower) as process:
+        os.close(follower)
+        said = ""
+        for wait, answer in (("you> ", "Add a pot"), ("Let it through?", "y"), ("you> ", "Thanks"), ("you> ", "")):
+            said = _until(leader, wait)
+            os.write(leader, f"{answer}\n".encode())
+        process.wait(timeout=60)
+    os.close(leader)
+
+    assert "You are welcome." in said
+    assert process.returncode == 0
+    [run] = terminal("runs", "list", "--json").value
+    assert (run["status"], run["steps"], run["calls"]) == ("done", 3, 1)
+
+
+def _until(leader: int, text: str) -> str:
+    """What the terminal shows until `text` is there."""
+    said = b""
+    while text.encode() not in said:
+        ready, _, _ = select.select([leader], [], [], 30)
+        assert ready, said
+        piece = os.read(leader, 4096)
+        said += piece
+    return said.decode()
+
+
+def test_amounts_that_are_none_are_refused(terminal: Terminal) -> None:
+    for amount in ("much", "-1", "nan"):
+        assert terminal("agent", "x", "--max-cost", amount).code == 1
