@@ -33,6 +33,7 @@ NOUNS = (
     "usage",
     "budget",
     "policy",
+    "providers",
     "audit",
     "doctor",
     "health",

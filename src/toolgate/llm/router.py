@@ -1,39 +1,50 @@
 """Which model to ask: permitted, healthy, good enough, and of those the cheapest.
 
-policy ─▶ health ─▶ quality ─▶ cost and speed ─▶ choice ─▶ chain
+    policy ─▶ health ─▶ quality ─▶ cost and speed ─▶ choice ─▶ chain
+
+Without labelled prompts the first choice is the cheapest model whose quality, lowered by how unsure it is, is within the loss that the
+policy allows of the best one. With them (`calibration`) it is the one with most quality less the price that they gave to its cost.
+Now and then, and ever less, the model that may be best is tried.
 """
 
 from __future__ import annotations
 
-from collections import OrderedDict
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Literal
 
-from toolgate.errors import NoModel
-from toolgate.llm.decision import Decision, Health, Rates, Score, Speeds
+from toolgate.llm.beliefs import Beliefs
+from toolgate.llm.calibration import EXPECTED_OUTPUT, Calibration
+from toolgate.llm.candidates import Candidates, Sieve
+from toolgate.llm.decision import Decision, Health, Mode, Rates, Score, Speeds
 from toolgate.llm.messages import Errand, Prompt
 from toolgate.llm.model import Model
-from toolgate.llm.scoring import Belief, Tally, believe
+from toolgate.llm.runs import Runs
+from toolgate.llm.scoring import CALIBRATED, STRENGTH, Belief, believe, by_price, effect, exploring, good_enough, to_try, usual
+from toolgate.llm.task import asked, guessed
 from toolgate.money import Micros
-from toolgate.policy.models import Models, forbidden
+from toolgate.policy.models import Models
 
 Source = Literal["feedback", "verifier", "arguments", "tool"]
 """Who says how good an answer was: a person, a check of the whole answer, the schema of a tool's arguments, the tool's success."""
-WORTH = {"feedback": 1.0, "verifier": 1.0, "arguments": 0.2, "tool": 0.2}
+WORTH: Mapping[Source, float] = {"feedback": 1.0, "verifier": 1.0, "arguments": 0.2, "tool": 0.2}
 """Observations. The last two are nearly always right and say little of an answer: guesses."""
-RUNS = 10_000
-"""Runs whose model is remembered, those not heard of longest forgotten first."""
-EXPECTED_OUTPUT = 400.0  # tokens, until a task's own are known: a guess
+ANSWERS = 20.0
+"""Answers that the expected length of answers is worth until a task's own are known: a guess."""
 
 
-@dataclass(slots=True)
-class Run:
-    """What is remembered of a run."""
+NOBODY_SAYS = 0.5
+"""`Model.quality` where the operator says nothing of it."""
+Why = tuple[Mode, tuple[str, ...]]
+
+
+@dataclass(frozen=True, slots=True)
+class Option:
+    """A model that may be first."""
 
     model: Model
-    task: str
-    spent: float = 0.0
+    belief: Belief
+    cost: float
 
 
 class Router:
@@ -46,6 +57,8 @@ class Router:
         speeds: Speeds,
         rates: Rates,
         seed: int = 0,
+        beliefs: Beliefs | None = None,
+        calibration: Calibration | None = None,
     ) -> None:
         """
         Args:
@@ -53,11 +66,16 @@ class Router:
             policy: `models.yaml` in force.
             seed: equal seeds and states decide alike.
         """
-        self._models, self._policy = models, policy
-        self._health, self._speeds, self._rates = health, speeds, rates
-        self._seed = seed
-        self._runs: OrderedDict[str, Run] = OrderedDict()
-        self._tallies: dict[tuple[str, str], Tally] = {}
+        self._policy, self._speeds, self._seed = policy, speeds, seed
+        self._sieve = Sieve(models, health, speeds, rates)
+        self.beliefs = beliefs or Beliefs(lambda: policy().half_life)
+        self.calibration = calibration
+        self.runs = Runs()
+        self._decisions = 0
+        self._kept: dict[tuple[str, str], tuple[Belief, float]] = {}
+        """Belief and expected tokens of an answer, by model and task, until something is heard of the model."""
+        self._kept_of: tuple[object, ...] = ()
+        self._expected: Mapping[str, float] = {}
 
     def route(self, prompt: Prompt, errand: Errand, tokens: int, *, left: Micros | None = None) -> Decision:
         """Decide which models to ask.
@@ -69,50 +87,64 @@ class Router:
         Raises:
             NoModel: nothing is left; its message and `dropped` name what dropped each model.
         """
+        decision = self.explain(prompt, errand, tokens, left=left)
+        self._decisions += 1
+        if errand.run:
+            self.runs.remember(errand.run, decision)
+        return decision
+
+    def explain(self, prompt: Prompt, errand: Errand, tokens: int, *, left: Micros | None = None) -> Decision:
+        """What `route` would decide now; nothing changes by it. Raises as `route` does."""
         policy = self._policy()
-        rules = policy.applying(errand.principal, errand.task)
-        dropped: dict[str, str] = {}
-        able: list[Model] = []
-        for model in self._models():
-            why = (
-                _named(model, prompt)
-                or forbidden(rules, model.id, model.region, model.tags)
-                or _incapable(model, prompt, tokens)
-                or self._health.available(model)
-            )
-            if why:
-                dropped[model.id] = why
-            else:
-                able.append(model)
-        if not able:
-            raise NoModel(dropped)
-        scores = {model.id: self._score(model, errand.task, tokens) for model in able}
-        best = max(score.quality for score in scores.values())
-        floor = best - policy.max_quality_loss / 100
-        chain = sorted(able, key=lambda model: (scores[model.id].quality < floor, scores[model.id].cost, -scores[model.id].quality))
-        kept = self._runs.get(errand.run) if errand.run else None
-        if kept and kept.model in chain:
-            chain.remove(kept.model)
-            chain.insert(0, kept.model)
-        self._remember(errand, chain[0])
-        ordered = {model.id: scores[model.id] for model in chain}
-        return Decision(tuple(chain), ordered, (), dropped, "kept" if kept else "chosen", errand.task, policy=tuple(r.id for r in rules))
+        undeclared = errand.task == "other"
+        task = guessed(prompt) if undeclared else errand.task
+        self._prepare()
+        known = self.runs.get(errand.run)
+        there = self._sieve.candidates(policy, prompt, errand, task, tokens, lambda model: self._look(model, task)[1], left)
+        options = [Option(model, self._look(model, task)[0], cost) for model, cost in there.able]
+        loss = min((rule.max_quality_loss for rule in there.rules if rule.max_quality_loss is not None), default=policy.max_quality_loss)
+        options, why = self._ordered(options, prompt, task, loss)
+        if policy.cascade and errand.checkable and len(options) > 1 and not errand.high_risk:
+            options, why = cascade(options, known.failed if known else frozenset())
+        else:
+            if policy.explore and not errand.high_risk and not prompt.model and all(rule.explore for rule in there.rules):
+                options, why = self._tried(options, policy.explore, why)
+            if known:
+                options, why = self._kept_to(known.model, options, known.spare(policy.switch_share), tokens, why)
+        if there.fallback:
+            why = "fallback", (there.fallback, *why[1])
+        if prompt.model:
+            why = "named", (f"the prompt names {prompt.model}", *why[1])
+        return self._decision(options, there, why, task, undeclared)
 
     def learn(self, model_id: str, task: str, good: float, source: Source, *, run: str = "") -> None:
         """Hear how good an answer was. What the transport did is no business of quality: tell that to health.
 
         Args:
             model_id: `provider/model` that answered.
+            task: as `Decision.task`; `other` where the run's is known is taken for that.
             good: 0 (wrong) to 1 (right).
             run: a cascade goes up in it when `good` is below a half.
         """
-        worth = WORTH[source]
-        for key in ((model_id, ""), (model_id, task)):
-            self._tallies[key] = self._tallies.get(key, Tally()).plus(good * worth, worth)
+        known = self.runs.get(run)
+        if known and task == "other":
+            task = known.task
+        worth, good = WORTH[source], min(1.0, max(0.0, good))
+        beliefs = self.beliefs
+        kind: Literal["usual", "form"] = "usual" if worth == 1.0 else "form"
+        table = self.calibration.expected(model_id, task) if self.calibration and kind == "usual" else None
+        base = usual(beliefs.of(kind, "", ""), beliefs.of(kind, "", task)) if table is None else table
+        overall, at_task = beliefs.of("effect", model_id, ""), beliefs.of("effect", model_id, task)
+        own = 0.0 if table is not None else effect(self._prior(model_id), overall, at_task)
+        beliefs.add("effect", model_id, task, worth * (good - base), worth)
+        beliefs.add(kind, "", task, worth * (good - own), worth)
+        self._forget(model_id)
+        if known and good < 0.5 and kind == "usual":
+            known.fail(model_id)
 
     def feedback(self, run: str, good: float) -> str | None:
         """Hear from a person how good a run was: its model learns. The model's id; None: the run is not known (any more)."""
-        known = self._runs.get(run)
+        known = self.runs.get(run)
         if known is None:
             return None
         self.learn(known.model.id, known.task, good, "feedback", run=run)
@@ -120,45 +152,149 @@ class Router:
 
     def used(self, model_id: str, task: str, tokens_in: int, tokens_out: int, cost: Micros, *, run: str = "") -> None:
         """Hear what an answer took: how long answers are, and what the run has spent."""
-        known = self._runs.get(run)
+        known = self.runs.get(run)
         if known is not None:
             known.spent += cost
+            task = known.task if task == "other" else task
+        self.beliefs.add("output", model_id, task, tokens_out, 1.0)
+        self._forget(model_id)
 
-    def _score(self, model: Model, task: str, tokens: int) -> Score:
-        none = Tally()
-        overall = self._tallies.get((model.id, ""), none)
-        belief: Belief = believe(model.quality, overall, self._tallies.get((model.id, task), none))
-        read, written = self._rates.per_token(model)
-        cost = read * tokens + written * EXPECTED_OUTPUT
-        return Score(belief.mean, belief.deviation, overall.seen, cost, self._speeds.p95(model.id))
+    def _ordered(self, options: list[Option], prompt: Prompt, task: str, loss: float) -> tuple[list[Option], Why]:
+        """All of `options`, the one to ask first, and why."""
+        calibration = self.calibration
+        price = calibration.price(loss) if calibration else None
+        worth_asking = [option for option in options if calibration and option.model.id in calibration.kept]
+        if calibration is None or not worth_asking:
+            best = max(options, key=lambda option: option.belief.mean)
+            enough = {options[index].model.id for index in good_enough([option.belief for option in options], loss / 100)}
+            options.sort(key=lambda option: self._rank(option, option.model.id in enough))
+            return options, ("chosen", _because(options[0], best, loss))
+        said = calibration.qualities(task, asked(prompt), len(prompt.tools))
+        options = [self._shifted(option, said, task) for option in options]
+        alone = next((option.cost for option in options if option.model.id == calibration.reference), None)
+        alone = alone or max(option.cost for option in options) or 1.0
+        kept = calibration.kept
 
-    def _remember(self, errand: Errand, model: Model) -> None:
-        if not errand.run:
-            return
-        known = self._runs.get(errand.run)
-        if known is None:
-            self._runs[errand.run] = Run(model, errand.task)
-            if len(self._runs) > RUNS:
-                self._runs.popitem(last=False)
-        else:
-            known.model = model
-            self._runs.move_to_end(errand.run)
+        def value(option: Option) -> tuple[bool, float]:
+            only = price is None and option.model.id != calibration.reference
+            return option.model.id in kept and not only, option.belief.mean - (price or 0.0) * option.cost / alone
+
+        options.sort(key=value, reverse=True)
+        best = max((option for option in options if option.model.id in kept), key=lambda option: option.belief.mean)
+        return options, ("chosen", _because(options[0], best, loss))
+
+    def _rank(self, option: Option, enough: bool) -> tuple[bool, float, float, float]:
+        """Those good enough by cost and then by speed, then the rest by quality."""
+        return not enough, option.cost if enough else -option.belief.mean, self._speeds.p95(option.model.id) or 0.0, -option.belief.mean
+
+    def _shifted(self, option: Option, said: Mapping[str, float], task: str) -> Option:
+        """`option` with the quality at this very prompt in place of that at its task."""
+        assert self.calibration is not None
+        quality, expected = said.get(option.model.id), self.calibration.expected(option.model.id, task)
+        if quality is None or expected is None:
+            return option
+        return replace(option, belief=option.belief._replace(mean=option.belief.mean + quality - expected))
+
+    def _tried(self, options: list[Option], share: float, why: Why) -> tuple[list[Option], Why]:
+        """Perhaps with one first that may be better than is known."""
+        beliefs = self.beliefs.of("usual", "", "")
+        seen = beliefs.seen + (self.calibration.rows if self.calibration else 0)
+        if draw(self._seed, self._decisions) >= exploring(share, seen):
+            return options, why
+        worth_asking = [option for option in options if not self.calibration or option.model.id in self.calibration.kept] or options
+        tried = worth_asking[to_try([option.belief for option in worth_asking])]
+        if tried is options[0]:
+            return options, why
+        because = f"{tried.model.id} is tried: little is known of it ({tried.belief.seen:.0f} answers), and it may be the best"
+        return [tried, *(option for option in options if option is not tried)], ("explored", (because,))
+
+    def _kept_to(self, model: Model, options: list[Option], spare: float, tokens: int, why: Why) -> tuple[list[Option], Why]:
+        """The run's own model first, while it can be asked and a change is not worth its cache."""
+        own = next((option for option in options if option.model.id == model.id), None)
+        if own is None:
+            return options, ("switched", (f"{model.id}, which the run began with, cannot be asked now", *why[1]))
+        if own is options[0]:
+            return options, ("kept", why[1])
+        lost = self._sieve.reading(options[0].model, tokens)
+        if spare and lost <= spare and options[0].cost + lost < own.cost:
+            return options, ("switched", (f"the cache of {model.id} is given up, which the run can spare", *why[1]))
+        return [own, *(option for option in options if option is not own)], ("kept", (f"the run stays with {model.id}",))
+
+    def _decision(self, options: Sequence[Option], there: Candidates, why: Why, task: str, undeclared: bool) -> Decision:
+        p95 = self._speeds.p95
+        scores = {
+            option.model.id: Score(option.belief.mean, option.belief.deviation, option.belief.seen, option.cost, p95(option.model.id))
+            for option in options
+        }
+        chain = tuple(option.model for option in options)
+        return Decision(chain, scores, why[1], there.dropped, why[0], task, undeclared, tuple(rule.id for rule in there.rules))
+
+    def _look(self, model: Model, task: str) -> tuple[Belief, float]:
+        found = self._kept.get((model.id, task))
+        if found is None:
+            found = self._kept[model.id, task] = self._believed(model, task), self._length(model, task)
+        return found
+
+    def _believed(self, model: Model, task: str) -> Belief:
+        beliefs = self.beliefs
+        overall, own = beliefs.of("effect", model.id, ""), beliefs.of("effect", model.id, task)
+        table = self.calibration.expected(model.id, task) if self.calibration else None
+        if table is not None:
+            return believe(table, 0.0, overall, own, CALIBRATED)
+        base = usual(beliefs.of("usual", "", ""), beliefs.of("usual", "", task))
+        return believe(base, self._prior(model.id), overall, own, STRENGTH)
+
+    def _prior(self, model_id: str) -> float:
+        """How much better than usual a model is expected to be before anything was seen."""
+        return self._expected.get(model_id, NOBODY_SAYS) - NOBODY_SAYS
+
+    def _length(self, model: Model, task: str) -> float:
+        told = self.calibration.outputs.get(task, {}).get(model.id, EXPECTED_OUTPUT) if self.calibration else EXPECTED_OUTPUT
+        seen = self.beliefs.of("output", model.id, task)
+        return (told * ANSWERS + seen.sum) / (ANSWERS + seen.seen)
+
+    def _prepare(self) -> None:
+        """Forget what was worked out of a state that is no more."""
+        self.beliefs.fade()
+        now = (self.beliefs.version, self.calibration, self._sieve.models())
+        if now != self._kept_of:
+            self._kept_of = now
+            self._kept.clear()
+            models = self._sieve.models()
+            ranked = by_price({model.id: self._sieve.price(model) for model in models})
+            self._expected = {model.id: ranked[model.id] if model.quality == NOBODY_SAYS else model.quality for model in models}
+
+    def _forget(self, model_id: str) -> None:
+        for key in [key for key in self._kept if key[0] == model_id]:
+            del self._kept[key]
 
 
-def _named(model: Model, prompt: Prompt) -> str | None:
-    if prompt.model and prompt.model not in (model.id, model.provider):
-        return f"the prompt names {prompt.model}"
-    if model.only_named and not prompt.model:
-        return "it is asked only where it is named"
-    return None
+def cascade(options: Sequence[Option], failed: frozenset[str]) -> tuple[list[Option], Why]:
+    """For answers that are checked: the least cost for a right answer first, and after a failed check the next.
+
+    That order costs least until the first right answer where answers are right independently of each other: an exchange of two
+    neighbours shows it. Those that failed in this run come last.
+    """
+    ordered = sorted(options, key=lambda option: (option.model.id in failed, option.cost / max(option.belief.mean, 0.05)))
+    first = ordered[0].model.id
+    if failed:
+        return ordered, ("escalated", (f"the check failed for {', '.join(sorted(failed))}; {first} is next",))
+    return ordered, ("cascade", (f"answers are checked, so it begins with {first}, which costs least for a right one",))
 
 
-def _incapable(model: Model, prompt: Prompt, tokens: int) -> str | None:
-    """What the prompt needs and the model has not."""
-    if prompt.tools and not model.tools:
-        return "it takes no tools"
-    if tokens + min(prompt.max_tokens, model.max_output) > model.window:
-        return f"its window holds {model.window} tokens, and {tokens} and the reply are more"
-    if not model.vision and any(getattr(message, "images", ()) for message in prompt.messages):
-        return "it sees no images"
-    return None
+def draw(seed: int, number: int) -> float:
+    """A number from 0 to 1 that looks drawn, the same for the same arguments. Source: splitmix64, Steele, Lea, Flood 2014."""
+    mask = 2**64 - 1
+    z = (seed * 0x9E3779B97F4A7C15 + (number + 1) * 0xBF58476D1CE4E5B9) & mask
+    z = ((z ^ (z >> 30)) * 0xBF58476D1CE4E5B9) & mask
+    z = ((z ^ (z >> 27)) * 0x94D049BB133111EB) & mask
+    return (z ^ (z >> 31)) / 2**64
+
+
+def _because(first: Option, best: Option, loss: float) -> tuple[str, ...]:
+    said = f"{first.model.id} is expected to be right {first.belief.mean:.1%} of the time"
+    if first is best:
+        return (f"{said}, more than any other",)
+    return (
+        f"{said}, the best, {best.model.id}, {best.belief.mean:.1%}: a loss of {loss:g} points on average is allowed, and it costs less",
+    )

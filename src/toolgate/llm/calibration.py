@@ -1,0 +1,296 @@
+"""What labelled prompts teach a router before anybody asks it: how good each model is at which prompts, and how much quality to trade
+for money. Pure.
+
+    table    what a model gets right at a task type; all models
+    kept     models that are ever worth asking: for some price of quality, the best of a task; the rest only add to the chance that
+             somebody is overestimated (a table of 19 models has 5, and choosing among these loses less at the same cost: measured)
+    weights  for those kept, what length, shape and words of a prompt change, where leaving one out says that it pays
+    price    the points of quality that a share of the reference model's cost is worth: the choice is the model with most
+             quality - price * cost, so that money is saved where it costs least quality
+
+The price is chosen on predictions made without the row that is predicted, as the one that saves most, a full loss allowed being worth a
+fifth of the cost. Of those only that lose at most half of the loss allowed against the best single model on the same prompts, and half
+a standard error of that difference more: what was best on some data turns out worse on others, and on few data much worse.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from math import sqrt
+from typing import Any
+
+from toolgate.llm.features import Features, features_of
+from toolgate.llm.ridge import fit, predict
+
+LOSSES = (0.0, 0.25, 0.5, 1.0, 2.0, 3.0, 5.0, 10.0)
+"""Points for which a price is found; others use that of the next smaller one."""
+SPENT = 0.5
+"""Part of the loss allowed that is used."""
+DOUBT = 0.5
+"""Standard errors that are kept besides."""
+WORTH = 0.2
+"""Part of the reference's cost that a full loss allowed has to save."""
+PRICES = (0.0, *(0.001 * 1.23**step for step in range(37)))
+"""Tried: 0, and 0.1 to 170 points for the whole cost of the reference."""
+SHAPE_FROM, WORDS_FROM = 300, 1000
+"""Rows from which length and shape, and words, are tried."""
+EXPECTED_OUTPUT = 400.0
+"""Tokens, where nothing is known of a task's answers: a guess."""
+LETTERS = 4.0
+"""Characters a token, where only the text is there."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """A labelled prompt."""
+
+    task: str
+    text: str
+    tools: int
+    ok: tuple[float, ...]
+    """0 to 1, by model."""
+    cost: tuple[float | None, ...]
+    """Micro-US-dollars, by model; None: not known."""
+
+    @property
+    def tokens(self) -> float:
+        return len(self.text) / LETTERS
+
+
+@dataclass(frozen=True, slots=True)
+class Tariff:
+    """What requests cost, as far as labelled prompts tell."""
+
+    per_token: Mapping[str, tuple[float, float]]
+    """By model: micro-US-dollars a token read and written."""
+    outputs: Mapping[str, Mapping[str, float]]
+    """Tokens written, by task and model."""
+
+    def cost(self, model: str, task: str, tokens: float) -> float:
+        read, written = self.per_token[model]
+        return read * tokens + written * self.outputs.get(task, {}).get(model, EXPECTED_OUTPUT)
+
+
+@dataclass(frozen=True, slots=True)
+class Calibration:
+    models: tuple[str, ...]
+    table: Mapping[str, tuple[float, ...]]
+    """By task, and under the empty one for tasks not known: expected quality by model."""
+    reference: str
+    """The best single model."""
+    kept: tuple[str, ...]
+    features: Features
+    weights: tuple[tuple[float, ...], ...]
+    """(features, kept)"""
+    prices: tuple[float | None, ...]
+    """For each of `LOSSES`; None: nobody but the reference will do."""
+    outputs: Mapping[str, Mapping[str, float]]
+    """As of `Tariff`."""
+    rows: int
+
+    def price(self, loss: float) -> float | None:
+        """Of quality, where `loss` points may be lost."""
+        return self.prices[bisect_right(LOSSES, loss) - 1]
+
+    def expected(self, model: str, task: str) -> float | None:
+        """What the table says; None: the model was not there."""
+        if model not in self.models:
+            return None
+        return self.table.get(task, self.table[""])[self.models.index(model)]
+
+    def qualities(self, task: str, text: str, tools: int) -> dict[str, float]:
+        """Of those kept, for one prompt."""
+        said = predict(self.weights, self.features.vector(task, text, tools))
+        return dict(zip(self.kept, said, strict=True))
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "models": list(self.models),
+            "table": {task: [round(each, 5) for each in row] for task, row in self.table.items()},
+            "reference": self.reference,
+            "kept": list(self.kept),
+            "features": self.features.to_json(),
+            "weights": [[round(each, 6) for each in row] for row in self.weights],
+            "prices": list(self.prices),
+            "outputs": {task: {model: round(each, 1) for model, each in row.items()} for task, row in self.outputs.items()},
+            "rows": self.rows,
+        }
+
+    @classmethod
+    def from_json(cls, said: Mapping[str, Any]) -> Calibration:
+        return cls(
+            models=tuple(said["models"]),
+            table={task: tuple(row) for task, row in said["table"].items()},
+            reference=said["reference"],
+            kept=tuple(said["kept"]),
+            features=Features.from_json(said["features"]),
+            weights=tuple(tuple(row) for row in said["weights"]),
+            prices=tuple(said["prices"]),
+            outputs=said["outputs"],
+            rows=said["rows"],
+        )
+
+
+def calibrate(models: Sequence[str], samples: Sequence[Sample], tariff: Tariff, *, loss: float = 1.0) -> Calibration:
+    """
+    Args:
+        samples: at least one.
+        loss: points that will usually be allowed; which features are used is decided for it.
+    """
+    prompts = [(sample.task, sample.text, sample.tools) for sample in samples]
+    plain = features_of(prompts, shape=False, words=False)
+    weights, _ = fit([plain.vector(*prompt) for prompt in prompts], [sample.ok for sample in samples], plain.size)
+    table = {task: tuple(predict(weights, plain.vector(task, "", 0))) for task in ("", *plain.tasks)}
+    means = [sum(sample.ok[model] for sample in samples) / len(samples) for model in range(len(models))]
+    best = max(range(len(models)), key=means.__getitem__)
+    kept = _worth_asking(models, samples, table, tariff, best)
+    costs = [[_share(tariff, models[best], models[model], sample) for model in kept] for sample in samples]
+    truth = [[sample.ok[model] for model in kept] for sample in samples]
+    spent = [[_spent(tariff, models[model], sample, model) for model in kept] for sample in samples]
+    trial = _Trial(costs, truth, spent, kept.index(best))
+    found: tuple[float, Features, list[list[float]], Curve] | None = None
+    for shape, words in ((False, False), (True, False), (True, True)):
+        if len(samples) < (WORDS_FROM if words else SHAPE_FROM if shape else 0):
+            continue
+        features = features_of(prompts, shape=shape, words=words)
+        fitted, without = fit([features.vector(*prompt) for prompt in prompts], truth, features.size)
+        curve = trial.curve(without)
+        comes_to, _ = chosen(curve, loss)
+        if found is None or comes_to < found[0]:
+            found = comes_to, features, fitted, curve
+    assert found is not None
+    _, features, fitted, curve = found
+    return Calibration(
+        models=tuple(models),
+        table=table,
+        reference=models[best],
+        kept=tuple(models[model] for model in kept),
+        features=features,
+        weights=tuple(map(tuple, fitted)),
+        prices=tuple(chosen(curve, each)[1] for each in LOSSES),
+        outputs=tariff.outputs,
+        rows=len(samples),
+    )
+
+
+Curve = Sequence[tuple[float, float, float, float]]
+"""A price of quality, the points gained by it over the reference alone, their standard error, and the cost as a share of its."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Trial:
+    """Choices among `k` models on `n` prompts, and what comes of them."""
+
+    shares: Sequence[Sequence[float]]
+    """(n, k) expected cost, as a share of the reference's."""
+    truth: Sequence[Sequence[float]]
+    """(n, k)"""
+    spent: Sequence[Sequence[float]]
+    """(n, k) micro-US-dollars."""
+    reference: int
+
+    def curve(self, qualities: Sequence[Sequence[float]]) -> Curve:
+        """What comes of each of `PRICES`."""
+        n, alone = len(self.truth), sum(row[self.reference] for row in self.spent) or 1.0
+        found = []
+        for price in PRICES:
+            gained = squares = cost = 0.0
+            for said, share, truth, spent in zip(qualities, self.shares, self.truth, self.spent, strict=True):
+                values = [quality - price * each for quality, each in zip(said, share, strict=True)]
+                first = values.index(max(values))
+                gain = truth[first] - truth[self.reference]
+                gained += gain
+                squares += gain * gain
+                cost += spent[first]
+            error = sqrt(max(0.0, squares / n - (gained / n) ** 2) / n)
+            found.append((price, 100 * gained / n, 100 * error, cost / alone))
+        return found
+
+
+def chosen(curve: Curve, loss: float) -> tuple[float, float | None]:
+    """The price of quality that pays best where `loss` points may be lost, and before it what it comes to: less is better."""
+    best: tuple[float, float | None] = (1.0, None)
+    for at, (price, _, error, cost) in enumerate(curve):
+        # With its neighbours, so that no price is chosen for a stroke of luck.
+        near = [points for _, points, _, _ in curve[max(0, at - 1) : at + 2]]
+        points = sum(near) / len(near)
+        if points >= -SPENT * loss and points - DOUBT * error >= -loss:
+            best = min(best, (cost - WORTH * points / max(loss, 0.25), price), key=lambda each: each[0])
+    return best
+
+
+def _worth_asking(
+    models: Sequence[str], samples: Sequence[Sample], table: Mapping[str, Sequence[float]], tariff: Tariff, best: int
+) -> list[int]:
+    """Models that are the best of some task, or of all, at some price of quality; by number."""
+    tokens = sum(sample.tokens for sample in samples) / len(samples)
+    kept = {best}
+    for task, row in table.items():
+        costs = [tariff.cost(model, task, tokens) for model in models]
+        alone = costs[best] or 1.0
+        for price in PRICES:
+            kept.add(max(range(len(models)), key=lambda model: row[model] - price * costs[model] / alone))
+    return sorted(kept)
+
+
+def _share(tariff: Tariff, reference: str, model: str, sample: Sample) -> float:
+    alone = tariff.cost(reference, sample.task, sample.tokens)
+    return tariff.cost(model, sample.task, sample.tokens) / alone if alone else 1.0
+
+
+def _spent(tariff: Tariff, name: str, sample: Sample, model: int) -> float:
+    known = sample.cost[model]
+    return tariff.cost(name, sample.task, sample.tokens) if known is None else known
+
+
+def tariff_of(models: Sequence[str], samples: Sequence[Sample], known: Mapping[str, tuple[float, float]] | None = None) -> Tariff:
+    """What requests cost by `samples`: of each model what a token read costs, and what the answers to a task cost besides.
+
+    Args:
+        known: what tokens are known to cost, by model.
+    """
+    priced = {model: [sample for sample in samples if sample.cost[number] is not None] for number, model in enumerate(models)}
+    dearest = max((_mean_cost(priced[model], number) for number, model in enumerate(models) if priced[model]), default=0.0)
+    per_token: dict[str, tuple[float, float]] = {}
+    outputs: dict[str, dict[str, float]] = {}
+    for number, model in enumerate(models):
+        there = priced[model]
+        if known and model in known:
+            per_token[model] = known[model]
+        elif there:
+            per_token[model] = _rates(there, number)
+        else:  # nobody knows what it costs: as much as the dearest
+            per_token[model] = 0.0, dearest / EXPECTED_OUTPUT
+        read, written = per_token[model]
+        overall = _output(there, number, read, written, EXPECTED_OUTPUT, 0.0)
+        by_task: dict[str, list[Sample]] = {}
+        for sample in there:
+            by_task.setdefault(sample.task, []).append(sample)
+        for task, own in by_task.items():
+            outputs.setdefault(task, {})[model] = _output(own, number, read, written, overall, 5.0)
+    return Tariff(per_token, outputs)
+
+
+def _mean_cost(samples: Sequence[Sample], model: int) -> float:
+    return sum(sample.cost[model] or 0.0 for sample in samples) / len(samples)
+
+
+def _rates(samples: Sequence[Sample], model: int) -> tuple[float, float]:
+    """By least squares: the slope over the prompt's tokens is what reading costs, the rest is for an answer of the usual length."""
+    n, cost = len(samples), _mean_cost(samples, model)
+    tokens = sum(sample.tokens for sample in samples) / n
+    variance = sum((sample.tokens - tokens) ** 2 for sample in samples)
+    together = sum((sample.tokens - tokens) * ((sample.cost[model] or 0.0) - cost) for sample in samples)
+    read = max(0.0, together / variance) if variance else 0.0
+    read = min(read, 0.9 * cost / tokens) if tokens else 0.0
+    return read, (cost - read * tokens) / EXPECTED_OUTPUT
+
+
+def _output(samples: Sequence[Sample], model: int, read: float, written: float, usual: float, weight: float) -> float:
+    """Tokens that answers have, by what they cost; drawn to `usual` as by `weight` samples of it."""
+    if not written or not samples:
+        return usual
+    total = sum(((sample.cost[model] or 0.0) - read * sample.tokens) / written for sample in samples)
+    return max(1.0, (total + usual * weight) / (len(samples) + weight))

@@ -1,0 +1,184 @@
+"""What the router would have done with labelled prompts, by the router itself.
+
+Calibrated: on a part of the prompts it is calibrated, on the rest it decides, and nothing of the rest is known to it. Cold: it begins with
+nothing but the models' prices and goes through all prompts once, in some order; of each it learns whether the answer of the model that it
+asked was right, and nothing of the others.
+"""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from statistics import fmean
+from typing import Any
+
+from toolgate.calls import Principal
+from toolgate.llm.beliefs import Beliefs
+from toolgate.llm.calibration import Sample, Tariff, calibrate, tariff_of
+from toolgate.llm.messages import Errand, Prompt, User
+from toolgate.llm.model import Model
+from toolgate.llm.router import Router
+from toolgate.money import MICROS
+from toolgate.policy.models import Models
+
+TRAIN = 0.7
+"""Part of the prompts that is for calibration."""
+NOBODY = Principal("evaluation")
+
+
+@dataclass(frozen=True, slots=True)
+class Share:
+    """How a way to choose models did."""
+
+    accuracy: float
+    """Share of right answers, 0 to 1."""
+    cost: float
+    """US dollars a prompt."""
+
+    def to_json(self) -> dict[str, float]:
+        return {"accuracy": round(self.accuracy, 5), "cost_usd_per_1000": round(self.cost * 1000, 6)}
+
+
+@dataclass(frozen=True)
+class _World:
+    """A router's surroundings: every model can be asked, at the prices of the file."""
+
+    tariff: Tariff
+
+    def available(self, model: Model) -> str | None:
+        return None
+
+    def p95(self, model_id: str) -> float | None:
+        return None
+
+    def first_token_p95(self, model_id: str) -> float | None:
+        return None
+
+    def per_token(self, model: Model) -> tuple[float, float]:
+        return self.tariff.per_token[model.id]
+
+
+def evaluate(names: Sequence[str], samples: Sequence[Sample], *, seeds: int, loss: float = 1.0, train: float = TRAIN) -> dict[str, Any]:
+    """The report, JSON.
+
+    Args:
+        samples: at least two.
+        loss: points that may be lost, as `max_quality_loss`.
+    """
+    ids = [f"file/{name}" for name in names]
+    tariff = tariff_of(ids, samples)
+    costs = [[_cost(tariff, model, sample, number) for number, model in enumerate(ids)] for sample in samples]
+    models = range(len(names))
+    means = [fmean(sample.ok[model] for sample in samples) for model in models]
+    spent = [fmean(row[model] for row in costs) for model in models]
+    best = max(models, key=lambda model: (means[model], -spent[model]))
+    calibrated = [_calibrated(ids, samples, costs, seed, loss, train, best) for seed in range(seeds)]
+    cold = [_cold(ids, samples, costs, tariff, seed, loss, best) for seed in range(seeds)]
+    oracle = [_oracle(sample, row) for sample, row in zip(samples, costs, strict=True)]
+    everything = {
+        "best_single": {"model": names[best], **Share(means[best], spent[best] / MICROS).to_json()},
+        "random": Share(fmean(means), fmean(spent) / MICROS).to_json(),
+        "cheapest": _single(names, means, spent, min(models, key=lambda model: (spent[model], -means[model]))),
+        "oracle": Share(fmean(good for good, _ in oracle), fmean(cost for _, cost in oracle) / MICROS).to_json(),
+    }
+    return {
+        "prompts": len(samples),
+        "models": len(names),
+        "tasks": len({sample.task for sample in samples}),
+        "seeds": seeds,
+        "max_quality_loss": loss,
+        "costs_estimated": sum(each is None for sample in samples for each in sample.cost),
+        **everything,
+        "calibrated": {"train": train, **_summary(calibrated)},
+        "cold_start": _summary(cold),
+    }
+
+
+def _summary(runs: Sequence[Mapping[str, float]]) -> dict[str, Any]:
+    """Means over the runs, the worst of them, and each."""
+    said: dict[str, Any] = {key: round(fmean(run[key] for run in runs), 5) for key in runs[0]}
+    said["worst_points"] = round(min(run["points"] for run in runs), 3)
+    return said | {"runs": [{key: round(value, 5) for key, value in run.items()} for run in runs]}
+
+
+def _calibrated(
+    ids: Sequence[str], samples: Sequence[Sample], costs: Sequence[Sequence[float]], seed: int, loss: float, train: float, best: int
+) -> dict[str, float]:
+    """Points are against the best single model of all prompts, on the same prompts."""
+    order = list(range(len(samples)))
+    random.Random(seed).shuffle(order)  # noqa: S311 - a split, no secret
+    cut = min(len(order) - 1, max(1, round(train * len(order))))
+    known = [samples[index] for index in order[:cut]]
+    tariff = tariff_of(ids, known)
+    router = _router(ids, tariff, Models(max_quality_loss=loss, explore=0), seed)
+    router.calibration = calibrate(ids, known, tariff, loss=loss)
+    numbers = {model: number for number, model in enumerate(ids)}
+    good, spent, alone, dear = [], [], [], []
+    for index in order[cut:]:
+        chosen = numbers[_ask(router, samples[index])]
+        good.append(samples[index].ok[chosen])
+        spent.append(costs[index][chosen])
+        alone.append(samples[index].ok[best])
+        dear.append(costs[index][best])
+    return _against(good, spent, alone, dear)
+
+
+def _cold(
+    ids: Sequence[str], samples: Sequence[Sample], costs: Sequence[Sequence[float]], tariff: Tariff, seed: int, loss: float, best: int
+) -> dict[str, float]:
+    order = list(range(len(samples)))
+    random.Random(seed).shuffle(order)  # noqa: S311 - a split, no secret
+    router = _router(ids, tariff, Models(max_quality_loss=loss), seed)
+    numbers = {model: number for number, model in enumerate(ids)}
+    good, spent, alone, dear = [], [], [], []
+    for index in order:
+        sample = samples[index]
+        model = _ask(router, sample)
+        chosen = numbers[model]
+        router.learn(model, sample.task, sample.ok[chosen], "verifier")
+        good.append(sample.ok[chosen])
+        spent.append(costs[index][chosen])
+        alone.append(sample.ok[best])
+        dear.append(costs[index][best])
+    half = len(good) // 2
+    return {**_against(good, spent, alone, dear), "last_half_accuracy": fmean(good[half:])}
+
+
+def _against(good: Sequence[float], spent: Sequence[float], alone: Sequence[float], dear: Sequence[float]) -> dict[str, float]:
+    """`cost_ratio` is 1 where nothing costs anything."""
+    return {
+        "accuracy": fmean(good),
+        "best_single_accuracy": fmean(alone),
+        "points": 100 * (fmean(good) - fmean(alone)),
+        "cost_ratio": sum(spent) / sum(dear) if sum(dear) else 1.0,
+        "cost_usd_per_1000": fmean(spent) / MICROS * 1000,
+    }
+
+
+def _router(ids: Sequence[str], tariff: Tariff, policy: Models, seed: int) -> Router:
+    models = tuple(Model("file", model.removeprefix("file/"), window=10**9, max_output=1) for model in ids)
+    world = _World(tariff)
+    beliefs = Beliefs(lambda: policy.half_life, clock=lambda: 0.0)
+    return Router(lambda: models, lambda: policy, health=world, speeds=world, rates=world, seed=seed, beliefs=beliefs)
+
+
+def _ask(router: Router, sample: Sample) -> str:
+    prompt = Prompt([User(sample.text)])
+    errand = Errand(NOBODY, task=sample.task)  # type: ignore[arg-type]  # files have task types of their own
+    return router.route(prompt, errand, round(sample.tokens)).chain[0].id
+
+
+def _cost(tariff: Tariff, id: str, sample: Sample, model: int) -> float:
+    known = sample.cost[model]
+    return tariff.cost(id, sample.task, sample.tokens) if known is None else known
+
+
+def _oracle(sample: Sample, costs: Sequence[float]) -> tuple[float, float]:
+    """The cheapest right answer."""
+    best = max(sample.ok)
+    return best, min(cost for good, cost in zip(sample.ok, costs, strict=True) if good == best)
+
+
+def _single(names: Sequence[str], means: Sequence[float], spent: Sequence[float], model: int) -> dict[str, Any]:
+    return {"model": names[model], **Share(means[model], spent[model] / MICROS).to_json()}

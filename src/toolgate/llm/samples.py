@@ -1,0 +1,103 @@
+"""Labelled prompts, read from a file.
+
+The first line is `{"models": [...], "n": N}`; then one prompt a line: `task` (its type), `text`, `ok` (0 to 1 a model, in the order of
+`models`), `cost` (US dollars a model, or null), and perhaps `tools` (how many, or the tools), `i`, `lat_s`, `split`. Gzip where the name
+ends in `.gz`.
+"""
+
+from __future__ import annotations
+
+import gzip
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from toolgate.errors import BadDocument, Misconfigured
+from toolgate.llm.calibration import Sample
+from toolgate.money import MICROS
+
+MOST_ROWS = 200_000
+MOST_MODELS = 500
+MOST_LINE = 4 * 1024 * 1024
+
+
+def read_samples(file: Path) -> tuple[tuple[str, ...], list[Sample]]:
+    """The models and the prompts of `file`.
+
+    Raises:
+        BadDocument: a line is not what it should be; the message says which and why.
+        Misconfigured: the file cannot be read.
+    """
+    lines = _lines(file)
+    number, line = next(lines, (1, b""))
+    head = _parsed(file, number, line)
+    names = head.get("models")
+    if not isinstance(names, list) or not names or not all(isinstance(name, str) and name for name in names):
+        raise _bad(file, number, 'the first line has to be {"models": ["a name", …]}')
+    if len(set(names)) != len(names) or len(names) > MOST_MODELS:
+        raise _bad(file, number, f"models have to be at most {MOST_MODELS} different names")
+    samples = []
+    for number, line in lines:
+        if line.strip():
+            samples.append(_sample(file, number, _parsed(file, number, line), len(names)))
+        if len(samples) > MOST_ROWS:
+            raise _bad(file, number, f"more than {MOST_ROWS} prompts are not read")
+    if not samples:
+        raise _bad(file, number, "there are no prompts after the first line")
+    return tuple(names), samples
+
+
+def _lines(file: Path) -> Iterator[tuple[int, bytes]]:
+    number = 0
+    try:
+        with gzip.open(file) if file.suffix == ".gz" else file.open("rb") as opened:
+            while line := opened.readline(MOST_LINE + 1):
+                number += 1
+                if len(line) > MOST_LINE:
+                    raise _bad(file, number, f"it is longer than {MOST_LINE} bytes")
+                yield number, line
+    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+        raise _bad(file, number + 1, f"the file is not whole gzip: {error}") from error
+    except OSError as error:
+        raise Misconfigured(f"{file} cannot be read: {error.strerror or error}") from error
+
+
+def _parsed(file: Path, number: int, line: bytes) -> dict[str, Any]:
+    try:
+        said = orjson.loads(line)
+    except orjson.JSONDecodeError as error:
+        raise _bad(file, number, f"it is not JSON: {error}") from None
+    if not isinstance(said, dict):
+        raise _bad(file, number, "it has to be a JSON object")
+    return said
+
+
+def _sample(file: Path, number: int, said: dict[str, Any], models: int) -> Sample:
+    task, text, tools = said.get("task"), said.get("text"), said.get("tools")
+    if not isinstance(text, str | None) or not isinstance(task, str | None):
+        raise _bad(file, number, "task and text have to be strings")
+    ok = _numbers(file, number, said, "ok", models)
+    if any(each is None or each > 1 for each in ok):
+        raise _bad(file, number, "ok has to hold numbers from 0 to 1")
+    cost = _numbers(file, number, said, "cost", models) if said.get("cost") is not None else [None] * models
+    micros = tuple(None if each is None else each * MICROS for each in cost)
+    count = len(tools) if isinstance(tools, list | dict) else int(tools) if isinstance(tools, int | float) else 0
+    return Sample(task or "other", text or "", max(0, count), tuple(each or 0.0 for each in ok), micros)
+
+
+def _numbers(file: Path, number: int, said: dict[str, Any], key: str, models: int) -> list[float | None]:
+    values = said.get(key)
+    if not isinstance(values, list) or len(values) != models:
+        there = f"{len(values)} values" if isinstance(values, list) else "no list"
+        raise _bad(file, number, f"{key} has to hold a value for each of the {models} models, and there is {there}")
+    for value in values:
+        if value is not None and (not isinstance(value, int | float) or value < 0):
+            raise _bad(file, number, f"{key} has to hold numbers from 0 on")
+    return [None if value is None else float(value) for value in values]
+
+
+def _bad(file: Path, number: int, why: str) -> BadDocument:
+    return BadDocument(f"{file}, line {number}: {why}", number)
