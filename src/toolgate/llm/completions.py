@@ -99,11 +99,10 @@ class Completions:
     def _put_schema(self, body: dict[str, Any], offer: Offer) -> None:
         made = offer.schema
         assert made is not None
-        if self._quirks.schema == "json_schema":
-            schema = made.schema if made.strict else dict(made.original)
-            body["response_format"] = {"type": "json_schema", "json_schema": {"name": "answer", "schema": schema, "strict": made.strict}}
+        if self._quirks.schema == "json_schema" and offer.formal is not None:
+            body["response_format"] = {"type": "json_schema", "json_schema": {"name": "answer", **offer.formal}}
             return
-        if self._quirks.schema == "json_object":
+        if self._quirks.schema == "json_object" and offer.formal is not None:
             body["response_format"] = {"type": "json_object"}
         body["messages"] = [{"role": "system", "content": instruction(made.schema if made.strict else made.original)}, *body["messages"]]
 

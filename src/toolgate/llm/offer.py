@@ -23,6 +23,14 @@ class Offer:
     schema: Converted | None = None
     """Of the answer; None: any text."""
 
+    @property
+    def formal(self) -> dict[str, Any] | None:
+        """The schema of the answer and whether it is strict, for who takes objects only; None: it is asked for in words."""
+        made = self.schema
+        if made is None or not (made.strict or made.original.get("type") == "object"):
+            return None
+        return {"schema": made.schema if made.strict else dict(made.original), "strict": made.strict}
+
     def call(self, id: str, name: str, raw: str) -> ToolCall:
         """The call that a model wrote as `raw`."""
         arguments = parsed(raw)

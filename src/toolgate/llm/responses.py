@@ -29,8 +29,8 @@ from toolgate.llm.messages import (
     User,
 )
 from toolgate.llm.model import Model
-from toolgate.llm.offer import Offer, own
-from toolgate.llm.strict import OPENAI, Converted
+from toolgate.llm.offer import Offer, instruction, own
+from toolgate.llm.strict import OPENAI
 
 THINKS = re.compile(r"^(o\d|gpt-[5-9]|codex)")
 """Models that think before they answer: they take no temperature, and their thoughts can be had encrypted."""
@@ -67,8 +67,10 @@ class Responses:
                 prompt.choice if prompt.choice in ("auto", "none", "required") else {"type": "function", "name": prompt.choice}
             )
             body["parallel_tool_calls"] = prompt.parallel
-        if offer.schema is not None:
-            body["text"] = {"format": {"type": "json_schema", "name": ANSWER, **_format(offer.schema)}}
+        if offer.formal is not None:
+            body["text"] = {"format": {"type": "json_schema", "name": ANSWER, **offer.formal}}
+        elif offer.schema is not None:
+            body["instructions"] = instruction(offer.schema.original)
         return body
 
     def reading(self, prompt: Prompt, model: Model, offer: Offer) -> ResponsesReading:
@@ -92,10 +94,6 @@ class Responses:
                     yield {"type": "function_call", "call_id": call.id, "name": call.name, "arguments": call.raw or "{}"}
             case ToolResult(id, text):
                 yield {"type": "function_call_output", "call_id": id, "output": text}
-
-
-def _format(made: Converted) -> dict[str, Any]:
-    return {"schema": made.schema if made.strict else dict(made.original), "strict": made.strict}
 
 
 def _image(data: bytes, media_type: str) -> dict[str, Any]:

@@ -1,0 +1,159 @@
+"""Answers of compatible servers, in all the ways that they differ."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+
+from toolgate.errors import ModelFailed
+from toolgate.llm.blocks import Blocks
+from toolgate.llm.completions import Completions
+from toolgate.llm.messages import CallDelta, Delta, Prompt, ReasoningDelta, Reply, TextDelta, Tokens, User
+from toolgate.llm.model import Model
+from toolgate.llm.offer import Offer
+from toolgate.llm.quirks import QUIRKS
+from toolgate.llm.remote import Wire
+from toolgate.llm.responses import Responses
+from toolgate.settings import ProviderKind
+
+PROMPT = Prompt((User("Hello?"),))
+MODEL = Model("acme", "model-x")
+
+
+def read(wire: Wire, events: Sequence[dict[str, Any]]) -> tuple[list[Delta], Reply]:
+    reading = wire.reading(PROMPT, MODEL, Offer())
+    deltas = [delta for event in events for delta in reading.take(event)]
+    return deltas, reading.reply()
+
+
+def chat(*deltas: dict[str, Any], reason: str = "stop", kind: ProviderKind = "compatible", **last: Any) -> tuple[list[Delta], Reply]:
+    chunks: list[dict[str, Any]] = [{"choices": [{"index": 0, "delta": delta, "finish_reason": None}]} for delta in deltas]
+    return read(Completions("acme", QUIRKS[kind]), [*chunks, {"choices": [{"index": 0, "delta": {}, "finish_reason": reason}], **last}])
+
+
+def call(**more: Any) -> dict[str, Any]:
+    name, arguments = more.pop("name", None), more.pop("arguments", "")
+    return {"tool_calls": [{"function": {"name": name, "arguments": arguments}, **more}]}
+
+
+def test_whole_calls_that_share_an_index_are_several() -> None:
+    _, reply = chat(
+        call(index=0, id="a", name="look", arguments='{"x":1}'),
+        call(index=0, id="b", name="look", arguments='{"x":2}'),
+        reason="tool_calls",
+    )
+
+    assert [(each.id, each.arguments) for each in reply.message.calls] == [("a", {"x": 1}), ("b", {"x": 2})]
+
+
+def test_calls_in_pieces_go_by_their_index_even_when_the_id_is_told_again() -> None:
+    _, reply = chat(
+        call(index=0, id="a", name="look", arguments='{"x"'),
+        call(index=1, id="b", name="see"),
+        call(index=0, id="a", arguments=":1}"),
+        call(index=1, arguments='{"y":2}'),
+    )
+
+    assert [(each.name, each.arguments) for each in reply.message.calls] == [("look", {"x": 1}), ("see", {"y": 2})]
+    assert reply.stop == "calls"
+
+
+def test_a_call_without_an_id_is_given_one() -> None:
+    deltas, reply = chat(call(name="look", arguments="{}"))
+
+    [made] = reply.message.calls
+    assert made.id
+    assert [delta.id for delta in deltas if isinstance(delta, CallDelta)] == [made.id]
+
+
+@pytest.mark.parametrize("name", ["reasoning_content", "reasoning"])
+def test_thoughts_have_several_names(name: str) -> None:
+    deltas, reply = chat({name: "Hm."}, {"content": "Yes."})
+
+    assert deltas == [ReasoningDelta("Hm."), TextDelta("Yes.")]
+    assert reply.message.text == "Yes."
+
+
+def test_content_may_be_a_list_of_parts() -> None:
+    deltas, _ = chat(
+        {"content": [{"type": "thinking", "thinking": [{"type": "text", "text": "Hm."}]}]}, {"content": [{"type": "text", "text": "Yes."}]}
+    )
+
+    assert deltas == [ReasoningDelta("Hm."), TextDelta("Yes.")]
+
+
+def test_groq_tells_the_usage_in_a_place_of_its_own_and_deepseek_its_cache() -> None:
+    _, groq = chat({"content": "Hi"}, kind="groq", x_groq={"usage": {"prompt_tokens": 9, "completion_tokens": 2}})
+    _, deepseek = chat({"content": "Hi"}, kind="deepseek", usage={"prompt_tokens": 9, "completion_tokens": 2, "prompt_cache_hit_tokens": 8})
+
+    assert groq.tokens == Tokens(9, 2)
+    assert deepseek.tokens == Tokens(9, 2, cached=8)
+
+
+def test_only_openrouter_is_believed_what_it_costs() -> None:
+    usage = {"prompt_tokens": 9, "completion_tokens": 2, "cost": 0.00012}
+
+    assert chat({"content": "Hi"}, kind="openrouter", usage=usage)[1].usage["cost"] == 0.00012
+    assert "cost" not in chat({"content": "Hi"}, usage=usage)[1].usage
+
+
+def test_openrouters_details_of_thoughts_are_carried() -> None:
+    _, reply = chat({"reasoning_details": [{"type": "reasoning.encrypted", "data": "x"}]}, {"content": "Hi"}, kind="openrouter")
+
+    assert reply.message.carried == ({"reasoning_details": [{"type": "reasoning.encrypted", "data": "x"}]},)
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        {"error": {"code": 502, "message": "Provider disconnected"}, "choices": []},
+        {"choices": [{"delta": {}, "finish_reason": "error", "error": {"code": 502, "message": "Provider disconnected"}}]},
+    ],
+)
+def test_an_error_may_come_in_a_chunk(event: dict[str, Any]) -> None:
+    with pytest.raises(ModelFailed) as failed:
+        read(Completions("acme"), [event])
+
+    assert (failed.value.kind, failed.value.reason) == ("transient", "server_error")
+
+
+def test_an_end_that_says_calls_without_any_is_an_end() -> None:
+    assert chat({"content": "Hi"}, reason="tool_calls")[1].stop == "end"
+    assert chat({"content": "Hi"}, reason="a reason of tomorrow")[1].stop == "end"
+
+
+def test_a_failed_response_is_what_its_error_says() -> None:
+    with pytest.raises(ModelFailed) as failed:
+        read(Responses("acme"), [{"type": "response.failed", "response": {"error": {"code": "rate_limit_exceeded", "message": "slow"}}}])
+
+    assert (failed.value.kind, failed.value.reason) == ("transient", "rate_limited")
+
+
+@pytest.mark.parametrize("wire", [Responses("acme"), Blocks("acme"), Completions("acme")], ids=lambda wire: type(wire).__name__)
+def test_events_of_tomorrow_are_passed_over(wire: Wire) -> None:
+    reading = wire.reading(PROMPT, MODEL, Offer())
+
+    assert list(reading.take({"type": "something.new", "data": 1})) == []
+    with pytest.raises(ModelFailed, match="broke off"):
+        reading.reply()
+
+
+def test_a_signature_and_a_sealed_thought_go_back_with_the_tool_call_they_belong_to() -> None:
+    events: list[dict[str, Any]] = [
+        {"type": "message_start", "message": {"model": "claude", "usage": {"input_tokens": 5, "output_tokens": 1}}},
+        {"type": "content_block_start", "index": 0, "content_block": {"type": "redacted_thinking", "data": "sealed"}},
+        {"type": "content_block_start", "index": 1, "content_block": {"type": "tool_use", "id": "t1", "name": "look", "input": {}}},
+        {"type": "content_block_delta", "index": 1, "delta": {"type": "input_json_delta", "partial_json": '{"x": 1}'}},
+        {"type": "message_delta", "delta": {"stop_reason": "tool_use"}, "usage": {"output_tokens": 9}},
+        {"type": "message_stop"},
+    ]
+
+    _, reply = read(Blocks("acme"), events)
+
+    assert reply.message.carried == (
+        {"type": "redacted_thinking", "data": "sealed"},
+        {"type": "tool_use", "id": "t1", "name": "look", "input": {"x": 1}},
+    )
+    assert reply.tokens == Tokens(5, 9)
