@@ -1,6 +1,7 @@
 // The page: who is there, where they are, and the parts that fit.
 import { ask, signedOut } from "./api.js";
 import { useCatalogue } from "./catalogue.js";
+import { Dock } from "./dock.js";
 import { kept } from "./kept.js";
 import { html, render, useEffect, useMemo, useRef, useState } from "./lib.js";
 import { PAGES } from "./pages.js";
@@ -21,6 +22,16 @@ function App() {
   const who = session?.principal?.id;
   const catalogue = useCatalogue(who && [who, ...session.principal.roles].join(" "));
   const memory = useMemo(() => kept(who), [who]);
+  const [docked, setDocked] = useState(null); // null: not opened yet
+  useEffect(() => {
+    const pressed = (event) => {
+      if (event.key.toLowerCase() !== "j" || !(event.ctrlKey || event.metaKey)) return;
+      event.preventDefault();
+      setDocked((open) => !open);
+    };
+    addEventListener("keydown", pressed);
+    return () => removeEventListener("keydown", pressed);
+  }, []);
   const main = useRef();
   const page = PAGES.find((each) => each.id === route.page);
   useEffect(() => {
@@ -36,7 +47,8 @@ function App() {
     <header>
       <a class="brand" href="#/tools">Toolgate</a>
       ${!signing && html`<${Navigation} at=${route.page} />
-          <button class="search" onClick=${openPalette}>Search <kbd>Ctrl K</kbd></button>`}
+          <button class="search" onClick=${openPalette}>Search <kbd>Ctrl K</kbd></button>
+          <button aria-expanded=${String(docked === true)} onClick=${() => setDocked(!docked)}>Agent <kbd>Ctrl J</kbd></button>`}
       <${Who} session=${session} onOut=${signedIn} />
     </header>
     <main id="main" tabindex="-1" ref=${main}>
@@ -44,6 +56,7 @@ function App() {
       ${!signing && page && html`<${page.show} key=${page.id} route=${route} session=${session} catalogue=${catalogue} kept=${memory} />`}
       ${!signing && !page && html`<section><h1>Nothing here</h1><p>There is no page <q>${route.page}</q>.</p></section>`}
     </main>
+    ${!signing && docked !== null && html`<${Dock} key=${who} open=${docked} onClose=${() => setDocked(false)} />`}
     ${!signing && html`<${Palette} entries=${catalogue.entries} kept=${memory} />`}
   `;
 }
