@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 
 from toolgate.egress.address import Address, parse
 from toolgate.egress.wire import Reach
@@ -16,6 +16,7 @@ from toolgate.errors import EgressBlocked
 
 DEFAULT_PORTS = {"http": 80, "https": 443}
 AUTHORITY = re.compile(r"(?P<scheme>[A-Za-z][A-Za-z0-9+.-]*)://(?P<host>\[[0-9A-Fa-f:.]+\]|[^\[\]:@\\]+)(?::(?P<port>[0-9]{1,5}))?")
+HEAD = re.compile(r".*?://[^/?#]*", re.DOTALL)
 LABEL = r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?"
 HOST = re.compile(rf"(?=.{{1,253}}$){LABEL}(?:\.{LABEL})*")
 ENDS_IN_A_NUMBER = re.compile(r"(?:^|\.)(?:[0-9]+|0x[0-9a-f]*)$")
@@ -23,7 +24,7 @@ ENDS_IN_A_NUMBER = re.compile(r"(?:^|\.)(?:[0-9]+|0x[0-9a-f]*)$")
 UNSENDABLE = re.compile(r"[^\x21-\x7e]|[\\#]")
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Place:
     """A scheme, host and port."""
 
@@ -34,12 +35,12 @@ class Place:
     address: Address | None
     """The host, when it is an address and not a name."""
 
-    @property
+    @cached_property
     def origin(self) -> str:
         """`scheme://host:port`, as in `Reach.origins`."""
         return f"{self.scheme}://{self._bracketed}:{self.port}"
 
-    @property
+    @cached_property
     def authority(self) -> str:
         """The Host header: without the port where it is the scheme's own."""
         return self._bracketed if self.port == DEFAULT_PORTS[self.scheme] else f"{self._bracketed}:{self.port}"
@@ -88,9 +89,8 @@ def check_origin(origin: str, reach: Reach) -> None:
 
 def _head(url: str) -> str:
     """`url` up to its path, query or fragment."""
-    start = url.find("://") + 3
-    ends = [end for end in (url.find(mark, start) for mark in "/?#") if end >= 0]
-    return url[: min(ends)] if ends and start > 2 else url
+    found = HEAD.match(url)
+    return found[0] if found else url
 
 
 @lru_cache(maxsize=1024)

@@ -1,4 +1,4 @@
-"""Connections to checked addresses, on aiohttp's connector.
+"""Connections to checked addresses, made by aiohttp's connector.
 
 The name is looked up once, every address of the answer is checked, and the connection is made to those very addresses;
 Host header and TLS still carry the name. A pool serves one set of allowed networks: what one integration may reach is
@@ -11,18 +11,18 @@ import asyncio
 import os
 import socket
 from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass, field
 from ipaddress import ip_address
 from ssl import SSLContext
-from weakref import WeakSet
 
 from aiohttp import ClientConnectorCertificateError, ClientConnectorDNSError, ClientError, ClientRequest, ClientTimeout, TCPConnector
 from aiohttp.abc import AbstractResolver, ResolveResult
-from aiohttp.client_proto import ResponseHandler
-from aiohttp.connector import Connection
+from aiohttp.connector import Connection as Dialled
 from yarl import URL
 
 from toolgate.egress.address import Network, why_blocked
-from toolgate.egress.exchange import Exchange, drop
+from toolgate.egress.connection import Connection
+from toolgate.egress.exchange import Exchange
 from toolgate.egress.origin import Place
 from toolgate.egress.wire import Caps
 from toolgate.errors import EgressBlocked, Unreachable
@@ -32,6 +32,8 @@ Resolver = Callable[[str], Awaitable[Sequence[str]]]
 
 CONNECTIONS = 1024
 CONNECTIONS_AN_ORIGIN = 128  # so that one slow API cannot take all
+IDLE = 15.0
+"""Seconds after which a connection that nobody needs is closed; many servers close theirs after as many or a few more."""
 NO_TIMEOUT = ClientTimeout()  # the caller's deadline covers everything
 
 
@@ -41,54 +43,115 @@ async def look_up(host: str) -> list[str]:
     return [str(address[0]) for *_, address in found]
 
 
+@dataclass(slots=True)
+class Lane:
+    """Connections to one place."""
+
+    place: Place
+    dial: ClientRequest
+    """What the connector wants to know of it."""
+    room: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(CONNECTIONS_AN_ORIGIN))
+    """For more that are under way."""
+    idle: list[tuple[Connection, float]] = field(default_factory=list)
+    """With the loop's time at which each is closed, the longest idle first."""
+
+
 class Pool:
     """Keep-alive connections of all requests that have the same networks allowed."""
 
     def __init__(self, networks: frozenset[Network], resolver: Resolver, tls: SSLContext | None) -> None:
         self._networks = networks
         self._connector = TCPConnector(
-            resolver=Checked(resolver, networks), ssl=tls or True, limit=CONNECTIONS, limit_per_host=CONNECTIONS_AN_ORIGIN
+            resolver=Checked(resolver, networks),
+            ssl=tls or True,
+            limit=0,  # kept here, where idle connections are not counted
         )
-        self._dials: dict[Place, ClientRequest] = {}
-        self._used: WeakSet[ResponseHandler] = WeakSet()
+        self._lanes: dict[str, Lane] = {}
+        """By origin."""
+        self._under_way = asyncio.Semaphore(CONNECTIONS)
+        self._sweeping: asyncio.TimerHandle | None = None
 
     def exchange(self, method: str, place: Place, wire: bytes, caps: Caps) -> Exchange:
-        """The request whose bytes are `wire`, ready to be sent to `place`."""
-        return Exchange(method, place, wire, self, caps)
+        """The request whose bytes are `wire`, ready to be sent to `place`.
 
-    async def connect(self, place: Place) -> tuple[Connection, bool]:
-        """An idle or new connection, ready for a request, and whether it was used before.
+        Raises:
+            EgressBlocked: the address that it names is neither public nor allowed.
+        """
+        return Exchange(method, self._lanes.get(place.origin) or self._lane(place), wire, self, caps)
+
+    async def connect(self, lane: Lane) -> Connection:
+        """An idle or new connection, ready for a request. It has to be given back.
 
         Raises:
             EgressBlocked: an address of the host is neither public nor allowed.
             Unreachable: no connection could be made.
         """
-        dial = self._dials.get(place) or self._dial(place)
-        while True:
-            connection = await self._connect(dial, place)
-            protocol = connection.protocol
-            assert protocol is not None
-            used = protocol in self._used
-            if used and protocol.should_close:  # it said something while nobody had asked
-                drop(connection)
-                continue
-            self._used.add(protocol)
-            return connection, used
+        await lane.room.acquire()
+        try:
+            await self._under_way.acquire()
+        except BaseException:
+            lane.room.release()
+            raise
+        try:
+            while lane.idle:
+                connection, _ = lane.idle.pop()
+                if connection.reusable:
+                    return connection
+                connection.drop()  # it was closed, or said something while nobody had asked
+            return Connection(await self._connect(lane))
+        except BaseException:
+            self._release(lane)
+            raise
+
+    def give_back(self, lane: Lane, connection: Connection) -> None:
+        """Keep it for others if its answer was read to its end, else drop it."""
+        self._release(lane)
+        if not connection.reusable or not connection.at_end:
+            connection.drop()
+            return
+        loop = asyncio.get_running_loop()
+        lane.idle.append((connection, loop.time() + IDLE))
+        if self._sweeping is None:
+            self._sweeping = loop.call_later(IDLE, self._sweep)
 
     async def close(self) -> None:
+        if self._sweeping is not None:
+            self._sweeping.cancel()
+        for lane in self._lanes.values():
+            while lane.idle:
+                lane.idle.pop()[0].drop()
         await self._connector.close()
 
-    def _dial(self, place: Place) -> ClientRequest:
-        """What the connector wants to know of `place`; made once, for places that are allowed."""
+    def _release(self, lane: Lane) -> None:
+        self._under_way.release()
+        lane.room.release()
+
+    def _sweep(self) -> None:
+        """Close what has been idle for long."""
+        loop = asyncio.get_running_loop()
+        now, kept = loop.time(), 0
+        for lane in self._lanes.values():
+            idle, lane.idle = lane.idle, []
+            for connection, until in idle:
+                if until > now and connection.reusable:
+                    lane.idle.append((connection, until))
+                else:
+                    connection.drop()
+            kept += len(lane.idle)
+        self._sweeping = loop.call_later(IDLE, self._sweep) if kept else None
+
+    def _lane(self, place: Place) -> Lane:
+        """What there is for `place`; made once, for places that are allowed."""
         if place.address is not None and (kind := why_blocked(place.address, self._networks)):
             raise EgressBlocked(f"{place.origin} is {kind}; only the operator can allow it, with allow_networks")
         dial = ClientRequest("GET", URL(place.origin), loop=asyncio.get_running_loop())
-        self._dials[place] = dial
-        return dial
+        lane = self._lanes[place.origin] = Lane(place, dial)
+        return lane
 
-    async def _connect(self, dial: ClientRequest, place: Place) -> Connection:
+    async def _connect(self, lane: Lane) -> Dialled:
+        place = lane.place
         try:
-            return await self._connector.connect(dial, [], NO_TIMEOUT)
+            return await self._connector.connect(lane.dial, [], NO_TIMEOUT)
         except ClientConnectorDNSError:
             raise Unreachable(f"the name {place.host} cannot be resolved") from None
         except ClientConnectorCertificateError as error:

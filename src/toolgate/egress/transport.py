@@ -9,7 +9,7 @@ What it promises, whoever asks:
 - one deadline over name, connection, request and answer, which no slow trickle moves,
 - no more of an answer is taken than `Caps` allow, before and after decoding.
 
-aiohttp carries it: its connector and its parser, without its session, which rewrites URLs and costs twice the time.
+aiohttp makes the connections; what goes over them is ours (`connection`).
 
 A request that found its idle connection closed by the other side goes out once more, if its method is safe. Others are
 not repeated: whether they were acted on is not known.
@@ -17,7 +17,6 @@ not repeated: whether they were acted on is not known.
 
 from __future__ import annotations
 
-import asyncio
 import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -31,6 +30,7 @@ from toolgate.egress.decoding import ACCEPTED
 from toolgate.egress.origin import Place, check_origin, locate
 from toolgate.egress.wire import CAPS, Caps, Reach, Request, Response
 from toolgate.errors import EgressBlocked
+from toolgate.tasks import Within
 
 if TYPE_CHECKING:  # aiohttp takes 0.16 s of CPU to import: the first request pays that, not every start
     from toolgate.egress.exchange import Exchange
@@ -43,6 +43,7 @@ FRAMING = frozenset({"host", "content-length", "transfer-encoding", "connection"
 HOP_BY_HOP = frozenset({"te", "trailer", "upgrade", "expect", "keep-alive", "proxy-connection"})
 OURS = FRAMING | HOP_BY_HOP
 """Headers that only the transport may set."""
+KEPT = 4096  # reaches, of which each operation has its own
 TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 NOT_A_VALUE = re.compile(r"[^\t\x20-\x7e\x80-\xff]")
 """RFC 9110, 5.5. CR and LF above all."""
@@ -70,12 +71,14 @@ class Transport:
         self._resolver = resolver
         self._tls = tls
         self._pools: dict[tuple[Network, ...], Pool] = {}
+        self._known: dict[int, tuple[Reach, Pool]] = {}
+        """By the identity of the reach, which lives as long as it stands here: networks take longer to compare than all the rest."""
 
     async def send(self, request: Request, *, reach: Reach, seconds: float, caps: Caps = CAPS, call: Call | None = None) -> Response:
         """Carry `request` out; as `Sender.send` says. A deadline that passes before anything was sent is Unreachable."""
         exchange = self.exchange(request, reach=reach, caps=caps)
         try:
-            async with asyncio.timeout(seconds):
+            with Within(seconds):
                 return await exchange.complete()
         except TimeoutError:
             raise exchange.too_late(seconds) from None
@@ -88,19 +91,25 @@ class Transport:
         """
         place, target = locate(request.url)
         check_origin(place.origin, reach)
-        return self._pool(reach.networks).exchange(request.method, place, message(request, place, target), caps)
+        known = self._known.get(id(reach))
+        pool = known[1] if known is not None else self._pool(reach)
+        return pool.exchange(request.method, place, message(request, place, target), caps)
 
     async def close(self) -> None:
         """Close every connection."""
         for pool in self._pools.values():
             await pool.close()
 
-    def _pool(self, networks: tuple[Network, ...]) -> Pool:
+    def _pool(self, reach: Reach) -> Pool:
+        networks = reach.networks
         pool = self._pools.get(networks)
         if pool is None:
             from toolgate.egress.pool import Pool, look_up
 
             pool = self._pools[networks] = Pool(frozenset(networks), self._resolver or look_up, self._tls)
+        if len(self._known) >= KEPT:
+            self._known.clear()
+        self._known[id(reach)] = reach, pool
         return pool
 
 
