@@ -34,9 +34,9 @@ class Counter:
     labels: tuple[str, ...]
     values: dict[tuple[str, ...], float] = field(default_factory=dict)
 
-    def add(self, *labels: str) -> None:
-        """Count one. Labels come from a small set: names and codes, never what a caller wrote."""
-        self.values[labels] = self.values.get(labels, 0) + 1
+    def add(self, *labels: str, amount: float = 1) -> None:
+        """Count one, or `amount`. Labels come from a small set: names and codes, never what a caller wrote."""
+        self.values[labels] = self.values.get(labels, 0) + amount
 
     def samples(self) -> Iterator[tuple[str, str, float]]:
         for labels, value in sorted(self.values.items()):
@@ -83,6 +83,8 @@ class Metrics:
 
     def __init__(self) -> None:
         self._kinds: dict[str, tuple[str, str, Counter | Gauge | Histogram]] = {}
+        self.before: list[Callable[[], object]] = []
+        """Run whenever somebody is about to look."""
 
     def counter(self, name: str, about: str, *labels: str) -> Counter:
         counter = Counter(labels)
@@ -103,6 +105,8 @@ class Metrics:
 
     def exposition(self) -> str:
         """Everything, in Prometheus' text format 0.0.4."""
+        for prepare in self.before:
+            prepare()
         lines = []
         for name, (kind, about, metric) in self._kinds.items():
             lines += [f"# HELP {name} {about}", f"# TYPE {name} {kind}"]

@@ -46,7 +46,7 @@ class World:
 
     def __post_init__(self) -> None:
         self.asked = {name: ScriptedProvider(lines, name=name) for name, lines in self.scripts.items()}
-        self.known = self.given or [Model(name, "m", window=10_000, max_output=1000) for name in self.scripts]
+        self.known = self.given or [Model(name, "m", window=10_000, max_output=1000, quality=0.8) for name in self.scripts]
         rates = {f"{name}/m": {"input": n, "output": n} for n, name in enumerate(self.scripts, 1)}
         self.policy = Policy([], self.tiers, Prices.model_validate({"models": rates}), self.rules)
         self.live = Live(self.policy)

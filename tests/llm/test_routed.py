@@ -78,7 +78,7 @@ async def test_what_passes_is_tried_three_times_and_then_the_next_is_asked() -> 
 
 
 async def test_models_of_one_provider_share_its_three_attempts() -> None:
-    two = [Model("a", "m"), Model("a", "n"), Model("b", "m")]
+    two = [Model("a", "m", quality=0.8), Model("a", "n", quality=0.8), Model("b", "m", quality=0.8)]
     world = World({"a": failing(ILL), "b": [Line("Hi")]}, given=two)
 
     await world.routed.reply(HELLO, ERRAND)
@@ -211,7 +211,8 @@ async def test_a_reply_that_nobody_saw_grow_is_asked_for_again_though_it_had_beg
 
 
 async def test_after_a_window_was_too_small_only_larger_ones_are_asked_the_largest_first() -> None:
-    models = [Model("a", "m", window=9000), Model("b", "m", window=8000), Model("c", "m", window=10_000), Model("d", "m", window=20_000)]
+    windows = {"a": 9000, "b": 8000, "c": 10_000, "d": 20_000}
+    models = [Model(name, "m", window=window, quality=0.8) for name, window in windows.items()]
     world = World({"a": failing(TOO_LONG), "b": [], "c": [], "d": [Line("Hi")]}, given=models)
 
     await world.routed.reply(HELLO, ERRAND)

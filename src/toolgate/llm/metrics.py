@@ -1,4 +1,8 @@
-"""What providers did: every attempt, counted and timed, for any time range and in the words that people ask in."""
+"""What providers did: every attempt heard of, added up by the minute, beside the calls.
+
+`record` only remembers; what that means is worked out when somebody asks, when enough has come together, or when it is written down
+(`minutes.py`). All sums are mergeable, so that several processes share them.
+"""
 
 from __future__ import annotations
 
@@ -8,7 +12,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from toolgate.llm.histogram import Histogram
+from toolgate.llm.series import OTHERS, Batch, CostKey, Key, Series, Spending
 from toolgate.money import Micros
+from toolgate.telemetry import Metrics
 
 LATELY = 15
 """Minutes that the router looks back for how fast a model is."""
@@ -16,6 +22,8 @@ RECENT = 10_000
 """Attempts kept one by one."""
 FOLD = 256
 """Attempts that may wait until they are added up."""
+NAMES = 100
+"""Models told apart where labels have to be few; names may come from prompts."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,20 +64,35 @@ class ProviderExecutionMetric:
 
 
 class Performance:
-    """Hears of every attempt, and says how models do."""
+    """Hears of every attempt and judgement, and says how models do."""
 
     def __init__(self, clock: Callable[[], float] = time.time) -> None:
         self._clock = clock
         self.recent: deque[ProviderExecutionMetric] = deque(maxlen=RECENT)
         self._waiting: list[ProviderExecutionMetric] = []
+        self._minutes: dict[int, Batch] = {}
+        """Not written down yet, by minute since 1970."""
         self._speeds: dict[str, deque[tuple[int, Histogram, Histogram]]] = {}
-        self._p95: dict[str, tuple[float | None, float | None]] = {}
+        self._p95: dict[str, tuple[float, float | None, float | None]] = {}
+        self._watched: Watched | None = None
 
     def record(self, metric: ProviderExecutionMetric) -> None:
         """Count an attempt. Nothing is computed or written here: that happens when somebody asks, or beside the calls."""
         self._waiting.append(metric)
         if len(self._waiting) >= FOLD:
             self.fold()
+
+    def judge(self, model_id: str, task: str, good: float, worth: float) -> None:
+        """Count a judgement of an answer.
+
+        Args:
+            good: 0 (wrong) to 1 (right).
+            worth: answers that it is worth.
+        """
+        provider, _, model = model_id.partition("/")
+        series = self._minute(self._clock()).series.setdefault(Key(provider, model, task), Series())
+        series.judged += worth
+        series.won += good * worth
 
     def p95(self, model_id: str) -> float | None:
         """Seconds in which 95 of 100 answers of `provider/model` came lately; None: not measured."""
@@ -79,13 +102,78 @@ class Performance:
         """The same until the first piece."""
         return self._lately(model_id)[1]
 
+    @property
+    def changed(self) -> bool:
+        """Whether there is something to write down."""
+        return bool(self._waiting or self._minutes)
+
+    def take(self) -> dict[int, Batch]:
+        """What was heard since it was last taken, by minute since 1970; whoever could not write it down `gives` it back."""
+        self.fold()
+        taken, self._minutes = self._minutes, {}
+        return taken
+
+    def give(self, taken: dict[int, Batch]) -> None:
+        for minute, batch in taken.items():
+            self._minutes.setdefault(minute, Batch()).merge(batch)
+
+    def unwritten(self, since: float, until: float) -> Batch:
+        """What no store has yet, of the minutes that begin from `since` to before `until`."""
+        self.fold()
+        total = Batch()
+        for minute, batch in self._minutes.items():
+            if since <= minute * 60 + 59 and minute * 60 < until:
+                total.merge(batch)
+        return total
+
+    def watch(self, metrics: Metrics) -> None:
+        """Have everything heard from now on counted in `metrics`, for Prometheus, too."""
+        self._watched = Watched(metrics)
+        metrics.before.append(self.fold)
+
     def fold(self) -> None:
         """Add up what waits."""
         waiting, self._waiting = self._waiting, []
         for metric in waiting:
             self.recent.append(metric)
+            self._add(metric)
             if metric.success:
                 self._note_speed(metric)
+            if self._watched is not None:
+                self._watched.count(metric)
+
+    def _minute(self, at: float) -> Batch:
+        return self._minutes.setdefault(int(at // 60), Batch())
+
+    def _add(self, metric: ProviderExecutionMetric) -> None:
+        batch = self._minute(metric.timestamp)
+        key = Key(metric.provider_id, metric.model, metric.task_type)
+        series = batch.series.get(key)
+        if series is None:
+            series = batch.series[key] = Series()
+        series.requests += 1
+        series.cost += metric.cost
+        series.tokens_in += metric.tokens_in
+        series.tokens_out += metric.tokens_out
+        series.cached_in += metric.cached_in
+        series.cache_write += metric.cache_write
+        series.reasoning_out += metric.reasoning_out
+        series.tool_calls += metric.tool_calls_count
+        if metric.success:
+            series.succeeded += 1
+            series.latency.add(metric.latency_ms)
+        else:
+            error = metric.error_type or "unknown"
+            series.errors[error] = series.errors.get(error, 0) + 1
+        if metric.ttft_ms is not None:
+            series.first.add(metric.ttft_ms)
+        of = CostKey(*key, metric.user_id, metric.tool, metric.phase)
+        spending = batch.costs.get(of)
+        if spending is None:
+            spending = batch.costs[of] = Spending()
+        spending.requests += 1
+        spending.cost += metric.cost
+        spending.tokens += metric.tokens_in + metric.tokens_out
 
     def _note_speed(self, metric: ProviderExecutionMetric) -> None:
         minutes = self._speeds.setdefault(metric.model_id, deque(maxlen=LATELY))
@@ -100,15 +188,49 @@ class Performance:
     def _lately(self, model_id: str) -> tuple[float | None, float | None]:
         if self._waiting:
             self.fold()
-        known = self._p95.get(model_id)
-        if known is None:
-            whole, first, since = Histogram(), Histogram(), self._clock() // 60 - LATELY
+        known, now = self._p95.get(model_id), self._clock() // 60
+        if known is None or known[0] != now:
+            whole, first = Histogram(), Histogram()
             for minute, latency, ttft in self._speeds.get(model_id, ()):
-                if minute > since:
+                if minute > now - LATELY:
                     whole.merge(latency)
                     first.merge(ttft)
-            known = self._p95[model_id] = (_seconds(whole.quantile(0.95)), _seconds(first.quantile(0.95)))
-        return known
+            known = self._p95[model_id] = (now, _seconds(whole.quantile(0.95)), _seconds(first.quantile(0.95)))
+        return known[1], known[2]
+
+
+class Watched:
+    """Counts for Prometheus; labels come from a small set."""
+
+    def __init__(self, metrics: Metrics) -> None:
+        of = ("provider", "model")
+        self._requests = metrics.counter("toolgate_model_requests_total", "Attempts at language models", *of, "task", "ending")
+        self._tokens = metrics.counter("toolgate_model_tokens_total", "Tokens of language models", *of, "kind")
+        self._cost = metrics.counter("toolgate_model_cost_usd_total", "US dollars spent on language models", *of)
+        bounds = (0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 20.0, 40.0, 80.0, 160.0)
+        self._seconds = metrics.histogram("toolgate_model_seconds", "Seconds of whole answers", *of, bounds=bounds)
+        self._first = metrics.histogram("toolgate_model_first_token_seconds", "Seconds until an answer began", *of, bounds=bounds)
+        self._names: set[str] = set()
+
+    def count(self, metric: ProviderExecutionMetric) -> None:
+        name = metric.model
+        if metric.model_id not in self._names:
+            if len(self._names) < NAMES:
+                self._names.add(metric.model_id)
+            else:
+                name = OTHERS
+        of = metric.provider_id, name
+        self._requests.add(*of, metric.task_type, metric.error_type or "ok")
+        plain = metric.tokens_in - metric.cached_in - metric.cache_write
+        told = {"input": plain, "cached": metric.cached_in, "cache_written": metric.cache_write, "output": metric.tokens_out}
+        for kind, tokens in told.items():
+            if tokens:
+                self._tokens.add(*of, kind, amount=tokens)
+        self._cost.add(*of, amount=metric.cost / 1e6)
+        if metric.success:
+            self._seconds.add(metric.latency_ms / 1000, *of)
+        if metric.ttft_ms is not None:
+            self._first.add(metric.ttft_ms / 1000, *of)
 
 
 def _seconds(milliseconds: float | None) -> float | None:

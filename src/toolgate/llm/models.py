@@ -11,10 +11,17 @@ from contextlib import asynccontextmanager
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+from anyio import CancelScope
+
+from toolgate.tasks import beside
+
 if TYPE_CHECKING:
+    from anyio.abc import TaskGroup
+
     from toolgate.egress.transport import Transport
     from toolgate.llm.breaker import Breakers
     from toolgate.llm.declared import Declared
+    from toolgate.llm.memory import Memory
     from toolgate.llm.metrics import Performance
     from toolgate.llm.prices import PriceList
     from toolgate.llm.provider import Provider
@@ -29,7 +36,20 @@ if TYPE_CHECKING:
 class Models:
     """What `App.models` is."""
 
-    def __init__(self, settings: Settings, transport: Transport, stores: Stores, live: Live, environ: Mapping[str, str]) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        transport: Transport,
+        stores: Stores,
+        live: Live,
+        environ: Mapping[str, str],
+        tasks: TaskGroup | None = None,
+    ) -> None:
+        """
+        Args:
+            tasks: runs what is done beside requests, such as writing down what was learned; None: only the end of `open_models` does.
+        """
+        self._tasks = tasks
         self._settings = settings
         self._transport = transport
         self._stores = stores
@@ -55,6 +75,7 @@ class Models:
             evidence=Evidence(self._stores.journal, self._stores.keys),
             settings=self._settings.models,
             policy=lambda: self._live.current.digest,
+            memory=self.memory,
         )
 
     @cached_property
@@ -76,7 +97,20 @@ class Models:
             health=self.breakers,
             speeds=self.performance,
             rates=PerToken(self.prices.rates),
+            heard=self.performance.judge,
         )
+
+    @cached_property
+    def memory(self) -> Memory:
+        """What router and metrics remember; `ready` has to be awaited before they are asked."""
+        from toolgate.llm.memory import Memory
+
+        return Memory(self._stores.records, self.router, self.performance, self._tasks.start_soon if self._tasks else None)
+
+    async def close(self) -> None:
+        """Write down what is not yet written down, if anybody was asked at all."""
+        if "memory" in self.__dict__:
+            await self.memory.save()
 
     @cached_property
     def performance(self) -> Performance:
@@ -106,5 +140,11 @@ class Models:
 async def open_models(
     settings: Settings, transport: Transport, stores: Stores, live: Live, environ: Mapping[str, str] = os.environ
 ) -> AsyncIterator[Models]:
-    """Language models, until the block ends."""
-    yield Models(settings, transport, stores, live, environ)
+    """Language models, until the block ends; what was learned is written down then."""
+    async with beside() as tasks:
+        models = Models(settings, transport, stores, live, environ, tasks)
+        try:
+            yield models
+        finally:
+            with CancelScope(shield=True):
+                await models.close()

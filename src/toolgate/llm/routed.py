@@ -23,6 +23,7 @@ from toolgate.llm.breaker import Breakers
 from toolgate.llm.count import Counter, family
 from toolgate.llm.decision import Decision
 from toolgate.llm.evidence import Evidence, Request
+from toolgate.llm.memory import Memory
 from toolgate.llm.messages import Delta, Done, Errand, Prompt, Reply
 from toolgate.llm.metrics import Performance
 from toolgate.llm.model import Model
@@ -65,6 +66,8 @@ class Routed:
     settings: Settings = field(default_factory=Settings)
     policy: Callable[[], str] = str
     """The digest of the policy in force, for the audit."""
+    memory: Memory | None = None
+    """What router and metrics remember beyond this process; None: nothing."""
     clock: Callable[[], float] = time.monotonic
     now: Callable[[], float] = time.time
     """Seconds since 1970, for the metrics."""
@@ -90,6 +93,8 @@ class Routed:
             seen: somebody sees the pieces as they come, so that what was said stands.
         """
         await self.providers.ready(prompt.model)
+        if self.memory is not None:
+            await self.memory.ready()
         prompt = replace(prompt, model=self.providers.resolved(prompt.model))
         began = self.clock()
         request = Request(prompt, errand, began, began + prompt.seconds, policy=self.policy())

@@ -33,6 +33,8 @@ ANSWERS = 20.0
 """Answers that the expected length of answers is worth until a task's own are known: a guess."""
 
 
+Heard = Callable[[str, str, float, float], None]
+"""Takes the model's id, the task, how good the answer was, and how many answers that is worth."""
 NOBODY_SAYS = 0.5
 """`Model.quality` where the operator says nothing of it."""
 Why = tuple[Mode, tuple[str, ...]]
@@ -59,17 +61,20 @@ class Router:
         seed: int = 0,
         beliefs: Beliefs | None = None,
         calibration: Calibration | None = None,
+        heard: Heard | None = None,
     ) -> None:
         """
         Args:
             models: every model that is set up, in the operator's order; taken anew for each decision.
             policy: `models.yaml` in force.
             seed: equal seeds and states decide alike.
+            heard: hears of every judgement of a whole answer, as `metrics.Performance.judge`.
         """
         self._policy, self._speeds, self._seed = policy, speeds, seed
         self._sieve = Sieve(models, health, speeds, rates)
         self.beliefs = beliefs or Beliefs(lambda: policy().half_life)
         self.calibration = calibration
+        self._heard = heard
         self.runs = Runs()
         self._decisions = 0
         self._kept: dict[tuple[str, str], tuple[Belief, float]] = {}
@@ -139,6 +144,8 @@ class Router:
         beliefs.add("effect", model_id, task, worth * (good - base), worth)
         beliefs.add(kind, "", task, worth * (good - own), worth)
         self._forget(model_id)
+        if self._heard is not None and kind == "usual":
+            self._heard(model_id, task, good, worth)
         if known and good < 0.5 and kind == "usual":
             known.fail(model_id)
 

@@ -168,14 +168,14 @@ class Walk:
         seconds = routed.clock() - heard.began
         number = sum(self._attempts.values())
         request.tried.append(Tried(model, number, seconds, heard.first, error))
-        routed.performance.record(_metric(request, reply, heard, cost.micros, seconds, number, error, routed.now()))
+        routed.performance.record(_metric(request, self._decision.task, reply, heard, cost.micros, seconds, number, error, routed.now()))
         if error is None:
             if not reply.estimated and reply.tokens.input:
                 routed.counter.learn(request.prompt, model, reply.tokens.input)
             used = reply.tokens
-            routed.router.used(model.id, request.errand.task, used.input, used.output, cost.micros, run=request.errand.run)
+            routed.router.used(model.id, self._decision.task, used.input, used.output, cost.micros, run=request.errand.run)
             for source, good in judged(request.prompt, reply):
-                routed.router.learn(model.id, request.errand.task, good, source, run=request.errand.run)
+                routed.router.learn(model.id, self._decision.task, good, source, run=request.errand.run)
         return replace(reply, provider=model.provider, cost=cost.micros, estimated=estimated, route=self._route(model))
 
     def _route(self, model: Model) -> dict[str, Any]:
@@ -254,13 +254,13 @@ def _why(error: ToolgateError) -> str:
 
 
 def _metric(
-    request: Request, reply: Reply, heard: Heard, cost: Micros, seconds: float, number: int, error: str | None, now: float
+    request: Request, task: str, reply: Reply, heard: Heard, cost: Micros, seconds: float, number: int, error: str | None, now: float
 ) -> ProviderExecutionMetric:
     errand, calls = request.errand, reply.message.calls
     return ProviderExecutionMetric(
         provider_id=heard.model.provider,
         model=heard.model.name,
-        task_type=errand.task,
+        task_type=task,
         tokens_in=reply.tokens.input,
         tokens_out=reply.tokens.output,
         cached_in=reply.tokens.cached,

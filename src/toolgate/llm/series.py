@@ -1,0 +1,226 @@
+"""What attempts add up to: mergeable counts, and what people ask of them. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from typing import Any, Literal, NamedTuple
+
+from toolgate.llm.histogram import Histogram
+from toolgate.llm.scoring import interval
+from toolgate.money import Micros, shown
+
+By = Literal["provider", "model", "task"]
+BY: tuple[By, ...] = ("provider", "model", "task")
+Of = Literal["provider", "model", "task", "user", "tool", "phase"]
+COSTS_BY: tuple[Of, ...] = ("provider", "model", "task", "user", "tool", "phase")
+OTHERS = "(others)"
+
+
+class Key(NamedTuple):
+    provider: str
+    model: str
+    task: str
+
+
+class CostKey(NamedTuple):
+    provider: str
+    model: str
+    task: str
+    user: str
+    tool: str
+    phase: str
+
+
+@dataclass(slots=True)
+class Series:
+    """Attempts, and judgements of answers, of one model at one task type."""
+
+    requests: int = 0
+    succeeded: int = 0
+    cost: Micros = 0
+    tokens_in: int = 0
+    tokens_out: int = 0
+    cached_in: int = 0
+    cache_write: int = 0
+    reasoning_out: int = 0
+    tool_calls: int = 0
+    judged: float = 0.0
+    """Answers that somebody judged, weighted."""
+    won: float = 0.0
+    """Of them the right ones; a half counts half."""
+    errors: dict[str, int] = field(default_factory=dict)
+    latency: Histogram = field(default_factory=Histogram)
+    """Milliseconds of the attempts that succeeded."""
+    first: Histogram = field(default_factory=Histogram)
+    """Milliseconds until the first piece."""
+
+    def merge(self, other: Series) -> None:
+        for name in COUNTS:
+            setattr(self, name, getattr(self, name) + getattr(other, name))
+        for error, count in other.errors.items():
+            self.errors[error] = self.errors.get(error, 0) + count
+        self.latency.merge(other.latency)
+        self.first.merge(other.first)
+
+    def to_json(self) -> dict[str, Any]:
+        said: dict[str, Any] = {name: value for name in COUNTS if (value := getattr(self, name))}
+        if self.errors:
+            said["errors"] = self.errors
+        for name in ("latency", "first"):
+            histogram: Histogram = getattr(self, name)
+            if histogram.counts:
+                said[name] = histogram.to_json()
+        return said
+
+    @classmethod
+    def from_json(cls, said: Mapping[str, Any]) -> Series:
+        read = cls(**{name: said[name] for name in COUNTS if name in said})
+        read.errors = dict(said.get("errors", {}))
+        read.latency = Histogram.from_json(said.get("latency", NONE))
+        read.first = Histogram.from_json(said.get("first", NONE))
+        return read
+
+
+NONE: list[object] = [0.0, []]
+COUNTS = tuple(each.name for each in fields(Series) if each.name not in ("errors", "latency", "first"))
+
+
+@dataclass(slots=True)
+class Spending:
+    """What requests of one kind cost."""
+
+    requests: int = 0
+    cost: Micros = 0
+    tokens: int = 0
+
+    def merge(self, other: Spending) -> None:
+        self.requests += other.requests
+        self.cost += other.cost
+        self.tokens += other.tokens
+
+
+@dataclass(slots=True)
+class Batch:
+    """All that was heard in some time."""
+
+    series: dict[Key, Series] = field(default_factory=dict)
+    costs: dict[CostKey, Spending] = field(default_factory=dict)
+
+    def merge(self, other: Batch, most: int = 0) -> None:
+        """
+        Args:
+            most: lines of costs; what is more is added up without user and tool. 0: any number.
+        """
+        for key, series in other.series.items():
+            self.series.setdefault(key, Series()).merge(series)
+        for of, spending in other.costs.items():
+            if most and of not in self.costs and len(self.costs) >= most:
+                of = of._replace(user=OTHERS, tool=OTHERS)
+            self.costs.setdefault(of, Spending()).merge(spending)
+
+    def to_json(self) -> dict[str, Any]:
+        costs = [[*of, each.requests, each.cost, each.tokens] for of, each in self.costs.items()]
+        return {"series": [[*key, series.to_json()] for key, series in self.series.items()], "costs": costs}
+
+    @classmethod
+    def from_json(cls, said: Mapping[str, Any]) -> Batch:
+        series = {Key(*key): Series.from_json(body) for *key, body in said["series"]}
+        costs = {CostKey(*of): Spending(requests, cost, tokens) for *of, requests, cost, tokens in said["costs"]}
+        return cls(series, costs)
+
+
+@dataclass(frozen=True, slots=True)
+class ProviderStats:
+    """How models did in some time. Latencies are of attempts that succeeded, in milliseconds, percentiles within 1 %."""
+
+    of: Mapping[str, str]
+    total_requests: int
+    """Attempts."""
+    success_rate: float | None
+    """None: there were none."""
+    avg_latency_ms: float | None
+    p50_latency_ms: float | None
+    p95_latency_ms: float | None
+    p99_latency_ms: float | None
+    p50_first_token_ms: float | None
+    p95_first_token_ms: float | None
+    total_cost: Micros
+    avg_cost_per_request: float | None
+    """Micro-US-dollars."""
+    total_tokens_in: int
+    total_tokens_out: int
+    cached_in: int
+    cache_write: int
+    reasoning_out: int
+    tool_calls: int
+    errors: Mapping[str, int]
+
+    def to_json(self) -> dict[str, Any]:
+        names = (each.name for each in fields(self) if each.name not in ("of", "total_cost", "errors"))
+        said = {name: round(value, 4) if isinstance(value := getattr(self, name), float) else value for name in names}
+        return {**self.of, **said, "total_cost": shown(self.total_cost), "errors": dict(self.errors)}
+
+
+def stats(batch: Batch, by: Sequence[By]) -> list[ProviderStats]:
+    """Told apart by `by`, in its order."""
+    grouped: dict[tuple[str, ...], Series] = {}
+    for key, series in batch.series.items():
+        grouped.setdefault(tuple(getattr(key, name) for name in by), Series()).merge(series)
+    return [_stats(dict(zip(by, of, strict=True)), series) for of, series in sorted(grouped.items()) if series.requests]
+
+
+def _stats(of: Mapping[str, str], series: Series) -> ProviderStats:
+    requests = series.requests
+    return ProviderStats(
+        of=of,
+        total_requests=requests,
+        success_rate=series.succeeded / requests if requests else None,
+        avg_latency_ms=series.latency.mean,
+        p50_latency_ms=series.latency.quantile(0.5),
+        p95_latency_ms=series.latency.quantile(0.95),
+        p99_latency_ms=series.latency.quantile(0.99),
+        p50_first_token_ms=series.first.quantile(0.5),
+        p95_first_token_ms=series.first.quantile(0.95),
+        total_cost=series.cost,
+        avg_cost_per_request=series.cost / requests if requests else None,
+        total_tokens_in=series.tokens_in,
+        total_tokens_out=series.tokens_out,
+        cached_in=series.cached_in,
+        cache_write=series.cache_write,
+        reasoning_out=series.reasoning_out,
+        tool_calls=series.tool_calls,
+        errors=series.errors,
+    )
+
+
+def wins(batch: Batch, task: str = "") -> list[dict[str, Any]]:
+    """By task type, the best first: which share of its judged answers was right, with the interval that holds it 95 times of 100."""
+    grouped: dict[tuple[str, str, str], Series] = {}
+    for key, series in batch.series.items():
+        if series.judged and task in ("", key.task):
+            grouped.setdefault((key.task, key.provider, key.model), Series()).merge(series)
+    lines = []
+    for (of, provider, model), series in grouped.items():
+        low, high = interval(series.won, series.judged)
+        line = {"task": of, "provider": provider, "model": model, "win_rate": round(series.won / series.judged, 4)}
+        lines.append(line | {"low": round(low, 4), "high": round(high, 4), "judged": round(series.judged, 2)})
+    return sorted(lines, key=lambda line: (line["task"], -float(line["win_rate"]), line["provider"], line["model"]))
+
+
+def costs(batch: Batch, by: Sequence[Of]) -> list[dict[str, Any]]:
+    """What was spent on requests, told apart by `by`, the dearest first."""
+    grouped: dict[tuple[str, ...], Spending] = {}
+    for key, spending in batch.costs.items():
+        grouped.setdefault(tuple(getattr(key, name) for name in by), Spending()).merge(spending)
+    lines = sorted(grouped.items(), key=lambda each: (-each[1].cost, each[0]))
+    return [
+        {**dict(zip(by, of, strict=True)), "requests": each.requests, "tokens": each.tokens, "cost": shown(each.cost)} for of, each in lines
+    ]
+
+
+def added(batches: Iterable[Batch], most: int = 0) -> Batch:
+    total = Batch()
+    for batch in batches:
+        total.merge(batch, most)
+    return total
