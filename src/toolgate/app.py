@@ -7,7 +7,7 @@ import math
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, closing
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
@@ -15,6 +15,7 @@ import anyio
 
 from toolgate.agent.result import read_result
 from toolgate.agent.runs import Runs
+from toolgate.agent.tool import agent_run
 from toolgate.calls import Call, Outcome, Principal, Tool
 from toolgate.egress.transport import Transport, open_transport
 from toolgate.egress.wire import Request, Sender
@@ -89,13 +90,12 @@ class App:
     models: Models
     trail: Trail
     book: Book
+    agents: Callable[[], Agent]
+    """Puts the agent together when it is first asked for: one for all faces, so that runs within runs find each other."""
 
-    @cached_property
+    @property
     def agent(self) -> Agent:
-        """The agent: one for all faces, so that runs within runs find each other. Put together when first asked for."""
-        from toolgate.agent.loop import Agent
-
-        return Agent(self.gateway, self.models.provider, self.stores, self.settings)
+        return self.agents()
 
     def ready(self) -> str | None:
         """Why calls cannot be let through now; None when they can."""
@@ -151,9 +151,11 @@ async def open_app(settings: Settings) -> AsyncIterator[App]:
         await _write_down_changes(settings, live.current, integrations, stores)
         own = _own(settings, stores, integrations)
         gateway = build_gateway((), live, stores, settings, counters)
+        agents = cache(lambda: _agent(gateway, models, stores, settings))
         skills = _skills(settings)
         tools: list[Tool] = [*map(tool_of, read_prompts(settings.prompts) if settings.prompts else ()), *skill_tools(skills)]
         tools.append(read_result(Runs(stores, settings.agent.keep)))
+        tools.append(agent_run(agents, settings.agent.seconds))
         for loaded in integrations:
             if loaded.declaration is not None and loaded.declaration.kind == "openapi":
                 sender = _sender(loaded, transport, lambda: gateway)
@@ -165,7 +167,7 @@ async def open_app(settings: Settings) -> AsyncIterator[App]:
         ):
             book = Book(kept / "toolgate.db" if kept else None, stores.keys)
             with closing(Trail(stores.journal, kept / "trail.db" if kept else None)) as trail:
-                yield App(settings, gateway, stores, integrations, counters, transport, own, servers, skills, models, trail, book)
+                yield App(settings, gateway, stores, integrations, counters, transport, own, servers, skills, models, trail, book, agents)
 
 
 @asynccontextmanager
@@ -213,6 +215,12 @@ def _skills(settings: Settings) -> Sequence[Skill]:
     if settings.skills is None and settings.tool_specs:
         return ()
     return read_skills(settings.skills or bundled("skills"))
+
+
+def _agent(gateway: Gateway, models: Models, stores: Stores, settings: Settings) -> Agent:
+    from toolgate.agent.loop import Agent
+
+    return Agent(gateway, models.provider, stores, settings)
 
 
 def _own(settings: Settings, stores: Stores, integrations: Sequence[Loaded]) -> Own:
@@ -395,4 +403,5 @@ def routes(app: App, face: McpFace, resource: Resource) -> list[BaseRoute]:
         trail=app.trail,
         book=app.book,
     )
-    return [*face.routes(), *resource.routes(), *v1]
+    agent = api.agent_routes(app.agents, app.models)
+    return [*face.routes(), *resource.routes(), *v1, *agent]

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
@@ -27,6 +27,10 @@ from toolgate.gateway import Gateway
 from toolgate.stores import Journal, Ledger
 from toolgate.stores.book import Book
 from toolgate.stores.trail import Trail
+
+if TYPE_CHECKING:
+    from toolgate.agent.loop import Agent
+    from toolgate.llm.models import Models
 
 
 def routes(
@@ -73,6 +77,21 @@ def routes(
         Route("/readyz", operator.readiness, methods=["GET"]),
         Route("/metrics", Watched(gateway.metrics, metrics).read, methods=["GET"]),
     ]
+
+
+def agent_routes(agent: Callable[[], Agent], models: Models) -> list[BaseRoute]:
+    """The routes of the agent and of the models that it asks, in the wire forms of others.
+
+    Args:
+        agent: put together when first asked; so are these routes' modules.
+    """
+
+    async def run(request: Request) -> Response:
+        from toolgate.api.agent import AgUi
+
+        return await AgUi(agent()).run(request)
+
+    return [Route("/v1/agent", run, methods=["POST"])]
 
 
 async def _nothing_there(_request: Request, error: Exception) -> Response:

@@ -1,0 +1,84 @@
+"""One call of `agent_run`: a run within it, told of as progress, and its end as an outcome."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import replace
+from decimal import Decimal
+from typing import Any
+
+from toolgate.agent.events import ApprovalWanted, Called, Calling, Event, Finished, Noted, Routed, Wanted
+from toolgate.agent.loop import Agent
+from toolgate.agent.report import report
+from toolgate.agent.runs import Task
+from toolgate.agent.turns import Limits
+from toolgate.calls import Call, Outcome, Question, Text
+from toolgate.errors import InvalidArguments, ToolFailed
+from toolgate.money import micros
+
+
+async def run(agent: Agent, call: Call) -> Outcome:
+    arguments, steps = call.arguments, 0
+    limits = limits_of(agent.limits, arguments)
+
+    async def hear(event: Event) -> None:
+        nonlocal steps
+        said = _progress(event)
+        if said is not None and call.progress is not None:
+            steps += 1
+            await call.progress(steps, None, said)
+
+    async def person(wanted: Wanted) -> bool | None:
+        return await call.ask(Question(wanted.approval, wanted.text)) if call.ask is not None else None
+
+    # A client that is asked by the answer to its call (2026-07-28) cannot be asked in the middle of one.
+    there = person if call.ask is not None and not (call.client is not None and call.client.in_rounds) else None
+    if "resume" in arguments:
+        if call.depth > 0 and call.principal.acting_for:
+            raise InvalidArguments("resume is for the user of a run; an agent within another starts its own")
+        end = await agent.resume(arguments["resume"], call.principal, hear, text=arguments.get("task"), limits=limits, person=there)
+    else:
+        task = Task(
+            arguments["task"],
+            arguments.get("task_type", "tool_use"),
+            arguments.get("model", ""),
+            limits,
+            tuple(arguments["tools"]) if "tools" in arguments else None,
+            arguments.get("schema"),
+        )
+        end = await agent.run(task, call.principal, hear, person=there, parent=call)
+    return _outcome(end)
+
+
+def limits_of(limits: Limits, arguments: Mapping[str, Any]) -> Limits:
+    """`limits`, made narrower or wider by what the caller says."""
+    cost = arguments.get("max_cost")
+    return replace(
+        limits,
+        cost=limits.cost if cost is None else micros(Decimal(str(cost))),
+        steps=arguments.get("max_steps", limits.steps),
+    )
+
+
+def _outcome(end: Finished) -> Outcome:
+    if end.status in ("failed", "cancelled"):
+        raise ToolFailed(f"the run {end.run} {end.status}: {end.reason or 'no reason is known'}. It can be taken up with resume")
+    how = "" if end.status == "done" else f"[{end.status}: {end.reason}. Go on with agent_run and resume {end.run}]"
+    text = "\n\n".join(part for part in (end.answer, how) if part) or json.dumps(end.output)
+    return Outcome(content=(Text(text),), structured=report(end))
+
+
+def _progress(event: Event) -> str | None:
+    match event:
+        case Routed(provider, model):
+            return f"{provider}/{model} is asked"
+        case Calling(_, tool):
+            return f"calls {tool}"
+        case Called():
+            return f"{event.tool} {'did not succeed' if event.failed else 'answered'}"
+        case ApprovalWanted(wanted):
+            return f"{len(wanted)} calls wait for a person's yes"
+        case Noted(_, text):
+            return text[:200]
+    return None

@@ -1,0 +1,226 @@
+"""`POST /v1/agent`: the agent for user interfaces that speak AG-UI 1.0.
+
+A thread is a run of ours, which is taken up by each run of the thread: with what the user says next, or with the answers to what an
+earlier one was interrupted for.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Mapping
+from contextlib import suppress
+from typing import Annotated, Any
+
+import orjson
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic.alias_generators import to_camel
+from starlette.requests import Request
+from starlette.responses import Response
+
+from toolgate.agent.errand import limits_of
+from toolgate.agent.events import ApprovalWanted, Event, Finished
+from toolgate.agent.loop import Agent
+from toolgate.agent.runs import Run, Task
+from toolgate.agent.tool import NAME, SCHEMA
+from toolgate.api.agui import Stream
+from toolgate.api.answers import problem_answer
+from toolgate.api.conversation import Asked, asked
+from toolgate.api.events import Events, Say
+from toolgate.calls import Principal, Problem, key
+from toolgate.errors import InvalidArguments, NotPermitted, ToolgateError, UnknownApproval, UnknownRun
+from toolgate.gateway import Gateway
+from toolgate.llm.learning import fits
+from toolgate.server.identify import principal_of
+
+log = logging.getLogger("toolgate.api")
+
+THREAD = "agui.thread"
+"""The kind of record that says which run a thread is."""
+FORWARDED = ("model", "task_type", "tools", "max_cost", "max_steps", "schema")
+"""What `forwardedProps` may say, as the arguments of `agent_run`."""
+A_BUG = Problem("error", "the run failed by a bug; the operator of this server finds more in its log")
+Name = Annotated[str, Field(min_length=1, max_length=200)]
+
+
+class Wire(BaseModel):
+    model_config = ConfigDict(extra="ignore", frozen=True, alias_generator=to_camel)
+
+
+class Resume(Wire):
+    interrupt_id: Name
+    status: str
+    payload: Any = None
+
+
+class Context(Wire):
+    description: str = ""
+    value: str = ""
+
+
+class RunAgentInput(Wire):
+    """What we read of AG-UI's `RunAgentInput`."""
+
+    thread_id: Name
+    run_id: Name
+    messages: list[dict[str, Any]]
+    context: list[Context] = []
+    forwarded_props: Any = None
+    resume: list[Resume] = []
+
+
+class AgUi:
+    def __init__(self, agent: Agent) -> None:
+        self._agent = agent
+
+    async def run(self, request: Request) -> Response:
+        user = principal_of(request.scope)
+        try:
+            may_run(self._agent.gateway, user)
+            read = RunAgentInput.model_validate(orjson.loads(await request.body()))
+            said, props = asked(read.messages), _forwarded(read.forwarded_props)
+        except NotPermitted as error:
+            return problem_answer(error.code, str(error))
+        except ValidationError as error:
+            where = "; ".join(f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors()[:5])
+            return problem_answer("bad_request", f"the body is no RunAgentInput of AG-UI 1.0. {where}")
+        except (InvalidArguments, orjson.JSONDecodeError) as error:
+            return problem_answer("bad_request", str(error))
+
+        async def work(say: Say) -> None:
+            await Talk(self._agent, user, read, said, props, say).go()
+
+        return Events(work)
+
+
+class Talk:
+    """One AG-UI run."""
+
+    def __init__(self, agent: Agent, user: Principal, read: RunAgentInput, said: Asked, props: Mapping[str, Any], say: Say) -> None:
+        self._agent = agent
+        self._user = user
+        self._read = read
+        self._said = said
+        self._props = props
+        self._say = say
+        own = agent.settings.approvals.by == "caller"
+        self._stream = Stream(read.thread_id, read.run_id, [dict(message) for message in read.messages], answerable=own)
+
+    async def go(self) -> None:
+        try:
+            run = await self._thread()
+            if run is None:
+                await self._begin()
+            else:
+                await self._go_on(run)
+        except ToolgateError as error:
+            await self._broke(Problem(error.code, str(error)))
+        except Exception:
+            log.exception("a run over AG-UI failed by a bug")
+            await self._broke(A_BUG)
+
+    async def _begin(self) -> None:
+        if self._read.resume:
+            raise UnknownRun("this thread has no run that could be resumed; it may have been forgotten")
+        if not self._said.text:
+            raise InvalidArguments("the last message has to be the user's")
+        props, context = self._props, "\n".join(f"{each.description}: {each.value}" for each in self._read.context)
+        task = Task(
+            self._said.task,
+            props.get("task_type", "tool_use"),
+            props.get("model", ""),
+            limits_of(self._agent.limits, props),
+            tuple(props["tools"]) if "tools" in props else None,
+            props.get("schema"),
+            "\n\n".join(part for part in (self._said.instructions, context) if part),
+        )
+        await self._agent.run(task, self._user, self._hear)
+
+    async def _go_on(self, run: Run) -> None:
+        events = await self._agent.replay(run.id, self._user)
+        ends = [event for event in events if isinstance(event, Finished)]
+        self._stream.before = ends[-1].bill if ends else None
+        for entry in self._read.resume:
+            await self._decide(entry)
+        text = None if self._read.resume or not self._said.text else self._said.text
+        await self._agent.resume(run.id, self._user, self._hear, text=text)
+
+    async def _decide(self, entry: Resume) -> None:
+        """Write down the user's answer to one question. One that is not asked any more is asked anew by the gate."""
+        yes = _yes(entry)
+        approvals = self._agent.gateway.approvals
+        with suppress(UnknownApproval):
+            approval = await approvals.find(entry.interrupt_id)
+            if approvals.settings.by == "caller" and approvals.owns(self._user, approval):
+                await approvals.decide(entry.interrupt_id, yes, self._user, "client")
+
+    async def _hear(self, event: Event) -> None:
+        if isinstance(event, ApprovalWanted):
+            with suppress(UnknownApproval):
+                found = [await self._agent.gateway.approvals.find(one.approval) for one in event.wanted]
+                self._stream.expires = min((each.expires for each in found), default=None)
+        for each in self._stream.of(event):
+            await self._say(orjson.dumps(each, default=str).decode())
+        if (name := getattr(event, "run", None)) is not None and not isinstance(event, Finished):
+            await self._remember(name)
+
+    async def _broke(self, problem: Problem) -> None:
+        for each in self._stream.broke(problem):
+            await self._say(orjson.dumps(each).decode())
+
+    @property
+    def _key(self) -> str:
+        return key(self._user.tenant, self._user.user, self._read.thread_id)
+
+    async def _thread(self) -> Run | None:
+        """The run that the thread is; None: it has none (any more)."""
+        there = await self._agent.stores.records.get(THREAD, self._key)
+        if there is None:
+            return None
+        try:
+            return await self._agent.runs.get(there.body["run"], self._user)
+        except UnknownRun:
+            return None
+
+    async def _remember(self, run: str) -> None:
+        records = self._agent.stores.records
+        there = await records.get(THREAD, self._key)
+        expires = time.time() + self._agent.settings.agent.keep
+        await records.put(THREAD, self._key, {"run": run}, replaces=there.version if there else 0, expires=expires)
+
+
+def may_run(gateway: Gateway, user: Principal) -> None:
+    """
+    Raises:
+        NotPermitted: the policy does not let `user` have runs.
+    """
+    if NAME not in gateway.visible(user):
+        raise NotPermitted(
+            f"{user.id} may not run the agent: that takes a role that may call {NAME}, and a tier with the feature agent", NAME
+        )
+
+
+def _yes(entry: Resume) -> bool:
+    """
+    Raises:
+        InvalidArguments: it is neither a yes nor a no.
+    """
+    if entry.status == "cancelled":
+        return False
+    payload = entry.payload.get("approved") if isinstance(entry.payload, Mapping) else entry.payload
+    if entry.status != "resolved" or not isinstance(payload, bool):
+        raise InvalidArguments('an answer is {"status": "resolved", "payload": {"approved": true or false}}, or has the status "cancelled"')
+    return payload
+
+
+def _forwarded(props: Any) -> Mapping[str, Any]:
+    """What the client says of the run beside its messages.
+
+    Raises:
+        InvalidArguments: it cannot be meant.
+    """
+    said = {name: props[name] for name in FORWARDED if name in props} if isinstance(props, Mapping) else {}
+    for name, value in said.items():
+        if not fits(value, SCHEMA["properties"][name]):
+            raise InvalidArguments(f"forwardedProps.{name} is not what {NAME} takes as {name}")
+    return said

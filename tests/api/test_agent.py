@@ -1,0 +1,223 @@
+"""The agent over AG-UI 1.0, by its events alone; the official client is in test_agent_client.py."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import anyio
+import pytest
+
+from tests.api.talking import Talking, an_input, by_name, events, said
+from toolgate.errors import ModelFailed
+from toolgate.llm.messages import Tokens
+from toolgate.server.identify import STATE
+from toolgate.testing import Line
+
+HELLO = {"id": "a", "role": "assistant", "content": "Hello."}
+CLOSES = Line("I close it.", calls=(("close_issue", {"number": 7}),), cost=120)
+
+
+def kinds(heard: list[dict[str, Any]]) -> list[str]:
+    """The types of the protocol's own events, in order."""
+    return [event["type"] for event in heard if event["type"] != "CUSTOM"]
+
+
+async def test_a_run_is_told_from_start_to_end_with_its_tools_and_its_bill() -> None:
+    world = Talking([Line("I look.", calls=(("list_issues", {}),), cost=100), Line("One leaks.", cost=50)])
+    async with world.client() as client:
+        answer = await client.post("/v1/agent", json=an_input([said("Which issues are there?")]))
+
+    heard = events(answer)
+    assert kinds(heard) == [
+        *("RUN_STARTED", "STEP_STARTED", "TEXT_MESSAGE_START", "TEXT_MESSAGE_CONTENT", "TEXT_MESSAGE_CONTENT", "TEXT_MESSAGE_END"),
+        *("TOOL_CALL_START", "TOOL_CALL_ARGS", "TOOL_CALL_END", "TOOL_CALL_RESULT", "STEP_FINISHED"),
+        *("STEP_STARTED", "TEXT_MESSAGE_START", "TEXT_MESSAGE_CONTENT", "TEXT_MESSAGE_CONTENT", "TEXT_MESSAGE_END", "STEP_FINISHED"),
+        "RUN_FINISHED",
+    ]
+    started, end = heard[0], heard[-1]
+    assert (started["threadId"], started["runId"], started["protocolVersion"]) == ("t1", "r1", "1.0")
+    (result,) = (event for event in heard if event["type"] == "TOOL_CALL_RESULT")
+    assert (result["content"], result["metadata"]["toolgate"]["failed"]) == ("#7 It leaks", False)
+    assert end["outcome"] == {"type": "success"}
+    assert end["usage"] == [
+        {
+            "provider": "scripted",
+            "model": "scripted-1",
+            "inputTokens": 200,
+            "outputTokens": 40,
+            "totalTokens": 240,
+            "reasoningTokens": 0,
+            "cachedInputTokens": 0,
+            "cacheWriteInputTokens": 0,
+        }
+    ]
+    report = end["result"]
+    assert (report["status"], report["answer"], report["run"]) == ("done", "One leaks.", started["metadata"]["toolgate"]["run"])
+    assert (report["bill"]["total"]["micros"], report["steps"], report["calls"], len(report["audit"])) == (150, 2, 1, 1)
+    assert {"toolgate.routed", "toolgate.spent"} <= {event["name"] for event in heard if event["type"] == "CUSTOM"}
+
+
+async def test_a_call_that_needs_a_yes_interrupts_the_run_and_its_answer_goes_on_with_it() -> None:
+    world = Talking([CLOSES, Line("It is closed.", cost=60)])
+    async with world.client() as client:
+        first = events(await client.post("/v1/agent", json=an_input([said("Close #7")])))
+        interrupted = first[-1]["outcome"]
+        (asked,) = interrupted["interrupts"]
+        assert world.issues.closed == []
+        resume = [{"interruptId": asked["id"], "status": "resolved", "payload": {"approved": True}}]
+        second = events(await client.post("/v1/agent", json=an_input(conversation(first), runId="r2", resume=resume)))
+
+    assert interrupted["type"] == "interrupt"
+    assert (asked["reason"], asked["responseSchema"]["required"]) == ("tool_call", ["approved"])
+    assert "wants to call close_issue" in asked["message"]
+    assert asked["toolCallId"] in {event["toolCallId"] for event in first if event["type"] == "TOOL_CALL_START"}
+    assert world.issues.closed == [7]
+    assert "TOOL_CALL_START" not in kinds(second)  # the client has it from before
+    assert [event["content"] for event in second if event["type"] == "TOOL_CALL_RESULT"] == ["#7 is closed"]
+    assert second[-1]["outcome"] == {"type": "success"}
+    assert [(each["inputTokens"], each["outputTokens"]) for each in second[-1]["usage"]] == [(100, 20)]  # this run's alone
+    assert second[-1]["result"]["bill"]["total"]["micros"] == 120 + 60 + 10_000
+
+
+def conversation(heard: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """What a client has after it heard that."""
+    calls = [
+        {"id": event["toolCallId"], "type": "function", "function": {"name": event["toolCallName"], "arguments": "{}"}}
+        for event in heard
+        if event["type"] == "TOOL_CALL_START"
+    ]
+    return [dict(said("Close #7")), {"id": "a1", "role": "assistant", "content": "I close it.", "toolCalls": calls}]
+
+
+@pytest.mark.parametrize("entry", [{"status": "resolved", "payload": {"approved": False}}, {"status": "cancelled"}])
+async def test_a_no_is_told_to_the_model_and_nothing_is_done(entry: dict[str, Any]) -> None:
+    world = Talking([CLOSES, Line("Then not.")])
+    async with world.client() as client:
+        first = events(await client.post("/v1/agent", json=an_input([said("Close #7")])))
+        (asked,) = first[-1]["outcome"]["interrupts"]
+        second = events(await client.post("/v1/agent", json=an_input(conversation(first), resume=[entry | {"interruptId": asked["id"]}])))
+
+    assert world.issues.closed == []
+    assert second[-1]["result"]["answer"] == "Then not."
+
+
+async def test_an_answer_that_is_neither_yes_nor_no_is_an_error_and_decides_nothing() -> None:
+    world = Talking([CLOSES])
+    async with world.client() as client:
+        first = events(await client.post("/v1/agent", json=an_input([said("Close #7")])))
+        (asked,) = first[-1]["outcome"]["interrupts"]
+        resume = [{"interruptId": asked["id"], "status": "resolved", "payload": "sure"}]
+        second = events(await client.post("/v1/agent", json=an_input(conversation(first), resume=resume)))
+
+    assert [event["type"] for event in second] == ["RUN_STARTED", "RUN_ERROR"]
+    assert second[-1]["code"] == "invalid_arguments"
+    assert world.issues.closed == []
+
+
+async def test_nobody_answers_what_another_was_asked() -> None:
+    world = Talking([CLOSES])
+    async with world.client() as ada, world.client("bob") as bob:
+        first = events(await ada.post("/v1/agent", json=an_input([said("Close #7")])))
+        (asked,) = first[-1]["outcome"]["interrupts"]
+        resume = [{"interruptId": asked["id"], "status": "resolved", "payload": {"approved": True}}]
+        second = events(await bob.post("/v1/agent", json=an_input(conversation(first), resume=resume)))
+
+        assert second[-1]["code"] == "unknown_run"
+        (waiting,) = (await ada.get("/v1/approvals")).json()["approvals"]
+        assert waiting["state"] == "pending"
+
+
+async def test_a_thread_goes_on_where_it_was() -> None:
+    world = Talking([Line("Hello."), Line("You said hi.")])
+    async with world.client() as client:
+        await client.post("/v1/agent", json=an_input([said("Hi")]))
+        answer = events(await client.post("/v1/agent", json=an_input([said("Hi"), HELLO, said("What did I say?")])))
+
+    assert answer[-1]["result"]["answer"] == "You said hi."
+    assert [getattr(message, "text", "") for message in world.model.asked[1].messages][1:] == ["Hi", "Hello.", "What did I say?"]
+
+
+async def test_a_conversation_that_is_new_to_us_goes_along_as_text_and_instructions_stand_over_it() -> None:
+    world = Talking([Line("You said hi.")])
+    messages = [
+        {"id": "s", "role": "system", "content": "Be brief."},
+        said("Hi"),
+        HELLO,
+        said("What?"),
+    ]
+    async with world.client() as client:
+        await client.post("/v1/agent", json=an_input(messages, context=[{"description": "Page", "value": "issues"}]))
+
+    system, task = (getattr(message, "text", "") for message in world.model.asked[0].messages)
+    assert system.endswith("Be brief.\n\nPage: issues")
+    assert task == "What was said before:\n\nuser: Hi\n\nassistant: Hello.\n\nWhat is asked now:\n\nWhat?"
+
+
+async def test_a_run_that_fails_ends_with_an_error_and_what_it_used() -> None:
+    refused = ModelFailed("the model cannot understand the request", "request", reason="invalid")
+    world = Talking([Line(calls=(("list_issues", {}),), tokens=Tokens(10, 1)), Line(error=refused)])
+    async with world.client() as client:
+        heard = events(await client.post("/v1/agent", json=an_input([said("Hi")])))
+
+    assert (heard[-1]["type"], heard[-1]["message"], heard[-1]["code"]) == ("RUN_ERROR", str(refused), "failed")
+    assert heard[-1]["usage"][0]["inputTokens"] == 10
+
+
+@pytest.mark.parametrize(
+    ("body", "message"),
+    [
+        ({"threadId": "t"}, "runId: Field required"),
+        (an_input([{"content": "x"}]), "messages.0 is no message"),
+        (an_input([{"role": "user", "content": [{"type": "image"}]}]), "messages.0.content has a part of type image"),
+        (an_input([said("x")], forwardedProps={"max_cost": "much"}), "forwardedProps.max_cost is not what agent_run takes"),
+    ],
+)
+async def test_what_is_no_input_is_refused(body: Any, message: str) -> None:
+    async with Talking([]).client() as client:
+        answer = await client.post("/v1/agent", json=body)
+
+    assert answer.status_code == 400
+    assert message in answer.json()["problem"]["message"]
+
+
+async def test_who_may_not_run_the_agent_is_refused() -> None:
+    async with Talking([]).client("rita") as client:
+        answer = await client.post("/v1/agent", json=an_input([said("Hi")]))
+
+    assert answer.status_code == 403
+    assert "rita may not run the agent" in answer.json()["problem"]["message"]
+
+
+async def test_what_the_client_says_of_the_run_is_heeded() -> None:
+    world = Talking([Line("a", calls=(("list_issues", {}),)), Line("b")])
+    async with world.client() as client:
+        heard = events(await client.post("/v1/agent", json=an_input([said("Hi")], forwardedProps={"model": "scripted/x", "max_steps": 1})))
+
+    assert world.model.asked[0].model == "scripted/x"
+    assert heard[-1]["result"]["status"] == "budget_exhausted"
+
+
+async def test_a_reader_who_leaves_ends_the_run_so_that_it_can_be_taken_up() -> None:
+    world, left = Talking([Line("slow", delay=60)]), anyio.Event()
+    body = json.dumps(an_input([said("Hi")])).encode()
+    requests = [{"type": "http.request", "body": body, "more_body": False}]
+
+    async def receive() -> dict[str, Any]:
+        if requests:
+            return requests.pop()
+        await left.wait()
+        return {"type": "http.disconnect"}
+
+    async def send(message: Any) -> None:
+        if b"RUN_STARTED" in message.get("body", b""):
+            left.set()
+
+    scope: dict[str, Any] = {"type": "http", "method": "POST", "path": "/v1/agent", "headers": [], "query_string": b""}
+    ada = await by_name(scope)
+    scope["state"] = {STATE: ada}
+    with anyio.fail_after(5):
+        await world.app()(scope, receive, send)
+
+    (run,) = await world.agent.runs.seen_by(ada)
+    assert run.status == "cancelled"
