@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
 
+from toolgate.llm.models import VARIABLES
+
+for variable in VARIABLES:  # a key of the developer's own would have models answer that no test means
+    os.environ.pop(variable, None)
 SHARED_SPECS = Path(__file__).resolve().parents[2] / "shared" / "specs"
 
 

@@ -155,7 +155,7 @@ async def open_app(settings: Settings) -> AsyncIterator[App]:
         skills = _skills(settings)
         tools: list[Tool] = [*map(tool_of, read_prompts(settings.prompts) if settings.prompts else ()), *skill_tools(skills)]
         tools.append(read_result(Runs(stores, settings.agent.keep)))
-        tools.append(agent_run(agents, settings.agent.seconds))
+        tools.append(agent_run(agents, settings.agent.seconds, listed=models.any))
         for loaded in integrations:
             if loaded.declaration is not None and loaded.declaration.kind == "openapi":
                 sender = _sender(loaded, transport, lambda: gateway)

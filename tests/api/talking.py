@@ -73,15 +73,18 @@ class Talking:
         tools = [
             a_tool(self.issues.list, name="list_issues"),
             a_tool(self.issues.close, name="close_issue", reads=False, schema=number, price=CENT),
-            agent_run(lambda: self.agent, 60),
+            agent_run(self.agents, 60),
         ]
         self.gateway = build_gateway(tools, live, self.stores, self.settings)
         self.agent = Agent(self.gateway, self.model, self.stores, self.settings)
         self.models = Models(self.settings, None, self.stores, live, {})  # type: ignore[arg-type]
 
+    def agents(self) -> Agent:
+        return self.agent
+
     def app(self) -> ASGIApp:
         plain = routes(self.gateway, self.stores.journal, self.stores.ledger, integrations=list, unready=lambda: None)
-        mine = agent_routes(lambda: self.agent, self.models)
+        mine = agent_routes(self.agents, self.models)
         return Starlette(routes=[*plain, *mine], exception_handlers=EXCEPTION_HANDLERS)
 
     @asynccontextmanager

@@ -17,7 +17,8 @@ import pytest
 from starlette.applications import Starlette
 from starlette.types import Message, Scope
 
-from toolgate.api import EXCEPTION_HANDLERS, routes
+from tests.api.talking import Talking
+from toolgate.api import EXCEPTION_HANDLERS, agent_routes, routes
 from toolgate.api.operator import description
 from toolgate.calls import Binary, Call, Outcome, Principal, Problem, Text, Tool
 from toolgate.errors import (
@@ -513,13 +514,16 @@ def test_the_description_and_the_routes_agree_both_ways() -> None:
     journal = MemoryJournal()
     served = {
         (route.path, method)  # type: ignore[attr-defined]
-        for route in routes(
-            build_gateway([], Policy(ROLES), memory_stores(journal), Settings()),
-            journal,
-            memory_ledger(),
-            integrations=list,
-            unready=lambda: None,
-        )
+        for route in [
+            *routes(
+                build_gateway([], Policy(ROLES), memory_stores(journal), Settings()),
+                journal,
+                memory_ledger(),
+                integrations=list,
+                unready=lambda: None,
+            ),
+            *agent_routes(Talking([]).agents, Talking([]).models),
+        ]
         for method in route.methods - {"HEAD"}  # type: ignore[attr-defined]
     }
     described = {(path, method.upper()) for path, item in description()["paths"].items() for method in item.keys() - {"parameters"}}
@@ -546,6 +550,7 @@ async def test_the_served_description_becomes_tools_by_our_own_reader() -> None:
         "toolgate_list_approvals",
         "toolgate_list_budgets",
         "toolgate_list_integrations",
+        "toolgate_list_runs",
         "toolgate_list_tools",
         "toolgate_preview_tool",
         "toolgate_read_audit",
@@ -553,6 +558,8 @@ async def test_the_served_description_becomes_tools_by_our_own_reader() -> None:
         "toolgate_read_openapi",
         "toolgate_read_usage",
         "toolgate_readiness",
+        "toolgate_run_agent",
+        "toolgate_show_run",
         "toolgate_summarize_calls",
         "toolgate_verify_audit",
     ]

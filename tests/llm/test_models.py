@@ -3,15 +3,19 @@ from __future__ import annotations
 import subprocess
 import sys
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
 from toolgate.agent.events import Called, Event
 from toolgate.agent.runs import Task
+from toolgate.agent.tool import TASKS
 from toolgate.app import local_principal, open_app
 from toolgate.errors import NoModel
 from toolgate.llm.improvised import LABEL
-from toolgate.llm.messages import Errand, Prompt, User
+from toolgate.llm.known import SERVICES
+from toolgate.llm.messages import Errand, Prompt, TaskType, User
+from toolgate.llm.models import VARIABLES
 from toolgate.settings import Settings
 from toolgate.testing import a_principal
 
@@ -19,9 +23,7 @@ ERRAND = Errand(a_principal(), run="run1")
 HEAVY = ["openai", "anthropic", "genai_prices", "toolgate.llm.routed", "toolgate.llm.known", "toolgate.llm.count", "toolgate.agent.loop"]
 
 
-async def test_a_script_answers_through_the_whole_of_it_for_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    for variable in ("OPENAI_API_KEY", "ANTHROPIC_API_KEY"):
-        monkeypatch.delenv(variable, raising=False)
+async def test_a_script_answers_through_the_whole_of_it_for_nothing(tmp_path: Path) -> None:
     async with open_app(Settings(data_dir=tmp_path, integrations=())) as app:
         reply = await app.models.provider.reply(Prompt([User("Hello?")], model="scripted"), ERRAND)
         usage = await app.stores.ledger.usage(["provider", "tool"])
@@ -46,13 +48,21 @@ async def test_the_agent_does_a_task_with_a_script_and_real_tools(tmp_path: Path
         async def hear(event: Event) -> None:
             heard.append(event)
 
-        task = Task("Which tools list issues?", model="scripted")
+        task = Task("Which of the tools search for awards?", model="scripted")
         end = await app.agent.run(task, local_principal(app.settings, "terminal"), hear)
 
     assert end.status == "done"
-    assert [(each.tool, each.failed) for each in heard if isinstance(each, Called)] == [("search_tools", False)]
-    assert "internal_list_issues" in end.answer
+    assert next(each.tool for each in heard if isinstance(each, Called)) == "search_tools"
+    assert end.answer.startswith(LABEL)
+    assert "gsa_" in end.answer
     assert end.bill.total == 0
+
+
+def test_every_variable_that_declares_a_provider_is_known_without_the_table() -> None:
+    declaring = {each for service in SERVICES.values() for each in (service.places if service.local else service.variables)}
+
+    assert set(VARIABLES) == declaring
+    assert set(TASKS) == set(get_args(TaskType))
 
 
 def test_who_asks_no_model_imports_nothing_for_it() -> None:

@@ -38,6 +38,8 @@ async def run(agent: Agent, call: Call) -> Outcome:
         if call.depth > 0 and call.principal.acting_for:
             raise InvalidArguments("resume is for the user of a run; an agent within another starts its own")
         end = await agent.resume(arguments["resume"], call.principal, hear, text=arguments.get("task"), limits=limits, person=there)
+    elif "task" not in arguments:
+        raise InvalidArguments("agent_run wants task, what is to be done, or resume, the id of a run to go on with")
     else:
         task = Task(
             arguments["task"],

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from toolgate.calls import Annotations, Call, Outcome, Tool
+from toolgate.calls import PROTOCOL, Annotations, Call, Outcome, Tool
 from toolgate.money import FREE
 
 if TYPE_CHECKING:
@@ -28,16 +28,16 @@ SCHEMA: dict[str, Any] = {
         "max_steps": {"type": "integer", "minimum": 1, "maximum": 1000, "description": "Requests to a model"},
         "schema": {"type": "object", "description": "JSON Schema that the answer has to fit"},
     },
-    "anyOf": [{"required": ["task"]}, {"required": ["resume"]}],
     "additionalProperties": False,
 }
 
 
-def agent_run(agent: Callable[[], Agent], seconds: float) -> Tool:
+def agent_run(agent: Callable[[], Agent], seconds: float, *, listed: bool = True) -> Tool:
     """
     Args:
         agent: put together when first called.
         seconds: that a run may take.
+        listed: there is a model to ask. Otherwise nobody is told of it, and who calls it all the same hears what is missing.
     """
 
     async def go(call: Call) -> Outcome:
@@ -53,7 +53,8 @@ def agent_run(agent: Callable[[], Agent], seconds: float) -> Tool:
         schema=SCHEMA,
         run=go,
         annotations=Annotations(read_only=False, destructive=False, idempotent=False, open_world=True),
-        tags=("feature:agent",),
+        tags=("feature:agent",) if listed else ("feature:agent", PROTOCOL),
+        listed=listed,
         price=FREE,  # what it asks and calls is paid for each by itself
         timeout=seconds + GRACE,
         remote=False,

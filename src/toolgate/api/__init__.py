@@ -91,7 +91,21 @@ def agent_routes(agent: Callable[[], Agent], models: Models) -> list[BaseRoute]:
 
         return await AgUi(agent()).run(request)
 
-    return [Route("/v1/agent", run, methods=["POST"])]
+    async def many_runs(request: Request) -> Response:
+        from toolgate.api.runs import Told
+
+        return await Told(agent()).many(request)
+
+    async def one_run(request: Request) -> Response:
+        from toolgate.api.runs import Told
+
+        return await Told(agent()).one(request)
+
+    return [
+        Route("/v1/agent", run, methods=["POST"]),
+        Route("/v1/runs", many_runs, methods=["GET"]),
+        Route("/v1/runs/{id}", one_run, methods=["GET"]),
+    ]
 
 
 async def _nothing_there(_request: Request, error: Exception) -> Response:

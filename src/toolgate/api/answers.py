@@ -21,6 +21,7 @@ STATUSES: Mapping[str, int] = {
     "egress_blocked": 403,
     "unknown_tool": 404,
     "unknown_approval": 404,
+    "unknown_run": 404,
     "key_reused": 422,  # as draft-ietf-httpapi-idempotency-key-header-07, 2.7, wants it
     "limit_reached": 429,
     "over_budget": 429,

@@ -32,7 +32,9 @@ def command() -> None:
 @click.option("--listed", is_flag=True, help="Only what clients see without searching.")
 def list_(config: Path | None, as_json: bool, integration: str | None, listed: bool) -> None:
     """All tools that you may know of, by name."""
-    tools = wait_for(_visible(settings_of(config)))
+    from toolgate.calls import PROTOCOL
+
+    tools = [tool for tool in wait_for(_visible(settings_of(config))) if PROTOCOL not in tool.tags]
     _tell([tool for tool in tools if integration in (None, tool.integration) and (tool.listed or not listed)], as_json)
 
 

@@ -33,6 +33,13 @@ if TYPE_CHECKING:
     from toolgate.stores import Stores
 
 
+VARIABLES = (
+    *("OPENAI_API_KEY", "ANTHROPIC_API_KEY", "ANTHROPIC_AUTH_TOKEN", "MISTRAL_API_KEY", "COHERE_API_KEY", "CO_API_KEY"),
+    *("OPENROUTER_API_KEY", "GROQ_API_KEY", "DEEPSEEK_API_KEY", "OLLAMA_HOST", "VLLM_BASE_URL", "LLAMACPP_BASE_URL"),
+)
+"""Of the environment, each of which has a provider declared: those of `llm.known`, which takes its time to import."""
+
+
 class Models:
     """What `App.models` is."""
 
@@ -55,6 +62,13 @@ class Models:
         self._stores = stores
         self._live = live
         self._environ = environ
+
+    @property
+    def any(self) -> bool:
+        """Whether somebody is declared who answers without being named."""
+        if self._settings.providers is not None:
+            return bool(self._settings.providers)
+        return any(self._environ.get(variable) for variable in VARIABLES)
 
     @cached_property
     def provider(self) -> Routed:
