@@ -37,7 +37,7 @@ async def test_a_script_answers_through_the_whole_of_it_for_nothing(tmp_path: Pa
 
 async def test_a_script_does_not_answer_who_did_not_name_it(tmp_path: Path) -> None:
     async with open_app(Settings(data_dir=tmp_path, integrations=(), providers={})) as app:
-        with pytest.raises(NoModel, match="scripted/scripted-1: it is asked only where it is named"):
+        with pytest.raises(NoModel, match="scripted/scripted-1: it is only asked by its name"):
             await app.models.provider.reply(Prompt([User("Hello?")]), ERRAND)
 
 
