@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gzip
+import zlib
 from collections.abc import AsyncIterator
 from ipaddress import ip_network
 
@@ -82,6 +83,34 @@ async def test_an_answer_is_streamed_as_it_comes(transport: Transport) -> None:
 
         assert pieces == [b"first", b"second"]
         assert server.connections == 1
+
+
+async def test_a_packed_answer_is_streamed_as_it_comes_too(transport: Transport) -> None:
+    packer, asked_for_more = zlib.compressobj(wbits=16 + zlib.MAX_WBITS), asyncio.Event()
+
+    def packed(data: bytes, mode: int) -> bytes:
+        body = packer.compress(data) + packer.flush(mode)
+        return b"%x\r\n%s\r\n" % (len(body), body)
+
+    async def in_two_pieces(_: bytes, writer: asyncio.StreamWriter) -> None:
+        writer.write(
+            b"HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\nTransfer-Encoding: chunked\r\n\r\n" + packed(b"first", zlib.Z_SYNC_FLUSH)
+        )
+        await asked_for_more.wait()
+        writer.write(packed(b"second", zlib.Z_FINISH) + b"0\r\n\r\n")
+
+    pieces = []
+    async with (
+        asyncio.timeout(5),
+        raw_server(in_two_pieces) as server,
+        client(transport, server) as http,
+        http.stream("GET", "/") as response,
+    ):
+        async for piece in response.aiter_bytes():
+            pieces.append(piece)
+            asked_for_more.set()
+
+    assert pieces == [b"first", b"second"]
 
 
 async def test_an_answer_that_is_given_up_closes_its_connection(transport: Transport) -> None:

@@ -10,7 +10,7 @@ from toolgate.llm.blocks import Blocks
 from toolgate.llm.declared import Declared
 from toolgate.llm.model import Model
 from toolgate.llm.remote import Events, Remote
-from toolgate.llm.sdk import heard, http, key, seconds
+from toolgate.llm.sdk import Lazy, heard, http, key, seconds
 
 if TYPE_CHECKING:
     from anthropic import AsyncAnthropic
@@ -21,13 +21,14 @@ def anthropic(provider: Declared, transport: Transport, model: Callable[[str], M
 
 
 def _events(provider: Declared, transport: Transport) -> Events:
-    client: list[AsyncAnthropic] = []  # made with the first request: to import the package takes two seconds
+    client = Lazy(lambda: _client(provider, transport))
 
     def events(body: dict[str, Any], total: float) -> AsyncGenerator[Mapping[str, Any], None]:
-        if not client:
-            client.append(_client(provider, transport))
-        create: Any = client[0].messages.create
-        return heard(provider.name, lambda: create(**body, stream=True, timeout=seconds(total)))
+        async def ask() -> Any:
+            create: Any = (await client.get()).messages.create
+            return await create(**body, stream=True, timeout=seconds(total))
+
+        return heard(provider.name, ask)
 
     return events
 

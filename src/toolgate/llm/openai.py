@@ -12,7 +12,7 @@ from toolgate.llm.model import Model
 from toolgate.llm.quirks import QUIRKS
 from toolgate.llm.remote import Events, Remote
 from toolgate.llm.responses import Responses
-from toolgate.llm.sdk import heard, http, key, seconds
+from toolgate.llm.sdk import Lazy, heard, http, key, seconds
 
 if TYPE_CHECKING:
     from openai import AsyncOpenAI
@@ -30,13 +30,15 @@ def compatible(provider: Declared, transport: Transport, model: Callable[[str], 
 
 
 def _events(provider: Declared, transport: Transport, form: str) -> Events:
-    client: list[AsyncOpenAI] = []  # made with the first request: to import the package takes a second
+    client = Lazy(lambda: _client(provider, transport))
 
     def events(body: dict[str, Any], total: float) -> AsyncGenerator[Mapping[str, Any], None]:
-        if not client:
-            client.append(_client(provider, transport))
-        create: Any = client[0].responses.create if form == "responses" else client[0].chat.completions.create
-        return heard(provider.name, lambda: create(**body, stream=True, timeout=seconds(total)))
+        async def ask() -> Any:
+            made = await client.get()
+            create: Any = made.responses.create if form == "responses" else made.chat.completions.create
+            return await create(**body, stream=True, timeout=seconds(total))
+
+        return heard(provider.name, ask)
 
     return events
 

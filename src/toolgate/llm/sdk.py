@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
-from typing import Any
+from typing import Any, Generic, TypeVar
 
 import httpx2
 
@@ -13,6 +14,8 @@ from toolgate.egress.transport import Transport
 from toolgate.egress.wire import Caps, Reach
 from toolgate.llm.classify import answered, cut_off, interrupted, malformed, unanswered
 from toolgate.llm.declared import Declared
+
+T = TypeVar("T")
 
 CONNECT = 5.0
 """Seconds until a connection stands."""
@@ -54,6 +57,22 @@ def key(provider: Declared) -> str:
 
 def seconds(total: float) -> httpx2.Timeout:
     return httpx2.Timeout(total, connect=min(CONNECT, total))
+
+
+class Lazy(Generic[T]):
+    """Made on first use, in a thread: to import an SDK takes a second or two, in which the program goes on."""
+
+    def __init__(self, make: Callable[[], T]) -> None:
+        self._make = make
+        self._made: T | None = None
+        self._making = asyncio.Lock()
+
+    async def get(self) -> T:
+        if self._made is None:
+            async with self._making:
+                if self._made is None:
+                    self._made = await asyncio.to_thread(self._make)
+        return self._made
 
 
 async def heard(name: str, ask: Callable[[], Awaitable[AsyncIterator[Any]]]) -> AsyncGenerator[Mapping[str, Any], None]:
