@@ -11,6 +11,7 @@ RUN python -m venv /opt/node && /opt/node/bin/pip install --no-cache-dir 'nodejs
 COPY tool-specs tool-specs
 COPY policies policies
 COPY skills skills
+COPY examples examples
 RUN pip wheel --no-cache-dir --no-deps --wheel-dir /wheels . && /opt/toolgate/bin/pip install --no-cache-dir --no-deps /wheels/*.whl
 
 FROM python:3.11-slim

@@ -506,7 +506,7 @@ def _expand_text(text: str, environ: Mapping[str, str], name: str) -> str | None
 
 
 def bundled(folder: str) -> Path:
-    """The folder `tool-specs`, `policies` or `skills` that came with Toolgate, from the wheel or from a checkout."""
+    """The folder `tool-specs`, `policies`, `skills` or `examples` that came with Toolgate, from the wheel or from a checkout."""
     package = Path(__file__).parent
     installed = package / "bundled" / folder
     return installed if installed.exists() else package.parents[1] / folder

@@ -36,6 +36,8 @@ class GitHub:
 
     def __init__(self) -> None:
         self.issues: list[dict[str, Any]] = []
+        self.blockers: dict[int, list[int]] = {}
+        """Numbers of issues, by that of the one that waits for them."""
         self._add("Landing is not implemented", ["bug"])
         self._add("The countdown stops at 1", ["bug", "engine"])
 
@@ -44,7 +46,11 @@ class GitHub:
             Route("/labels", self.list_labels),
             Route("/issues", self.list_issues, methods=["GET"]),
             Route("/issues", self.create_issue, methods=["POST"]),
-            Route("/issues/{number:int}", self.get_issue),
+            Route("/issues/{number:int}", self.get_issue, methods=["GET"]),
+            Route("/issues/{number:int}", self.update_issue, methods=["PATCH"]),
+            Route("/issues/{number:int}/dependencies/blocked_by", self.list_blockers, methods=["GET"]),
+            Route("/issues/{number:int}/dependencies/blocked_by", self.add_blocker, methods=["POST"]),
+            Route("/issues/{number:int}/sub_issues", self.add_sub_issue, methods=["POST"]),
             Route("/readme", self.get_readme),
             Route("/contents/{path:path}", self.get_file),
         ]
@@ -78,8 +84,40 @@ class GitHub:
         return JSONResponse(self._add(body["title"], body.get("labels", []), body.get("body")), 201)
 
     async def get_issue(self, request: Request) -> Response:
+        issue = self._issue(request.path_params["number"])
+        return await _not_found(request, None) if issue is None else JSONResponse(issue)
+
+    async def update_issue(self, request: Request) -> Response:
+        issue, body = self._issue(request.path_params["number"]), await request.json()
+        if issue is None:
+            return await _not_found(request, None)
+        issue |= {name: value for name, value in body.items() if name in ("title", "body", "state")}
+        if "labels" in body:
+            issue["labels"] = [{"name": label} for label in body["labels"]]
+        return JSONResponse(issue)
+
+    async def list_blockers(self, request: Request) -> Response:
         number = request.path_params["number"]
-        return JSONResponse(self.issues[number - 1]) if 0 < number <= len(self.issues) else await _not_found(request, None)
+        return JSONResponse([self.issues[one - 1] for one in self.blockers.get(number, [])])
+
+    async def add_blocker(self, request: Request) -> Response:
+        number, target = request.path_params["number"], self._by_id((await request.json()).get("issue_id"))
+        if self._issue(number) is None or target is None:
+            return await _not_found(request, None)
+        standing = self.blockers.setdefault(number, [])
+        if target["number"] in standing:
+            return JSONResponse({"message": "Target issue has already been taken"}, 422)
+        standing.append(target["number"])
+        return JSONResponse(self._issue(number), 201)
+
+    async def add_sub_issue(self, request: Request) -> Response:
+        issue, part = self._issue(request.path_params["number"]), self._by_id((await request.json()).get("sub_issue_id"))
+        if issue is None or part is None:
+            return await _not_found(request, None)
+        if part.get("parent_issue_url"):
+            return JSONResponse({"message": "Sub issue may only have one parent"}, 422)
+        part["parent_issue_url"] = f"https://api.github.com{REPOSITORY}/issues/{issue['number']}"
+        return JSONResponse(issue, 201)
 
     async def get_readme(self, request: Request) -> Response:
         return _file("README.md")
@@ -88,9 +126,16 @@ class GitHub:
         path = request.path_params["path"]
         return _file(path) if path in FILES else await _not_found(request, None)
 
+    def _issue(self, number: int) -> dict[str, Any] | None:
+        return self.issues[number - 1] if 0 < number <= len(self.issues) else None
+
+    def _by_id(self, id: Any) -> dict[str, Any] | None:
+        return next((issue for issue in self.issues if issue["id"] == id), None)
+
     def _add(self, title: str, labels: list[str], body: str | None = None) -> dict[str, Any]:
         number = len(self.issues) + 1
         issue = {
+            "id": 1000 + number,
             "number": number,
             "title": title,
             "body": body,

@@ -55,6 +55,13 @@ def test_the_audit_has_a_line_for_every_call(happened: Any) -> None:
     ]
 
 
+def test_the_agent_makes_issues_of_a_specification_once(happened: Any) -> None:
+    first, again = happened["pipeline"]["runs"]
+
+    assert first["created"]["issues"][0]["key"] == "tracking"
+    assert (first["created"]["counts"]["created"], again["created"]["counts"]["existing"]) == (5, 5)
+
+
 def test_every_bundled_integration_is_served(happened: Any) -> None:
     assert happened["serving"]["not_loaded"] == []
 

@@ -39,6 +39,8 @@ class Agent:
     models: Provider
     stores: Stores
     settings: Settings
+    pipeline: str = ""
+    """As of `Task.pipeline`, where `models` plans only such runs."""
     purses: dict[str, Purse] = field(default_factory=dict)
     """Of the outermost runs under way in this process, by id: those within them draw on them."""
 
@@ -108,6 +110,8 @@ class Agent:
             raise Busy(f"the run {id} is under way")
         if run.owner != user.user:
             raise UnknownRun(f"the run {id} is {run.owner}'s, who alone can take it up")
+        if run.task.pipeline != self.pipeline:
+            raise NotPermitted(f"the run {id} is one of {run.task.pipeline or 'the agent'}, which takes it up", "agent.pipeline")
         if run.status == "done" and text is None:
             raise NotPermitted(f"the run {id} is done; it goes on when you say something more", "agent.done")
         await runs.join()

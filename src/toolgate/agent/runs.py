@@ -36,6 +36,8 @@ class Task:
     """JSON Schema that the answer has to fit; None: any text."""
     instructions: str = ""
     """Of the program that the agent works for, beside its own."""
+    pipeline: str = ""
+    """What plans it in the model's place, where that is a program of ours, and what for: only that can take it up. Empty: a model."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -26,6 +26,7 @@ NOUNS = (
     "tools",
     "agent",
     "runs",
+    "run",
     "specs",
     "keys",
     "credentials",

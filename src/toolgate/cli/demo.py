@@ -27,6 +27,7 @@ from toolgate.cli.options import json_option, settings_of, wait_for
 from toolgate.cli.output import emit, say, show, table
 
 SECONDS = 60.0  # for everything; it took 5 on 2 busy cores
+SPEC = "feature-spec.md"
 STOP_SECONDS = 15.0  # longer than the grace that a server gives its calls
 GUEST = {
     "role": "guest",
@@ -45,6 +46,7 @@ GUEST = {
 NEXT = """
 What to type next:
   toolgate tools search list open issues      find a tool
+  toolgate agent "TASK"                       have a model do it, with the tools behind the gate
   toolgate serve                              serve the real GitHub and GSA integrations
   toolgate connect claude-desktop             how to reach it from a client
   toolgate serve --openapi FILE-OR-URL        govern an API of your own"""
@@ -73,6 +75,7 @@ async def _demo(as_json: bool) -> None:
                 # Where the server wrote it, whatever `TOOLGATE_DATA_DIR` says here.
                 its = settings_of(config).model_copy(update={"data_dir": folder / "state", "store": "sqlite", "ledger": None})
                 story.audited([as_line(entry) for entry in await newest(its, 10, kind=ENDINGS)])
+                await _pipeline(config, story)
         except TimeoutError:
             raise ended("error", f"the demo did not end within {SECONDS:g} s", hint="`toolgate doctor` checks the setup") from None
     story.end()
@@ -83,7 +86,8 @@ class _Story:
 
     def __init__(self, as_json: bool) -> None:
         self._as_json = as_json
-        self._happened: dict[str, Any] = {"requests": []}
+        self._happened: dict[str, Any] = {"requests": [], "pipeline": {"requests": 0, "runs": []}}
+        self._piping = False
 
     def tell(self, text: str) -> None:
         if not self._as_json:
@@ -91,6 +95,9 @@ class _Story:
 
     def heard(self, method: str, target: str) -> None:
         """The stand-in got a request."""
+        if self._piping:  # of which there are many, and what came of them is shown
+            self._happened["pipeline"]["requests"] += 1
+            return
         self._happened["requests"].append(f"{method} {target}")
         self.tell(f"   the stand-in hears:  {method} {target}")
 
@@ -120,6 +127,25 @@ class _Story:
         if not self._as_json:
             table(COLUMNS, [as_row(line) for line in lines])
 
+    def begin_pipeline(self) -> None:
+        self._piping = True
+        self.tell(
+            f"\nThe agent turns {SPEC}, a specification, into linked issues of acme/rocket. Its model is a script that drafts an issue for"
+            "\neach part; every call passes the same gate, and a person's yes to creating them was given beforehand (--approve always)."
+        )
+
+    def piped(self, ended: Mapping[str, Any]) -> None:
+        """The pipeline came to its end."""
+        runs = self._happened["pipeline"]["runs"]
+        runs.append(ended)
+        counts = ended["created"]["counts"]
+        if len(runs) == 1:
+            for issue in ended["created"]["issues"]:
+                links = ", ".join(f"{link['kind']} {link['to']}" for link in issue["links"])
+                self.tell(f"   {issue['status']:<8} #{issue['number']}  {issue['key']}{f'  ({links})' if links else ''}")
+        else:
+            self.tell(f"   Once more: {counts['created']} created, {counts['existing']} there already.")
+
     def end(self) -> None:
         """
         Raises:
@@ -128,6 +154,8 @@ class _Story:
         happened = self._happened
         if happened["answered"]["error"] or not happened["refused"]["error"] or len(happened["requests"]) != 1:
             raise ended("error", "the demo did not go as it must: one call answered by the stand-in, one refused before it")
+        if [run["created"]["counts"]["created"] for run in happened["pipeline"]["runs"]] != [5, 0]:
+            raise ended("error", "the demo did not go as it must: five issues created, and none the second time")
         if self._as_json:
             emit(happened)
         else:
@@ -190,6 +218,28 @@ async def _client(url: str, story: _Story) -> None:
             raise ended("error", f"the client failed. {complaint.decode(errors='replace').strip()[-1000:]}")
     finally:
         await _stop(process)
+
+
+async def _pipeline(config: Path, story: _Story) -> None:
+    """`toolgate run spec-to-issues`, twice."""
+    from toolgate.settings import bundled
+
+    story.begin_pipeline()
+    for _ in range(2):
+        spec = str(bundled("examples") / SPEC)
+        process = await _python(
+            "-m",
+            "toolgate",
+            *("run", "spec-to-issues", spec, "--repo", "acme/rocket", "--provider", "scripted", "--approve", "always"),
+            *("--config", str(config), "--json"),
+        )
+        try:
+            said, complaint = await process.communicate()
+        finally:
+            await _stop(process)
+        if process.returncode != 0:
+            raise ended("error", f"the pipeline failed. {complaint.decode(errors='replace').strip()[-1000:]}")
+        story.piped(json.loads(said))
 
 
 async def _python(*words: str) -> Process:

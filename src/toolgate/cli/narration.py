@@ -33,15 +33,22 @@ SHOWN = 160  # characters of arguments, or of a result, in a line
 class Narration:
     """Hears a run. In a pipe only the answer is a result; on a terminal the model is heard while it speaks."""
 
-    def __init__(self, output: Output = "text", *, quiet: bool = False) -> None:
+    def __init__(self, output: Output = "text", *, answer: bool = True) -> None:
+        """
+        Args:
+            answer: the answer is the result; False: something else will be, and what the model says is for people.
+        """
         self.run = ""
         """The id, once it is known."""
         self.end: Finished | None = None
         self._output = output
-        self._live = output == "text" and sys.stdout.isatty()
-        self._quiet = quiet or output != "text"
+        self._live = output == "text" and answer and sys.stdout.isatty()
+        self._answer = answer
+        self._quiet = output != "text"
         self._midline = False
         self._step = 0
+        self._unsaid = ""
+        """What the model said that may turn out to be the answer."""
         self._console: Console | None = None
 
     async def __call__(self, event: Event) -> None:
@@ -61,10 +68,12 @@ class Narration:
             case Withdrawn(_, reason):
                 self._line(f"begins again: {reason}", "yellow")
             case Calling(_, tool, arguments):
+                self._aside()
                 self._line(f"→ {tool} {_short(json.dumps(dict(arguments), ensure_ascii=False, default=str))}", "cyan")
             case Called():
                 self._called(event)
             case ApprovalWanted(wanted):
+                self._aside()
                 self._line(f"{len(wanted)} to be approved before anything of this step runs", "yellow")
             case Noted("hint" | "warning" | "kept" | "plan", text):
                 self._line(text, "yellow")
@@ -75,6 +84,8 @@ class Narration:
 
     def _said(self, text: str, step: int) -> None:
         if not self._live:
+            self._unsaid = f"{self._unsaid}{text}" if step == self._step else text
+            self._step = step
             return
         if step != self._step and self._step and self._midline:
             text = f"\n{text}"
@@ -82,6 +93,12 @@ class Narration:
         sys.stdout.write(clean(text))
         sys.stdout.flush()
         self._midline = not text.endswith("\n")
+
+    def _aside(self) -> None:
+        """What was said was not the answer, since calls follow."""
+        said, self._unsaid = self._unsaid, ""
+        if said:
+            self._line(said, "")
 
     def _called(self, event: Called) -> None:
         cost = f", {dollars(event.cost)}" if event.cost else ""
@@ -95,8 +112,10 @@ class Narration:
             from toolgate.agent.told import told
 
             click.echo(escaped(json.dumps(told(end), ensure_ascii=False, default=str)))
-        elif self._output == "text" and not self._live and end.answer:
+        elif self._output == "text" and self._answer and not self._live and end.answer:
             show(end.answer)
+        if not self._answer:
+            self._aside()
         tokens = end.bill.tokens.input + end.bill.tokens.output
         estimated = " (estimated)" if end.bill.estimated else ""
         self._line(
