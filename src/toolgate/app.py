@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager, closing
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import anyio
@@ -51,12 +52,14 @@ if TYPE_CHECKING:
     from starlette.types import ASGIApp
 
     from toolgate.agent.loop import Agent
+    from toolgate.internal.desk import Backends
     from toolgate.openapi.consent import Consent
     from toolgate.server.http import McpFace
     from toolgate.server.resource import Resource
     from toolgate.upstream.source import Source
 
 log = logging.getLogger("toolgate")
+NOTHING: Mapping[str, str] = MappingProxyType({})
 
 
 class Sources(Protocol):
@@ -92,6 +95,7 @@ class App:
     book: Book
     agents: Callable[[], Agent]
     """Puts the agent together when it is first asked for: one for all faces, so that runs within runs find each other."""
+    backends: Backends
 
     @property
     def agent(self) -> Agent:
@@ -106,7 +110,7 @@ class App:
         """Every integration, for those who look from outside."""
         suspended = self.gateway.breakers.suspended()
         now = {source.integration.name: source.loaded for source in self.sources.all}
-        return [status(now.get(one.name, one), suspended.get(one.name)) for one in self.integrations]
+        return [status(now.get(one.name, one), suspended.get(one.name), _absent(one, self.backends)) for one in self.integrations]
 
     async def preview(self, name: str, arguments: Mapping[str, Any], principal: Principal) -> Request:
         """The request that a call would send, secrets masked; nothing is sent, nothing decided.
@@ -145,6 +149,7 @@ async def open_app(settings: Settings) -> AsyncIterator[App]:
         open_counters(shared, settings.limits.workers) as counters,
         open_transport() as transport,
         open_models(settings, transport, stores, live) as models,
+        _backends(settings) as backends,
     ):
         await stores.journal.recover()
         integrations = await _load(settings, transport)
@@ -158,8 +163,9 @@ async def open_app(settings: Settings) -> AsyncIterator[App]:
         tools.append(agent_run(agents, settings.agent.seconds, listed=models.any))
         for loaded in integrations:
             if loaded.declaration is not None and loaded.declaration.kind == "openapi":
-                sender = _sender(loaded, transport, lambda: gateway)
-                tools += tools_of(loaded, sender, settings.files.upload_folder, own)
+                sender = _sender(loaded, transport, lambda: gateway, backends)
+                absent = _absent(loaded, backends)
+                tools += [tool for tool in tools_of(loaded, sender, settings.files.upload_folder, own) if tool.name not in absent]
         kept = state_folder(settings) if settings.store == "sqlite" else None
         async with (
             _served(gateway, tools, integrations, (transport, own), settings, stores) as servers,
@@ -167,7 +173,8 @@ async def open_app(settings: Settings) -> AsyncIterator[App]:
         ):
             book = Book(kept / "toolgate.db" if kept else None, stores.keys)
             with closing(Trail(stores.journal, kept / "trail.db" if kept else None)) as trail:
-                yield App(settings, gateway, stores, integrations, counters, transport, own, servers, skills, models, trail, book, agents)
+                kept_open = (servers, skills, models, trail, book, agents, backends)
+                yield App(settings, gateway, stores, integrations, counters, transport, own, *kept_open)
 
 
 @asynccontextmanager
@@ -246,16 +253,33 @@ def _sealer(settings: Settings) -> Sealer:
     return Sealer(settings.identity.secret_key_file or state_folder(settings) / "credentials.key")
 
 
-def status(loaded: Loaded, suspended: float | None = None) -> Mapping[str, Any]:
+@asynccontextmanager
+async def _backends(settings: Settings) -> AsyncIterator[Backends]:
+    from toolgate.internal.opening import open_backends
+
+    async with open_backends(settings) as backends:
+        yield backends
+
+
+def _absent(loaded: Loaded, backends: Backends) -> Mapping[str, str]:
+    """Tools of an integration that are not served, because what they stand on is not there, and why."""
+    if loaded.declaration is None or loaded.declaration.asgi != "internal":
+        return {}
+    return {f"{loaded.name}_{operation}": why for operation, why in backends.absent.items()}
+
+
+def status(loaded: Loaded, suspended: float | None = None, absent: Mapping[str, str] = NOTHING) -> Mapping[str, Any]:
     """An integration for those who look from outside.
 
     Args:
         suspended: seconds for which it is still left alone, because it kept failing.
+        absent: tools of it that are not served, and why.
     """
     return {
         "name": loaded.name,
         "kind": loaded.declaration.kind if loaded.declaration else None,
-        "tools": len(loaded.definitions),
+        "tools": len(loaded.definitions) - len(absent),
+        "absent": dict(absent),
         "quarantined": len(loaded.quarantined),
         "problem": loaded.problem,
         "suspended": suspended,
@@ -321,7 +345,7 @@ async def _fetch_pinned(integrations: Sequence[Loaded], settings: Settings, send
     return fetched
 
 
-def _sender(loaded: Loaded, transport: Transport, gateway: Callable[[], Gateway]) -> Sender:
+def _sender(loaded: Loaded, transport: Transport, gateway: Callable[[], Gateway], backends: Backends) -> Sender:
     """The network, or an application in this process where the integration names one."""
     if loaded.declaration is None or loaded.declaration.asgi is None:
         return transport
@@ -330,7 +354,7 @@ def _sender(loaded: Loaded, transport: Transport, gateway: Callable[[], Gateway]
     from toolgate.egress.application import Application
     from toolgate.internal import internal
 
-    return Application(internal(lambda: gateway().call))
+    return Application(internal(lambda: gateway().call, backends))
 
 
 def local_principal(settings: Settings, via: Literal["stdio", "terminal"]) -> Principal:

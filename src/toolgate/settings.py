@@ -15,32 +15,16 @@ from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 from typing import Annotated, Any, Literal, Self, TypeVar
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from toolgate import documents
+from toolgate.backends import Code
 from toolgate.errors import Misconfigured
+from toolgate.section import Seconds as Seconds
+from toolgate.section import Strict as Strict
 
 VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\}")
-
-
-class Strict(BaseModel):
-    """A section: unknown keys are an error, values never change."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
-
-
-SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
-
-
-def seconds(value: Any) -> Any:
-    """`30s`, `500ms`, `2m` or a number, in seconds."""
-    if isinstance(value, str) and (match := re.fullmatch(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)", value)):
-        return float(match[1]) * SECONDS[match[2]]
-    return value
-
-
-Seconds = Annotated[float, BeforeValidator(seconds), Field(ge=0)]
 
 
 class Server(Strict):
@@ -411,6 +395,7 @@ class Settings(BaseSettings):
     providers: Mapping[Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,31}$")], ModelProvider] | None = None
     """Who answers prompts, by a name of your choice; absent: every service whose usual variable, such as `OPENAI_API_KEY`, is set."""
     agent: Agent = Agent()
+    code: Code = Code()
 
     @classmethod
     def settings_customise_sources(
@@ -450,9 +435,15 @@ def read_settings(path: Path | None = None, environ: Mapping[str, str] = os.envi
         values["tool_specs"] = [file.parent / str(folder) for folder in values["tool_specs"]]
     if isinstance(audit := values.get("audit"), dict) and isinstance(audit.get("checkpoints"), str):
         audit["checkpoints"] = file.parent / audit["checkpoints"]
+    if isinstance(code := values.get("code"), dict):
+        values["code"] = {key: file.parent / value if key in BESIDE and isinstance(value, str) else value for key, value in code.items()}
     if isinstance(providers := values.get("providers"), dict):
         values["providers"] = {name: _script_beside(file, provider) for name, provider in providers.items()}
     return checked(Settings, values, name=str(file))
+
+
+BESIDE = ("python", "packages", "deno", "node")
+"""Keys of `code` that are paths."""
 
 
 def _script_beside(file: Path, provider: Any) -> Any:

@@ -107,7 +107,7 @@ def test_the_doctor_finds_nothing_broken_in_a_sound_setup(terminal: Terminal, sh
     ran = terminal("doctor", "--json")
 
     assert ran.code == 0
-    assert findings(ran) == {what: ["ok"] for what in ("program", "settings", "policies", "shop", "state", "address")}
+    assert findings(ran) == {what: ["ok"] for what in ("program", "settings", "policies", "shop", "code", "state", "address")}
 
 
 def test_the_doctor_says_what_to_do_about_each_thing_that_is_not_so(terminal: Terminal, shop: Path) -> None:
@@ -130,6 +130,7 @@ def test_the_doctor_says_what_to_do_about_each_thing_that_is_not_so(terminal: Te
         "policies": ["broken"],
         "broken": ["broken"],
         "shop": ["ok", "note"],
+        "code": ["ok"],
         "state": ["broken"],
         "address": ["note"],
     }

@@ -64,6 +64,7 @@ def _examined(config: Path | None) -> Iterator[Finding]:
     yield Finding("ok", "settings", str(file.resolve()) if file.exists() else "no toolgate.yaml here; the defaults hold")
     yield _carefully("policies", "mend the file", lambda: _policies(settings))
     yield from _integrations(settings)
+    yield from _code(settings)
     yield _carefully("state", "set data_dir in toolgate.yaml to a folder you may write", lambda: _state(settings))
     yield _port(settings)
 
@@ -116,6 +117,32 @@ def _integration(loaded: Loaded) -> Finding:
     if left_out:
         return Finding("note", loaded.name, f"{_tools(loaded)}, {left_out} defects left out", f"`toolgate specs lint {loaded.name}`")
     return Finding("ok", loaded.name, _tools(loaded))
+
+
+def _code(settings: Settings) -> Iterator[Finding]:
+    """What contains code here, attacked from inside."""
+    if not settings.code.enabled:
+        yield Finding("ok", "code", "off: nobody's code is run here")
+        return
+    from toolgate.sandbox.battery import battery
+    from toolgate.sandbox.languages import find_interpreters
+    from toolgate.sandbox.sandbox import Unavailable, find_sandbox
+
+    code = settings.code
+    sandbox = wait_for(find_sandbox(None if code.way == "auto" else code.way, code.uid))
+    if isinstance(sandbox, Unavailable):
+        yield Finding("broken", "code", f"no sandbox works here, so there are no tools for code: {sandbox.why}", "see docs/code.md")
+        return
+    interpreters = find_interpreters(code)
+    yield Finding("ok", "code", f"{sandbox.way} runs {', '.join(interpreters.languages()) or 'nothing, since there is no interpreter'}")
+    if interpreters.python is None:
+        yield Finding("note", "code", "without Python the sandbox cannot be attacked from inside", "install python3, or set code.python")
+        return
+    probed = wait_for(battery(sandbox, interpreters.python.path))
+    leaks = [one for one in probed if not one.contained]
+    yield from (Finding("broken", "code", f"code {one.probe}: {one.detail}", "turn code off; see docs/code.md") for one in leaks)
+    if not leaks:
+        yield Finding("ok", "code", f"{len(probed)} attacks from inside were contained")
 
 
 def _tools(loaded: Loaded) -> str:

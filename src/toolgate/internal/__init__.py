@@ -1,7 +1,8 @@
-"""The tools of our own service, described in `tool-specs/internal`: whole tasks made of GitHub tools.
+"""The tools of our own service, described in `tool-specs/internal`.
 
-An ASGI application in this process, reached by the same executor as any API. It holds no credential and sends no
-request: everything it does it does by calling tools through the gate, as the principal who called it.
+An ASGI application in this process, reached by the same executor as any API. Some operations are whole tasks made of GitHub
+tools, called through the gate as the principal who called; others stand on what the operator configured (`backends`): those
+whose backend is not there are not served.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
+from importlib import import_module
 from typing import Any
 
 from starlette.applications import Starlette
@@ -18,6 +20,7 @@ from starlette.routing import Route
 from starlette.types import ASGIApp
 
 from toolgate.internal.change import update_issue
+from toolgate.internal.desk import Backends, Desk
 from toolgate.internal.github import CallTool, GitHub, out_of_time
 from toolgate.internal.issues import create_issues
 from toolgate.internal.listing import asked_in_query, list_issues
@@ -29,6 +32,22 @@ from toolgate.internal.trouble import Trouble
 __all__ = ["CallTool", "internal"]
 
 Asked = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class Service:
+    """An operation that is not about one repository."""
+
+    path: str
+    run: str
+    """Its function, as `module.name` in this package: imported when it is first asked for."""
+    method: str = "POST"
+
+
+SERVICES = (
+    Service("/v1/code:execute", "code.execute_code"),
+    Service("/v1/tests:run", "code.run_tests"),
+)
 
 
 @dataclass(frozen=True)
@@ -49,13 +68,14 @@ OPERATIONS = (
 )
 
 
-def internal(gateway_call: Callable[[], CallTool]) -> ASGIApp:
+def internal(gateway_call: Callable[[], CallTool], backends: Backends | None = None) -> ASGIApp:
     """The application.
 
     Args:
         gateway_call: gives the gateway's `call`, once there is a gateway.
+        backends: what its services stand on; None: nothing but the gate.
     """
-    locks = Locks()
+    locks, stands_on = Locks(), backends or Backends()
 
     def route(operation: Operation) -> Route:
         async def endpoint(request: Request) -> Response:
@@ -68,7 +88,24 @@ def internal(gateway_call: Callable[[], CallTool]) -> ASGIApp:
 
         return Route(operation.path, endpoint, methods=[operation.method])
 
-    return Starlette(routes=[route(operation) for operation in OPERATIONS])
+    def service(one: Service) -> Route:
+        async def endpoint(request: Request) -> Response:
+            asked: Asked = await request.json() if one.method == "POST" else asked_in_query(request.query_params)
+            desk = Desk(request.state.call, gateway_call(), stands_on)
+            try:
+                return JSONResponse(await _function(one.run)(desk, asked))
+            except Trouble as trouble:
+                return _refusal(trouble)
+
+        return Route(one.path, endpoint, methods=[one.method])
+
+    return Starlette(routes=[*map(route, OPERATIONS), *map(service, SERVICES)])
+
+
+def _function(name: str) -> Callable[[Desk, Asked], Awaitable[dict[str, Any]]]:
+    module, _, function = name.rpartition(".")
+    found: Callable[[Desk, Asked], Awaitable[dict[str, Any]]] = getattr(import_module(f"{__name__}.{module}"), function)
+    return found
 
 
 async def _run(operation: Operation, github: GitHub, asked: Asked, locks: Locks) -> dict[str, Any]:

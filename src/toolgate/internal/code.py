@@ -1,0 +1,141 @@
+"""execute_code and run_tests: somebody's code, run in a sandbox."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from http import HTTPStatus
+from typing import Any
+
+from toolgate.backends import Code
+from toolgate.internal import results
+from toolgate.internal.desk import Desk
+from toolgate.internal.trouble import Trouble
+from toolgate.sandbox.box import Ended, Job, Limits
+from toolgate.sandbox.languages import MAIN, Interpreter, Interpreters, Language
+from toolgate.sandbox.sandbox import Sandbox
+
+PATH = re.compile(r"(?!\.{1,2}(?:/|$))[^/\x00]+(?:/(?!\.{1,2}(?:/|$))[^/\x00]+)*")
+"""Relative, and no part of it empty, `.` or `..`."""
+ENDINGS = {
+    "exit": "finished",
+    "time": "time_limit",
+    "output": "output_limit",
+    "memory": "memory_limit",
+    "disk": "disk_limit",
+}
+COMMANDS: Mapping[results.Runner, Sequence[str]] = {
+    "pytest": ("-m", "pytest", "-q", "-rA", "--tb=short", "--color=no", "-p", "no:cacheprovider"),
+    "unittest": ("-m", "unittest", "-v"),
+    "node": ("--test", "--test-reporter=tap"),
+    "deno": ("test", "--allow-all", "--no-prompt", "--no-remote", "--no-npm", "--no-lock", "--no-config", "--reporter=tap"),
+}
+
+
+@dataclass(frozen=True)
+class Coding:
+    """What code is run with here."""
+
+    sandbox: Sandbox
+    interpreters: Interpreters
+    limits: Limits
+    at_once: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(2))
+
+    async def run(self, interpreter: Interpreter, job: Job, desk: Desk, seconds: float | None) -> Ended:
+        """
+        Raises:
+            Trouble: no run ended in time for this one to start.
+        """
+        bound = {**interpreter.environment, **job.environment}
+        job = replace(job, argv=(interpreter.path, *job.argv), readable=interpreter.readable, environment=bound)
+        try:
+            async with asyncio.timeout(max(0.0, desk.seconds_left() - 1)):
+                await self.at_once.acquire()
+        except TimeoutError:
+            raise Trouble(
+                "busy", "as much code runs as may; try again", status=HTTPStatus.BAD_GATEWAY, retry_after=5, tried=False
+            ) from None
+        try:
+            wall = min(self.limits.seconds, seconds or self.limits.seconds, max(0.1, desk.seconds_left() - 1))
+            return await self.sandbox.run(job, replace(self.limits, seconds=wall))
+        finally:
+            self.at_once.release()
+
+
+def coding(sandbox: Sandbox, interpreters: Interpreters, code: Code) -> Coding:
+    limits = Limits(code.seconds, code.cpu_seconds, code.memory, code.disk, code.processes, output=code.output)
+    return Coding(sandbox, interpreters, limits, asyncio.Semaphore(code.at_once))
+
+
+async def execute_code(desk: Desk, asked: Mapping[str, Any]) -> dict[str, Any]:
+    """
+    Raises:
+        Trouble: the language has no interpreter here, or a path of `files` leads elsewhere.
+    """
+    here, language = desk.backends.code, asked["language"]
+    assert here is not None
+    interpreter = _interpreter(here.interpreters, language)
+    main = MAIN[language]
+    files = {**_files(asked), main: asked["code"].encode()}
+    words = (*interpreter.flags, main, *asked.get("arguments", ()))
+    job = Job(words, files, asked.get("stdin", "").encode())
+    ended = await here.run(interpreter, job, desk, asked.get("seconds"))
+    return _told(ended, here.limits)
+
+
+async def run_tests(desk: Desk, asked: Mapping[str, Any]) -> dict[str, Any]:
+    """
+    Raises:
+        Trouble: the runner is not here, or a path leads elsewhere.
+    """
+    here, runner = desk.backends.code, asked["runner"]
+    assert here is not None
+    interpreter = {"deno": here.interpreters.deno, "node": here.interpreters.node}.get(runner, here.interpreters.python)
+    if interpreter is None:
+        raise Trouble("no_such_runner", f"{runner} is not installed where this runs; {_or_those(here)}")
+    paths = [_checked(path) for path in asked.get("paths", ())]
+    ended = await here.run(interpreter, Job((*COMMANDS[runner], *paths), _files(asked)), desk, asked.get("seconds"))
+    told = _told(ended, here.limits)
+    if runner == "pytest" and "No module named pytest" in told["stderr"]:
+        raise Trouble("no_such_runner", f"pytest is not among the packages that code may import here; {_or_those(here)}")
+    return {"passed": ended.code == 0, **results.read(runner, told["stdout"], told["stderr"]), **told}
+
+
+def _interpreter(interpreters: Interpreters, language: Language) -> Interpreter:
+    if found := interpreters.of(language):
+        return found
+    raise Trouble("no_such_language", f"{language} has no interpreter where this runs; {', '.join(interpreters.languages())} would work")
+
+
+def _or_those(here: Coding) -> str:
+    others = {"unittest": here.interpreters.python, "node": here.interpreters.node, "deno": here.interpreters.deno}
+    return f"{', '.join(name for name, there in others.items() if there) or 'none'} would work"
+
+
+def _files(asked: Mapping[str, Any]) -> dict[str, bytes]:
+    files = {_checked(file["path"]): file["content"].encode() for file in asked.get("files", ())}
+    folders = {"/".join(path.split("/")[:end]) for path in files for end in range(1, path.count("/") + 1)}
+    if clash := next(iter(sorted(folders & files.keys())), None):
+        raise Trouble("contradiction", f"{clash!r} is to be a file, and a folder of other files; it can be one of them")
+    return files
+
+
+def _checked(path: str) -> str:
+    if not PATH.fullmatch(path):
+        raise Trouble("bad_path", "paths are relative, without empty parts, `.` and `..`, such as src/main.py")
+    if path.startswith("-"):
+        raise Trouble("bad_path", "a path may not begin with a dash, which would make it an option")
+    return path
+
+
+def _told(ended: Ended, limits: Limits) -> dict[str, Any]:
+    return {
+        "status": ENDINGS[ended.by],
+        "exit_code": ended.code,
+        "stdout": ended.stdout.decode(errors="replace"),
+        "stderr": ended.stderr.decode(errors="replace"),
+        "truncated": max(len(ended.stdout), len(ended.stderr)) >= limits.output,
+        "seconds": round(ended.seconds, 3),
+    }

@@ -1,0 +1,231 @@
+"""What hostile code would try first. Runs alone, inside a sandbox, as `python3 -I -c TEXT JSON`; says in JSON what it achieved.
+
+The argument: {"folder": a folder of the host with secret.txt and host.sock, "port": of a listener, "abstract": a socket's name,
+"pid": of a process with SECRET in its environment, "uid": of its owner}. A probe that achieves something returns it; one that is
+stopped raises.
+"""
+
+import ctypes
+import json
+import mmap
+import os
+import signal
+import socket
+import sys
+import time
+from collections.abc import Callable
+
+Probe = Callable[[], object]
+host = json.loads(sys.argv[1])
+libc = ctypes.CDLL(None, use_errno=True)
+MB = 1000 * 1000
+PROBES: list[Probe] = []
+
+
+def probe(function: Probe) -> Probe:
+    PROBES.append(function)
+    return function
+
+
+def call(number: int, *arguments: object) -> None:
+    if libc.syscall(number, *arguments) < 0:
+        raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
+
+
+def connect(family: int, address: object, kind: int = socket.SOCK_STREAM) -> str:
+    with socket.socket(family, kind) as one:
+        one.settimeout(1)
+        one.connect(address)  # type: ignore[arg-type]
+    return "connected"
+
+
+@probe
+def reads_a_file_of_the_host() -> object:
+    with open(host["folder"] + "/secret.txt") as file:
+        return file.read(8)
+
+
+@probe
+def reads_etc_passwd() -> object:
+    with open("/etc/passwd") as file:
+        return file.read(8)
+
+
+@probe
+def reads_etc_shadow() -> object:
+    with open("/etc/shadow") as file:
+        return file.read(8)
+
+
+@probe
+def sees_a_secret_in_its_environment() -> object:
+    return next((name for name, value in os.environ.items() if "SECRET" in name + value), None)
+
+
+@probe
+def writes_to_the_host() -> object:
+    with open(host["folder"] + "/written", "w") as file:
+        file.write("x")
+    return "written"
+
+
+@probe
+def connects_to_loopback() -> object:
+    return connect(socket.AF_INET, ("127.0.0.1", host["port"]))
+
+
+@probe
+def has_a_route_outside() -> object:
+    return connect(socket.AF_INET, ("192.0.2.1", 9), socket.SOCK_DGRAM)
+
+
+@probe
+def connects_to_a_socket_by_path() -> object:
+    return connect(socket.AF_UNIX, host["folder"] + "/host.sock")
+
+
+@probe
+def connects_to_an_abstract_socket() -> object:
+    return connect(socket.AF_UNIX, "\0" + host["abstract"])
+
+
+@probe
+def sees_processes_of_the_host() -> object:
+    seen = [name for name in os.listdir("/proc") if name.isdigit()]
+    return "%d processes" % len(seen) if len(seen) > 12 else None
+
+
+@probe
+def reads_the_environment_of_a_process() -> object:
+    with open("/proc/%d/environ" % host["pid"], "rb") as file:
+        return "read" if b"SECRET" in file.read() else None
+
+
+@probe
+def signals_a_process_of_the_host() -> object:
+    os.kill(host["pid"], 0)
+    with open("/proc/%d/comm" % host["pid"]) as file:  # the number may be one of our own namespace
+        return file.read()
+
+
+@probe
+def forks_300_times() -> object:
+    children: list[int] = []
+    try:
+        for _ in range(300):
+            child = os.fork()
+            if child == 0:
+                time.sleep(5)
+                os._exit(0)
+            children.append(child)
+        return "300 processes"
+    finally:
+        for child in children:
+            os.kill(child, signal.SIGKILL)
+            os.waitpid(child, 0)
+
+
+@probe
+def takes_a_gigabyte_of_memory() -> object:
+    taken = bytearray(1 << 30)
+    for place in range(0, 1 << 30, 4096):
+        taken[place] = 1
+    return "a gigabyte"
+
+
+@probe
+def writes_a_file_of_300_megabytes() -> object:
+    with open(os.environ["TMPDIR"] + "/large", "wb") as file:
+        try:
+            for _ in range(300):
+                file.write(b"x" * MB)
+        finally:
+            os.unlink(file.name)
+    return "300 MB"
+
+
+@probe
+def makes_a_user_namespace() -> object:
+    if libc.unshare(0x10000000) < 0:
+        raise OSError(ctypes.get_errno(), "unshare")
+    return "made"
+
+
+@probe
+def uses_io_uring() -> object:
+    call(425, 1, ctypes.create_string_buffer(120))
+    return "set up"
+
+
+@probe
+def reaches_the_host_of_the_machine() -> object:
+    if not hasattr(socket, "AF_VSOCK"):
+        return None
+    with socket.socket(socket.AF_VSOCK, socket.SOCK_STREAM):
+        return "has a socket"
+
+
+@probe
+def keeps_memory_that_no_limit_counts() -> object:
+    descriptor = os.memfd_create("x")
+    os.ftruncate(descriptor, MB)
+    return "a memfd"
+
+
+@probe
+def fills_what_is_mounted_by_default() -> object:
+    for folder in ("/", "/dev", "/etc", "/proc"):
+        try:
+            with open(os.path.join(folder, "fill"), "wb"):
+                return folder
+        except OSError:
+            pass
+    return None
+
+
+@probe
+def writes_400_megabytes_in_20_files() -> object:
+    names: list[str] = []
+    try:
+        for number in range(20):
+            names.append(os.environ["TMPDIR"] + "/%d" % number)
+            with open(names[-1], "wb") as file:
+                for _ in range(20):
+                    file.write(b"x" * MB)
+            time.sleep(0.05)  # what is watched, and not bounded by the kernel, is seen ten times a second
+    except OSError:
+        for name in names:
+            os.unlink(name)
+        raise
+    return "400 MB"
+
+
+@probe
+def takes_a_gigabyte_that_is_shared() -> object:
+    taken = [mmap.mmap(-1, 64 << 20) for _ in range(16)]
+    for one in taken:
+        for place in range(0, 64 << 20, 4096):
+            one[place] = 1
+        time.sleep(0.02)
+    return "a gigabyte"
+
+
+def tell(one: Probe, achieved: object, stopped: object) -> None:
+    print(json.dumps({"probe": one.__name__, "achieved": achieved, "stopped": stopped}), flush=True)
+
+
+def main() -> None:
+    wanted = set(host.get("probes") or [one.__name__ for one in PROBES])
+    for one in PROBES:
+        if one.__name__ in wanted:
+            try:
+                result = one()
+            except BaseException as error:
+                print(
+                    json.dumps({"probe": one.__name__, "achieved": None, "stopped": "%s: %s" % (type(error).__name__, error)}), flush=True
+                )
+            else:
+                print(json.dumps({"probe": one.__name__, "achieved": result, "stopped": None}), flush=True)
+
+
+main()

@@ -1,0 +1,72 @@
+"""How much a tree of processes and a folder hold just now, by /proc and the file system."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+
+PAGE = os.sysconf("SC_PAGE_SIZE")
+
+
+def resident(pid: int, bound: int) -> int:
+    """Bytes in memory of a process and all its descendants.
+
+    Pages that several share count once for each, unless that passes `bound`: then the kernel is asked for shares, which takes it longer.
+    """
+    there = list(tree(pid))
+    total = sum(map(_resident, there))
+    return total if total <= bound else sum(map(_share, there))
+
+
+def tree(pid: int) -> Iterator[int]:
+    """A process and its descendants, those that are still there."""
+    waiting = [pid]
+    while waiting:
+        one = waiting.pop()
+        yield one
+        with suppress(OSError):
+            for task in Path(f"/proc/{one}/task").iterdir():
+                with suppress(OSError):
+                    waiting += map(int, (task / "children").read_text().split())
+
+
+def _resident(pid: int) -> int:
+    try:
+        return int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * PAGE
+    except (OSError, IndexError):
+        return 0
+
+
+def _share(pid: int) -> int:
+    """What falls to a process of the pages that it shares; all of them where the kernel does not tell."""
+    try:
+        for line in Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines():
+            if line.startswith("Pss:"):
+                return int(line.split()[1]) * 1024
+    except OSError:
+        pass
+    return _resident(pid)
+
+
+def stored(folder: Path) -> int:
+    """Bytes that a folder takes on its disk, as far as it can be looked into."""
+    total = 0
+    for where, _, names in os.walk(folder):
+        total += 4096
+        for name in names:
+            with suppress(OSError):
+                total += os.lstat(os.path.join(where, name)).st_blocks * 512
+    return total
+
+
+def tasks_of(uid: int) -> int:
+    """Threads that a user has on this machine: what RLIMIT_NPROC counts."""
+    total = 0
+    for process in Path("/proc").iterdir():
+        if process.name.isdigit():
+            with suppress(OSError):
+                if process.stat().st_uid == uid:
+                    total += len(os.listdir(process / "task"))
+    return total
