@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 PAGE = Path(__file__).parents[2] / "docs" / "reliability.md"
-ASKED = [f"F{number}" for number in (*range(1, 7), *range(10, 14), *range(19, 30), *range(35, 42), 44, 45)]
+ASKED = [f"F{number}" for number in (*range(1, 7), *range(10, 14), *range(19, 30), *range(31, 34), *range(35, 42), 44, 45, 47)]
 """The cases that have to be proven. The others of the table concern parts with tables of their own, or do not exist yet."""
 
 
@@ -31,6 +31,7 @@ class Case:
 SERVED = "faults/test_served.py::test_"
 SEEN = "faults/test_seen.py::test_"
 KILLED = "faults/test_killed.py::test_"
+BEHIND = "faults/test_behind.py::test_"
 FULL = "faults/test_full.py::test_"
 
 CASES: Sequence[Case] = (
@@ -194,7 +195,7 @@ CASES: Sequence[Case] = (
         "All are 401 within 5 ms, and the issuer is asked for its keys once in 30 s.",
         [
             "server/test_tokens.py::test_a_bad_token_is_refused_with_the_reason",
-            "server/test_tokens.py::test_no_bad_token_takes_five_milliseconds",
+            "server/test_tokens.py::test_no_bad_token_takes_more_than_five_milliseconds",
             "server/test_tokens.py::test_no_changed_character_is_overlooked",
             "server/test_tokens.py::test_a_flood_of_unknown_keys_asks_the_issuer_once_in_thirty_seconds",
             "server/test_oidc.py::test_a_program_is_let_in_and_a_token_for_another_server_is_not",
@@ -231,6 +232,8 @@ CASES: Sequence[Case] = (
         [
             f"{SERVED}64_clients_with_the_same_request_ids_each_get_their_own_answers_from_a_server",
             "server/test_http.py::test_64_clients_with_the_same_request_ids_each_get_their_own_answers",
+            f"{BEHIND}callers_with_the_same_ids_at_one_server_behind_each_get_their_own_answers",
+            "upstream/test_eras.py::test_many_callers_with_the_same_ids_see_their_own_canaries",
         ],
         "6,400 calls a run, not 100,000; interleaved streams of sessions with fewer still.",
     ),
@@ -280,6 +283,45 @@ CASES: Sequence[Case] = (
             "policy/test_conditions.py::test_each_operator_says_true_false_or_not_known",
         ],
         "A deny by `equals` or `in` does not fire for a value of another type: where a schema takes both texts and numbers, name both.",
+    ),
+    Case(
+        "F31",
+        "A client goes away in the middle of its call: it closes the stream of its request, or its SSE connection.",
+        "The call is cancelled down to the server behind, written down as that, and its hold is free again; the next is served.",
+        [
+            f"{BEHIND}a_caller_that_vanishes_takes_its_call_back_down_to_the_server_behind",
+            "upstream/test_eras.py::test_a_caller_that_leaves_cancels_the_call_at_the_server",
+            "server/test_http.py::test_a_client_that_vanishes_from_its_sse_stream_takes_its_calls_along",
+            "server/test_fast.py::test_a_caller_who_leaves_ends_its_call_and_hears_no_more",
+        ],
+        "Tasks that are left over are not counted in the served process; that it goes on serving after each is all that is seen.",
+    ),
+    Case(
+        "F32",
+        "Clients ask for streams of 4 MB and read nothing.",
+        "They are cut off after `server.write_timeout`, others are served meanwhile, and the memory of one round does for the next.",
+        [
+            f"{BEHIND}who_does_not_read_its_answer_is_cut_off_and_costs_bounded_memory_and_nobody_else",
+            "server/test_listen.py::test_a_client_that_reads_nothing_is_cut_off_and_holds_up_no_memory",
+        ],
+        "The bound is that of an answer (10 MiB) for each connection, not a smaller one; what fits the kernel's buffers counts as read.",
+    ),
+    Case(
+        "F33",
+        "A server behind changes a tool's words, schema, hints or name, adds one that looks like another, one of a megabyte, one with a "
+        "header that is none, one that refers to the network.",
+        "That tool alone is kept back until it is accepted, and called like one that does not exist; the others go on, and so does it "
+        "once it is as it was. Letters that cannot be seen are taken out.",
+        [
+            f"{BEHIND}a_definition_that_is_not_as_it_was_accepted_is_kept_back_alone",
+            "upstream/test_eras.py::test_a_changed_definition_is_kept_back_while_the_others_are_served",
+            "upstream/test_definition.py::test_a_bad_definition_costs_that_one_tool",
+            "upstream/test_definition.py::test_hidden_characters_are_taken_out_of_what_models_read",
+            "upstream/test_gate.py::test_a_tool_called_like_anothers_is_not_served_and_both_are_named",
+            "upstream/test_gate.py::test_a_tool_that_looks_like_anothers_is_not_served_until_it_is_accepted",
+        ],
+        "The call is answered as that of an unknown tool, not as `tool_quarantined`: who may not have it is not told that there is one. "
+        "Only what was accepted (`toolgate specs lock`) can be kept back.",
     ),
     Case(
         "F35",
@@ -383,6 +425,24 @@ CASES: Sequence[Case] = (
             f"{SERVED}calls_that_outlast_the_grace_are_written_down_as_unknown_before_the_server_ends",
             f"{KILLED}a_process_that_is_asked_to_end_with_200_calls_under_way_leaves_nothing_open",
         ],
+    ),
+    Case(
+        "F47",
+        "Programs that are servers crash, leave children with their pipes, flood standard error, print what is no message, never answer.",
+        "Each costs its own calls only, is begun again, and nothing is left of any when Toolgate ends or is killed.",
+        [
+            f"{BEHIND}children_that_crash_flood_hang_and_babble_cost_only_their_own_calls_and_leave_nothing",
+            "upstream/test_children.py::test_a_child_that_crashes_is_begun_again_and_costs_only_the_call",
+            "upstream/test_children.py::test_one_that_crashes_and_leaves_a_child_with_its_pipe_is_seen_to_be_gone",
+            "upstream/test_children.py::test_a_child_with_bad_habits_serves_all_the_same",
+            "upstream/test_children.py::test_one_that_never_answers_and_one_that_is_not_there_hold_up_nobody",
+            "upstream/test_children.py::test_a_flood_that_nobody_asked_for_ends_the_conversation_and_not_the_others",
+            "upstream/test_children.py::test_a_call_that_hangs_ends_at_its_deadline_and_others_pass_meanwhile",
+            "upstream/test_children.py::test_nothing_is_left_of_a_child_that_has_children_and_listens_to_nobody",
+            "upstream/test_children.py::test_nothing_is_left_when_toolgate_is_killed",
+            "upstream/test_children.py::test_children_that_begin_and_end_a_hundred_times_leave_no_process_and_no_pipe",
+        ],
+        "A child that leaves its process group (`setsid`) is out of reach.",
     ),
 )
 

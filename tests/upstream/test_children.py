@@ -75,6 +75,17 @@ async def test_a_child_that_crashes_is_begun_again_and_costs_only_the_call(behin
     assert before != after
 
 
+async def test_one_that_crashes_and_leaves_a_child_with_its_pipe_is_seen_to_be_gone(behind: Behind) -> None:
+    with anyio.fail_after(15):  # the tool's own deadline is 30 s
+        async with behind(one=plain("family")) as app:
+            crashed = await call(app, "one_crash")
+            after = await call(app, "one_echo", text="back")
+
+    assert crashed.problem is not None
+    assert crashed.problem.code == "upstream_failed"
+    assert text(after) == "back"
+
+
 @pytest.mark.parametrize("habit", ["garbage", "flood", "deaf"])
 async def test_a_child_with_bad_habits_serves_all_the_same(behind: Behind, habit: str) -> None:
     async with behind(plain=plain(habit)) as app:

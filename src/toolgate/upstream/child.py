@@ -29,6 +29,7 @@ from toolgate.upstream.peer import Hear
 INHERITED = ("HOME", "LANG", "LC_ALL", "LOGNAME", "PATH", "SHELL", "TERM", "TMPDIR", "USER")
 """Variables that are ours and a child's. None of them is meant to hold a secret."""
 GARBAGE = 100  # lines on standard output that are no messages: banners of programs that mean well
+LAST_WORDS = 0.25  # seconds in which what a child said before its end is still taken in
 POLITE, FIRM = 1.0, 2.0
 """Seconds that a child has to end when its input closes, and after SIGTERM."""
 LOGGED, LOGGED_SECONDS = 20, 10.0
@@ -85,11 +86,23 @@ class Child:
             raise Unreachable(f"{self._who} has ended") from None
 
     async def listen(self) -> None:
-        """Take in what the child says, until it says no more.
+        """Take in what the child says, until it says no more or is gone.
 
         Raises:
             UpstreamFailed: it says what cannot be meant.
         """
+        with anyio.CancelScope() as scope:
+            async with beside() as tasks:
+                tasks.start_soon(self._until_gone, scope)
+                await self._take()
+
+    async def _until_gone(self, scope: anyio.CancelScope) -> None:
+        # Its output does not end with it where it leaves children behind that hold the pipe open.
+        await _gone(self._process.pid)
+        await anyio.sleep(LAST_WORDS)
+        scope.cancel()
+
+    async def _take(self) -> None:
         assert self._hear is not None
         garbage = 0
         async for line in self._lines():
@@ -175,6 +188,20 @@ async def _end(process: asyncio.subprocess.Process) -> None:
     await process.wait()
     # Else the pipes of grandchildren that live on elsewhere would be held until they end.
     process._transport.close()  # type: ignore[attr-defined]
+
+
+async def _gone(pid: int) -> None:
+    """Return once the process has ended, whoever holds its pipes; never where the system does not tell."""
+    try:
+        descriptor = os.pidfd_open(pid)
+    except ProcessLookupError:
+        return
+    except (AttributeError, OSError):
+        await anyio.sleep_forever()
+    try:
+        await anyio.wait_readable(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 async def _ended(process: asyncio.subprocess.Process) -> None:
