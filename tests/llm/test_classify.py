@@ -99,6 +99,7 @@ def error(code: str = "", message: str = "", **more: Any) -> dict[str, Any]:
         (502, "<html>Bad gateway</html>", "transient", "server_error"),
         (524, "<html>A timeout occurred</html>", "transient", "timeout"),
         (418, None, "request", "invalid"),
+        (308, None, "provider", "redirected"),
     ],
 )
 def test_an_answer_is_transient_or_the_providers_or_the_requests(status: int, body: Any, kind: str, reason: str) -> None:

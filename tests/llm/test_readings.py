@@ -2,21 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from toolgate.errors import ModelFailed
 from toolgate.llm.blocks import Blocks
 from toolgate.llm.completions import Completions
-from toolgate.llm.messages import CallDelta, Delta, Prompt, ReasoningDelta, Reply, TextDelta, Tokens, User
+from toolgate.llm.messages import (
+    Assistant,
+    CallDelta,
+    Delta,
+    Errand,
+    Prompt,
+    ReasoningDelta,
+    Reply,
+    TextDelta,
+    Tokens,
+    ToolCall,
+    ToolResult,
+    User,
+)
 from toolgate.llm.model import Model
 from toolgate.llm.offer import Offer
 from toolgate.llm.quirks import QUIRKS
-from toolgate.llm.remote import Wire
+from toolgate.llm.remote import Remote, Wire
 from toolgate.llm.responses import Responses
 from toolgate.settings import ProviderKind
+from toolgate.testing import a_principal
 
 PROMPT = Prompt((User("Hello?"),))
 MODEL = Model("acme", "model-x")
@@ -157,3 +173,57 @@ def test_a_signature_and_a_sealed_thought_go_back_with_the_tool_call_they_belong
         {"type": "tool_use", "id": "t1", "name": "look", "input": {"x": 1}},
     )
     assert reply.tokens == Tokens(5, 9)
+
+
+def test_ids_that_a_server_uses_again_are_made_the_only_ones_of_their_name() -> None:
+    earlier = Prompt((User("Go"), Assistant("", (ToolCall("call_0", "look", {}, "{}"),)), ToolResult("call_0", "One.")))
+    reading = Completions("acme").reading(earlier, MODEL, Offer())
+    for index, told in enumerate(("call_0", "call_1", "call_1")):
+        list(reading.take({"choices": [{"delta": call(index=index, id=told, name="look", arguments="{}")}]}))
+    list(reading.take({"choices": [{"delta": {}, "finish_reason": "tool_calls"}]}))
+
+    ids = [each.id for each in reading.reply().message.calls]
+
+    assert "call_0" not in ids
+    assert len(set(ids)) == 3
+
+
+KEYS = [
+    *"type delta item response output usage choices error content message index content_block finish_reason".split(),
+    *"tool_calls function id name arguments input_tokens output_tokens prompt_tokens completion_tokens".split(),
+    *"input_tokens_details cached_tokens model text".split(),
+]
+HOSTILE: Any = st.recursive(
+    st.none() | st.booleans() | st.integers(-5, 5) | st.floats() | st.text(max_size=3),
+    lambda inner: (
+        st.lists(inner, max_size=2)
+        | st.dictionaries(
+            st.sampled_from(KEYS),
+            inner,
+            max_size=5,
+        )
+    ),
+    max_leaves=12,
+)
+TYPES = [
+    *("response.output_text.delta", "response.output_item.added", "response.function_call_arguments.delta", "response.completed", "error"),
+    *("response.failed", "message_start", "content_block_start", "content_block_delta", "message_delta", "message_stop", "chunk"),
+]
+
+
+@pytest.mark.parametrize("wire", [Responses("acme"), Blocks("acme"), Completions("acme")], ids=lambda wire: type(wire).__name__)
+@given(events=st.lists(st.tuples(st.sampled_from(TYPES), HOSTILE), max_size=4))
+async def test_whatever_a_server_sends_is_an_answer_or_a_failure(wire: Wire, events: list[tuple[str, Any]]) -> None:
+    async def send(_: dict[str, Any], __: float) -> AsyncGenerator[Mapping[str, Any], None]:
+        for kind, event in events:
+            yield {**event, "type": kind} if isinstance(event, dict) else {"type": kind, "delta": event, "choices": event}
+
+    try:
+        reply = await Remote("acme", wire, send, lambda _: MODEL).reply(PROMPT, Errand(a_principal()))
+    except ModelFailed:
+        return
+    used = reply.tokens
+    assert 0 <= used.cached + used.cache_written <= used.input
+    assert 0 <= used.reasoning <= used.output
+    assert isinstance(reply.message.text, str)
+    assert isinstance(reply.model, str)

@@ -30,7 +30,7 @@ from toolgate.llm.messages import (
     User,
 )
 from toolgate.llm.model import Model
-from toolgate.llm.offer import Offer, instruction, own, parsed
+from toolgate.llm.offer import Offer, called, instruction, own, parsed, used
 from toolgate.llm.strict import ANTHROPIC, loosened
 
 ID = re.compile(r"[a-zA-Z0-9_-]{1,64}")
@@ -233,7 +233,7 @@ class BlocksReading:
             STOPS.get(self._reason, "end"),
             tokens(self._usage),
             self.name,
-            self._model or self.model.name,
+            called(self._model, self.model),
             usage=dict(self._usage),
         )
 
@@ -244,13 +244,13 @@ def tokens(usage: Mapping[str, Any]) -> Tokens:
     split = usage.get("cache_creation") or {}
     hour = split.get("ephemeral_1h_input_tokens") or 0
     written = max(written, hour + (split.get("ephemeral_5m_input_tokens") or 0))
-    return Tokens(
+    return used(
         input=(usage.get("input_tokens") or 0) + read + written,
-        output=usage.get("output_tokens") or 0,
+        output=usage.get("output_tokens"),
         cached=read,
-        cache_written=written,
-        reasoning=(usage.get("output_tokens_details") or {}).get("thinking_tokens") or 0,
-        cache_written_1h=hour,
+        written=written,
+        reasoning=(usage.get("output_tokens_details") or {}).get("thinking_tokens"),
+        hour=hour,
     )
 
 

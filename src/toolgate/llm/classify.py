@@ -89,6 +89,7 @@ TABLE = (
         codes=_words(r"content_policy", r"content_filter", r"invalid_prompt", r"moderation", r"safety"),
         prose=_words(r"content management policy", r"flagged (as|for|by)", r"requires moderation"),
     ),
+    Row("provider", "redirected", "answers from another address, and is not followed there; check base_url", frozenset(range(300, 400))),
     Row("provider", "authentication", "does not accept the key; check the one that is configured", _on(401)),
     Row(
         "provider",

@@ -29,7 +29,7 @@ from toolgate.llm.messages import (
     User,
 )
 from toolgate.llm.model import Model
-from toolgate.llm.offer import Offer, instruction, own
+from toolgate.llm.offer import Offer, called, instruction, own, used
 from toolgate.llm.quirks import DEFAULT, Quirks
 from toolgate.llm.strict import OPENAI
 
@@ -152,6 +152,8 @@ def _image(data: bytes, media_type: str) -> dict[str, Any]:
 @dataclass(slots=True)
 class _Call:
     id: str
+    told: str = ""
+    """As its server calls it."""
     name: str = ""
     raw: str = ""
 
@@ -174,6 +176,11 @@ class CompletionsReading:
     _tier: str = field(default="", init=False)
     _model: str = field(default="", init=False)
     _reason: str = field(default="", init=False)
+    _earlier: set[str] = field(init=False)
+    """Ids of the conversation's calls; each has to stay the only one of its name."""
+
+    def __post_init__(self) -> None:
+        self._earlier = {call.id for message in self.prompt.messages if isinstance(message, Assistant) for call in message.calls}
 
     def take(self, event: Mapping[str, Any]) -> Iterator[Delta]:
         if event.get("error"):
@@ -209,12 +216,16 @@ class CompletionsReading:
                 yield CallDelta(call.id, call.name if new else "", raw)
 
     def _call(self, piece: Mapping[str, Any], function: Mapping[str, Any]) -> tuple[_Call, bool]:
-        """The call that a piece belongs to. Servers that send calls whole give them all the same index, or none."""
+        """The call that a piece belongs to, and whether it is a new one.
+
+        Servers that send calls whole give them all the same index, or none; some count ids anew with each answer.
+        """
         index, told = piece.get("index") or 0, piece.get("id") or ""
         known = self._by_index.get(index)
-        if known is not None and not (told and told != known.id and function.get("name")):
+        if known is not None and not (told and told != known.told and function.get("name")):
             return known, False
-        call = _Call(told or f"call_{new_id()[:12]}")
+        taken = {each.id for each in self._calls} | self._earlier
+        call = _Call(told if told and told not in taken else f"call_{new_id()[:12]}", told)
         self._calls.append(call)
         self._by_index[index] = call
         return call, True
@@ -232,14 +243,14 @@ class CompletionsReading:
         usage = {key: value for key, value in self._usage.items() if key != "cost" or self.quirks.costs}
         if self._tier:
             usage["service_tier"] = self._tier
-        used = tokens(usage)
+        account = tokens(usage)
         return Reply(
             Assistant(text, calls, self._carried(), self.name),
             stop,
-            used if used.input else self._counted(text, calls),
+            account if account.input else self._counted(text, calls),
             self.name,
-            self._model or self.model.name,
-            estimated=not used.input,
+            called(self._model, self.model),
+            estimated=not account.input,
             usage=usage,
         )
 
@@ -275,10 +286,10 @@ def _pieces(delta: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
 def tokens(usage: Mapping[str, Any]) -> Tokens:
     """What a `usage` of Chat Completions says, and of those who count like it."""
     inside, outside = usage.get("prompt_tokens_details") or {}, usage.get("completion_tokens_details") or {}
-    return Tokens(
-        input=usage.get("prompt_tokens") or 0,
-        output=usage.get("completion_tokens") or 0,
-        cached=inside.get("cached_tokens") or usage.get("prompt_cache_hit_tokens") or usage.get("cached_tokens") or 0,
-        cache_written=inside.get("cache_write_tokens") or 0,
-        reasoning=outside.get("reasoning_tokens") or 0,
+    return used(
+        input=usage.get("prompt_tokens"),
+        output=usage.get("completion_tokens"),
+        cached=inside.get("cached_tokens") or usage.get("prompt_cache_hit_tokens") or usage.get("cached_tokens"),
+        written=inside.get("cache_write_tokens"),
+        reasoning=outside.get("reasoning_tokens"),
     )

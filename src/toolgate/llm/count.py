@@ -24,6 +24,7 @@ from toolgate.llm.weights import CLASSES, FAMILIES, LEADS, WEIGHTS
 IMAGE = 1600
 """Tokens of a picture: what the large ones of OpenAI and Anthropic cost, after they were scaled down."""
 KEPT = 512  # texts whose counts are remembered; an agent's conversation is counted before each step
+TOOLS = 4096  # tools whose counts are remembered
 SHORT = 256  # characters; below, to count is as quick as to remember
 LEARNING = 0.3  # the weight of a new ratio between real and counted; a guess
 BOUNDS = (0.5, 2.0)
@@ -113,6 +114,9 @@ class Counter:
     """By model, the logarithm of real to counted."""
     _texts: dict[tuple[int, int, str], int] = field(default_factory=dict, init=False, repr=False)
 
+    _tools: dict[tuple[int, str, int, str], tuple[Mapping[str, Any], int]] = field(default_factory=dict, init=False, repr=False)
+    """By the identity of the schema, which is kept with it so that no other has it."""
+
     def count(self, prompt: Prompt, model: Model) -> int:
         """Tokens of all that `prompt` puts to `model`, as its provider will count them."""
         return round(self.raw(prompt, model) * exp(self._ratios.get(model.id, 0.0)))
@@ -150,6 +154,15 @@ class Counter:
         return overhead.message + inside
 
     def _tool(self, tool: ToolSpec, name: str, overhead: Overhead) -> int:
+        key = (id(tool.schema), tool.name, hash(tool.description), name)
+        known = self._tools.get(key)
+        if known is None:
+            if len(self._tools) >= TOOLS:
+                self._tools.clear()
+            known = self._tools[key] = (tool.schema, self._counted(tool, name, overhead))
+        return known[1]
+
+    def _counted(self, tool: ToolSpec, name: str, overhead: Overhead) -> int:
         total = overhead.tool + self._text(tool.name, name)
         if tool.description:
             total += overhead.description + self._text(tool.description, name)

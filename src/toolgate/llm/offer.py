@@ -7,11 +7,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from toolgate.llm.messages import Assistant, Prompt, ToolCall, ToolSpec
+from toolgate.llm.messages import Assistant, Prompt, Tokens, ToolCall, ToolSpec
 from toolgate.llm.model import Model
 from toolgate.llm.shape import modern
 from toolgate.llm.strict import Converted, Dialect, convert, loosened
 
+MOST = 10**9  # tokens that are believed of one request
+NAME = 200  # characters of a model's name that are believed
 KEPT = 2048  # schemas whose translation is remembered; a gateway's lists are long, and asked for again and again
 
 
@@ -32,7 +34,9 @@ class Offer:
         return {"schema": made.schema if made.strict else dict(made.original), "strict": made.strict}
 
     def call(self, id: str, name: str, raw: str) -> ToolCall:
-        """The call that a model wrote as `raw`."""
+        """The call that a model wrote as `raw`. Raises TypeError where a server sends something else than text."""
+        if not (isinstance(id, str) and isinstance(name, str) and isinstance(raw, str)):
+            raise TypeError
         arguments = parsed(raw)
         if arguments is not None:
             converted = next((made for tool, made in self.tools if tool.name == name), None)
@@ -84,6 +88,23 @@ def parsed(raw: str) -> dict[str, Any] | None:
     except (ValueError, RecursionError):
         return None
     return value if isinstance(value, dict) else None
+
+
+def used(*, input: Any, output: Any, cached: Any = 0, written: Any = 0, reasoning: Any = 0, hour: Any = 0) -> Tokens:
+    """Tokens as a server tells them, made whole: nothing is negative, and no part is more than what it is a part of."""
+    whole_in, whole_out = _whole(input), _whole(output)
+    read = min(_whole(cached), whole_in)
+    put = min(_whole(written), whole_in - read)
+    return Tokens(whole_in, whole_out, read, put, min(_whole(reasoning), whole_out), min(_whole(hour), put))
+
+
+def _whole(value: Any) -> int:
+    return min(int(value), MOST) if isinstance(value, int | float) and value == value and value > 0 else 0
+
+
+def called(told: Any, model: Model) -> str:
+    """The name of the model that answered, as its provider tells it."""
+    return told if isinstance(told, str) and 0 < len(told) <= NAME else model.name
 
 
 def own(message: Assistant, provider: str) -> Sequence[Mapping[str, Any]]:

@@ -14,10 +14,13 @@ from typing import Any, Protocol
 
 from toolgate.errors import ModelFailed, TimedOut
 from toolgate.llm.classify import malformed
-from toolgate.llm.messages import Chosen, Delta, Done, Errand, Prompt, Reply, User
+from toolgate.llm.messages import CallDelta, Chosen, Delta, Done, Errand, Prompt, ReasoningDelta, Reply, TextDelta, User
 from toolgate.llm.model import Model
 from toolgate.llm.offer import Offer, Offers
 from toolgate.llm.strict import Dialect
+
+ODD = (KeyError, TypeError, AttributeError, ValueError, RecursionError)
+"""What reading raises where an event is not what its protocol says."""
 
 
 class Reading(Protocol):
@@ -77,12 +80,21 @@ class Remote:
             while (event := await self._next(events, deadline, prompt.seconds)) is not None:
                 for delta in self._read(reading, event):
                     yield delta
-        yield Done(reading.reply())
+        yield Done(self._whole(reading))
 
     def _read(self, reading: Reading, event: Mapping[str, Any]) -> list[Delta]:
         try:
-            return list(reading.take(event))
-        except (KeyError, TypeError, AttributeError, ValueError):
+            deltas = list(reading.take(event))
+        except ODD:
+            raise malformed(self.name) from None
+        if not all(_is_text(delta) for delta in deltas):
+            raise malformed(self.name)
+        return deltas
+
+    def _whole(self, reading: Reading) -> Reply:
+        try:
+            return reading.reply()
+        except ODD:
             raise malformed(self.name) from None
 
     async def _next(self, events: AsyncIterator[Mapping[str, Any]], deadline: float, seconds: float) -> Mapping[str, Any] | None:
@@ -97,3 +109,13 @@ class Remote:
             raise ModelFailed(f"{model.id} calls no tools; ask another model", "provider", reason="unsupported")
         if not model.vision and any(isinstance(message, User) and message.images for message in prompt.messages):
             raise ModelFailed(f"{model.id} sees no pictures; ask another model", "provider", reason="unsupported")
+
+
+def _is_text(delta: Delta) -> bool:
+    """Whether the pieces are what they have to be; a server may send anything."""
+    match delta:
+        case TextDelta(text) | ReasoningDelta(text):
+            return isinstance(text, str)
+        case CallDelta(id, name, raw):
+            return isinstance(id, str) and isinstance(name, str) and isinstance(raw, str)
+    return True

@@ -29,7 +29,7 @@ from toolgate.llm.messages import (
     User,
 )
 from toolgate.llm.model import Model
-from toolgate.llm.offer import Offer, instruction, own
+from toolgate.llm.offer import Offer, called, instruction, own, used
 from toolgate.llm.strict import OPENAI
 
 THINKS = re.compile(r"^(o\d|gpt-[5-9]|codex)")
@@ -156,7 +156,7 @@ class ResponsesReading:
             _stop(final, items, calls),
             tokens(usage),
             self.name,
-            final.get("model") or self.model.name,
+            called(final.get("model"), self.model),
             usage=usage,
         )
 
@@ -164,12 +164,12 @@ class ResponsesReading:
 def tokens(usage: Mapping[str, Any]) -> Tokens:
     """What a `usage` of the Responses API says."""
     inside, outside = usage.get("input_tokens_details") or {}, usage.get("output_tokens_details") or {}
-    return Tokens(
-        input=usage.get("input_tokens") or 0,
-        output=usage.get("output_tokens") or 0,
-        cached=inside.get("cached_tokens") or 0,
-        cache_written=inside.get("cache_write_tokens") or 0,
-        reasoning=outside.get("reasoning_tokens") or 0,
+    return used(
+        input=usage.get("input_tokens"),
+        output=usage.get("output_tokens"),
+        cached=inside.get("cached_tokens"),
+        written=inside.get("cache_write_tokens"),
+        reasoning=outside.get("reasoning_tokens"),
     )
 
 

@@ -96,10 +96,10 @@ async def heard(name: str, ask: Callable[[], Awaitable[AsyncIterator[Any]]]) -> 
 def failed(name: str, error: Exception, *, begun: bool) -> Exception:
     """What an SDK's error means; both have the same ones. What is none of those is a bug, and stays what it is."""
     response, status = getattr(error, "response", None), getattr(error, "status_code", None)
-    if response is not None and isinstance(status, int) and status >= 400:
+    if response is not None and isinstance(status, int) and status >= 300:
         headers = {key.lower(): value for key, value in response.headers.items()}
         return answered(name, status, headers, getattr(error, "body", None))
-    if isinstance(error, ValueError | KeyError | TypeError | AttributeError):
+    if isinstance(error, ValueError | KeyError | TypeError | AttributeError | RecursionError):
         return malformed(name) if begun else error
     if type(error).__module__.partition(".")[0] not in OURS:
         return error
