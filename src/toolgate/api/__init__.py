@@ -101,8 +101,26 @@ def agent_routes(agent: Callable[[], Agent], models: Models) -> list[BaseRoute]:
 
         return await Told(agent()).one(request)
 
+    async def complete(request: Request) -> Response:
+        from toolgate.api.completions import Completions
+
+        return await Completions(agent()).complete(request)
+
+    async def respond(request: Request) -> Response:
+        from toolgate.api.responses import Responses
+
+        return await Responses(agent()).create(request)
+
+    async def many_models(request: Request) -> Response:
+        from toolgate.api.models import Offered
+
+        return await Offered(models).many(request)
+
     return [
         Route("/v1/agent", run, methods=["POST"]),
+        Route("/v1/chat/completions", complete, methods=["POST"]),
+        Route("/v1/responses", respond, methods=["POST"]),
+        Route("/v1/models", many_models, methods=["GET"]),
         Route("/v1/runs", many_runs, methods=["GET"]),
         Route("/v1/runs/{id}", one_run, methods=["GET"]),
     ]

@@ -7,6 +7,7 @@ import binascii
 import json
 from bisect import bisect_right
 from collections.abc import Awaitable, Mapping, Sequence
+from typing import TypeVar
 
 import anyio
 from starlette.requests import Request
@@ -15,13 +16,14 @@ from starlette.responses import Response
 from toolgate.api.answers import Json, outcome_answer, problem_answer
 from toolgate.api.query import BadQuery, arguments_in, choice, number
 from toolgate.api.shapes import SHAPES
-from toolgate.calls import PROTOCOL, Outcome, Tool
+from toolgate.calls import PROTOCOL, Tool
 from toolgate.errors import InvalidArguments
 from toolgate.gateway import Gateway
 from toolgate.server.context import approval, idempotency_key, trace_parent
 from toolgate.server.identify import principal_of
 from toolgate.server.resource import note
 
+T = TypeVar("T")
 LIMIT, MOST = 100, 1000
 """Tools a page: without being asked, and at most."""
 
@@ -86,9 +88,9 @@ class Tools:
         return outcome_answer(outcome)
 
 
-async def unless_gone(request: Request, call: Awaitable[Outcome]) -> Outcome | None:
+async def unless_gone(request: Request, call: Awaitable[T]) -> T | None:
     """What `call` ends with, or None when its caller left first: then the call is cancelled."""
-    outcome = None
+    outcome: T | None = None
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(_cancel_when_gone, request, tasks.cancel_scope)
         outcome = await call

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from toolgate.llm.routed import Routed
     from toolgate.llm.router import Router
     from toolgate.policy.live import Live
+    from toolgate.policy.models import Models as Rules
     from toolgate.settings import Settings
     from toolgate.stores import Stores
 
@@ -69,6 +70,11 @@ class Models:
         if self._settings.providers is not None:
             return bool(self._settings.providers)
         return any(self._environ.get(variable) for variable in VARIABLES)
+
+    @property
+    def policy(self) -> Rules:
+        """Which models may be asked, and by whom."""
+        return self._live.current.models
 
     @cached_property
     def provider(self) -> Routed:

@@ -1,0 +1,151 @@
+"""`POST /v1/chat/completions`: the agent for programs that speak OpenAI's Chat Completions. Tools run inside, behind the gate."""
+
+from __future__ import annotations
+
+import json
+import logging
+import time
+from typing import Any
+
+import orjson
+from starlette.requests import Request
+from starlette.responses import Response
+
+from toolgate.agent.events import Event, Finished, Said, Started, Withdrawn
+from toolgate.agent.loop import Agent
+from toolgate.agent.report import report
+from toolgate.api.answers import Json
+from toolgate.api.conversation import asked
+from toolgate.api.events import Events, Say
+from toolgate.api.openai import OURS, Wanted, Wire, answer_of, bill_of, ended, good, problem, read, schema_in, told, used
+from toolgate.calls import new_id
+from toolgate.errors import InvalidArguments, ModelFailed, ToolFailed, ToolgateError
+from toolgate.llm.messages import Tokens
+
+log = logging.getLogger("toolgate.api")
+
+RUN = "toolgate_run"
+"""The key of `metadata` that names the run to go on with."""
+
+
+class StreamOptions(Wire):
+    include_usage: bool = False
+
+
+class Body(Wire):
+    model: str = OURS
+    messages: list[Any]
+    stream: bool = False
+    stream_options: StreamOptions | None = None
+    response_format: Any = None
+    metadata: dict[str, Any] | None = None
+    n: int | None = None
+    tools: list[Any] | None = None
+
+
+class Completions:
+    def __init__(self, agent: Agent) -> None:
+        self._agent = agent
+
+    async def complete(self, request: Request) -> Response:
+        try:
+            user, body = await read(request, self._agent, Body)
+            _check(body)
+            run = (body.metadata or {}).get(RUN)
+            before = await bill_of(self._agent, str(run), user) if run is not None else None
+            wanted = Wanted(self._agent, user, body.model, asked(body.messages), schema_in(body.response_format), run, before)
+            if body.stream:
+                return Events(Chunks(wanted, with_usage=bool(body.stream_options and body.stream_options.include_usage)).go)
+            end = await ended(request, wanted, _nothing)
+        except ToolgateError as error:
+            return problem(error)
+        if end is None:
+            return Response(status_code=499)  # nobody reads it
+        return Json(_completion(wanted, end))
+
+
+class Chunks:
+    """An answer in pieces."""
+
+    def __init__(self, wanted: Wanted, *, with_usage: bool) -> None:
+        self._wanted = wanted
+        self._with_usage = with_usage
+        self._id = f"chatcmpl-{new_id()}"
+        self._created = int(time.time())
+        self._step: int | None = None
+
+    async def go(self, say: Say) -> None:
+        async def hear(event: Event) -> None:
+            match event:
+                case Started(run):
+                    self._id = f"chatcmpl-{run}"
+                    await say(self._chunk({"role": "assistant", "content": ""}))
+                case Said(text, step):
+                    between = "" if self._step in (None, step) else "\n\n"
+                    self._step = step
+                    await say(self._chunk({"content": between + text}))
+                case Withdrawn(_, reason):  # what was said cannot be taken back in these words
+                    raise ModelFailed(f"the answer broke off and began anew, which a stream of chunks cannot say: {reason}", "transient")
+
+        try:
+            end = good(await self._wanted.go(hear))
+        except ToolgateError as error:
+            await say(json.dumps(told(error)))
+            return
+        except Exception:
+            log.exception("a run over chat completions failed by a bug")
+            await say(json.dumps(told(ToolFailed("the run failed by a bug; the operator of this server finds more in its log"))))
+            return
+        if end.status != "done":
+            await say(self._chunk({"content": f"\n\n[{end.status}: {end.reason}]"}))
+        await say(self._chunk({}, _finish(end), **{OURS: report(end)}))
+        if self._with_usage:
+            await say(self._chunk(None, usage=_usage(used(end.bill, self._wanted.before))))
+        await say("[DONE]")
+
+    def _chunk(self, delta: Any, finish: str | None = None, **more: Any) -> str:
+        choices = [] if delta is None else [{"index": 0, "delta": delta, "finish_reason": finish, "logprobs": None}]
+        head = {"id": self._id, "object": "chat.completion.chunk", "created": self._created, "model": self._wanted.model}
+        return orjson.dumps(head | {"choices": choices} | more).decode()
+
+
+def _completion(wanted: Wanted, end: Finished) -> dict[str, Any]:
+    message = {"role": "assistant", "content": answer_of(end), "refusal": None}
+    return {
+        "id": f"chatcmpl-{end.run}",
+        "object": "chat.completion",
+        "created": int(time.time()),
+        "model": wanted.model,
+        "choices": [{"index": 0, "message": message, "finish_reason": _finish(end), "logprobs": None}],
+        "usage": _usage(used(end.bill, wanted.before)),
+        OURS: report(end),
+    }
+
+
+def _finish(end: Finished) -> str:
+    return "length" if end.status == "budget_exhausted" else "stop"
+
+
+def _usage(tokens: Tokens) -> dict[str, Any]:
+    return {
+        "prompt_tokens": tokens.input,
+        "completion_tokens": tokens.output,
+        "total_tokens": tokens.input + tokens.output,
+        "prompt_tokens_details": {"cached_tokens": tokens.cached},
+        "completion_tokens_details": {"reasoning_tokens": tokens.reasoning},
+    }
+
+
+def _check(body: Body) -> None:
+    """
+    Raises:
+        InvalidArguments: it wants what the agent does not do.
+    """
+    if body.n not in (None, 1):
+        raise InvalidArguments("n: the agent gives one answer")
+    if body.tools:
+        raise InvalidArguments("tools: the agent calls Toolgate's tools by itself; leave yours out, or add them as an integration")
+
+
+async def _nothing(_event: Event) -> None:
+    pass

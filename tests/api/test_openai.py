@@ -1,0 +1,201 @@
+"""The agent in OpenAI's wire forms, asked by the official SDK over a real connection."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import anyio
+import openai
+import pytest
+from openai import AsyncOpenAI
+
+from tests.api.talking import Talking, by_name
+from tests.server.conftest import serving
+from toolgate.errors import ModelFailed
+from toolgate.settings import Settings
+from toolgate.testing import Line
+
+LOOKS = [Line("I look.", calls=(("list_issues", {}),), cost=100), Line("One leaks.", cost=50)]
+CLOSES = [Line("I close it.", calls=(("close_issue", {"number": 7}),), cost=100), Line("It is closed.", cost=50)]
+
+
+@asynccontextmanager
+async def sdk(world: Talking, user: str = "ada") -> AsyncIterator[AsyncOpenAI]:
+    with anyio.fail_after(30):
+        async with serving(world.app(), identify=by_name) as url, asking(url, user) as client:
+            yield client
+
+
+def asking(url: str, user: str) -> AsyncOpenAI:
+    return AsyncOpenAI(base_url=f"{url}/v1", api_key="-", default_headers={"x-user": user}, max_retries=0)
+
+
+def ours(answer: Any) -> dict[str, Any]:
+    """What we say beside OpenAI's words."""
+    said: dict[str, Any] = answer.model_extra["toolgate"]
+    return said
+
+
+async def test_a_completion_runs_tools_inside_and_brings_its_bill() -> None:
+    async with sdk(Talking(list(LOOKS))) as client:
+        answer = await client.chat.completions.create(model="toolgate", messages=[{"role": "user", "content": "Which issues are there?"}])
+
+    (choice,) = answer.choices
+    assert (choice.message.content, choice.finish_reason) == ("One leaks.", "stop")
+    assert answer.usage is not None
+    assert (answer.usage.prompt_tokens, answer.usage.completion_tokens, answer.usage.total_tokens) == (200, 40, 240)
+    assert (ours(answer)["status"], ours(answer)["bill"]["total"]["micros"], ours(answer)["calls"]) == ("done", 150, 1)
+    assert answer.id == f"chatcmpl-{ours(answer)['run']}"
+
+
+async def test_a_completion_is_streamed_and_ends_with_usage_where_asked() -> None:
+    async with sdk(Talking(list(LOOKS))) as client:
+        stream = await client.chat.completions.create(
+            model="toolgate", messages=[{"role": "user", "content": "Look"}], stream=True, stream_options={"include_usage": True}
+        )
+        chunks = [chunk async for chunk in stream]
+
+    assert "".join(chunk.choices[0].delta.content or "" for chunk in chunks if chunk.choices) == "I look.\n\nOne leaks."
+    assert [chunk.choices[0].finish_reason for chunk in chunks if chunk.choices][-1] == "stop"
+    assert chunks[-1].usage is not None
+    assert chunks[-1].usage.total_tokens == 240
+    assert ours(chunks[-2])["status"] == "done"
+
+
+async def test_a_completion_that_waits_says_so_and_goes_on_by_its_run() -> None:
+    world = Talking(list(CLOSES))
+    async with sdk(world) as client:
+        first = await client.chat.completions.create(model="toolgate", messages=[{"role": "user", "content": "Close #7"}])
+        (waiting,) = await world.gateway.approvals.list()
+        await world.gateway.approvals.decide(waiting.id, True, await by_name({"headers": []}), "client")
+        second = await client.chat.completions.create(model="toolgate", messages=[], metadata={"toolgate_run": ours(first)["run"]})
+
+    assert first.choices[0].message.content == f"I close it.\n\n[waiting: 1 call waits for a person's yes: {waiting.id}]"
+    assert world.issues.closed == [7]
+    assert second.choices[0].message.content == "It is closed."
+    assert second.usage is not None
+    assert second.usage.prompt_tokens == 100
+
+
+async def test_an_answer_fits_the_schema_that_is_asked_for() -> None:
+    schema: dict[str, object] = {"type": "object", "properties": {"n": {"type": "integer"}}, "required": ["n"]}
+    async with sdk(Talking([Line('{"n": 3}')])) as client:
+        answer = await client.chat.completions.create(
+            model="toolgate",
+            messages=[{"role": "user", "content": "How many?"}],
+            response_format={"type": "json_schema", "json_schema": {"name": "count", "schema": schema}},
+        )
+
+    assert ours(answer)["output"] == {"n": 3}
+
+
+async def test_a_response_shows_its_tools_as_calls_of_an_mcp_server() -> None:
+    async with sdk(Talking(list(LOOKS))) as client:
+        answer = await client.responses.create(model="toolgate", input="Which issues are there?", instructions="Be brief.")
+
+    assert [item.type for item in answer.output] == ["message", "mcp_call", "message"]
+    assert answer.output_text == "I look.One leaks."
+    call = answer.output[1]
+    assert call.type == "mcp_call"
+    assert (call.name, call.output, call.error, call.status) == ("list_issues", "#7 It leaks", None, "completed")
+    assert answer.status == "completed"
+    assert answer.usage is not None
+    assert answer.usage.total_tokens == 240
+    assert ours(answer)["bill"]["total"]["micros"] == 150
+
+
+async def test_a_response_is_streamed_with_numbered_events() -> None:
+    async with sdk(Talking(list(LOOKS))) as client, client.responses.stream(model="toolgate", input="Look") as stream:
+        events = [event async for event in stream]
+        whole = await stream.get_final_response()
+
+    kinds = [event.type for event in events]
+    assert kinds[:2] == ["response.created", "response.in_progress"]
+    assert kinds[-1] == "response.completed"
+    assert [event.sequence_number for event in events] == list(range(len(events)))
+    assert {
+        "response.output_text.delta",
+        "response.output_text.done",
+        "response.mcp_call.in_progress",
+        "response.mcp_call.completed",
+    } <= set(kinds)
+    assert kinds.count("response.output_item.added") == kinds.count("response.output_item.done") == 3
+    assert whole.output_text == "I look.One leaks."
+
+
+async def test_a_response_that_waits_asks_and_goes_on_with_the_answer() -> None:
+    world = Talking(list(CLOSES))
+    async with sdk(world) as client:
+        first = await client.responses.create(model="toolgate", input="Close #7")
+        (asked,) = (item for item in first.output if item.type == "mcp_approval_request")
+        answer: Any = [{"type": "mcp_approval_response", "approval_request_id": asked.id, "approve": True}]
+        second = await client.responses.create(model="toolgate", previous_response_id=first.id, input=answer)
+
+    assert (first.status, asked.name, asked.arguments) == ("incomplete", "close_issue", '{"number": 7}')
+    assert world.issues.closed == [7]
+    assert second.output_text == "It is closed."
+    assert second.id == first.id
+
+
+async def test_a_response_goes_on_with_what_is_said_next() -> None:
+    world = Talking([Line("Hello."), Line("You said hi.")])
+    async with sdk(world) as client:
+        first = await client.responses.create(model="toolgate", input="Hi")
+        second = await client.responses.create(model="toolgate", previous_response_id=first.id, input="What did I say?")
+
+    assert second.output_text == "You said hi."
+    assert [getattr(message, "text", "") for message in world.model.asked[1].messages][1:] == ["Hi", "Hello.", "What did I say?"]
+
+
+async def test_nobody_goes_on_with_the_response_of_another() -> None:
+    world = Talking([Line("Hello.")])
+    async with sdk(world) as ada:
+        first = await ada.responses.create(model="toolgate", input="Hi")
+    async with sdk(world, "bob") as bob:
+        with pytest.raises(openai.NotFoundError):
+            await bob.responses.create(model="toolgate", previous_response_id=first.id, input="And?")
+
+
+async def test_models_are_listed_with_the_one_that_leaves_the_choice_to_the_router() -> None:
+    settings = Settings.model_validate({"providers": {"main": {"kind": "openai", "models": ["gpt-5.4-mini"]}}})
+    async with sdk(Talking([], settings=settings)) as client:
+        listed = await client.models.list()
+
+    assert [model.id for model in listed.data] == ["toolgate", "main/gpt-5.4-mini", "scripted/scripted-1"]
+
+
+@pytest.mark.parametrize(
+    ("more", "message"),
+    [
+        ({"n": 2}, "n: the agent gives one answer"),
+        ({"tools": [{"type": "function", "function": {"name": "f"}}]}, "tools: the agent calls Toolgate's tools by itself"),
+        ({"messages": []}, "the last message has to be the user's"),
+        ({"messages": [{"role": "user", "content": [{"type": "image_url", "image_url": {"url": "x"}}]}]}, "has a part of type image_url"),
+        ({"response_format": {"type": "xml"}}, "the format of the answer is text, json_object, or json_schema"),
+    ],
+)
+async def test_what_the_agent_does_not_do_is_said_in_openais_words(more: dict[str, Any], message: str) -> None:
+    async with sdk(Talking([])) as client:
+        with pytest.raises(openai.BadRequestError, match=message):
+            await client.chat.completions.create(**({"model": "toolgate", "messages": [{"role": "user", "content": "x"}]} | more))
+
+
+async def test_a_run_that_fails_is_an_error_and_is_not_sent_again() -> None:
+    refused = ModelFailed("the model cannot understand the request", "request", reason="invalid")
+    world = Talking([Line(error=refused), Line(error=refused), Line(error=refused)])
+    async with sdk(world) as client:
+        with pytest.raises(openai.InternalServerError, match="the model cannot understand the request"):
+            await client.with_options(max_retries=2).chat.completions.create(model="toolgate", messages=[{"role": "user", "content": "x"}])
+        with pytest.raises(openai.APIError, match="the model cannot understand the request"):
+            async for _ in await client.chat.completions.create(model="toolgate", messages=[{"role": "user", "content": "x"}], stream=True):
+                pass
+
+    assert len(world.model.asked) == 2
+
+
+async def test_who_may_not_run_the_agent_is_refused() -> None:
+    async with sdk(Talking([]), "rita") as client:
+        with pytest.raises(openai.PermissionDeniedError, match="rita may not run the agent"):
+            await client.responses.create(model="toolgate", input="Hi")
