@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 PAGE = Path(__file__).parents[2] / "docs" / "reliability.md"
-ASKED = [f"F{number}" for number in (*range(1, 7), *range(10, 14), *range(19, 30), *range(31, 34), *range(35, 42), 44, 45, 47)]
+ASKED = [f"F{number}" for number in (*range(1, 7), *range(10, 14), *range(19, 30), *range(31, 34), *range(35, 42), 43, 44, 45, 47)]
 """The cases that have to be proven. The others of the table concern parts with tables of their own, or do not exist yet."""
 
 
@@ -401,6 +401,25 @@ CASES: Sequence[Case] = (
             "audit/test_line.py::test_it_is_one_line_without_anything_that_steers_a_terminal_and_reads_back",
             "cli/test_output.py::test_what_others_wrote_cannot_steer_a_terminal",
         ],
+    ),
+    Case(
+        "F43",
+        "An agent is led astray: a page that it reads asks for forbidden tools and forges the marks around results, its calls go in circles "
+        "or deeper and deeper, one reply wants 4,000 calls, its process is killed at any step.",
+        "The gate refuses what is forbidden, whoever asked the model for it, and the audit says so; no forbidden effect happens, nor one "
+        "twice; it stops at its budgets of depth, steps, calls and money.",
+        [
+            "agent/test_injection.py::test_a_result_that_asks_for_forbidden_tools_gets_the_gates_refusal_like_anyone",
+            "agent/test_injection.py::test_a_run_that_has_read_what_strangers_wrote_may_be_barred_from_writing_outside_and_from_nothing_else",
+            "agent/test_injection.py::test_no_result_can_end_its_own_marks_or_look_like_the_program",
+            "agent/test_injection.py::test_two_tools_that_send_the_agent_back_and_forth_are_stopped",
+            "agent/test_injection.py::test_a_flood_of_calls_in_one_reply_is_bounded_by_the_budget",
+            "agent/test_budgets.py::TestRunsWithinRuns",
+            "agent/test_killed.py::test_processes_that_die_at_any_steps_leave_a_run_that_goes_on_as_if_nothing_had_been",
+            "agent/test_killed.py::test_a_run_whose_process_is_killed_is_taken_up_by_the_next",
+        ],
+        "The models are scripts that obey what they read: how often a real one does is not measured. What a person lets through happens, "
+        "whatever had the agent ask for it; barring a tainted agent from writing outside is a rule that the operator adds.",
     ),
     Case(
         "F44",

@@ -114,12 +114,15 @@ class Drive:
     async def _step(self) -> None:
         state, now = self.state, time.time()
         limits = self.run.task.limits
-        over = self._purse.over(state.seconds(now)) or turns.over(state.allotted(), state.seconds(now), limits)
+        seconds = state.seconds(now)
+        over = self._purse.over(seconds) or turns.over(state.allotted(), seconds, limits)
         move = turns.next_move(state, spent=over, wrong=self._output()[1], window=self._settings.agent.window)
         match move:
             case Ask(phase, last):
                 await self._ask(phase, last)
             case Act(calls):
+                # What a reply within the steps wants is done: the last words can tell of it.
+                over = self._purse.over(seconds, steps=False) or turns.over(replace(state.allotted(), steps=0), seconds, limits)
                 if wait := await Batch(self._around, state).make(calls, over):
                     await self._add(Ended(time.time(), "waiting", wait))
             case Hint(text, about):

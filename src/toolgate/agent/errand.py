@@ -68,7 +68,9 @@ def _outcome(end: Finished) -> Outcome:
         raise ToolFailed(f"the run {end.run} {end.status}: {end.reason or 'no reason is known'}. It can be taken up with resume")
     how = "" if end.status == "done" else f"[{end.status}: {end.reason}. Go on with agent_run and resume {end.run}]"
     text = "\n\n".join(part for part in (end.answer, how) if part) or json.dumps(end.output)
-    return Outcome(content=(Text(text),), structured=report(end))
+    tokens = end.bill.tokens
+    used = {"cost": end.bill.total, "tokens": tokens.input + tokens.output, "steps": end.steps, "calls": end.calls}
+    return Outcome(content=(Text(text),), structured=report(end), meta={"used": used})  # what an agent that asked for it has to count
 
 
 def _progress(event: Event) -> str | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from dataclasses import replace
 
 from toolgate.agent.runs import Run
 from toolgate.agent.turns import NOTHING, RESERVE, Limits, Used, over
@@ -25,9 +26,13 @@ class Purse:
     def add(self, used: Used) -> None:
         self.used += used
 
-    def over(self, seconds: float) -> str | None:
-        """As `turns.over`."""
-        return over(self.used, seconds, self.limits)
+    def over(self, seconds: float, *, steps: bool = True) -> str | None:
+        """As `turns.over`.
+
+        Args:
+            steps: count them too.
+        """
+        return over(self.used if steps else replace(self.used, steps=0), seconds, self.limits)
 
     @property
     def left(self) -> Micros | None:
