@@ -404,8 +404,8 @@ CASES: Sequence[Case] = (
     ),
     Case(
         "F43",
-        "An agent is led astray: a page that it reads asks for forbidden tools and forges the marks around results, its calls go in circles "
-        "or deeper and deeper, one reply wants 4,000 calls, its process is killed at any step.",
+        "An agent is led astray: a page that it reads asks for forbidden tools and forges the marks around results, its calls go in "
+        "circles or deeper and deeper, one reply wants 4,000 calls, its process is killed at any step.",
         "The gate refuses what is forbidden, whoever asked the model for it, and the audit says so; no forbidden effect happens, nor one "
         "twice; it stops at its budgets of depth, steps, calls and money.",
         [
