@@ -6,11 +6,15 @@ import os
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from toolgate.llm.models import VARIABLES
 
 for variable in VARIABLES:  # a key of the developer's own would have models answer that no test means
     os.environ.pop(variable, None)
+# How long an example takes says more about the machine than about us.
+settings.register_profile("toolgate", deadline=None)
+settings.load_profile("toolgate")
 SHARED_SPECS = Path(__file__).resolve().parents[2] / "shared" / "specs"
 
 
