@@ -53,6 +53,7 @@ if TYPE_CHECKING:
 
     from toolgate.agent.loop import Agent
     from toolgate.internal.desk import Backends
+    from toolgate.llm.report import Report
     from toolgate.openapi.consent import Consent
     from toolgate.server.http import McpFace
     from toolgate.server.resource import Resource
@@ -100,6 +101,12 @@ class App:
     @property
     def agent(self) -> Agent:
         return self.agents()
+
+    def report(self) -> Report:
+        """What may be known of the language models."""
+        from toolgate.llm.report import Report
+
+        return Report(self.models)
 
     def ready(self) -> str | None:
         """Why calls cannot be let through now; None when they can."""
@@ -157,6 +164,7 @@ async def open_app(settings: Settings) -> AsyncIterator[App]:
         own = _own(settings, stores, integrations)
         gateway = build_gateway((), live, stores, settings, counters)
         agents = cache(lambda: _agent(gateway, models, stores, settings))
+        models.watch(gateway.metrics)
         skills = _skills(settings)
         tools: list[Tool] = [*map(tool_of, read_prompts(settings.prompts) if settings.prompts else ()), *skill_tools(skills)]
         tools.append(read_result(Runs(stores, settings.agent.keep)))
@@ -426,6 +434,7 @@ def routes(app: App, face: McpFace, resource: Resource) -> list[BaseRoute]:
         preview=app.preview,
         trail=app.trail,
         book=app.book,
+        models=app.report,
     )
     agent = api.agent_routes(app.agents, app.models)
     return [*face.routes(), *resource.routes(), *v1, *agent]

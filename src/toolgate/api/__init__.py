@@ -19,6 +19,7 @@ from toolgate.api.audit import Audited
 from toolgate.api.metrics import Readers, Watched
 from toolgate.api.operator import Operator
 from toolgate.api.preview import Preview, Previewed, no_request
+from toolgate.api.providers import Providers
 from toolgate.api.summary import Summaries
 from toolgate.api.tools import Tools
 from toolgate.api.usage import Used
@@ -31,6 +32,7 @@ from toolgate.stores.trail import Trail
 if TYPE_CHECKING:
     from toolgate.agent.loop import Agent
     from toolgate.llm.models import Models
+    from toolgate.llm.report import Report
 
 
 def routes(
@@ -44,6 +46,7 @@ def routes(
     preview: Preview = no_request,
     trail: Trail | None = None,
     book: Book | None = None,
+    models: Callable[[], Report] | None = None,
 ) -> list[BaseRoute]:
     """The routes of the HTTP face, to be composed with others and put behind the ingress guard.
 
@@ -54,8 +57,10 @@ def routes(
         preview: the request that a call would send.
         trail: by which the journal is asked; None: one of its own.
         book: the journal as a whole; None: nothing is kept of it.
+        models: what may be known of the language models; None: there are none.
     """
     tools, operator, answering = Tools(gateway), Operator(integrations, unready), Answering(gateway.approvals)
+    providers = Providers(models)
     trail = trail or Trail(journal)
     audited, summaries = Audited(journal, trail, book or Book(None, Keys.random())), Summaries(trail, ledger)
     return [
@@ -66,6 +71,12 @@ def routes(
         Route("/v1/approvals", answering.many, methods=["GET"]),
         Route("/v1/approvals/{id}", answering.answer, methods=["POST"]),
         Route("/v1/usage", Used(ledger).usage, methods=["GET"]),
+        Route("/v1/providers", providers.many, methods=["GET"]),
+        Route("/v1/providers/stats", providers.stats, methods=["GET"]),
+        Route("/v1/providers/wins", providers.wins, methods=["GET"]),
+        Route("/v1/providers/costs", providers.costs, methods=["GET"]),
+        Route("/v1/providers/explain", providers.explain, methods=["POST"]),
+        Route("/v1/providers/feedback", providers.feedback, methods=["POST"]),
         Route("/v1/integrations", operator.integrations, methods=["GET"]),
         Route("/v1/budgets", summaries.budgets, methods=["GET"]),
         Route("/v1/metrics/calls", summaries.calls, methods=["GET"]),

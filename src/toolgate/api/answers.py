@@ -20,6 +20,7 @@ STATUSES: Mapping[str, int] = {
     "not_permitted": 403,
     "egress_blocked": 403,
     "unknown_tool": 404,
+    "not_found": 404,
     "unknown_approval": 404,
     "unknown_run": 404,
     "key_reused": 422,  # as draft-ietf-httpapi-idempotency-key-header-07, 2.7, wants it

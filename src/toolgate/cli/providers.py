@@ -2,18 +2,225 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from toolgate.cli.options import json_option
+from toolgate.cli.options import config_option, json_option, settings_of, wait_for
 from toolgate.cli.output import emit, say, table
+
+if TYPE_CHECKING:
+    from toolgate.llm.models import Models
+    from toolgate.llm.report import Report
+    from toolgate.settings import Settings
+
+T = TypeVar("T")
+since_option = click.option("--since", default="24h", show_default=True, metavar="TIME", help="How far back: 15m, 24h, 7d.")
 
 
 @click.group()
 def command() -> None:
     """Language models: what is set up, how they do, which would be asked."""
+
+
+@command.command("list")
+@config_option
+@json_option
+def list_(config: Path | None, as_json: bool) -> None:
+    """What is set up, what it costs, and which variables of the environment would add more."""
+    found = _asked(settings_of(config), lambda report: report.providers())
+    if as_json:
+        emit(found)
+        return
+    rows = [_row(provider, model) for provider in found["providers"] for model in provider["models"] or [None]]
+    table(("model", "can", "window", "US$ a million in", "out", "by"), rows)
+    if all(provider["kind"] == "scripted" for provider in found["providers"]):
+        say("no language model is set up but the scripted one, which needs no key and is asked by its name only")
+    for other in found["more"]:
+        say(f"{other['provider']}: set {' or '.join(other['variables'])} to add it")
+    say("or name providers in toolgate.yaml, under `providers`; docs/models.md tells how")
+
+
+def _row(provider: Mapping[str, Any], model: Mapping[str, Any] | None) -> tuple[str, ...]:
+    if model is None:
+        return f"{provider['name']}/…", "asked, and nothing came back", "", "", "", provider["by"]
+    can = [word for word in ("tools", "vision", "strict") if model[word]]
+    if model["only_named"]:
+        can.append("by name only")
+    if model["unavailable"]:
+        can.append(model["unavailable"])
+    price = model["usd_per_million"]
+    return model["id"], ", ".join(can), str(model["window"]), f"{price['input']:g}", f"{price['output']:g}", provider["by"]
+
+
+@command.command()
+@config_option
+@json_option
+@since_option
+@click.option("--by", default="provider,model", show_default=True, help="Any of provider, model, task, separated by commas.")
+def stats(config: Path | None, as_json: bool, since: str, by: str) -> None:
+    """Requests, success, latency, tokens and cost. Percentiles are within 1 %."""
+    found = _asked(settings_of(config), lambda report: report.stats(since, by))
+    if as_json:
+        emit(found)
+        return
+    names = [name for name in by.split(",") if name]
+    columns = (*names, "requests", "success", "p50 ms", "p95 ms", "p99 ms", "tokens in", "out", "cost", "errors")
+    table(columns, [_stats_row(line, names) for line in found["stats"]])
+    if not found["stats"]:
+        say(f"no model was asked within {since}")
+
+
+def _stats_row(line: Mapping[str, Any], names: list[str]) -> tuple[str, ...]:
+    times = (_number(line[f"{name}_latency_ms"]) for name in ("p50", "p95", "p99"))
+    errors = ", ".join(f"{count} {error}" for error, count in line["errors"].items())
+    counts = str(line["total_tokens_in"]), str(line["total_tokens_out"]), f"${line['total_cost']['usd']}", errors
+    return (*(line[name] for name in names), str(line["total_requests"]), f"{line['success_rate']:.1%}", *times, *counts)
+
+
+def _number(value: float | None) -> str:
+    return "" if value is None else f"{value:.0f}"
+
+
+@command.command()
+@config_option
+@json_option
+@since_option
+@click.option("--task", default="", help="Only this task type.")
+def wins(config: Path | None, as_json: bool, since: str, task: str) -> None:
+    """By task type, which share of a model's judged answers was right, and how sure that is."""
+    found = _asked(settings_of(config), lambda report: report.wins(since, task))
+    if as_json:
+        emit(found)
+        return
+    columns = ("task", "model", "right", "95 % between", "judged")
+    table(columns, [_wins_row(line) for line in found["wins"]])
+    if not found["wins"]:
+        say(f"no answer was judged within {since}")
+
+
+def _wins_row(line: Mapping[str, Any]) -> tuple[str, ...]:
+    between = f"{line['low']:.1%} and {line['high']:.1%}"
+    return line["task"], f"{line['provider']}/{line['model']}", f"{line['win_rate']:.1%}", between, f"{line['judged']:g}"
+
+
+@command.command()
+@config_option
+@json_option
+@since_option
+@click.option("--by", default="provider,task,user,tool,phase", show_default=True, help="Any of these and model, separated by commas.")
+def costs(config: Path | None, as_json: bool, since: str, by: str) -> None:
+    """What language models cost, and for what; `toolgate usage` has tools and models together."""
+    found = _asked(settings_of(config), lambda report: report.costs(since, by))
+    if as_json:
+        emit(found)
+        return
+    names = [name for name in by.split(",") if name]
+    rows = [
+        (*(line[name] for name in names), str(line["requests"]), str(line["tokens"]), f"${line['cost']['usd']}") for line in found["costs"]
+    ]
+    table((*names, "requests", "tokens", "cost"), rows)
+    if not rows:
+        say(f"no model was asked within {since}")
+
+
+@command.command()
+@click.argument("prompt")
+@config_option
+@json_option
+@click.option("--task", default="other", show_default=True, help="Its type, such as coding; other: guessed.")
+@click.option("--model", default="", help="As a prompt may name it: provider/model, or a provider.")
+@click.option("--high-risk", is_flag=True, help="No experiments.")
+def explain(prompt: str, config: Path | None, as_json: bool, task: str, model: str, high_risk: bool) -> None:
+    """Which model PROMPT would be put to, and why. Nothing is asked."""
+    from toolgate.app import local_principal
+
+    settings = settings_of(config)
+    who = local_principal(settings, "terminal")
+    found = _asked(settings, lambda report: report.explain(prompt, who, task, model, high_risk=high_risk))
+    if as_json:
+        emit(found)
+        return
+    rows = [_score_row(name, score) for name, score in found["scores"].items()]
+    table(("model, in order", "right", "", "answers seen", "cost"), rows)
+    say(f"{'guessed' if found['guessed'] else 'declared'} task: {found['task']}; {found['mode']}")
+    for reason in found["reasons"]:
+        say(reason)
+    for dropped, why in found["dropped"].items():
+        say(f"not {dropped}: {why}")
+
+
+def _score_row(name: str, score: Mapping[str, Any]) -> tuple[str, ...]:
+    cost = f"${score['cost_micros'] / 1e6:.6f}"
+    return name, f"{score['quality']:.1%}", f"± {score['deviation']:.1%}", f"{score['seen']:g}", cost
+
+
+@command.command()
+@click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
+@config_option
+@json_option
+@click.option("--clear", is_flag=True, help="Forget the labelled prompts; FILE is not read.")
+def calibrate(file: Path, config: Path | None, as_json: bool, clear: bool) -> None:
+    """Learn from FILE's labelled prompts which models are good enough for what.
+
+    The names in FILE's first line are those of `toolgate providers list`, with the provider or without. Replaces what an earlier FILE
+    said; servers take it over within 15 s.
+    """
+    from toolgate.llm.calibrating import forget, learn_from
+
+    settings = settings_of(config)
+    if clear:
+        wait_for(_with_models(settings, forget))
+        say("the labelled prompts are forgotten")
+        return
+    found = wait_for(_with_models(settings, lambda models: learn_from(models, file)))
+    if as_json:
+        emit(found)
+        return
+    say(f"{found['prompts']} prompts of {len(found['models'])} models; the best is {found['reference']}")
+    say(f"worth asking: {', '.join(found['kept'])}")
+    for name in found["unknown"]:
+        say(f"{name} is not set up here, so its answers count for nothing")
+
+
+async def _with_models(settings: Settings, work: Callable[[Models], Awaitable[T]]) -> T:
+    async with _models(settings) as models:
+        return await work(models)
+
+
+@asynccontextmanager
+async def _models(settings: Settings) -> AsyncIterator[Models]:
+    """The language models alone, without tools or gate: nothing is asked of them here."""
+    from toolgate.egress.transport import open_transport
+    from toolgate.llm.models import open_models
+    from toolgate.policy.live import Live
+    from toolgate.policy.load import load_policy
+    from toolgate.settings import bundled, state_folder
+    from toolgate.stores import open_stores
+
+    live = Live(load_policy(settings.policies or bundled("policies")))
+    async with (
+        open_stores(settings.store, state_folder(settings), settings.audit, settings.ledger) as stores,
+        open_transport() as transport,
+        open_models(settings, transport, stores, live) as models,
+    ):
+        yield models
+
+
+def _asked(settings: Settings, work: Callable[[Report], Awaitable[T]]) -> T:
+    async def ask() -> T:
+        from toolgate.llm.report import Report
+
+        async with _models(settings) as models:
+            return await work(Report(models))
+
+    try:
+        return wait_for(ask())
+    except ValueError as error:
+        raise click.UsageError(str(error)) from None
 
 
 @command.command()

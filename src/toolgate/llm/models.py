@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from toolgate.llm.declared import Declared
     from toolgate.llm.memory import Memory
     from toolgate.llm.metrics import Performance
+    from toolgate.llm.model import Model
     from toolgate.llm.prices import PriceList
     from toolgate.llm.provider import Provider
     from toolgate.llm.roster import Roster
@@ -32,6 +33,7 @@ if TYPE_CHECKING:
     from toolgate.policy.models import Models as Rules
     from toolgate.settings import Settings
     from toolgate.stores import Stores
+    from toolgate.telemetry import Metrics
 
 
 VARIABLES = (
@@ -58,9 +60,10 @@ class Models:
             tasks: runs what is done beside requests, such as writing down what was learned; None: only the end of `open_models` does.
         """
         self._tasks = tasks
+        self._metrics: Metrics | None = None
         self._settings = settings
         self._transport = transport
-        self._stores = stores
+        self.stores = stores
         self._live = live
         self._environ = environ
 
@@ -76,6 +79,10 @@ class Models:
         """Which models may be asked, and by whom."""
         return self._live.current.models
 
+    def watch(self, metrics: Metrics) -> None:
+        """Have what models do counted in `metrics`, from the first that is asked on."""
+        self._metrics = metrics
+
     @cached_property
     def provider(self) -> Routed:
         """Whom to ask: the `Provider` before all others."""
@@ -89,10 +96,10 @@ class Models:
             router=self.router,
             counter=Counter(),
             prices=self.prices,
-            purse=Purse(self._stores.ledger, self._live, self.prices),
+            purse=Purse(self.stores.ledger, self._live, self.prices),
             breakers=self.breakers,
             performance=self.performance,
-            evidence=Evidence(self._stores.journal, self._stores.keys),
+            evidence=Evidence(self.stores.journal, self.stores.keys),
             settings=self._settings.models,
             policy=lambda: self._live.current.digest,
             memory=self.memory,
@@ -125,18 +132,27 @@ class Models:
         """What router and metrics remember; `ready` has to be awaited before they are asked."""
         from toolgate.llm.memory import Memory
 
-        return Memory(self._stores.records, self.router, self.performance, self._tasks.start_soon if self._tasks else None)
+        return Memory(self.stores.records, self.router, self.performance, self._tasks.start_soon if self._tasks else None)
 
     async def close(self) -> None:
         """Write down what is not yet written down, if anybody was asked at all."""
         if "memory" in self.__dict__:
             await self.memory.save()
 
+    def per_token(self, model: Model) -> tuple[float, float]:
+        """Micro-US-dollars for a token read and one written."""
+        from toolgate.llm.rates import PerToken
+
+        return PerToken(self.prices.rates).per_token(model)
+
     @cached_property
     def performance(self) -> Performance:
         from toolgate.llm.metrics import Performance
 
-        return Performance()
+        performance = Performance()
+        if self._metrics is not None:
+            performance.watch(self._metrics)
+        return performance
 
     @cached_property
     def breakers(self) -> Breakers:

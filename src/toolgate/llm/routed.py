@@ -126,7 +126,7 @@ class Routed:
     async def _decide(self, request: Request) -> Decision:
         """Which models to ask. Where all that may be asked are left alone for a bearable while, that is waited."""
         prompt, waited = request.prompt, 0.0
-        request.tokens = self._count(prompt)
+        request.tokens = self.count(prompt)
         while True:
             try:
                 return self.router.route(prompt, request.errand, request.tokens)
@@ -142,7 +142,7 @@ class Routed:
                 waited += wait
             await self.sleep(wait)
 
-    def _count(self, prompt: Prompt) -> int:
+    def count(self, prompt: Prompt) -> int:
         """Tokens of the input, to the family of models that counts most.
 
         Raises:

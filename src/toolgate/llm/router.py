@@ -95,7 +95,7 @@ class Router:
         decision = self.explain(prompt, errand, tokens, left=left)
         self._decisions += 1
         if errand.run:
-            self.runs.remember(errand.run, decision)
+            self.runs.remember(errand.run, decision, errand.principal.user)
         return decision
 
     def explain(self, prompt: Prompt, errand: Errand, tokens: int, *, left: Micros | None = None) -> Decision:
@@ -149,11 +149,19 @@ class Router:
         if known and good < 0.5 and kind == "usual":
             known.fail(model_id)
 
-    def feedback(self, run: str, good: float) -> str | None:
-        """Hear from a person how good a run was: its model learns. The model's id; None: the run is not known (any more)."""
+    def feedback(self, run: str, good: float, user: str) -> str | None:
+        """Hear from a person how good a run was: its model learns, once.
+
+        Args:
+            user: who says it, as `Principal.user`; only the run's own is heard.
+
+        Returns:
+            The model's id; None: no such run of theirs is known (any more), or it was told before.
+        """
         known = self.runs.get(run)
-        if known is None:
+        if known is None or known.user != user or known.told:
             return None
+        known.told = True
         self.learn(known.model.id, known.task, good, "feedback", run=run)
         return known.model.id
 
@@ -253,7 +261,7 @@ class Router:
 
     def _prior(self, model_id: str) -> float:
         """How much better than usual a model is expected to be before anything was seen."""
-        return self._expected.get(model_id, NOBODY_SAYS) - NOBODY_SAYS
+        return self._expected.get(model_id, 0.0)
 
     def _length(self, model: Model, task: str) -> float:
         told = self.calibration.outputs.get(task, {}).get(model.id, EXPECTED_OUTPUT) if self.calibration else EXPECTED_OUTPUT
@@ -269,7 +277,9 @@ class Router:
             self._kept.clear()
             models = self._sieve.models()
             ranked = by_price({model.id: self._sieve.price(model) for model in models})
-            self._expected = {model.id: ranked[model.id] if model.quality == NOBODY_SAYS else model.quality for model in models}
+            said = {model.id: ranked[model.id] if model.quality == NOBODY_SAYS else model.quality for model in models}
+            middle = sum(said.values()) / max(1, len(said))
+            self._expected = {model: quality - middle for model, quality in said.items()}
 
     def _forget(self, model_id: str) -> None:
         for key in [key for key in self._kept if key[0] == model_id]:

@@ -16,6 +16,10 @@ RUNS = 10_000
 class Run:
     model: Model
     task: str
+    user: str = ""
+    """Whose it is, as `Principal.user`."""
+    told: bool = False
+    """Somebody said how good it was."""
     spent: float = 0.0
     """Micro-US-dollars."""
     given_up: float = 0.0
@@ -38,11 +42,11 @@ class Runs:
     def get(self, run: str) -> Run | None:
         return self._runs.get(run) if run else None
 
-    def remember(self, run: str, decision: Decision) -> None:
+    def remember(self, run: str, decision: Decision, user: str) -> None:
         first = decision.chain[0]
         known = self._runs.get(run)
         if known is None:
-            self._runs[run] = Run(first, decision.task)
+            self._runs[run] = Run(first, decision.task, user)
             if len(self._runs) > RUNS:
                 self._runs.popitem(last=False)
             return

@@ -1,0 +1,110 @@
+"""Language models, for those who ask over HTTP: which there are, how they do, which would be asked."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Any
+
+from starlette.requests import Request
+
+from toolgate.api.answers import Json, problem_answer
+from toolgate.errors import AuditUnavailable, NoModel
+from toolgate.server.identify import principal_of
+
+if TYPE_CHECKING:
+    from toolgate.llm.report import Report
+
+ADMIN = "admin"
+SINCE = "24h"
+
+
+class Providers:
+    def __init__(self, report: Callable[[], Report] | None) -> None:
+        """
+        Args:
+            report: made when first asked for; None: there are no language models here.
+        """
+        self._make = report
+        self._made: Report | None = None
+
+    @property
+    def _report(self) -> Report:
+        if self._made is None:
+            if self._make is None:
+                raise NoModel({})
+            self._made = self._make()
+        return self._made
+
+    async def many(self, request: Request) -> Json:
+        """Those that the caller may ask; the role admin sees all, and how to add others."""
+        principal = principal_of(request.scope)
+        return await _told(lambda: self._report.providers(None if ADMIN in principal.roles else principal))
+
+    async def stats(self, request: Request) -> Json:
+        query = request.query_params
+        return await self._for_admins(request, lambda: self._report.stats(query.get("since", SINCE), query.get("by", "")))
+
+    async def wins(self, request: Request) -> Json:
+        query = request.query_params
+        return await self._for_admins(request, lambda: self._report.wins(query.get("since", SINCE), query.get("task", "")))
+
+    async def costs(self, request: Request) -> Json:
+        query = request.query_params
+        return await self._for_admins(request, lambda: self._report.costs(query.get("since", SINCE), query.get("by", "")))
+
+    async def explain(self, request: Request) -> Json:
+        """What would be decided for a prompt of the caller's. Nothing is asked."""
+        principal = principal_of(request.scope)
+        body = _object(await request.body(), {"prompt": str}, {"task": str, "model": str, "high_risk": bool})
+        if body is None:
+            return problem_answer("bad_request", 'the body is an object with "prompt", and perhaps "task", "model" and "high_risk"')
+        prompt, task = body["prompt"], body.get("task", "other")
+        return await _told(
+            lambda: self._report.explain(prompt, principal, task, body.get("model", ""), high_risk=body.get("high_risk", False))
+        )
+
+    async def feedback(self, request: Request) -> Json:
+        """How good the answer to a run of the caller's own was."""
+        principal = principal_of(request.scope)
+        body = _object(await request.body(), {"run": str, "good": float}, {})
+        if body is None or not 0 <= body["good"] <= 1:
+            return problem_answer("bad_request", 'the body is an object with "run" and "good", a number from 0 (wrong) to 1 (right)')
+        try:
+            model = await self._report.feedback(body["run"], body["good"], principal)
+        except NoModel as error:
+            return problem_answer(error.code, str(error))
+        if model is None:
+            return problem_answer("not_found", "no such run of yours is known here, or it was judged already")
+        return Json({"model": model})
+
+    async def _for_admins(self, request: Request, work: Callable[[], Awaitable[Any]]) -> Json:
+        principal = principal_of(request.scope)
+        if ADMIN not in principal.roles:
+            return problem_answer("not_permitted", f"{principal.id} may not see how models do; the role {ADMIN} may")
+        return await _told(work)
+
+
+async def _told(work: Callable[[], Awaitable[Any]]) -> Json:
+    try:
+        return Json(await work())
+    except ValueError as error:
+        return problem_answer("bad_request", str(error))
+    except (NoModel, AuditUnavailable) as error:
+        return problem_answer(error.code, str(error))
+
+
+def _object(data: bytes, needed: dict[str, type], allowed: dict[str, type]) -> dict[str, Any] | None:
+    """The JSON object with these keys of these types; None: it is something else."""
+    try:
+        body = json.loads(data)
+    except ValueError:
+        return None
+    known = needed | allowed
+    if not isinstance(body, dict) or not needed.keys() <= body.keys() <= known.keys():
+        return None
+    for key, value in body.items():
+        fits = isinstance(value, known[key]) or (known[key] is float and isinstance(value, int) and not isinstance(value, bool))
+        if not fits:
+            return None
+    return body

@@ -1,0 +1,146 @@
+"""What people may know of the language models: which there are, what they cost, how they do. Values for JSON; the faces show them."""
+
+from __future__ import annotations
+
+import os
+import re
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any, cast, get_args
+
+from toolgate.calls import Principal
+from toolgate.llm.declared import Declared
+from toolgate.llm.known import SERVICES
+from toolgate.llm.messages import Errand, Prompt, TaskType, User
+from toolgate.llm.model import Model
+from toolgate.llm.models import Models
+from toolgate.llm.series import BY, COSTS_BY, Batch, By, Of, costs, stats, wins
+from toolgate.policy.models import forbidden
+
+UNITS = {"m": 60.0, "h": 3600.0, "d": 86_400.0}
+MOST_SECONDS = 400 * 86_400.0
+TASKS: tuple[str, ...] = get_args(TaskType)
+
+
+def seconds(text: str) -> float:
+    """`15m`, `24h`, `7d` in seconds.
+
+    Raises:
+        ValueError: it is none of these; says what would be.
+    """
+    match = re.fullmatch(r"(\d{1,6})([mhd])", text)
+    found = int(match[1]) * UNITS[match[2]] if match else 0.0
+    if not 0 < found <= MOST_SECONDS:
+        raise ValueError("a time is a number and m, h or d, such as 15m, 24h or 7d, and at most 400d")
+    return found
+
+
+def told_apart(text: str, known: Sequence[str], default: Sequence[str]) -> tuple[str, ...]:
+    """The names in `text`, separated by commas.
+
+    Raises:
+        ValueError: one is not known; says which are.
+    """
+    names = tuple(dict.fromkeys(name for name in text.split(",") if name)) or tuple(default)
+    if not set(names) <= set(known):
+        raise ValueError(f"by is one or several of {', '.join(known)}, separated by commas")
+    return names
+
+
+class Report:
+    def __init__(self, models: Models, environ: Mapping[str, str] = os.environ) -> None:
+        self._models = models
+        self._environ = environ
+
+    async def providers(self, principal: Principal | None = None) -> dict[str, Any]:
+        """Every provider with its models, and which variables would add others.
+
+        Args:
+            principal: only what the policy lets this one ask; None: everything.
+        """
+        await self._models.roster.ready("")
+        policy = self._models.policy
+        rules = policy.applying(principal, "other") if principal else ()
+        declared = self._models.roster.declared
+        shown = []
+        for provider in declared:
+            known = [each for each in self._models.roster.of(provider) if not forbidden(rules, each.id, each.region, each.tags)]
+            if known or principal is None:
+                shown.append(self._provider(provider, known))
+        there = {provider.kind for provider in declared}
+        more = [
+            {"provider": kind, "variables": list(service.places if service.local else service.variables)}
+            for kind, service in SERVICES.items()
+            if kind not in there and (service.places if service.local else service.variables)
+        ]
+        return {"providers": shown, **({"more": more} if principal is None else {})}
+
+    async def stats(self, since: str, by: str = "") -> dict[str, Any]:
+        """Raises ValueError where `since` or `by` cannot be meant; as `wins` and `costs` do."""
+        names = told_apart(by, BY, ("provider", "model"))
+        batch = await self._batch(since)
+        return {"since": since, "stats": [each.to_json() for each in stats(batch, cast("tuple[By, ...]", names))]}
+
+    async def wins(self, since: str, task: str = "") -> dict[str, Any]:
+        return {"since": since, "wins": wins(await self._batch(since), task)}
+
+    async def costs(self, since: str, by: str = "") -> dict[str, Any]:
+        names = told_apart(by, COSTS_BY, ("provider", "task", "user", "tool", "phase"))
+        return {"since": since, "costs": costs(await self._batch(since), cast("tuple[Of, ...]", names))}
+
+    async def explain(
+        self, text: str, principal: Principal, task: str = "other", model: str = "", *, high_risk: bool = False
+    ) -> dict[str, Any]:
+        """What would be decided for a prompt; nothing is asked and nothing remembered.
+
+        Raises:
+            NoModel: nobody would be asked.
+            ValueError: there is no such task type; says which there are.
+        """
+        if task not in TASKS:
+            raise ValueError(f"a task type is one of {', '.join(TASKS)}")
+        roster = self._models.roster
+        await roster.ready(model)
+        await self._models.memory.ready()
+        prompt = Prompt([User(text)], model=roster.resolved(model))
+        errand = Errand(principal, task=cast("TaskType", task), high_risk=high_risk)
+        routed = self._models.provider
+        return self._models.router.explain(prompt, errand, routed.count(prompt)).to_json()
+
+    async def feedback(self, run: str, good: float, principal: Principal) -> str | None:
+        """Hear how good a run's answer was; the id of the model that it is put down to, None where the run is not known."""
+        return self._models.router.feedback(run, good, principal.user)
+
+    async def _batch(self, since: str) -> Batch:
+        now = time.time()
+        begin = now - seconds(since)
+        batch = await self._models.memory.minutes.between(begin, now)
+        batch.merge(self._models.performance.unwritten(begin, now))
+        return batch
+
+    def _provider(self, provider: Declared, models: Sequence[Model]) -> dict[str, Any]:
+        return {
+            "name": provider.name,
+            "kind": provider.kind,
+            "by": provider.by,
+            "region": provider.region or None,
+            "default": provider.default or None,
+            "models": [self._model(model) for model in models],
+        }
+
+    def _model(self, model: Model) -> dict[str, Any]:
+        read, written = self._models.per_token(model)
+        return {
+            "id": model.id,
+            "window": model.window,
+            "max_output": model.max_output,
+            "tools": model.tools,
+            "vision": model.vision,
+            "strict": model.strict,
+            "quality": model.quality,
+            "tags": sorted(model.tags),
+            "only_named": model.only_named,
+            "usd_per_million": {"input": round(read, 6), "output": round(written, 6)},
+            "unavailable": self._models.breakers.available(model),
+            "p95_seconds": self._models.performance.p95(model.id),
+        }

@@ -1,0 +1,120 @@
+"""Language models over HTTP; every answer is held against the description that is served."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+from tests.api.test_api import World, world
+from toolgate.calls import Principal
+from toolgate.egress.transport import open_transport
+from toolgate.llm.messages import Errand, Prompt, User
+from toolgate.llm.models import open_models
+from toolgate.llm.report import Report
+from toolgate.policy.live import Live
+from toolgate.policy.models import Models as ModelPolicy
+from toolgate.policy.rules import Policy
+from toolgate.settings import Settings
+from toolgate.stores.memory import memory_stores
+
+KEYS = {"OPENAI_API_KEY": "not a key", "ANTHROPIC_API_KEY": "nor this"}
+ADA = Principal("ada", roles=("reader",))
+
+
+@asynccontextmanager
+async def serving(rules: ModelPolicy | None = None, environ: Mapping[str, str] = KEYS) -> AsyncIterator[tuple[World, Report]]:
+    settings = Settings()
+    live = Live(Policy([], models=rules))
+    async with open_transport() as transport, open_models(settings, transport, memory_stores(), live, environ) as models:
+        report = Report(models)
+        async with world([], models=lambda: report) as there:
+            yield there, report
+
+
+async def said(report: Report, run: str = "run1", user: str = "ada") -> str:
+    """What a scripted model answers; its id."""
+    reply = await report._models.provider.reply(Prompt([User("Hello?")], model="scripted"), Errand(Principal(user), task="chat", run=run))
+    return f"{reply.provider}/{reply.model}"
+
+
+async def test_an_operator_sees_every_model_and_what_would_add_others_and_others_what_they_may_ask() -> None:
+    rules = ModelPolicy.model_validate({"rules": [{"id": "readers", "roles": ["reader"], "models": ["anthropic/*"]}]})
+    async with serving(rules) as (there, _):
+        all_, own = (await there.ask("GET", "/v1/providers", user="root")).json(), (await there.ask("GET", "/v1/providers")).json()
+
+    assert [each["name"] for each in all_["providers"]] == ["openai", "anthropic", "scripted"]
+    assert {"provider": "mistral", "variables": ["MISTRAL_API_KEY"]} in all_["more"]
+    assert [each["name"] for each in own["providers"]] == ["anthropic"]
+    assert "more" not in own
+    assert "not a key" not in str(all_)
+
+
+async def test_how_models_do_is_for_the_operator_and_holds_what_was_just_asked() -> None:
+    async with serving() as (there, report):
+        await said(report)
+
+        refused = await there.ask("GET", "/v1/providers/stats")
+        stats = (await there.ask("GET", "/v1/providers/stats?since=1h&by=provider,task", user="root")).json()
+        costs = (await there.ask("GET", "/v1/providers/costs?by=user", user="root")).json()
+
+    assert refused.status_code == 403
+    assert [(line["provider"], line["task"], line["total_requests"]) for line in stats["stats"]] == [("scripted", "chat", 1)]
+    assert [(line["user"], line["requests"]) for line in costs["costs"]] == [("ada", 1)]
+
+
+async def test_a_run_is_judged_once_and_by_its_own_user_and_its_model_wins_or_loses() -> None:
+    async with serving() as (there, report):
+        model = await said(report)
+        judgement = {"run": "run1", "good": 1}
+
+        others = await there.ask("POST", "/v1/providers/feedback", user="bob", json=judgement)
+        first = await there.ask("POST", "/v1/providers/feedback", json=judgement)
+        again = await there.ask("POST", "/v1/providers/feedback", json=judgement)
+        wins = (await there.ask("GET", "/v1/providers/wins", user="root")).json()["wins"]
+
+    assert (others.status_code, first.json(), again.status_code) == (404, {"model": model}, 404)
+    [line] = wins
+    assert (line["task"], f"{line['provider']}/{line['model']}", line["win_rate"], line["judged"]) == ("chat", model, 1, 1)
+
+
+async def test_a_decision_is_explained_and_nobody_is_asked() -> None:
+    async with serving() as (there, report):
+        found = (await there.ask("POST", "/v1/providers/explain", json={"prompt": "Write a unit test.", "high_risk": True})).json()
+
+        assert not report._models.performance.recent
+
+    assert (found["task"], found["guessed"]) == ("coding", True)
+    assert found["chain"][0].startswith(("openai/", "anthropic/"))
+    assert found["dropped"]["scripted/scripted-1"] == "it is only asked by its name"
+
+
+async def test_what_cannot_be_meant_is_told_with_what_could() -> None:
+    async with serving() as (there, _):
+        answers = [
+            await there.ask("GET", "/v1/providers/stats?since=soon", user="root"),
+            await there.ask("GET", "/v1/providers/costs?by=weather", user="root"),
+            await there.ask("POST", "/v1/providers/explain", json={"prompt": "x", "task": "sports"}),
+            await there.ask("POST", "/v1/providers/explain", json={"text": "x"}),
+            await there.ask("POST", "/v1/providers/feedback", json={"run": "run1", "good": 2}),
+            await there.ask("POST", "/v1/providers/feedback", json={"run": "run1", "good": True}),
+        ]
+
+    assert [answer.status_code for answer in answers] == [400] * 6
+    assert "24h" in answers[0].json()["problem"]["message"]
+    assert "provider, model" in answers[1].json()["problem"]["message"]
+    assert "coding" in answers[2].json()["problem"]["message"]
+
+
+async def test_where_there_are_no_models_it_says_so() -> None:
+    async with world([]) as there:
+        answer = await there.ask("GET", "/v1/providers")
+
+    assert (answer.status_code, answer.json()["problem"]["code"]) == (503, "no_model")
+
+
+def test_the_page_names_every_path() -> None:
+    page = (Path(__file__).resolve().parents[2] / "docs" / "routing.md").read_text()
+
+    for path in ("", "/stats", "/wins", "/costs", "/explain", "/feedback"):
+        assert f"`/v1/providers{path}`" in page

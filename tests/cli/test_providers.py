@@ -1,0 +1,78 @@
+"""`toolgate providers`, as somebody uses it who has just installed Toolgate."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from tests.llm.labelled import labelled, write
+from toolgate.cli import root
+
+MODELS = ("openai/gpt-6.1-sol", "gpt-5.4-mini", "acme/unknown")
+
+
+@pytest.fixture(autouse=True)
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("TOOLGATE_DATA_DIR", str(tmp_path / "state"))
+    for name in ("OPENAI_API_KEY", "ANTHROPIC_API_KEY"):
+        monkeypatch.delenv(name, raising=False)
+    return tmp_path
+
+
+def providers(*words: str) -> Result:
+    return CliRunner().invoke(root, ["providers", *words])
+
+
+def test_before_anything_is_set_up_the_list_says_what_would_set_it_up() -> None:
+    result = providers("list")
+
+    assert result.exit_code == 0
+    assert "openai: set OPENAI_API_KEY to add it" in result.stderr
+    assert "no language model is set up but the scripted one" in result.stderr
+
+
+def test_what_nobody_did_yet_is_an_empty_report() -> None:
+    for noun in ("stats", "wins", "costs"):
+        assert json.loads(providers(noun, "--json").stdout) == {"since": "24h", noun: []}
+
+
+def test_labelled_prompts_are_learned_and_the_explanation_changes(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "not a key")
+    as_good = [{"coding": 0.8}, {"coding": 0.8}, {"coding": 0.1}]
+    file = write(here / "ours.jsonl", MODELS, labelled(400, as_good, (4000.0, 100.0, 1.0)))
+
+    before = json.loads(providers("explain", "--json", "--high-risk", "--task", "coding", "Sort this.").stdout)
+    learned = json.loads(providers("calibrate", str(file), "--json").stdout)
+    after = json.loads(providers("explain", "--json", "--high-risk", "--task", "coding", "Sort this.").stdout)
+    providers("calibrate", str(file), "--clear")
+    cleared = json.loads(providers("explain", "--json", "--high-risk", "--task", "coding", "Sort this.").stdout)
+
+    assert learned["unknown"] == ["acme/unknown"]
+    assert set(learned["models"]) == {"openai/gpt-6.1-sol", "openai/gpt-5.4-mini"}
+    assert after["chain"][0] == "openai/gpt-5.4-mini" != before["chain"][0]
+    assert cleared["chain"] == before["chain"]
+
+
+def test_a_file_about_nobody_here_is_refused_with_who_is_here(here: Path) -> None:
+    file = write(here / "theirs.jsonl", ("acme/one",), labelled(5, [{"chat": 0.5}], (1.0,)))
+
+    result = providers("calibrate", str(file))
+
+    assert result.exit_code != 0
+    assert "names no model that is set up here: acme/one" in str(result.exception)
+    assert "scripted/scripted-1" in str(result.exception)
+
+
+def test_an_evaluation_is_a_table_for_people_and_json_for_programs(here: Path) -> None:
+    file = write(here / "ours.jsonl", ("dear", "cheap"), labelled(60, [{"a": 0.9}, {"a": 0.9}], (100.0, 1.0)))
+
+    table = providers("evaluate", str(file), "--seeds", "1")
+    report = json.loads(providers("evaluate", str(file), "--seeds", "1", "--json").stdout)
+
+    who = [line.split("\t")[0] for line in table.stdout.splitlines()]
+    assert who == ["calibrated", "cold start", "best single", "cheapest", "random", "oracle"]
+    assert {"accuracy", "cost_ratio", "points", "worst_points"} <= report["calibrated"].keys()
