@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 MODULES := src/toolgate/console/static/modules/preact.js
 
-.PHONY: modules demo test lint check bench lock clean conformance faults console
+.PHONY: modules demo test lint check bench compare lock clean conformance faults console
 
 demo: .venv/ready modules  ## run the main job on this machine: no key, no network
 	$(BIN)/toolgate demo
@@ -26,6 +26,9 @@ faults: .venv/ready        ## processes and servers killed 25 times each, full d
 
 bench: .venv/ready         ## measure CPU, memory and sizes; prints the table of docs/performance.md
 	$(BIN)/python -m tests.bench
+
+compare: .venv/ready       ## the same call through other gateways, side by side; installs them in .demo/compare, about 20 minutes
+	$(BIN)/python -m tests.compare
 
 conformance: .venv/ready   ## the official MCP suite through the gateway, as server and as client; fetches it by npm
 	$(BIN)/python -m tests.conformance

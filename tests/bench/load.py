@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import math
 import sys
 import time
 from itertools import count
@@ -81,7 +82,7 @@ async def main(port: int, connections: int, seconds: float, mark: bytes) -> None
     waits.sort()
     row = {"calls": len(waits), "calls/s": len(waits) / seconds}
     for name, part in (("p50 ms", 0.5), ("p99 ms", 0.99)):
-        row[name] = waits[int(len(waits) * part)] * 1e3
+        row[name] = waits[int(len(waits) * part)] * 1e3 if waits else math.nan
     print(json.dumps(row))
 
 
