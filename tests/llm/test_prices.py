@@ -27,10 +27,6 @@ def test_what_the_operator_wrote_goes_before_the_list() -> None:
     assert prices().cost(Model("ollama", "llama3"), PER_MILLION) == Cost(0)
 
 
-def test_what_is_written_of_a_kind_holds_for_providers_of_another_name() -> None:
-    assert prices().cost(Model("home", "llama3", priced_as="ollama"), PER_MILLION) == Cost(0)
-
-
 def test_the_list_knows_models_by_the_provider_that_prices_them() -> None:
     known = prices().rates(Model("openai", "gpt-4o"))
 

@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 from pydantic import SecretStr
 
 from toolgate.egress.address import Network
+from toolgate.llm.kin import kin
 from toolgate.llm.known import ANYWHERE, LOCAL, SERVICES, Known, Service
 from toolgate.llm.model import Model
 from toolgate.settings import ModelFacts, ModelProvider, ProviderKind, Settings
@@ -66,8 +67,9 @@ def declared(settings: Settings, environ: Mapping[str, str]) -> tuple[Declared, 
 def model(provider: str, kind: ProviderKind, name: str, facts: ModelFacts = NOTHING_SAID, region: str = "") -> Model:
     """What is known of a model: what the operator says, else what everybody knows, else what is usual."""
     service = SERVICES[kind]
-    usual = Known(window=LOCAL, max_output=LOCAL // 2) if service.local else Known(window=ANYWHERE)
-    known = service.models.get(name) or usual
+    known = service.models.get(name) or kin(name) or Known(window=ANYWHERE)
+    if service.local:  # what a server of one's own takes is for who started it to say
+        known = replace(known, window=LOCAL, max_output=LOCAL // 2)
     window = facts.window or known.window
     return Model(
         provider=provider,

@@ -77,7 +77,7 @@ class PriceList:
         return rates
 
     def _found(self, model: Model, tier: str, prices: Prices, now: float) -> Rates:
-        written = prices.written(model.id) or (prices.written(f"{model.priced_as}/{model.name}") if model.priced_as else None)
+        written = prices.written(model.id)
         if written is not None:
             return flat(written.input, written.output, written.cached, written.cache_written, written.cache_written_1h)
         if model.priced_as == "free":
