@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import anyio
 import openai
 import pytest
+from anyio.to_thread import run_sync
 from openai import AsyncOpenAI
 
 from tests.api.talking import Talking, by_name
@@ -199,3 +202,13 @@ async def test_who_may_not_run_the_agent_is_refused() -> None:
     async with sdk(Talking([]), "rita") as client:
         with pytest.raises(openai.PermissionDeniedError, match="rita may not run the agent"):
             await client.responses.create(model="toolgate", input="Hi")
+
+
+async def test_the_example_of_the_page_runs(capsys: pytest.CaptureFixture[str]) -> None:
+    page = (Path(__file__).resolve().parents[2] / "docs" / "agent.md").read_text()
+    (example,) = re.findall(r"^```python\n(.*?)^```$", page, re.DOTALL | re.MULTILINE)
+    with anyio.fail_after(30):
+        async with serving(Talking(list(LOOKS)).app(), identify=by_name) as url:
+            await run_sync(exec, example.replace("http://127.0.0.1:8765", url), {})
+
+    assert capsys.readouterr().out == "I look.One leaks.\n0.000150 US dollars; 1 calls\n"
