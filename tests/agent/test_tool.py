@@ -35,7 +35,7 @@ def said(result: Any) -> str:
 async def test_a_client_gives_the_agent_a_task_and_hears_how_far_it_is() -> None:
     heard: list[str | None] = []
 
-    async def listen(_done: float, _total: float | None, message: str | None) -> None:
+    async def listen(progress: float, total: float | None, message: str | None) -> None:
         heard.append(message)
 
     world = Talking([Line("I look.", calls=(("list_issues", {}),), cost=100), Line("One leaks.", cost=50)])
