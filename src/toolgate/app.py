@@ -14,8 +14,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import anyio
 
-from toolgate.agent.result import read_result
-from toolgate.agent.runs import Runs
+from toolgate.agent.kept import read_result
 from toolgate.agent.tool import agent_run
 from toolgate.calls import Call, Outcome, Principal, Tool
 from toolgate.egress.transport import Transport, open_transport
@@ -167,7 +166,7 @@ async def open_app(settings: Settings) -> AsyncIterator[App]:
         models.watch(gateway.metrics)
         skills = _skills(settings)
         tools: list[Tool] = [*map(tool_of, read_prompts(settings.prompts) if settings.prompts else ()), *skill_tools(skills)]
-        tools.append(read_result(Runs(stores, settings.agent.keep)))
+        tools.append(read_result(_Book(stores, settings)))
         tools.append(agent_run(agents, settings.agent.seconds, listed=models.any))
         for loaded in integrations:
             if loaded.declaration is not None and loaded.declaration.kind == "openapi":
@@ -230,6 +229,19 @@ def _skills(settings: Settings) -> Sequence[Skill]:
     if settings.skills is None and settings.tool_specs:
         return ()
     return read_skills(settings.skills or bundled("skills"))
+
+
+@dataclass(frozen=True)
+class _Book:
+    """What runs have kept, imported when it is first read."""
+
+    stores: Stores
+    settings: Settings
+
+    async def kept(self, id: str, who: Principal) -> str | None:
+        from toolgate.agent.runs import Runs
+
+        return await Runs(self.stores, self.settings.agent.keep).kept(id, who)
 
 
 def _agent(gateway: Gateway, models: Models, stores: Stores, settings: Settings) -> Agent:

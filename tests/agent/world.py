@@ -8,8 +8,8 @@ from typing import Any
 
 from toolgate.agent.batch import Person, Unanswered
 from toolgate.agent.events import Event, Finished, Wanted
+from toolgate.agent.kept import read_result
 from toolgate.agent.loop import Agent
-from toolgate.agent.result import read_result
 from toolgate.agent.runs import Runs, Task
 from toolgate.agent.turns import Limits
 from toolgate.calls import Call, Outcome, Principal, Text, Tool

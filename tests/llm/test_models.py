@@ -20,7 +20,7 @@ from toolgate.settings import Settings
 from toolgate.testing import a_principal
 
 ERRAND = Errand(a_principal(), run="run1")
-HEAVY = ["openai", "anthropic", "genai_prices", "toolgate.llm.routed", "toolgate.llm.known", "toolgate.llm.count", "toolgate.agent.loop"]
+HEAVY = ["openai", "anthropic", "genai_prices", "toolgate.llm.routed", "toolgate.llm.known", "toolgate.llm.messages", "toolgate.agent.runs"]
 
 
 async def test_a_script_answers_through_the_whole_of_it_for_nothing(tmp_path: Path) -> None:

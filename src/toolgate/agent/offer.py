@@ -11,6 +11,7 @@ from typing import Any
 
 import orjson
 
+from toolgate.agent.kept import READ_RESULT
 from toolgate.calls import Tool
 from toolgate.llm.messages import ToolSpec
 
@@ -20,7 +21,7 @@ PER_TOKEN = 4  # bytes of JSON; schemas are ASCII with long words
 FINDERS = ("search_tools", "describe_tool", "call_tool")
 PROTOCOL = "protocol"
 SKILLS = "skills/"
-LOAD_SKILL, READ_RESULT = "load_skill", "read_result"
+LOAD_SKILL = "load_skill"
 FOUND = 5
 """Tools of one search that are shown from then on."""
 

@@ -1,0 +1,56 @@
+"""Where a model reads what was left out of a long result: a tool over what runs have kept. It imports next to nothing."""
+
+from __future__ import annotations
+
+from typing import Any, Protocol
+
+from toolgate.calls import PROTOCOL, Annotations, Call, Outcome, Principal, Text, Tool
+from toolgate.errors import InvalidArguments
+from toolgate.money import FREE
+
+READ_RESULT = "read_result"
+READ = 20_000
+"""Characters that one `read_result` brings at most."""
+SCHEMA: dict[str, Any] = {
+    "type": "object",
+    "properties": {
+        "id": {"type": "string", "description": "As the cut result names it"},
+        "offset": {"type": "integer", "minimum": 0, "default": 0, "description": "Characters to pass over"},
+        "length": {"type": "integer", "minimum": 1, "maximum": READ, "default": READ, "description": "Characters to read"},
+    },
+    "required": ["id"],
+    "additionalProperties": False,
+}
+
+
+class Kept(Protocol):
+    """What runs have kept; `Runs` is one."""
+
+    async def kept(self, id: str, who: Principal) -> str | None: ...
+
+
+def read_result(runs: Kept) -> Tool:
+    """The tool that reads what was kept: only what is its caller's user's own."""
+
+    async def run(call: Call) -> Outcome:
+        text = await runs.kept(call.arguments["id"], call.principal)
+        if text is None:
+            raise InvalidArguments(f"no result of yours is kept under that id; {READ_RESULT} takes ids that cut results name")
+        offset, length = call.arguments.get("offset", 0), call.arguments.get("length", READ)
+        piece = text[offset : offset + length]
+        rest = len(text) - offset - len(piece)
+        marker = f"\n[Toolgate: {rest} characters follow, from offset {offset + len(piece)} on]" if rest > 0 else ""
+        return Outcome((Text(piece + marker),), effect="none")
+
+    return Tool(
+        name=READ_RESULT,
+        title="Read a kept result",
+        description="Read the part of a tool's result that was left out because it was long.",
+        schema=SCHEMA,
+        run=run,
+        annotations=Annotations(read_only=True, destructive=False, idempotent=True),
+        tags=(PROTOCOL,),
+        listed=False,
+        price=FREE,
+        remote=False,
+    )
