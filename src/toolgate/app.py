@@ -36,6 +36,7 @@ from toolgate.policy.live import Live, Watch, candidate_of, watching
 from toolgate.policy.load import load_tested
 from toolgate.policy.rules import Policy
 from toolgate.prompts import read_prompts, tool_of
+from toolgate.server.apps import app_tools
 from toolgate.settings import Settings, bundled, state_folder
 from toolgate.skills import Skill, read_skills
 from toolgate.skills import tools_of as skill_tools
@@ -166,6 +167,7 @@ async def open_app(settings: Settings) -> AsyncIterator[App]:
         models.watch(gateway.metrics)
         skills = _skills(settings)
         tools: list[Tool] = [*map(tool_of, read_prompts(settings.prompts) if settings.prompts else ()), *skill_tools(skills)]
+        tools += app_tools(gateway.visible, stores.ledger)
         tools.append(read_result(_Book(stores, settings)))
         tools.append(agent_run(agents, settings.agent.seconds, listed=models.any))
         for loaded in integrations:

@@ -22,6 +22,8 @@ from toolgate.tasks import beside
 from toolgate.testing import a_call, a_principal
 from toolgate.upstream.caller import PARKED_OF_ONE, ParkedEar, Parking
 
+OURS = "toolgate"
+"""Whose the gateway's own tools are."""
 CLERK = """
 role: reader
 permissions:
@@ -54,8 +56,8 @@ async def test_a_tool_called_like_anothers_is_not_served_and_both_are_named(behi
     async with behind(
         a=plain(prefix=""), b=plain(prefix=""), c=plain(prefix="", include=["echo"]), d=plain(prefix="ech", include=["o*"])
     ) as app:
-        names = [tool.name for tool in app.gateway.catalog]
-        owners = {tool.integration for tool in app.gateway.catalog}
+        names = [tool.name for tool in app.gateway.catalog if tool.integration != OURS]
+        owners = {tool.integration for tool in app.gateway.catalog if tool.integration != OURS}
 
     assert names == ["crash", "echo", "environment", "hang", "loud", "pid"]
     assert owners == {"a"}
@@ -136,11 +138,11 @@ async def test_a_tool_that_looks_like_anothers_is_not_served_until_it_is_accepte
     behind: Behind, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     async with behind(a1=plain(include=["echo"]), al=plain(include=["echo"])) as app:
-        before = [tool.name for tool in app.gateway.catalog]
+        before = [tool.name for tool in app.gateway.catalog if tool.integration != OURS]
         accept(app.sources.all[1].loaded)
 
     async with behind(a1=plain(include=["echo"]), al=plain(include=["echo"])) as app:
-        after = [tool.name for tool in app.gateway.catalog]
+        after = [tool.name for tool in app.gateway.catalog if tool.integration != OURS]
 
     assert (before, after) == (["a1_echo"], ["a1_echo", "al_echo"])
     assert "al: al_echo is not served: it looks like a1_echo of a1" in caplog.text

@@ -40,6 +40,7 @@ from toolgate.calls import Principal, Tool
 from toolgate.gateway import Gateway, unwrapped
 from toolgate.policy.rules import Policy
 from toolgate.server import ANSWER, asking, convert
+from toolgate.server.apps import can_show
 from toolgate.server.handlers import A_BUG, Underway, called, refuse_unknown, with_headers
 from toolgate.server.identify import principal_of
 from toolgate.server.ingress import VALUE
@@ -109,7 +110,7 @@ class Fast:
                     if self._is_regular_call(params, headers, principal, asked):
                         await self._call(scope, receive, send, message["id"], params, principal)
                         return
-                elif params.keys() <= LIST and b"mcp-name" not in headers:
+                elif params.keys() <= LIST and b"mcp-name" not in headers and not can_show(params["_meta"][CAPABILITIES_KEY]):
                     await self._list(scope, receive, send, message["id"], params.get("cursor"), principal)
                     return
         await self._app(scope, receive, send)

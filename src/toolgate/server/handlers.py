@@ -24,7 +24,7 @@ from toolgate.calls import Ask, Client, Outcome, Principal, Progress, Tool
 from toolgate.errors import ApprovalNeeded, InvalidArguments, UnknownTool
 from toolgate.gateway import Gateway
 from toolgate.gateway.discover import CALL_TOOL
-from toolgate.server import asking, convert, passing
+from toolgate.server import apps, asking, convert, passing
 from toolgate.server.context import approval, idempotency_key, trace_parent
 from toolgate.server.offered import Offered, OfferingServer
 from toolgate.server.resource import note
@@ -152,7 +152,9 @@ class _Handlers:
         return sent[cursor]
 
     def _list(self, context: Context) -> _List:
-        tools = [tool for tool in self._gateway.visible(self._who(context)).values() if tool.listed]
+        shows = apps.can_show(passing.PassingClient(context).capabilities)
+        visible = self._gateway.visible(self._who(context)).values()
+        tools = [tool for tool in visible if tool.listed or (shows and tool.name in apps.TITLES)]
         key = context.protocol_version, tuple(tools)  # the very tools: one that has changed is another
         kept = self._lists.get(key)
         if kept is None:

@@ -37,7 +37,7 @@ from toolgate.gateway import Gateway
 from toolgate.news import Change
 from toolgate.openapi import prose
 from toolgate.prompts import Prompt, Written
-from toolgate.server import passing
+from toolgate.server import apps, passing
 from toolgate.upstream.source import ServersRequest, ServersTool, Source, request_name
 
 READ, GET, COMPLETE = "resources/read", "prompts/get", "completion/complete"
@@ -113,8 +113,9 @@ class Offered:
                 tasks.cancel_scope.cancel()
 
     async def list_resources(self, context: Context, params: types.PaginatedRequestParams | None) -> types.ListResourcesResult:
-        offered = (item for source in self._sources(context, READ) for item in _offer(source, "resources"))
-        items, cursor = self._page(_checked(types.Resource, offered), params)
+        offered = [item for source in self._sources(context, READ) for item in _offer(source, "resources")]
+        pages = [apps.resource(name) for name in self._pages(context)]
+        items, cursor = self._page(_checked(types.Resource, [*pages, *offered]), params)
         return types.ListResourcesResult(resources=items, next_cursor=cursor, ttl_ms=TTL, cache_scope="private")
 
     async def list_templates(self, context: Context, params: types.PaginatedRequestParams | None) -> types.ListResourceTemplatesResult:
@@ -134,6 +135,9 @@ class Offered:
         return types.ListPromptsResult(prompts=items, next_cursor=cursor, ttl_ms=TTL, cache_scope="private")
 
     async def read_resource(self, context: Context, params: types.ReadResourceRequestParams) -> HandlerResult:
+        for name in self._pages(context):
+            if params.uri == apps.place(name):
+                return {"contents": [apps.contents(name)], "ttlMs": TTL, "cacheScope": "private", "resultType": "complete"}
         source = self._holder(context, params.uri)
         return await self._pass(
             context, request_name(source.integration.name, READ), {"uri": params.uri}, {"ttlMs": 0, "cacheScope": "private"}
@@ -247,6 +251,13 @@ class Offered:
         """The servers that the caller may make the request to."""
         visible = self._gateway.visible(self._who(context))
         return [source for tool in visible.values() if (source := _source(tool, method)) is not None]
+
+    def _pages(self, context: Context) -> Sequence[str]:
+        """Pages of ours for clients that show such, of tools that the caller may call."""
+        if not apps.can_show(passing.PassingClient(context).capabilities):
+            return ()
+        visible = self._gateway.visible(self._who(context))
+        return [name for name in apps.TITLES if name in visible]
 
     def _written(self, context: Context) -> Sequence[tuple[Prompt, Tool]]:
         """The operator's own prompts, and the tools that they are to the gate. They stand before those of servers."""
