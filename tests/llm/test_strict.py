@@ -207,6 +207,29 @@ def test_no_schema_is_too_odd(dialect: Dialect, schema: dict[str, Any], value: A
     made.restore(value)
 
 
+def test_a_schema_with_more_branches_than_anybody_can_follow_costs_little() -> None:
+    twice = [{"$ref": "#/$defs/X"}, {"$ref": "#/$defs/X"}]
+    schema = an_object((), x={"$ref": "#/$defs/X"}) | {"$defs": {"X": {"anyOf": twice}}}
+    ring = an_object((), x={"$ref": "#/$defs/X"}) | {"$defs": {"X": {"type": "array", "items": {"allOf": [{"$ref": "#/$defs/X"}]}}}}
+
+    for each in (schema, ring):
+        for dialect in (OPENAI, ANTHROPIC, None):
+            made = convert(each, dialect)
+            assert not made.strict
+            assert made.restore({"x": [{"y": None}] * 50})["x"] == [{"y": None}] * 50
+
+
+def test_a_schema_that_is_too_deep_to_be_read_is_any_object() -> None:
+    deep: dict[str, Any] = {"type": "string"}
+    for _ in range(5000):
+        deep = {"type": "array", "items": deep}
+
+    made = convert(an_object((), x=deep), OPENAI)
+
+    assert (made.strict, made.why) == (False, "it is too deep")
+    assert made.schema == {"type": "object", "properties": {}}
+
+
 def real_schemas() -> list[tuple[str, dict[str, Any]]]:
     if not MCP.is_file():
         return []

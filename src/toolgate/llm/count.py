@@ -216,4 +216,7 @@ INNER = frozenset({"items", "anyOf", "oneOf", "allOf", "not", "prefixItems"}) | 
 
 
 def _json(value: Any) -> str:
-    return json.dumps(value, ensure_ascii=False, separators=(",", ":"), default=str)
+    try:
+        return json.dumps(value, ensure_ascii=False, separators=(",", ":"), default=str)
+    except (RecursionError, ValueError):  # deeper than anybody reads, or round
+        return ""

@@ -9,8 +9,7 @@ from typing import Any
 
 from toolgate.llm.messages import Assistant, Prompt, Tokens, ToolCall, ToolSpec
 from toolgate.llm.model import Model
-from toolgate.llm.shape import modern
-from toolgate.llm.strict import Converted, Dialect, convert, loosened
+from toolgate.llm.strict import Converted, Dialect, convert
 
 MOST = 10**9  # tokens that are believed of one request
 NAME = 200  # characters of a model's name that are believed
@@ -74,7 +73,7 @@ class Offers:
         if known is None:
             if len(self._kept) >= KEPT:
                 self._kept.clear()
-            made = convert(schema, self.dialect) if strict else loosened(modern(schema), "the model cannot be held to a schema")
+            made = convert(schema, self.dialect if strict else None)
             known = self._kept[key] = (schema, made)
         return known[1]
 

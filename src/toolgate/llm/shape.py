@@ -38,48 +38,64 @@ def branches(node: Schema) -> list[Any]:
     return found if isinstance(found, list) and "properties" not in node else []
 
 
-def restored(value: Any, schema: Any, whole: Schema, depth: int = 0) -> Any:
+DEEP = 64
+"""Schemas within each other that are followed."""
+
+
+class Patience:
+    """So many looks at schemas, over all branches: a schema may be written to have more of them than anybody can follow."""
+
+    def __init__(self, looks: int = 20_000) -> None:
+        self._left = looks
+
+    def ends(self, depth: int) -> bool:
+        self._left -= 1
+        return self._left < 0 or depth > DEEP
+
+
+def restored(value: Any, schema: Any, whole: Schema, patience: Patience | None = None, depth: int = 0) -> Any:
     """`value` of `schema`, without nulls of properties that may be left out and may not be null."""
-    if not isinstance(schema, Mapping) or depth > 64 or not isinstance(value, dict | list):
+    patience = patience or Patience()
+    if not isinstance(schema, Mapping) or not isinstance(value, dict | list) or patience.ends(depth):
         return value
     node = plain(schema, whole)
     if offered := branches(node):
-        fitting = next((branch for branch in offered if shaped(value, branch, whole, 0)), None)
-        return value if fitting is None else restored(value, fitting, whole, depth + 1)
+        fitting = next((branch for branch in offered if shaped(value, branch, whole, patience)), None)
+        return value if fitting is None else restored(value, fitting, whole, patience, depth + 1)
     if isinstance(value, list):
-        return [restored(item, node.get("items"), whole, depth + 1) for item in value]
+        return [restored(item, node.get("items"), whole, patience, depth + 1) for item in value]
     properties, required = mapping(node.get("properties")), set(names(node.get("required")))
     kept: dict[str, Any] = {}
     for name, inner in value.items():
         told = properties.get(name)
-        if inner is None and told is not None and name not in required and (not takes_null(told, whole) or null_is_absence(told, whole)):
+        optional = inner is None and told is not None and name not in required
+        if optional and (not takes_null(told, whole, patience) or null_is_absence(told, whole)):
             continue
-        kept[name] = restored(inner, told, whole, depth + 1)
+        kept[name] = restored(inner, told, whole, patience, depth + 1)
     return kept
 
 
-def shaped(value: Any, schema: Any, whole: Schema, depth: int) -> bool:
-    """Whether `value` can be of `schema`, as far as types, properties and enumerations say."""
-    if not isinstance(schema, Mapping) or depth > 64:
+def shaped(value: Any, schema: Any, whole: Schema, patience: Patience, depth: int = 0) -> bool:
+    """Whether `value` can be of `schema`, as far as types, properties and enumerations say; yes when patience ends."""
+    if not isinstance(schema, Mapping) or patience.ends(depth):
         return True
     node = plain(schema, whole)
     if offered := branches(node):
-        return any(shaped(value, branch, whole, depth + 1) for branch in offered)
+        return any(shaped(value, branch, whole, patience, depth + 1) for branch in offered)
     found, types = type_of(value), types_of(node)
     if found not in types and not (found == "integer" and "number" in types):
         return False
-    if isinstance(node.get("enum"), list) and not any(same(value, each) for each in node["enum"]):
-        return False
-    if "const" in node and not same(value, node["const"]):
+    allowed = values_of(node)
+    if allowed is not None and not any(same(value, each) for each in allowed):
         return False
     if isinstance(value, list):
-        return all(shaped(item, node.get("items"), whole, depth + 1) for item in value)
+        return all(shaped(item, node.get("items"), whole, patience, depth + 1) for item in value)
     if isinstance(value, dict):
         properties, required = mapping(node.get("properties")), set(names(node.get("required")))
         if required - value.keys() or (properties and value.keys() - properties.keys() and not node.get("additionalProperties")):
             return False
         return all(
-            (inner is None and name not in required) or shaped(inner, properties.get(name), whole, depth + 1)
+            (inner is None and name not in required) or shaped(inner, properties.get(name), whole, patience, depth + 1)
             for name, inner in value.items()
         )
     return True
@@ -111,8 +127,8 @@ def at(ref: str, whole: Schema) -> Schema | None:
     return found if isinstance(found, Mapping) else None
 
 
-def takes_null(schema: Any, whole: Schema) -> bool:
-    return not isinstance(schema, Mapping) or shaped(None, schema, whole, 0)
+def takes_null(schema: Any, whole: Schema, patience: Patience) -> bool:
+    return shaped(None, schema, whole, patience)
 
 
 def null_is_absence(schema: Any, whole: Schema) -> bool:

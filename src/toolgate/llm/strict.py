@@ -23,6 +23,7 @@ from toolgate.llm.shape import (
     ANNOTATIONS,
     TOLD,
     TYPES,
+    Patience,
     Schema,
     apart,
     at,
@@ -102,14 +103,18 @@ class Converted:
         return restored(value, self.original, self.original)
 
 
-def convert(schema: Schema, dialect: Dialect) -> Converted:
-    """`schema`, of an object, for a model of that dialect: strict if nothing is lost by it."""
-    schema = modern(schema)
-    strict = _Strict(schema, dialect)
+def convert(schema: Schema, dialect: Dialect | None) -> Converted:
+    """`schema`, of an object, for a model of that dialect: strict if nothing is lost by it. None: the model knows no strict mode."""
     try:
+        schema = modern(schema)
+        if dialect is None:
+            return loosened(schema, "the model cannot be held to a schema")
+        strict = _Strict(schema, dialect)
         made = strict.root()
     except _Lossy as lossy:
         return loosened(schema, str(lossy))
+    except RecursionError:
+        return loosened({"type": "object"}, "it is too deep")
     return Converted(made, True, schema, "", frozenset(strict.moved), strict.optional, strict.unions)
 
 
@@ -154,6 +159,7 @@ class _Strict:
         self._whole = schema
         self._dialect = dialect
         self._nodes = self._properties = self._enums = 0
+        self._patience = Patience()
         self.moved: set[str] = set()
         self.optional = 0
         self.unions = 0
@@ -276,7 +282,8 @@ class _Strict:
         return made
 
     def _object(self, node: Schema, seen: tuple[str, ...], depth: int, *, root: bool) -> dict[str, Any]:
-        properties, more = mapping(node.get("properties")), node.get("additionalProperties", not properties_or_root(node, root=root))
+        # An object that names its properties is taken to name them all; a tool without any takes none.
+        properties, more = mapping(node.get("properties")), node.get("additionalProperties", not (root or node.get("properties")))
         if more is not False:
             raise _Lossy("an object may have any properties")
         required = set(names(node.get("required")))
@@ -298,7 +305,7 @@ class _Strict:
 
     def _may_be_null(self, name: str, schema: Any) -> None:
         """Raises unless null may stand for absence."""
-        if takes_null(schema, self._whole) and not null_is_absence(schema, self._whole):
+        if takes_null(schema, self._whole, self._patience) and not null_is_absence(schema, self._whole):
             raise _Lossy(f"{name} may be null or absent, which are not the same")
 
     def _nullable(self, schema: dict[str, Any]) -> dict[str, Any]:
@@ -326,11 +333,6 @@ class _Strict:
 
 def _list(value: Any) -> list[Any]:
     return value if isinstance(value, list) else []
-
-
-def properties_or_root(node: Schema, *, root: bool) -> bool:
-    """An object that names its properties is taken to name them all; a tool without any takes none."""
-    return root or bool(mapping(node.get("properties")))
 
 
 def _description(own: Iterable[Any], told: Mapping[str, Any]) -> str:
