@@ -25,7 +25,7 @@ from toolgate.agent.offer import offered, skills
 from toolgate.agent.purse import Purse
 from toolgate.agent.runs import Run, Runs
 from toolgate.agent.summary import cut_at, summary_of
-from toolgate.agent.system import VERSION, system
+from toolgate.agent.system import system
 from toolgate.agent.turns import LAST, Act, Ask, Compact, End, Hint, Used, Wrap
 from toolgate.calls import Call, Principal
 from toolgate.errors import AuditUnavailable, Busy, ModelFailed, OverBudget, ToolgateError
@@ -76,6 +76,7 @@ class Drive:
         self._person = person
         self._unanswered: Unanswered = unanswered
         self._model = ""
+        self._version = ""
         self._shown: tuple[object, tuple[str, ...], list[ToolSpec]] | None = None
 
     async def to_the_end(self, first: Fact, purse: Purse, within: Call) -> Finished:
@@ -178,7 +179,7 @@ class Drive:
             phase=phase,
             run=self.run.session,
             checkable=self.run.task.schema is not None,
-            prompt_version=VERSION,
+            prompt_version=self._version,
         )
         step = self.state.used.steps + 1
         async with aclosing(self._models.stream(prompt, errand)) as deltas:  # type: ignore[type-var]
@@ -207,8 +208,10 @@ class Drive:
         tokens = of.reply_tokens
         if task.limits.tokens is not None:
             tokens = max(LAST_TOKENS, min(tokens, task.limits.tokens - state.allotted().tokens))
+        said = system(skills(visible), task.instructions, tools=self._shown[2], task=task.task)
+        self._version = said.version
         return Prompt(
-            messages=(System(system(skills(visible), task.instructions)), *state.messages),
+            messages=(System(said.text), *state.messages),
             tools=self._shown[2],
             model=task.model,
             choice="none" if last or not self._shown[2] else "auto",
