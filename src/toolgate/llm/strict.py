@@ -78,7 +78,7 @@ ASSERTIONS = frozenset(
 )
 STRUCTURE = frozenset("type properties required additionalProperties items enum const anyOf oneOf allOf $ref description format".split())
 BRANCHES = ("anyOf", "oneOf", "allOf")
-NODES = 20_000
+NODES = 2_000
 """Schemas in a schema after references were put in place; more is no longer worth it."""
 
 
