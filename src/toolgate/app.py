@@ -156,7 +156,7 @@ async def open_app(settings: Settings) -> AsyncIterator[App]:
         open_counters(shared, settings.limits.workers) as counters,
         open_transport() as transport,
         open_models(settings, transport, stores, live) as models,
-        _backends(settings) as backends,
+        _backends(settings, transport, stores, models) as backends,
     ):
         await stores.journal.recover()
         integrations = await _load(settings, transport)
@@ -276,10 +276,10 @@ def _sealer(settings: Settings) -> Sealer:
 
 
 @asynccontextmanager
-async def _backends(settings: Settings) -> AsyncIterator[Backends]:
+async def _backends(settings: Settings, sender: Sender, stores: Stores, models: Models) -> AsyncIterator[Backends]:
     from toolgate.internal.opening import open_backends
 
-    async with open_backends(settings) as backends:
+    async with open_backends(settings, sender, stores, models) as backends:
         yield backends
 
 

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, SecretStr, model_validator
 
 from toolgate.section import Seconds, Strict
 
@@ -43,3 +45,50 @@ class Code(Strict):
     """Deno; absent: looked for on PATH and beside Toolgate's Python."""
     node: Path | None = None
     """node; absent: looked for on PATH."""
+
+
+class WebSearch(Strict):
+    """Somebody who searches the web, for the tool `web_search`. Several are asked at once, and their results made one list."""
+
+    kind: Literal["searxng", "google"]
+    """`searxng`: an instance that answers in JSON; `google`: Google's Programmable Search, Custom Search JSON API."""
+    url: str | None = None
+    """Where it is, such as `https://search.example.org`; absent: Google's own."""
+    key: SecretStr | None = None
+    """Google's API key, best as `${GOOGLE_API_KEY}`."""
+    engine: str | None = None
+    """Google's `cx`: the id of the Programmable Search Engine."""
+    allow_networks: tuple[IPv4Network | IPv6Network, ...] = ()
+    """CIDRs where it may be besides public addresses, such as `127.0.0.0/8` for an instance on this machine."""
+
+    @model_validator(mode="after")
+    def _meant(self) -> Self:
+        if self.kind == "searxng" and self.url is None:
+            raise ValueError("searxng needs url")
+        if self.kind == "google" and self.engine is None:
+            raise ValueError("google needs engine, and key")
+        return self
+
+
+class Workflow(Strict):
+    """A workflow of n8n or Activepieces that `run_workflow` may start, by its webhook."""
+
+    kind: Literal["n8n", "activepieces"]
+    url: str
+    """Of the webhook, as its editor shows it."""
+    description: str = ""
+    """What it does and what it wants, for the model that chooses."""
+    headers: Mapping[str, SecretStr | None] = {}
+    """What it wants to be shown, such as `X-Api-Key: ${WORKFLOW_KEY}`; null, as where the variable is not set: not sent."""
+    status_url: str | None = None
+    """Where its state can be asked while it runs, `{id}` in it stands for the run's; absent: the answer to the start is all there is."""
+    seconds: Annotated[Seconds, Field(gt=0, le=300)] = 60.0
+    """Seconds that it is waited for."""
+    allow_networks: tuple[IPv4Network | IPv6Network, ...] = ()
+    """CIDRs where it may be besides public addresses."""
+
+    @model_validator(mode="after")
+    def _meant(self) -> Self:
+        if self.status_url is not None and "{id}" not in self.status_url:
+            raise ValueError("status_url has no {id} in it")
+        return self

@@ -19,7 +19,7 @@ from pydantic import BaseModel, Field, SecretStr, ValidationError, field_validat
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from toolgate import documents
-from toolgate.backends import Code
+from toolgate.backends import Code, WebSearch, Workflow
 from toolgate.errors import Misconfigured
 from toolgate.section import Seconds as Seconds
 from toolgate.section import Strict as Strict
@@ -396,6 +396,10 @@ class Settings(BaseSettings):
     """Who answers prompts, by a name of your choice; absent: every service whose usual variable, such as `OPENAI_API_KEY`, is set."""
     agent: Agent = Agent()
     code: Code = Code()
+    web_search: tuple[WebSearch, ...] = ()
+    """Who searches the web; none: there is no such tool."""
+    workflows: Mapping[Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$")], Workflow] = {}
+    """Workflows that may be started, by a name of your choice; none: there is no such tool."""
 
     @classmethod
     def settings_customise_sources(

@@ -16,6 +16,10 @@ from toolgate.egress.wire import CAPS, Caps, Reach, Request, Response
 from toolgate.llm.messages import Assistant, CallDelta, Chosen, Delta, Done, Errand, Prompt, Reply, Tokens, ToolCall
 from toolgate.llm.scripted import spoken
 from toolgate.money import FREE, Micros
+from toolgate.services import Activepieces as Activepieces
+from toolgate.services import GoogleSearch as GoogleSearch
+from toolgate.services import N8n as N8n
+from toolgate.services import SearXNG as SearXNG
 
 READS = Annotations(read_only=True, destructive=False, idempotent=True)
 WRITES = Annotations()

@@ -21,7 +21,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from toolgate import documents
-from toolgate.calls import Call, Outcome, Principal, Problem, Text
+from toolgate.calls import Call, Outcome, Principal, Problem, Progress, Text
 
 SITE = "https://github.com/ada/engine"
 API = "https://api.github.com/repos/ada/engine"
@@ -72,7 +72,9 @@ class Hub:
 
     # As the gate
 
-    async def __call__(self, name: str, arguments: Mapping[str, Any], principal: Principal, *, parent: Call | None = None) -> Outcome:
+    async def __call__(
+        self, name: str, arguments: Mapping[str, Any], principal: Principal, *, parent: Call | None = None, progress: Progress | None = None
+    ) -> Outcome:
         tool = name.removeprefix("github_")
         at = len(self.calls)
         self.calls.append((tool, dict(arguments)))

@@ -24,6 +24,7 @@ NOUNS = (
     "demo",
     "connect",
     "tools",
+    "index",
     "agent",
     "runs",
     "run",

@@ -47,6 +47,17 @@ class Service:
 SERVICES = (
     Service("/v1/code:execute", "code.execute_code"),
     Service("/v1/tests:run", "code.run_tests"),
+    Service("/v1/web:search", "web.web_search"),
+    Service("/v1/documents:retrieve", "retrieve.retrieve_context"),
+    Service("/v1/workflows:run", "workflows.run_workflow"),
+    Service("/v1/workflows:list", "workflows.list_workflows"),
+    Service("/v1/jobs:submit", "jobs.submit_job"),
+    Service("/v1/jobs:get", "jobs.get_job"),
+    Service("/v1/jobs:cancel", "jobs.cancel_job"),
+    Service("/v1/usage:report", "usage.usage_report"),
+    Service("/v1/code:analyze", "coder.analyze_code"),
+    Service("/v1/code:refactor", "coder.refactor_code"),
+    Service("/v1/tests:generate", "coder.generate_tests"),
 )
 
 

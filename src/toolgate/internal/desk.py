@@ -13,6 +13,12 @@ from toolgate.internal.trouble import trouble_of
 
 if TYPE_CHECKING:
     from toolgate.internal.code import Coding
+    from toolgate.internal.jobs import Jobs
+    from toolgate.internal.retrieve import Documents
+    from toolgate.internal.web import Web
+    from toolgate.internal.workflows import Workflows
+    from toolgate.llm.models import Models
+    from toolgate.stores import Stores
 
 
 @dataclass(frozen=True)
@@ -20,6 +26,12 @@ class Backends:
     """What our own tools stand on; None: not configured, or not to be had here."""
 
     code: Coding | None = None
+    documents: Documents | None = None
+    web: Web | None = None
+    workflows: Workflows | None = None
+    models: Models | None = None
+    jobs: Jobs | None = None
+    stores: Stores | None = None
     absent: Mapping[str, str] = field(default_factory=dict)
     """Operations that are not served, and why, in a sentence."""
 

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Awaitable, Mapping
 from http import HTTPStatus
 from typing import Any, Protocol
 
-from toolgate.calls import UNSET, Call, Outcome, Principal, changed
+from toolgate.calls import UNSET, Call, Outcome, Principal, Progress, changed
 from toolgate.internal.trouble import Trouble, trouble_of
 
 PREFIX = "github_"
@@ -21,7 +21,7 @@ class CallTool(Protocol):
     """What the gateway's `call` is to us."""
 
     def __call__(
-        self, name: str, arguments: Mapping[str, Any], principal: Principal, *, parent: Call | None = None
+        self, name: str, arguments: Mapping[str, Any], principal: Principal, *, parent: Call | None = None, progress: Progress | None = None
     ) -> Awaitable[Outcome]: ...
 
 

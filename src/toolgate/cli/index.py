@@ -1,0 +1,85 @@
+"""`toolgate index`: the folders of documents that `retrieve_context` finds passages in."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from toolgate.cli.options import config_option, json_option, settings_of
+from toolgate.cli.output import emit, say, table
+
+if TYPE_CHECKING:
+    from toolgate.library.shelf import Looked, Shelf
+
+
+@click.group()
+def command() -> None:
+    """Folders of documents for retrieve_context. All who may call that tool find what is in them."""
+
+
+@command.command()
+@config_option
+@json_option
+@click.option("--name", metavar="NAME", help="What it is called in answers; without, the folder's own name.")
+@click.argument("folder", type=click.Path(path_type=Path, exists=True, file_okay=False))
+def add(config: Path | None, as_json: bool, name: str | None, folder: Path) -> None:
+    """Index the text, Markdown and HTML files below FOLDER; again: only what has changed."""
+    added, looked = _shelf(config).add(folder, name)
+    if as_json:
+        emit({"name": added.name, "path": str(added.path), "files": added.files, "passages": added.passages, **asdict(looked)})
+        return
+    say(f"{added.name}: {added.files} files, {added.passages} passages; {_told(looked)}")
+
+
+@command.command("list")
+@config_option
+@json_option
+def list_(config: Path | None, as_json: bool) -> None:
+    """The folders that are indexed."""
+    folders = _shelf(config).folders()
+    if as_json:
+        emit([{"name": one.name, "path": str(one.path), "files": one.files, "passages": one.passages} for one in folders])
+    else:
+        table(("name", "files", "passages", "path"), [(one.name, str(one.files), str(one.passages), str(one.path)) for one in folders])
+
+
+@command.command()
+@config_option
+@json_option
+def update(config: Path | None, as_json: bool) -> None:
+    """Read what has changed now; a server does so by itself, when it is asked and has not looked for 30 s."""
+    looked = _shelf(config).update()
+    if as_json:
+        emit(asdict(looked))
+    else:
+        say(_told(looked))
+
+
+@command.command()
+@config_option
+@json_option
+@click.argument("name")
+def remove(config: Path | None, as_json: bool, name: str) -> None:
+    """Forget the folder NAME, or the one at that path. Its files stay."""
+    from toolgate.cli.endings import ended
+
+    if not _shelf(config).remove(name):
+        raise ended("bad_request", f"no folder {name!r} is indexed", hint="`toolgate index list` says which are")
+    if as_json:
+        emit({"removed": name})
+    else:
+        say(f"{name} is forgotten")
+
+
+def _shelf(config: Path | None) -> Shelf:
+    from toolgate.library.shelf import Shelf
+    from toolgate.settings import state_folder
+
+    return Shelf(state_folder(settings_of(config)) / "index.db")
+
+
+def _told(looked: Looked) -> str:
+    return f"{looked.read} read, {looked.gone} gone, {looked.left_out} left out"
