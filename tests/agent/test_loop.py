@@ -221,6 +221,17 @@ async def test_who_stops_listening_stops_the_run_which_can_be_taken_up() -> None
     assert [called.code for called in world.told(Called)] == ["unknown"]
 
 
+async def test_requests_say_whose_they_are_what_for_and_with_which_prompts() -> None:
+    world = World([a_tool()], [Line(calls=(("echo", {}),)), Line("ok")])
+
+    end = await world.run(task="planning")
+
+    first, second = world.model.errands
+    assert (first.task, first.phase, second.phase, first.run) == ("planning", "plan", "act", end.run)
+    assert (first.principal, first.prompt_version) == (ADA.delegate(), "system@1+steps@1")
+    assert "You are Toolgate's agent." in world.model.asked[0].messages[0].text
+
+
 async def test_the_model_hears_what_a_hint_says() -> None:
     world = World([a_tool(says("same"))], [Line(calls=(("echo", {}),)) for _ in range(3)] + [Line("Enough.")])
 

@@ -6,6 +6,7 @@ import re
 from typing import Any
 
 from tests.agent.world import ADA, World, inside, results, says
+from toolgate.agent.drive import Known
 from toolgate.agent.events import Called, Noted
 from toolgate.calls import Call, Outcome, Text
 from toolgate.llm.messages import Assistant, Prompt
@@ -14,7 +15,7 @@ from toolgate.prompts import Prompt as Written
 from toolgate.prompts import tool_of
 from toolgate.settings import Agent as Uses
 from toolgate.settings import Settings
-from toolgate.testing import Line, a_principal, a_tool
+from toolgate.testing import Echo, Line, a_principal, a_tool
 
 LONG = "".join(f"line {number}\n" for number in range(20_000))
 
@@ -136,6 +137,42 @@ async def test_skills_are_listed_by_name_and_read_when_they_are_needed() -> None
     assert [tool.name for tool in prompt.tools] == ["read_result", "load_skill"]
     assert inside(results(world.model.asked[1])[0]) == "1. Look.\n2. Label."
     assert [called.code for called in world.told(Called)] == ["invalid_arguments", None, "unknown_tool"]
+
+
+async def test_while_a_skill_is_followed_only_what_it_allows_is_called_until_another_task_or_skill_allows_more() -> None:
+    skills = [tool_of(Written(name, None, "For it.", (), "Do."), "skills") for name in ("look", "paint")]
+    echo = Echo()
+    tools = [a_tool(echo, name="look_up"), a_tool(echo, name="paint_it"), *skills]
+    lines = [
+        Line(calls=(("load_skill", {"name": "look"}),)),
+        Line(calls=(("look_up", {}), ("paint_it", {"n": 1}), ("call_tool", {"name": "paint_it", "arguments": {"n": 2}}))),
+        Line(calls=(("load_skill", {"name": "paint"}),)),
+        Line(calls=(("paint_it", {"n": 3}), ("look_up", {"again": True}))),
+        Line("ok"),
+        Line(calls=(("paint_it", {"n": 4}),)),
+        Line("ok"),
+    ]
+    world = World(tools, lines, known=Known(skills={"look": ("look_*",), "paint": ("paint_*",)}))
+
+    end = await world.run()
+    await world.resume(end.run, text="And now paint")
+
+    assert [(call.tool.name, dict(call.arguments)) for call in echo.seen] == [
+        ("look_up", {}),
+        ("paint_it", {"n": 3}),
+        ("look_up", {"again": True}),
+        ("paint_it", {"n": 4}),
+    ]
+    refused = [called.text for called in world.told(Called) if called.failed]
+    assert refused == ["not called: the skill you read allows look_*; read another one for paint_it, or do without"] * 2
+
+
+async def test_a_small_window_shows_fewer_tools() -> None:
+    world = World(many(20), [Line("ok")], known=Known(window=lambda model: 8192 if model == "local" else None))
+
+    await world.run(model="local")
+
+    assert [tool.name for tool in world.model.asked[0].tools] == ["search_tools", "describe_tool", "call_tool", "read_result"]
 
 
 async def test_a_skill_that_policy_hides_is_not_listed() -> None:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from toolgate.agent.batch import Person, Unanswered
+from toolgate.agent.drive import NOTHING_KNOWN, Known
 from toolgate.agent.events import Event, Finished, Wanted
 from toolgate.agent.kept import read_result
 from toolgate.agent.loop import Agent
@@ -61,6 +62,7 @@ class World:
     policy: Policy = field(default_factory=a_policy)
     stores: Stores = field(default_factory=memory_stores)
     settings: Settings = field(default_factory=Settings)
+    known: Known = NOTHING_KNOWN
     heard: list[Event] = field(default_factory=list)
     model: ScriptedProvider = field(init=False)
     gateway: Gateway = field(init=False)
@@ -70,7 +72,7 @@ class World:
         self.model = ScriptedProvider(self.lines)
         runs = Runs(self.stores, self.settings.agent.keep)
         self.gateway = build_gateway([*self.tools, read_result(runs)], self.policy, self.stores, self.settings)
-        self.agent = Agent(self.gateway, self.model, self.stores, self.settings)
+        self.agent = Agent(self.gateway, self.model, self.stores, self.settings, known=self.known)
 
     async def hear(self, event: Event) -> None:
         self.heard.append(event)

@@ -31,6 +31,7 @@ GOALS = {
     "rest_full_16": "the same beside GitHub's 1,223 tools, 16 connections",
     "rest_list_1": "a list of all of them once it is kept: CPU ≤ 1,000 µs",
     "rest_old_16": "the call in sessions of 2025-11-25, 16 connections",
+    "agent": "a turn of the agent beside its call, the router included, all of it durable: p95 ≤ 5 ms",
     "search": "search_tools over 4,000 tools: p95 CPU ≤ 1 ms; the index, made by the first search",
 }
 

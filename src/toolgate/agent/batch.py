@@ -62,6 +62,8 @@ class Around:
     hear: Callable[[Event], Awaitable[None]]
     person: Person | None
     unanswered: Unanswered
+    skills: Mapping[str, tuple[str, ...]]
+    """By name, globs of the tools that each allows; empty: any."""
 
 
 class Batch:
@@ -220,6 +222,7 @@ class Batch:
             replayed=outcome.replayed,
             kept=kept,
             found=_found(call.name, outcome),
+            follows=self._follows(call, outcome),
             used=_used(outcome),
         )
         await self._told(fact)
@@ -241,12 +244,19 @@ class Batch:
         name = unwrapped(call.name, call.arguments)[0]
         if not meant(name, self._around.run.task.tools):
             return "not_permitted", f"not called: {name} is not among the tools of this task"
+        if not meant(name, self._state.following):
+            allowed = ", ".join(self._state.following or ())
+            return "not_permitted", f"not called: the skill you read allows {allowed}; read another one for {name}, or do without"
         return None
 
     def _meant(self, call: ToolCall) -> tuple[str, Mapping[str, Any]]:
         """The call as the gate knows it."""
         arguments = call.arguments or {}
         return (f"{SKILLS}{arguments.get('name')}", {}) if call.name == LOAD_SKILL else (call.name, arguments)
+
+    def _follows(self, call: ToolCall, outcome: Outcome) -> tuple[str, ...] | None:
+        read = call.name == LOAD_SKILL and outcome.problem is None
+        return self._around.skills.get(str((call.arguments or {}).get("name")), ()) if read else None
 
     def _tool(self, call: ToolCall) -> Tool | None:
         return self._tools.get(unwrapped(*self._meant(call))[0])

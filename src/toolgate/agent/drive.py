@@ -7,9 +7,9 @@ call that has its result is made again.
 from __future__ import annotations
 
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import aclosing
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import anyio
@@ -21,7 +21,7 @@ from toolgate.agent.batch import Around, Batch, Person, Unanswered
 from toolgate.agent.bill import finished, spent
 from toolgate.agent.events import Event, Finished, Noted, Routed, Said, Thought, Withdrawn
 from toolgate.agent.facts import Answered, Asked, Compacted, Ended, Fact, Hinted, Replied, Stopping
-from toolgate.agent.offer import offered, skills
+from toolgate.agent.offer import added, offered, skills
 from toolgate.agent.purse import Purse
 from toolgate.agent.runs import Run, Runs
 from toolgate.agent.summary import cut_at, summary_of
@@ -43,6 +43,19 @@ LAST_TOKENS = 512
 """That they may have at least, whatever is left."""
 
 
+@dataclass(frozen=True)
+class Known:
+    """What is known outside of runs of what they meet."""
+
+    window: Callable[[str], int | None] = lambda model: None
+    """Tokens of the window of the model that is named, or of the largest that may be asked; None: nobody knows."""
+    skills: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """By name, globs of the tools that a run may call while it follows the skill; empty: any."""
+
+
+NOTHING_KNOWN = Known()
+
+
 class Drive:
     def __init__(
         self,
@@ -57,9 +70,11 @@ class Drive:
         unanswered: Unanswered,
         facts: Sequence[Fact] = (),
         number: int = 0,
+        known: Known = NOTHING_KNOWN,
     ) -> None:
         """
         Args:
+            known: of models and skills.
             facts: so far.
             number: of the next one.
         """
@@ -75,9 +90,12 @@ class Drive:
         self._number = number
         self._person = person
         self._unanswered: Unanswered = unanswered
+        self._known = known
         self._model = ""
         self._version = ""
-        self._shown: tuple[object, tuple[str, ...], list[ToolSpec]] | None = None
+        """Of the templates that the model was told last."""
+        self._shown: tuple[object, list[ToolSpec], bool] | None = None
+        """What may be seen, and what of it is shown: found out once."""
 
     async def to_the_end(self, first: Fact, purse: Purse, within: Call) -> Finished:
         """Go on until nothing goes on by itself.
@@ -117,7 +135,7 @@ class Drive:
         limits = self.run.task.limits
         seconds = state.seconds(now)
         over = self._purse.over(seconds) or turns.over(state.allotted(), seconds, limits)
-        move = turns.next_move(state, spent=over, wrong=self._output()[1], window=self._settings.agent.window)
+        move = turns.next_move(state, spent=over, wrong=self._output()[1], window=self._window)
         match move:
             case Ask(phase, last):
                 await self._ask(phase, last)
@@ -202,23 +220,31 @@ class Drive:
     def _prompt(self, last: bool) -> Prompt:
         task, state, of = self.run.task, self.state, self._settings.agent
         visible = self._gateway.visible(self._around.agent)
-        if self._shown is None or self._shown[:2] != (visible, state.offered):
-            self._shown = (visible, state.offered, offered(visible, task.tools, state.offered, of.window))
+        if self._shown is None or self._shown[0] is not visible:
+            self._shown = (visible, *offered(visible, task.tools, self._window))
+        _, shown, all_of_them = self._shown
+        tools = shown if all_of_them else [*shown, *added(visible, task.tools, state.offered)]
         left = task.limits.seconds - state.seconds(time.time())
         tokens = of.reply_tokens
         if task.limits.tokens is not None:
             tokens = max(LAST_TOKENS, min(tokens, task.limits.tokens - state.allotted().tokens))
-        said = system(skills(visible), task.instructions, tools=self._shown[2], task=task.task)
+        said = system(skills(visible), task.instructions, tools=tools, task=task.task)
         self._version = said.version
         return Prompt(
             messages=(System(said.text), *state.messages),
-            tools=self._shown[2],
+            tools=tools,
             model=task.model,
-            choice="none" if last or not self._shown[2] else "auto",
+            choice="none" if last or not tools else "auto",
             max_tokens=tokens,
             schema=task.schema,
             seconds=max(LAST_SECONDS, min(REPLY_SECONDS, left)),
         )
+
+    @property
+    def _window(self) -> int:
+        """Tokens of the model's: what is known of it, and no more than is set."""
+        most = self._settings.agent.window
+        return min(most, self._known.window(self.run.task.model) or most)
 
     def _renamed(self, reply: Reply) -> tuple[Any, ...]:
         """The calls, each with an id that none has had: results are told apart by them, and effects happen once by them."""
@@ -288,4 +314,5 @@ class Drive:
             hear=self.hear,
             person=self._person,
             unanswered=self._unanswered,
+            skills=self._known.skills,
         )

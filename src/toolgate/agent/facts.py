@@ -65,6 +65,8 @@ class Answered:
     """Under which id the whole of a cut result can be read."""
     found: tuple[str, ...] = ()
     """Tools that it tells of, offered to the model from now on."""
+    follows: tuple[str, ...] | None = None
+    """A skill was read: globs of the tools that it allows, empty for any. None: no skill was."""
     used: Mapping[str, int] = field(default_factory=dict)
     """What a run within this one has used: `cost`, `tokens`, `steps`, `calls`."""
 
@@ -125,7 +127,7 @@ def to_json(fact: Fact) -> dict[str, Any]:
     said = {each.name: getattr(fact, each.name) for each in fields(fact)}
     plain = asdict(fact) if isinstance(fact, Replied) else said
     defaults = {each.name: each.default for each in fields(fact)}
-    kept = {name: value for name, value in plain.items() if value not in (defaults[name], {}, ())}
+    kept = {name: value for name, value in plain.items() if value != defaults[name] and (value not in ({}, ()) or name == "follows")}
     return {"kind": type(fact).__name__.lower(), **kept}
 
 
@@ -136,8 +138,9 @@ def from_json(body: Mapping[str, Any]) -> Fact:
     if kind is Replied:
         values["message"] = _message(values["message"])
         values["tokens"] = Tokens(**values.get("tokens", {}))
-    if "found" in values:
-        values["found"] = tuple(values["found"])
+    for name in ("found", "follows"):
+        if name in values:
+            values[name] = tuple(values[name])
     return kind(**values)
 
 

@@ -16,7 +16,7 @@ import anyio
 from toolgate.agent import turns
 from toolgate.agent.batch import Person, Unanswered
 from toolgate.agent.bill import events_of
-from toolgate.agent.drive import LAST_SECONDS, Drive, Hear
+from toolgate.agent.drive import LAST_SECONDS, NOTHING_KNOWN, Drive, Hear, Known
 from toolgate.agent.events import Event, Finished, Started
 from toolgate.agent.facts import Asked, Fact, Resumed
 from toolgate.agent.purse import Purse, budgeted
@@ -39,6 +39,7 @@ class Agent:
     models: Provider
     stores: Stores
     settings: Settings
+    known: Known = NOTHING_KNOWN
     pipeline: str = ""
     """As of `Task.pipeline`, where `models` plans only such runs."""
     purses: dict[str, Purse] = field(default_factory=dict)
@@ -80,7 +81,7 @@ class Agent:
         if parent is not None and parent.depth + 1 > task.limits.depth:
             raise NotPermitted(f"an agent's calls would be {parent.depth + 1} deep, and {task.limits.depth} are allowed", "agent.depth")
         run = await self.runs.begin(task, user, parent.session if parent else None)
-        drive = Drive(self.gateway, self.models, self.runs, self.settings, run, user, hear, person, unanswered)
+        drive = Drive(self.gateway, self.models, self.runs, self.settings, run, user, hear, person, unanswered, known=self.known)
         return await self._driven(drive, Asked(time.time(), task.text), parent)
 
     async def resume(
@@ -118,7 +119,7 @@ class Agent:
         facts, number = await runs.facts(run)
         task = replace(run.task, limits=limits or run.task.limits)
         run = await runs.put(replace(run, status=None, instance=runs.instance, updated=time.time(), task=task))
-        drive = Drive(self.gateway, self.models, runs, self.settings, run, user, hear, person, unanswered, facts, number)
+        drive = Drive(self.gateway, self.models, runs, self.settings, run, user, hear, person, unanswered, facts, number, self.known)
         if text is None and (ended := drive.state.ended) and ended.status == "done":
             return await drive.close()  # its process died between its last word and the book
         first: Fact = Resumed(time.time()) if text is None else Asked(time.time(), text)

@@ -26,12 +26,11 @@ FOUND = 5
 """Tools of one search that are shown from then on."""
 
 
-def offered(tools: Mapping[str, Tool], globs: Sequence[str] | None, found: Iterable[str], window: int) -> list[ToolSpec]:
-    """What to show of `tools`, all that the agent may know of.
+def offered(tools: Mapping[str, Tool], globs: Sequence[str] | None, window: int) -> tuple[list[ToolSpec], bool]:
+    """What to show of `tools`, all that the agent may know of, and whether that is all of them.
 
     Args:
         globs: names that the task is about; None: any.
-        found: by name, what searches have found so far.
         window: tokens.
     """
     own = [spec for name in (READ_RESULT,) if name in tools and (spec := spec_of(tools[name]))]
@@ -39,11 +38,16 @@ def offered(tools: Mapping[str, Tool], globs: Sequence[str] | None, found: Itera
     chosen = [tool for name, tool in tools.items() if _is_meant(name, tool, globs)]
     specs = [spec_of(tool) for tool in chosen]
     if sum(map(size, specs)) <= SHARE * window * PER_TOKEN:
-        return [*specs, *own]
+        return [*specs, *own], True
     finders = [spec_of(tools[name]) for name in FINDERS if name in tools]
     if not finders:  # nothing finds what is not shown, so as many as fit are
-        return [*_fitting(specs, window), *own]
-    return [*finders, *own, *(spec_of(tools[name]) for name in found if name in tools and _is_meant(name, tools[name], globs))]
+        return [*_fitting(specs, window), *own], True
+    return [*finders, *own], False
+
+
+def added(tools: Mapping[str, Tool], globs: Sequence[str] | None, found: Iterable[str]) -> list[ToolSpec]:
+    """What searches have found so far, by name, of the tools that were not shown before."""
+    return [spec_of(tools[name]) for name in found if name in tools and _is_meant(name, tools[name], globs)]
 
 
 def meant(name: str, globs: Sequence[str] | None) -> bool:

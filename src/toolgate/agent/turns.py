@@ -111,6 +111,8 @@ class State:
     trail: Trail = field(default_factory=Trail)
     hinted: tuple[str, ...] = ()
     offered: tuple[str, ...] = ()
+    following: tuple[str, ...] | None = None
+    """Globs of the tools that the skills allow which were read for the present task; None: nothing bounds them."""
     stop: Stop = "end"
     """Of the last reply."""
     stopping: Stopping | None = None
@@ -245,7 +247,9 @@ def after(facts: Iterable[Fact], state: State | None = None) -> State:
 def _after(state: State, fact: Fact) -> State:
     match fact:
         case Asked(at, text):
-            fresh = replace(state, ended=None, stopping=None, granted=state.used, active=0.0, since=at, trail=Trail(), hinted=())
+            fresh = replace(
+                state, ended=None, stopping=None, granted=state.used, active=0.0, since=at, trail=Trail(), hinted=(), following=None
+            )
             return _said(fresh, User(text))
         case Replied():
             return _replied(state, fact)
@@ -298,12 +302,20 @@ def _answered(state: State, fact: Answered) -> State:
         tainted=state.tainted or fact.open,
         trail=state.trail.with_call(call, fact),
         offered=tuple(dict.fromkeys((*state.offered, *fact.found))),
+        following=_following(state, fact),
         unread=state.unread + weight(result),
     )
     if len(results) < len(state.pending):
         return state
     messages = (*state.messages, *(results[call.id] for call in state.pending))
     return replace(state, messages=messages, pending=(), results={}, idle=True)
+
+
+def _following(state: State, fact: Answered) -> tuple[str, ...] | None:
+    """Who reads a second skill may do what either allows; one that allows any lets do any."""
+    if fact.follows is None:
+        return state.following
+    return tuple(dict.fromkeys((*(state.following or ()), *fact.follows))) if fact.follows else None
 
 
 def _resumed(state: State, fact: Resumed) -> State:

@@ -105,6 +105,10 @@ class Models:
             memory=self.memory,
         )
 
+    def window(self, named: str) -> int | None:
+        """Tokens of the largest window of those that may be asked, or of the one that is `named`; None: nobody is known."""
+        return max((model.window for model in self.roster.models() if not named or named in (model.id, model.provider)), default=None)
+
     @cached_property
     def roster(self) -> Roster:
         from toolgate.llm.declared import declared
