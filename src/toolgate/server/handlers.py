@@ -102,20 +102,21 @@ class Underway:
 
     def __init__(self) -> None:
         self._count = 0
-        self._none = anyio.Event()
+        self._none: anyio.Event | None = None
 
     def __enter__(self) -> None:
         self._count += 1
 
     def __exit__(self, *_: object) -> None:
         self._count -= 1
-        if not self._count:
+        if not self._count and self._none is not None:
             self._none.set()
-            self._none = anyio.Event()
+            self._none = None
 
     async def ended(self) -> None:
         """Return once no call is under way."""
         while self._count:
+            self._none = self._none or anyio.Event()
             await self._none.wait()
 
 
