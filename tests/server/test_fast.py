@@ -15,8 +15,8 @@ import pytest
 from starlette.applications import Starlette
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from toolgate.calls import Binary, Call, Outcome, Principal, Problem, Text, Tool
-from toolgate.errors import ToolFailed, UpstreamFailed
+from toolgate.calls import Binary, Call, Outcome, Passed, Principal, Problem, Text, Tool
+from toolgate.errors import InputNeeded, ProtocolError, ToolFailed, UpstreamFailed
 from toolgate.gateway import Gateway, build_gateway
 from toolgate.policy.rules import Permission, Policy, Role
 from toolgate.server import fast
@@ -49,7 +49,12 @@ class Answer:
     def told(self) -> tuple[int, Mapping[str, str], Any]:
         """What a client makes of it: the length of the same JSON is a matter of spelling."""
         headers = {name: value for name, value in self.headers.items() if name not in ("content-length", "mcp-session-id")}
-        return self.status, headers, json.loads(self.body) if headers.get("content-type") == "application/json" else self.body
+        if headers.get("content-type") != "application/json":
+            return self.status, headers, self.body
+        said = json.loads(self.body)
+        if isinstance(said, dict) and "requestState" in said.get("result", {}):
+            said["result"]["requestState"] = "sealed"  # another time, another seal
+        return self.status, headers, said
 
 
 class Once:
@@ -176,6 +181,22 @@ async def answer_of(call: Call) -> Outcome:
             raise ToolFailed("it cannot")
         case "bug":
             raise ZeroDivisionError("a secret")
+        case "asks":
+            form = {"message": "Sure?", "requestedSchema": {"type": "object", "properties": {}}}
+            question = {"method": "elicitation/create", "params": form}
+            raise InputNeeded("it asks first", {"inputRequests": {"q": question}, "requestState": "s"})
+        case "asks badly":
+            raise InputNeeded("it asks first", {"inputRequests": 7})
+        case "code":
+            number = call.arguments.get("n")
+            raise ProtocolError("the server says no", number if type(number) is int else -32002, {"more": 1})
+        case "passed":
+            blocks = (Passed("a link", {"type": "resource_link", "uri": "a:b", "name": "n"}), Passed("odd", {"type": "no such", "x": 1}))
+            return Outcome(content=blocks, structured={"x": 1}, passed={"vendor.example/a": 1})
+        case "meta" if call.client is not None:
+            return Outcome(structured={"meta": dict(call.client.meta), "can": dict(call.client.capabilities), "log": call.client.log_level})
+        case "tells" if call.client is not None:
+            await call.client.tell("notifications/message", {"level": "info", "data": "x"})
     return Outcome(content=(Text(json.dumps(call.arguments, sort_keys=True)),))
 
 
@@ -186,7 +207,22 @@ TOOLS = [
     a_tool(answer_of, name="headed", schema=HEADED, quiet=True, remote=False),
     a_tool(answer_of, name="hidden", schema=ANYTHING, quiet=True, remote=False, listed=False),
 ]
-KINDS = ["json", "null", "list", "number", "both", "picture", "surrogate", "problem", "failed", "bug"]
+KINDS = [
+    "json",
+    "null",
+    "list",
+    "number",
+    "both",
+    "picture",
+    "surrogate",
+    "problem",
+    "failed",
+    "bug",
+    "asks",
+    "asks badly",
+    "code",
+    "passed",
+]
 ODD: list[Any] = [None, True, False, 0, -1, 1.0, 1.5, "", "x", "ü", [], [1], {}, {"x": 1}, 2**53, 2**63, "a" * 300]
 KEYS = [f"{OURS}protocolVersion", f"{OURS}clientCapabilities", f"{OURS}clientInfo", f"{OURS}logLevel", f"{OURS}other"]
 BESIDE = ["progressToken", "progress_token", "traceparent", "baggage", "toolgate", "vendor.example/id", "other", "name", "_meta"]
@@ -207,7 +243,7 @@ CAPABILITIES: list[Any] = [
     {"extensions": {"a/b": {}}},
 ]
 METHODS = [*["tools/call"] * 6, *["tools/list"] * 2, "server/discover", "prompts/list", "ping", "no/such", "initialize"]
-NAMES = [*["echo"] * 4, "talks", "counted", "headed", "hidden", "call_tool", "search_tools", "nothing", "ünknown"]
+NAMES = [*["echo"] * 4, "talks", "talks", "counted", "headed", "hidden", "call_tool", "search_tools", "nothing", "ünknown"]
 
 
 def generated(chance: random.Random) -> tuple[bytes, list[tuple[str, str]]]:
@@ -285,7 +321,7 @@ async def test_thousands_of_requests_are_answered_as_the_sdk_answers_them(seed: 
 
 async def test_a_regular_call_never_comes_by_the_sdk() -> None:
     async with both(TOOLS) as ways:
-        for message in (a_message(), a_message(id="a"), a_message(name="hidden"), a_message(arguments={})):
+        for message in (a_message(), a_message(id="a"), a_message(name="hidden"), a_message(arguments={}), a_message(name="talks")):
             assert (await ask(ways.quick, json.dumps(message).encode(), heads(message))).status == 200
         wrapped = a_message(name="call_tool", arguments={"name": "hidden", "arguments": {"n": 2}})
         answer = await ask(ways.quick, json.dumps(wrapped).encode(), heads(wrapped))
@@ -297,7 +333,7 @@ async def test_a_regular_call_never_comes_by_the_sdk() -> None:
 @pytest.mark.parametrize(
     "message",
     [
-        a_message(name="talks"),
+        a_message(name="talks", _meta={**META, f"{OURS}clientCapabilities": {"sampling": {}}}),
         a_message(name="headed", arguments={"region": "eu"}),
         a_message(name="nothing"),
         a_message(requestState="x"),
@@ -311,6 +347,30 @@ async def test_what_is_not_regular_is_left_to_the_sdk(message: dict[str, Any]) -
         await ask(ways.quick, json.dumps(message).encode(), heads(message))
 
     assert ways.sdk.asked == 1
+
+
+async def test_what_a_client_carries_to_its_next_round_is_sealed_for_the_sdk() -> None:
+    message = a_message(name="talks", arguments={"kind": "asks"})
+    async with both(TOOLS) as ways:
+        first = json.loads((await ask(ways.quick, json.dumps(message).encode(), heads(message))).body)["result"]
+        assert (ways.sdk.asked, first["resultType"]) == (0, "input_required")
+        assert first["requestState"] != "s"
+        again = a_message(name="talks", arguments={"kind": "asks"}, requestState=first["requestState"])
+        other = a_message(name="talks", arguments={"kind": "other"}, requestState=first["requestState"])
+        answer, refused = [json.loads((await ask(ways.quick, json.dumps(one).encode(), heads(one))).body) for one in (again, other)]
+
+    assert answer["result"]["resultType"] == "input_required"
+    assert refused["error"]["code"] == -32602
+
+
+async def test_what_a_client_says_beside_reaches_a_tool_that_passes_it_on() -> None:
+    message = a_message(name="talks", arguments={"kind": "meta"}, _meta={**META, "vendor.example/id": 7})
+    async with both(TOOLS) as ways:
+        body, headers = json.dumps(message).encode(), heads(message)
+        answer, expected = await ask(ways.quick, body, headers), await ask(ways.slow, body, headers)
+
+    assert json.loads(answer.body)["result"]["structuredContent"] == {"meta": message["params"]["_meta"], "can": {}, "log": None}
+    assert (answer.told, ways.sdk.asked) == (expected.told, 0)
 
 
 async def test_a_client_that_can_ask_its_person_goes_by_the_sdk_only_where_the_policy_asks() -> None:

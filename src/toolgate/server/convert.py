@@ -95,9 +95,17 @@ def wire(outcome: Outcome, stamp: Mapping[str, Any]) -> bytes:
     if not outcome.passed and all(type(piece) is Text for piece in outcome.content):
         with suppress(TypeError):  # a lone surrogate, a number over 64 bits
             return orjson.dumps(_texts(outcome, stamp))
-    dumped = result(outcome, NEWEST).model_dump(by_alias=True, mode="json", exclude_none=True)
-    sent = methods.serialize_server_result("tools/call", NEWEST, dumped)
-    return json.dumps({**sent, "_meta": {**sent.get("_meta", {}), **stamp}}, separators=(",", ":")).encode()
+    return dumped(shaped(result(outcome, NEWEST)), stamp)
+
+
+def shaped(answer: types.CallToolResult | types.InputRequiredResult) -> Mapping[str, Any]:
+    """`answer` as a client of 2026-07-28 takes it. Raises ValidationError when it cannot be sent."""
+    return methods.serialize_server_result("tools/call", NEWEST, answer.model_dump(by_alias=True, mode="json", exclude_none=True))
+
+
+def dumped(shape: Mapping[str, Any], stamp: Mapping[str, Any]) -> bytes:
+    """In JSON, with what `_meta` of every result says."""
+    return json.dumps({**shape, "_meta": {**shape.get("_meta", {}), **stamp}}, separators=(",", ":")).encode()
 
 
 def _texts(outcome: Outcome, stamp: Mapping[str, Any]) -> dict[str, Any]:

@@ -6,7 +6,8 @@ detail goes on to the SDK untouched, which alone knows how to refuse it, so that
 
     exactly one of each header · version 2026-07-28 · Mcp-Method and Mcp-Name that say what the body says
     jsonrpc, id, method and params, nothing else · an id that is text or an integer · no progress token, no log level
-    a tool that the caller sees, that says nothing while it runs, and wants none of its arguments in headers
+    a tool that the caller sees, and that wants none of its arguments in headers
+    a tool that says nothing while it runs, or a client that said it could not be asked anything
     nobody who could be asked, where the policy asks
 
 Lists are not made here at all: the SDK's answer to the first request for a page is kept and sent again, with another id, for as
@@ -21,6 +22,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -39,9 +41,9 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from toolgate.calls import Principal, Tool
 from toolgate.gateway import Gateway, unwrapped
 from toolgate.policy.rules import Policy
-from toolgate.server import ANSWER, asking, convert
+from toolgate.server import ANSWER, asking, convert, passing
 from toolgate.server.apps import can_show
-from toolgate.server.handlers import A_BUG, Underway, called, refuse_unknown, with_headers
+from toolgate.server.handlers import A_BUG, NAME, Underway, called, refuse_unknown, with_headers
 from toolgate.server.identify import principal_of
 from toolgate.server.ingress import VALUE
 from toolgate.server.resource import note
@@ -81,6 +83,25 @@ PING = b": ping\r\n\r\n"
 log = logging.getLogger("toolgate.server")
 
 
+@dataclass(frozen=True, slots=True)
+class Said:
+    """What a client says of itself."""
+
+    person: bool
+    """It can put a question to its person."""
+    mute: bool
+    """It has no capability at all: no tool asks it anything, and without a token or a level none tells it anything."""
+
+
+@dataclass(frozen=True, slots=True)
+class Carried:
+    """What the SDK's sealing wants to know of a request."""
+
+    method: str
+    params: Mapping[str, Any]
+    principal: Principal
+
+
 class Fast:
     """Around the application that has the SDK's routes; behind `guarded`."""
 
@@ -94,20 +115,21 @@ class Fast:
         self._gateway = gateway
         self._stamp = stamp
         self._underway = underway
-        self._envelopes: dict[bytes, bool | None] = {}
+        self._envelopes: dict[bytes, Said | None] = {}
         self._tools: WeakKeyDictionary[Tool, bool] = WeakKeyDictionary()
         self._asking: tuple[Policy, bool] | None = None
         self._lists = _Lists()
         self._fresh = _Fresh()
+        self._seal: Any = asking.sealed(gateway.approvals, lambda context: context.principal, NAME)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http" and scope["method"] == "POST" and scope["path"] == PATH and not scope.get("root_path"):
             headers = dict(scope["headers"])
             message = scope["state"].get(VALUE)
-            if len(headers) == len(scope["headers"]) and (asked := self._is_regular(message, headers)) is not None:
+            if len(headers) == len(scope["headers"]) and (said := self._is_regular(message, headers)) is not None:
                 principal, params = principal_of(scope), message["params"]
                 if message["method"] == "tools/call":
-                    if self._is_regular_call(params, headers, principal, asked):
+                    if self._is_regular_call(params, headers, principal, said):
                         await self._call(scope, receive, send, message["id"], params, principal)
                         return
                 elif params.keys() <= LIST and b"mcp-name" not in headers and not can_show(params["_meta"][CAPABILITIES_KEY]):
@@ -115,8 +137,8 @@ class Fast:
                     return
         await self._app(scope, receive, send)
 
-    def _is_regular(self, message: Any, headers: Mapping[bytes, bytes]) -> bool | None:
-        """What calls and lists have in common: whether their client can put a question to its person; None: this is not regular."""
+    def _is_regular(self, message: Any, headers: Mapping[bytes, bytes]) -> Said | None:
+        """What calls and lists have in common: what their client says of itself. None: this is not regular."""
         if headers.get(b"mcp-protocol-version") != b"2026-07-28" or not _takes(headers.get(b"accept", b"")):
             return None
         if not isinstance(message, dict) or message.keys() != MESSAGE or message["jsonrpc"] != "2.0":
@@ -124,10 +146,10 @@ class Fast:
         method, params = message["method"], message["params"]
         if type(message["id"]) not in (int, str) or not isinstance(params, dict) or method not in ("tools/call", "tools/list"):
             return None
-        return self._can_be_asked(params.get("_meta")) if headers.get(b"mcp-method") == method.encode() else None
+        return self._said(params.get("_meta")) if headers.get(b"mcp-method") == method.encode() else None
 
-    def _can_be_asked(self, meta: Any) -> bool | None:
-        """Whether the client can put a question to its person; None: what it says of itself is not regular."""
+    def _said(self, meta: Any) -> Said | None:
+        """None: what the client says of itself is not regular."""
         if not isinstance(meta, dict) or meta.get(VERSION_KEY) != VERSION or CAPABILITIES_KEY not in meta:
             return None
         if not meta.keys() <= KNOWN and not all(key in KNOWN or ("/" in key and not key.startswith(OURS)) for key in meta):
@@ -141,7 +163,7 @@ class Fast:
             self._envelopes[said] = _read({key: meta[key] for key in ENVELOPE if key in meta})
         return self._envelopes[said]
 
-    def _is_regular_call(self, params: dict[str, Any], headers: Mapping[bytes, bytes], principal: Principal, can_be_asked: bool) -> bool:
+    def _is_regular_call(self, params: dict[str, Any], headers: Mapping[bytes, bytes], principal: Principal, said: Said) -> bool:
         name, arguments = params.get("name"), params.get("arguments", {})
         if not params.keys() <= CALL or not isinstance(name, str) or not isinstance(arguments, dict):
             return False
@@ -149,9 +171,9 @@ class Fast:
             return False
         visible = self._gateway.visible(principal)
         outer, inner = visible.get(name), visible.get(unwrapped(name, arguments)[0])
-        if outer is None or inner is None or not inner.quiet or self._wants_headers(outer):
+        if outer is None or inner is None or not (inner.quiet or said.mute) or self._wants_headers(outer):
             return False
-        return not (can_be_asked and self._asks())
+        return not (said.person and self._asks())
 
     def _wants_headers(self, tool: Tool) -> bool:
         wants = self._tools.get(tool)
@@ -192,10 +214,14 @@ class Fast:
         """The status, None for a call that went well, and the member of a JSON-RPC answer that says how it ended."""
         name = params["name"]
         try:
-            outcome = await called(self._gateway, name, params.get("arguments", {}), principal, params["_meta"])
+            meta = params["_meta"]
+            outcome = await called(self._gateway, name, params.get("arguments", {}), principal, meta, client=passing.Mute(meta))
             if outcome.problem is None:
                 return None, b'"result":' + convert.wire(outcome, self._stamp)
+            if (asked := passing.round_of(outcome, VERSION)) is not None:
+                return 200, b'"result":' + convert.dumped(await self._sealed(convert.shaped(asked), params, principal), self._stamp)
             note(HTTPConnection(scope), outcome)
+            passing.refuse(outcome, VERSION)
             refuse_unknown(self._gateway, name, principal, outcome)
             return 200, b'"result":' + convert.wire(outcome, self._stamp)
         except MCPError as error:
@@ -204,6 +230,16 @@ class Fast:
         except Exception:
             log.exception("a call of %s failed by a bug", name[:64])
             return 200, b'"error":' + orjson.dumps({"code": types.INTERNAL_ERROR, "message": A_BUG})
+
+    async def _sealed(self, question: Mapping[str, Any], params: Mapping[str, Any], principal: Principal) -> Mapping[str, Any]:
+        """With what the client is to carry to its next round sealed, as the SDK would."""
+
+        async def asked(_: Any) -> Mapping[str, Any]:
+            return question
+
+        answer = await self._seal(Carried("tools/call", params, principal), asked)
+        assert isinstance(answer, Mapping)
+        return answer
 
     async def _list(self, scope: Scope, receive: Receive, send: Send, id: int | str, cursor: Any, principal: Principal) -> None:
         visible = self._gateway.visible(principal)
@@ -349,11 +385,12 @@ def _is_named(header: bytes, name: str) -> bool:
     return len(header) <= LARGEST_NAME and decode_header_value(header.decode("latin-1")) == name
 
 
-def _read(meta: Mapping[str, Any]) -> bool | None:
-    """Whether a client that says this of itself can be asked; None: the SDK would refuse it, or read it in its own way."""
+def _read(meta: Mapping[str, Any]) -> Said | None:
+    """What a client says of itself; None: the SDK would refuse it, or read it in its own way."""
+    capabilities = meta[CAPABILITIES_KEY]
     try:
         methods.validate_client_request("tools/list", VERSION, {"_meta": meta})
-        return asking.able(types.ClientCapabilities.model_validate(meta[CAPABILITIES_KEY]))
+        return Said(asking.able(types.ClientCapabilities.model_validate(capabilities)), mute=not capabilities)
     except ValidationError:
         return None
 

@@ -63,6 +63,25 @@ class PassingClient:
         return answer
 
 
+class Mute:
+    """A client of 2026-07-28 that makes its call for the first time, wants to hear nothing meanwhile and can be asked nothing."""
+
+    key = "rounds"
+    in_rounds = True
+    capabilities: Mapping[str, Any] = {}  # nobody changes it
+    answers: Mapping[str, Any] = {}
+    log_level: str | None = None
+
+    def __init__(self, meta: Mapping[str, Any]) -> None:
+        self.meta = meta
+
+    async def tell(self, method: str, params: Mapping[str, Any]) -> None:
+        """Nothing: it said that it would not listen."""
+
+    async def ask(self, method: str, params: Mapping[str, Any]) -> Mapping[str, Any]:
+        raise ProtocolError("the caller said that it could not be asked anything", types.METHOD_NOT_FOUND)
+
+
 def session_of(context: Any) -> dict[str, Any]:
     """What is remembered of a client's connection, for as long as it lasts."""
     state: dict[str, Any] = context.session._connection.state
