@@ -73,6 +73,13 @@ def test_a_model_that_thinks_takes_no_temperature_and_gives_its_thoughts_sealed(
     assert made["include"] == ["reasoning.encrypted_content"]
 
 
+def test_a_model_that_only_chats_takes_a_temperature() -> None:
+    made = body(Responses("acme"), Prompt(TALK, temperature=0.5), "gpt-5-chat-latest")
+
+    assert made["temperature"] == 0.5
+    assert "include" not in made
+
+
 def test_a_conversation_in_anthropics_form_has_all_results_in_one_message_before_the_text() -> None:
     made = body(Blocks("acme"), Prompt(TALK, max_tokens=500, temperature=0.5))
 

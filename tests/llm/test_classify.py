@@ -148,6 +148,7 @@ def test_what_the_provider_says_of_trying_again_wins(status: int, should: str, k
         ({"retry-after-ms": "250", "retry-after": "7"}, 0.25),
         ({"retry-after": "Wed, 21 Oct 2015 07:28:30 GMT", "date": "Wed, 21 Oct 2015 07:28:00 GMT"}, 30.0),
         ({"retry-after": "Wed, 21 Oct 2015 07:27:00 GMT", "date": "Wed, 21 Oct 2015 07:28:00 GMT"}, 0.0),
+        ({"retry-after": "4294967295"}, 86_400.0),
         ({"retry-after": "soon"}, None),
         ({"retry-after": "nan"}, None),
         ({"retry-after": "inf"}, None),
@@ -192,7 +193,7 @@ def test_everything_means_something(status: int, body: Any, headers: dict[str, s
         assert isinstance(failed, ModelFailed)
         assert failed.kind in ("transient", "provider", "request")
         assert failed.reason
-        assert failed.retry_after is None or failed.retry_after >= 0
+        assert failed.retry_after is None or 0 <= failed.retry_after <= 86_400
 
 
 def test_the_sentence_names_the_error_and_never_quotes_the_prose() -> None:

@@ -34,6 +34,22 @@ def test_the_list_knows_models_by_the_provider_that_prices_them() -> None:
     assert prices().rates(Model("work", "gpt-4o", priced_as="openai")) == known
 
 
+@pytest.mark.parametrize(
+    "model",
+    [
+        "google/gemini-2.5-pro",
+        "x-ai/grok-4.20",
+        "together/MiniMaxAI/MiniMax-M3",
+        "fireworks/accounts/fireworks/models/gpt-oss-120b",
+        "cerebras/gpt-oss-120b",
+    ],
+)
+def test_a_compatible_provider_is_priced_by_its_name(model: str) -> None:
+    provider, _, name = model.partition("/")
+
+    assert not prices().rates(Model(provider, name)).estimated
+
+
 def test_a_model_that_nobody_knows_costs_the_default_and_is_marked_as_estimated() -> None:
     assert prices().cost(Model("work", "model-x"), Tokens(input=1000, output=500)) == Cost(3000, estimated=True)
     assert prices().cost(Model("openai", "gpt-99"), Tokens(input=1000)) == Cost(2000, estimated=True)

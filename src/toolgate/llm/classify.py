@@ -136,6 +136,7 @@ EVENTS = (
 )
 """For error events in a stream, which have a type and no status."""
 
+DAY = 86_400.0
 NAMES = re.compile(r"[A-Za-z0-9_.\[\]-]{1,80}")
 """What may be repeated of an error: the name of a code or of a field, and no prose."""
 
@@ -195,16 +196,24 @@ def malformed(provider: str) -> ModelFailed:
 
 
 def retry_after(headers: Mapping[str, str], *, now: datetime | None = None) -> float | None:
-    """Seconds to wait, as `retry-after-ms` or `Retry-After` (seconds or a date, RFC 9110 10.2.3) say; None: they do not."""
+    """Seconds to wait, as `retry-after-ms` or `Retry-After` (seconds or a date, RFC 9110 10.2.3) say; None: they do not.
+
+    A day at most: who asks for more means something else, and would be left alone for good.
+    """
+    found = _wait(headers, now)
+    return None if found is None else min(max(0.0, found), DAY)
+
+
+def _wait(headers: Mapping[str, str], now: datetime | None) -> float | None:
     if (ms := _number(headers.get("retry-after-ms"))) is not None:
-        return max(0.0, ms / 1000)
+        return ms / 1000
     value = headers.get("retry-after", "")
     if (seconds := _number(value)) is not None:
-        return max(0.0, seconds)
+        return seconds
     until = _date(value)
     if until is None:
         return None
-    return max(0.0, (until - (now or _date(headers.get("date", "")) or datetime.now(UTC))).total_seconds())
+    return (until - (now or _date(headers.get("date", "")) or datetime.now(UTC))).total_seconds()
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,7 +32,7 @@ from toolgate.llm.model import Model
 from toolgate.llm.offer import Offer, called, instruction, own, used
 from toolgate.llm.strict import OPENAI
 
-THINKS = re.compile(r"^(o\d|gpt-[5-9]|codex)")
+THINKS = re.compile(r"^(o\d|gpt-[5-9](?!.*chat)|codex)")
 """Models that think before they answer: they take no temperature, and their thoughts can be had encrypted."""
 ANSWER = "answer"
 """What the schema of an answer is called; OpenAI wants a name."""
