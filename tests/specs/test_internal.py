@@ -25,6 +25,8 @@ OPERATIONS = {
     "list_issues": "GET /v1/issues",
     "create_pull_request": "POST /v1/pull-requests",
     "review_pull_request": "POST /v1/pull-requests:review",
+    "create_workflow": "POST /v1/actions/workflows",
+    "deploy_preview": "POST /v1/actions/previews",
 }
 
 
@@ -123,6 +125,8 @@ def test_reading_reads_and_every_write_only_adds_or_may_be_repeated() -> None:
         "list_issues": {"read_only": True},
         "create_pull_request": {"destructive": False, "idempotent": True},
         "review_pull_request": {"destructive": False, "idempotent": True},
+        "create_workflow": {"destructive": False, "idempotent": True},
+        "deploy_preview": {"destructive": True, "idempotent": False, "timeout": "300s"},
     }
 
 

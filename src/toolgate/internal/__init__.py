@@ -19,6 +19,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
+from toolgate.internal.actions import create_workflow, deploy_preview
 from toolgate.internal.change import update_issue
 from toolgate.internal.desk import Backends, Desk
 from toolgate.internal.github import CallTool, GitHub, out_of_time
@@ -76,6 +77,8 @@ OPERATIONS = (
     Operation("GET", "/v1/issues", list_issues),
     Operation("POST", "/v1/pull-requests", create_pull_request, subject="branch"),
     Operation("POST", "/v1/pull-requests:review", review_pull_request, subject="number"),
+    Operation("POST", "/v1/actions/workflows", create_workflow, subject="name"),
+    Operation("POST", "/v1/actions/previews", deploy_preview),
 )
 
 
