@@ -32,6 +32,9 @@ GOALS = {
     "rest_list_1": "a list of all of them once it is kept: CPU ≤ 1,000 µs",
     "rest_old_16": "the call in sessions of 2025-11-25, 16 connections",
     "agent": "a turn of the agent beside its call, the router included, all of it durable: p95 ≤ 5 ms",
+    "route": "a decision among 50 models: CPU p99 ≤ 100 µs",
+    "route_calibrated": "the same with labelled prompts",
+    "route_count": "an attempt at a model counted: ≤ 2 µs",
     "search": "search_tools over 4,000 tools: p95 CPU ≤ 1 ms; the index, made by the first search",
 }
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -7,7 +8,7 @@ import pytest
 
 from toolgate.calls import Principal
 from toolgate.errors import NoModel
-from toolgate.llm.messages import Errand, Prompt, User
+from toolgate.llm.messages import Errand, Image, Prompt, ToolSpec, User
 from toolgate.llm.model import Model
 from toolgate.llm.router import Router
 from toolgate.policy.models import Models
@@ -98,3 +99,206 @@ def test_a_run_stays_with_its_model() -> None:
 
     assert chain(router, run="r1") == first
     assert chain(router, run="r2") != first
+
+
+def models(**said: object) -> Models:
+    return Models.model_validate({"explore": 0, **said})
+
+
+EQUALS = (Model("acme", "dear", quality=0.8), Model("acme", "cheap", quality=0.8))
+
+
+def one_known(router: Router, answers: int = 100) -> Router:
+    """With the cheap model right four times of five, and nothing heard of the other."""
+    for number in range(answers):
+        router.learn("acme/cheap", "other", float(number % 5 > 0), "verifier")
+    return router
+
+
+def test_equal_seeds_and_states_decide_alike_and_other_seeds_try_at_other_times() -> None:
+    def modes(seed: int) -> list[str]:
+        router = one_known(World(EQUALS, Models(explore=0.5)).router(seed))
+        return [router.route(*ask(), 100).mode for _ in range(60)]
+
+    assert modes(1) == modes(1)
+    assert modes(1) != modes(2)
+    assert "explored" in modes(1)
+
+
+def test_nothing_is_tried_for_tasks_of_high_risk_or_where_a_rule_says_no() -> None:
+    calm = Models.model_validate({"explore": 1, "rules": [{"id": "calm", "explore": False}]})
+    risky, ruled = one_known(World(EQUALS, Models(explore=1)).router()), one_known(World(EQUALS, calm).router())
+
+    assert {risky.route(*ask(high_risk=True), 100).mode for _ in range(30)} == {"chosen"}
+    assert {ruled.route(*ask(), 100).mode for _ in range(30)} == {"chosen"}
+
+
+def test_less_is_tried_the_more_is_known() -> None:
+    router = one_known(World(EQUALS, Models(explore=1)).router())
+
+    def tried() -> int:
+        return sum(router.route(*ask(), 100).mode == "explored" for _ in range(100))
+
+    before = tried()
+    one_known(router, 3000)
+
+    assert 0 < tried() < before / 2
+
+
+def test_what_is_left_of_a_budget_is_a_ceiling_that_on_empty_does_not_lift() -> None:
+    router = World(policy=models(on_empty="cheapest")).router()
+
+    decision = router.route(*ask(), 100, left=300)
+
+    assert [model.id for model in decision.chain] == ["acme/cheap"]  # 100 * 0.1 + 400 * 0.4 micro-dollars
+    assert decision.dropped["acme/dear"] == "it is expected to cost $0.0065, and $0.0003 is left"
+    with pytest.raises(NoModel):
+        router.route(*ask(), 100, left=100)
+
+
+@pytest.mark.parametrize(
+    ("rule", "why"),
+    [
+        ({"max_price": 1}, "it allows $1 for a million tokens"),
+        ({"max_cost": 0.001}, "it allows $0.001 a request, and it is expected to cost $0.0065"),
+        ({"max_p95": "2s"}, "it allows 2 s, and 5 of 100 answers took longer lately"),
+        ({"max_first_token": 2}, "it allows less time to the first piece than 5 of 100 answers took lately"),
+        ({"deny": ["acme/d*"]}, "it denies it"),
+        ({"models": ["acme/cheap"]}, "it allows acme/cheap only"),
+        ({"tags": ["tested"]}, "it wants the tag tested"),
+    ],
+)
+def test_each_kind_of_rule_drops_a_model_with_a_sentence(rule: dict[str, object], why: str) -> None:
+    cheap = Model("acme", "cheap", quality=0.6, tags=frozenset({"tested"}))
+    world = World((DEAR, cheap), models(rules=[{"id": "it", **rule}]), slow={"acme/dear": 9.0, "acme/cheap": 1.0})
+
+    decision = world.router().route(*ask(), 100)
+
+    assert decision.dropped == {"acme/dear": why}
+
+
+def test_on_empty_passes_over_ceilings_and_never_over_who_may_ask_what() -> None:
+    rules = [{"id": "low", "max_price": 0.01}, {"id": "eu", "regions": ["eu"]}]
+
+    with pytest.raises(NoModel, match="low allows"):
+        World(policy=models(rules=rules)).router().route(*ask(), 100)
+    cheapest = World(policy=models(rules=rules, on_empty="cheapest")).router().route(*ask(), 100)
+    with pytest.raises(NoModel):  # the named one computes elsewhere
+        World(policy=models(rules=rules, on_empty="acme/dear")).router().route(*ask(), 100)
+
+    assert ([model.id for model in cheapest.chain], cheapest.mode) == (["acme/cheap"], "fallback")
+
+
+def test_a_rule_applies_where_tenant_tier_role_and_task_all_fit() -> None:
+    rule = {"id": "one", "tenants": ["acme"], "tiers": ["pro"], "roles": ["dev*"], "tasks": ["coding"], "deny": ["acme/dear"]}
+    router = World(policy=models(rules=[rule])).router()
+
+    assert "acme/dear" in router.route(*ask(task="coding"), 100).dropped
+    assert "acme/dear" not in router.route(*ask(task="chat"), 100).dropped
+
+
+def test_what_a_prompt_needs_drops_who_has_it_not() -> None:
+    plain = Model("acme", "plain", tools=False, window=1000, max_output=100)
+    able = Model("acme", "able", vision=True, strict=True)
+    router = World((plain, able), models()).router()
+
+    def dropped(prompt: Prompt, tokens: int = 10) -> str | None:
+        return router.route(prompt, Errand(ADA), tokens).dropped.get("acme/plain")
+
+    assert dropped(Prompt([User("x")], tools=[ToolSpec("t", "", {})])) == "it takes no tools"
+    assert dropped(Prompt([User("x", (Image(b""),))])) == "it sees no images"
+    assert dropped(Prompt([User("x")], schema={})) == "it cannot be held to a schema, and others can"
+    assert dropped(Prompt([User("x")]), 950) == "its window holds 1000 tokens; 950 of input and the reply are more"
+    assert dropped(Prompt([User("x")]), 900) is None
+
+
+def test_a_run_changes_when_its_model_cannot_be_asked_and_stays_with_the_new_one() -> None:
+    world = World(policy=models())
+    router = world.router()
+    router.route(*ask("r1"), 100)
+    world.ill["acme/dear"] = "its breaker is open"
+
+    changed = router.route(*ask("r1"), 100)
+    world.ill.clear()
+    after = router.route(*ask("r1"), 100)
+
+    assert (changed.mode, changed.chain[0].id) == ("switched", "acme/cheap")
+    assert changed.reasons[0] == "acme/dear, which the run began with, cannot be asked now"
+    assert (after.mode, after.chain[0].id) == ("kept", "acme/cheap")
+
+
+def test_a_run_gives_a_cache_up_only_where_it_can_spare_that() -> None:
+    def second(share: float) -> str:
+        router = World(policy=models(switch_share=share)).router()
+        router.route(*ask("r1"), 100)
+        for _ in range(400):
+            router.learn("acme/cheap", "other", 1.0, "verifier")
+        router.used("acme/dear", "other", 100, 400, 6500, run="r1")
+        return router.route(*ask("r1"), 100).mode
+
+    assert second(0.0) == "kept"
+    assert second(0.1) == "switched"
+
+
+def test_a_checked_task_begins_cheap_and_goes_up_when_a_check_fails() -> None:
+    router = World(policy=models()).router()
+
+    first = router.route(*ask("r1", checkable=True), 100)
+    router.learn(first.chain[0].id, first.task, 0.0, "verifier", run="r1")
+    second = router.route(*ask("r1", checkable=True), 100)
+
+    assert (first.mode, first.chain[0].id) == ("cascade", "acme/cheap")
+    assert (second.mode, second.chain[0].id) == ("escalated", "acme/dear")
+    assert World(policy=models(cascade=False)).router().route(*ask(checkable=True), 100).chain[0].id == "acme/dear"
+
+
+def test_only_what_a_prompt_names_is_asked() -> None:
+    router = World(policy=models()).router()
+
+    decision = router.route(Prompt([User("x")], model="acme/cheap"), Errand(ADA), 100)
+
+    assert ([model.id for model in decision.chain], decision.mode) == (["acme/cheap"], "named")
+
+
+def test_of_models_at_one_price_the_quicker_goes_first() -> None:
+    twins = (Model("acme", "one", quality=0.8), Model("acme", "two", quality=0.8))
+
+    assert chain(World(twins, models(), slow={"acme/one": 3.0, "acme/two": 1.0}).router()) == ["acme/two", "acme/one"]
+
+
+def test_the_form_of_tool_calls_says_less_than_a_checked_answer() -> None:
+    by_form, by_answer = World(policy=models()).router(), World(policy=models()).router()
+    for _ in range(40):
+        by_form.learn("acme/dear", "other", 0.0, "arguments")
+        by_answer.learn("acme/dear", "other", 0.0, "verifier")
+
+    quality = [router.route(*ask(), 100).scores["acme/dear"].quality for router in (by_form, by_answer)]
+
+    assert quality[0] > quality[1]
+
+
+def test_a_task_that_nobody_declared_is_guessed_and_marked_so() -> None:
+    router = World(policy=models()).router()
+
+    said = [router.route(Prompt([User(text)]), Errand(ADA), 10) for text in ("Summarize this thread", "def f(x): pass", "Hello")]
+    declared = router.route(Prompt([User("Summarize this")]), Errand(ADA, task="chat"), 10)
+
+    assert [(each.task, each.guessed) for each in said] == [("summarization", True), ("coding", True), ("other", True)]
+    assert (declared.task, declared.guessed) == ("chat", False)
+
+
+def test_to_explain_changes_nothing() -> None:
+    router, beside = World(policy=Models(explore=0.5)).router(), World(policy=Models(explore=0.5)).router()
+
+    for _ in range(20):
+        beside.explain(*ask("r1"), 100)
+
+    assert [router.route(*ask(), 100).mode for _ in range(30)] == [beside.route(*ask(), 100).mode for _ in range(30)]
+    assert beside.feedback("r1", 1.0, ADA.user) is None
+
+
+def test_a_decision_is_json_without_the_prompt() -> None:
+    said = json.dumps(World(policy=models()).router().route(Prompt([User("my secret plan")]), Errand(ADA), 100).to_json())
+
+    assert "acme/dear" in said
+    assert "secret" not in said

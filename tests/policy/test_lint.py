@@ -7,6 +7,7 @@ import pytest
 from toolgate.policy.conditions import Condition
 from toolgate.policy.lint import Finding, lint, lint_callers
 from toolgate.policy.load import load_policy
+from toolgate.policy.models import Models
 from toolgate.policy.rules import Permission, Policy, Role
 from toolgate.policy.tiers import Budgets, Rates, Tier
 from toolgate.settings import bundled
@@ -118,3 +119,23 @@ def test_a_message_names_the_tools_and_what_follows() -> None:
 
 def test_the_bundled_policies_have_no_errors() -> None:
     assert [found for found in lint(load_policy(bundled("policies")), TOOLS) if found.level == "error"] == []
+
+
+def test_rules_about_models_that_never_apply_or_contradict_themselves_are_found() -> None:
+    rules = [
+        {"id": "a", "roles": ["chlid"], "tiers": ["pr*"]},
+        {"id": "a", "models": ["gpt"], "deny": ["acme/*"]},
+        {"id": "b", "models": ["acme/*"], "deny": ["acme/*"]},
+        {"id": "fine", "roles": ["child"], "models": ["*"]},
+    ]
+    policy = Policy([Role(role="child")], {"pro": LIMITED}, models=Models.model_validate({"rules": rules}))
+
+    found = [(each.where, each.code, each.message) for each in lint(policy, ())]
+
+    assert [each[:2] for each in found] == [
+        ("models.yaml a", "unknown-role"),
+        ("models.yaml a", "twins"),
+        ("models.yaml a", "model"),
+        ("models.yaml b", "contradiction"),
+    ]
+    assert found[0][2].endswith("did you mean child?")

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from math import inf
+from typing import NamedTuple
 
 from toolgate.errors import NoModel
 from toolgate.llm.decision import Health, Rates, Speeds
 from toolgate.llm.messages import Errand, Prompt, User
 from toolgate.llm.model import Model
+from toolgate.llm.scoring import Belief
 from toolgate.money import MICROS, Micros, dollars
 from toolgate.policy.models import ModelRule, Models, forbidden
 
@@ -16,10 +19,39 @@ SIEVED = 512  # kinds of callers and tasks whose permitted models are kept ready
 CACHED = 0.1  # of the price, that a read from a cache costs: both large providers' rate
 
 
+class Card(NamedTuple):
+    """What of a model is asked on every decision, ready to read: fifty candidates take less than a tenth of a millisecond so."""
+
+    model: Model
+    id: str
+    read: float
+    """Micro-US-dollars a token; as `written`."""
+    written: float
+    window: int
+    reply: int
+    tools: bool
+    vision: bool
+    only_named: bool
+
+
+class Option(NamedTuple):
+    """A model that may be first."""
+
+    model: Model
+    id: str
+    belief: Belief
+    cost: float
+    """Micro-US-dollars that the request is expected to cost."""
+
+
+Look = Callable[[str], tuple[Belief, float]]
+"""What is thought of a model, by id, at the task in question, and how many tokens its answer is expected to have."""
+
+
 @dataclass(frozen=True, slots=True)
 class Candidates:
-    able: Sequence[tuple[Model, float]]
-    """At least one, each with the micro-US-dollars that the request is expected to cost."""
+    able: list[Option]
+    """At least one."""
     dropped: Mapping[str, str]
     rules: tuple[ModelRule, ...]
     fallback: str = ""
@@ -27,10 +59,24 @@ class Candidates:
 
 
 @dataclass(frozen=True, slots=True)
+class Ceilings:
+    """The lowest of each that some rules set."""
+
+    dear: frozenset[str]
+    """Models above a price, by id."""
+    cost: float
+    """Micro-US-dollars; infinity: none, as for the seconds."""
+    p95: float
+    first_token: float
+
+
+@dataclass(frozen=True, slots=True)
 class _Permitted:
-    models: tuple[Model, ...]
+    cards: tuple[Card, ...]
     dropped: Mapping[str, str]
     rules: tuple[ModelRule, ...]
+    ceilings: Ceilings | None
+    """None: there are none."""
 
 
 class Sieve:
@@ -38,34 +84,23 @@ class Sieve:
         self._source = models
         self._health, self._speeds, self._rates = health, speeds, rates
         self._models: tuple[Model, ...] = ()
-        self._given: Sequence[Model] = ()
         self._policy: Models | None = None
         self._permitted: dict[tuple[object, ...], _Permitted] = {}
-        self._prices: dict[str, tuple[float, float]] = {}
+        self._cards: dict[str, Card] = {}
 
     def models(self) -> tuple[Model, ...]:
         given = self._source()
-        if given is not self._given:
-            self._given = given
-            if (now := tuple(given)) != self._models:
-                self._models = now
-                self._permitted.clear()
-                self._prices.clear()
+        if given is not self._models and (now := tuple(given)) != self._models:
+            self._models = now
+            self._permitted.clear()
+            self._cards.clear()
         return self._models
 
     def candidates(
-        self,
-        policy: Models,
-        prompt: Prompt,
-        errand: Errand,
-        task: str,
-        tokens: int,
-        length: Callable[[Model], float],
-        left: Micros | None,
+        self, policy: Models, prompt: Prompt, errand: Errand, task: str, tokens: int, look: Look, left: Micros | None
     ) -> Candidates:
         """
         Args:
-            length: tokens that an answer is expected to have.
             left: what may still be spent.
 
         Raises:
@@ -73,109 +108,128 @@ class Sieve:
         """
         permitted = self._permitted_to(policy, errand, task)
         dropped = dict(permitted.dropped)
-        named, tools = prompt.model, bool(prompt.tools)
+        named, tools, most = prompt.model, bool(prompt.tools), prompt.max_tokens
         sees = any(isinstance(message, User) and message.images for message in prompt.messages)
-        able: list[Model] = []
-        for model in permitted.models:
+        available = self._health.available
+        able: list[Option] = []
+        for model, id, read, written, window, reply, takes_tools, vision, only_named in permitted.cards:  # noqa: A001 - a field's name
             if named:
-                if named not in (model.id, model.provider):
-                    dropped[model.id] = f"the prompt names {named}"
+                if named not in (id, model.provider):
+                    dropped[id] = f"the prompt names {named}"
                     continue
-            elif model.only_named:
-                dropped[model.id] = "it is only asked by its name"
+            elif only_named:
+                dropped[id] = "it is only asked by its name"
                 continue
-            if tools and not model.tools:
-                dropped[model.id] = "it takes no tools"
-            elif sees and not model.vision:
-                dropped[model.id] = "it sees no images"
-            elif tokens + min(prompt.max_tokens, model.max_output) > model.window:
-                dropped[model.id] = f"its window holds {model.window} tokens; {tokens} of input and the reply are more"
-            elif why := self._health.available(model):
-                dropped[model.id] = why
+            if tools and not takes_tools:
+                dropped[id] = "it takes no tools"
+            elif sees and not vision:
+                dropped[id] = "it sees no images"
+            elif tokens + (most if most < reply else reply) > window:
+                dropped[id] = f"its window holds {window} tokens; {tokens} of input and the reply are more"
+            elif why := available(model):
+                dropped[id] = why
             else:
-                able.append(model)
-        if prompt.schema is not None and any(model.strict for model in able):
-            dropped |= {model.id: "it cannot be held to a schema, and others can" for model in able if not model.strict}
-            able = [model for model in able if model.strict]
+                belief, length = look(id)
+                able.append(Option(model, id, belief, read * tokens + written * length))
+        if prompt.schema is not None and any(option.model.strict for option in able):
+            dropped |= {option.id: "it cannot be held to a schema, and others can" for option in able if not option.model.strict}
+            able = [option for option in able if option.model.strict]
         if not able:
             raise NoModel(dropped)
-        costs = [(model, self._cost(model, tokens, length(model))) for model in able]
-        return self._below_ceilings(costs, dropped, permitted.rules, policy.on_empty, left)
+        return self._below_ceilings(able, dropped, permitted, policy.on_empty, left)
 
     def price(self, model: Model) -> float:
         """Of a usual request, to rank models by."""
-        read, written = self._per_token(model)
-        return 3 * read + written
+        card = self._card(model)
+        return 3 * card.read + card.written
 
     def reading(self, model: Model, tokens: int) -> float:
         """What it costs more to have `model` read what another one has in its cache."""
-        return self._per_token(model)[0] * tokens * (1 - CACHED)
+        return self._card(model).read * tokens * (1 - CACHED)
 
-    def _cost(self, model: Model, tokens: int, length: float) -> float:
-        read, written = self._per_token(model)
-        return read * tokens + written * length
-
-    def _per_token(self, model: Model) -> tuple[float, float]:
-        found = self._prices.get(model.id)
+    def _card(self, model: Model) -> Card:
+        found = self._cards.get(model.id)
         if found is None:
-            found = self._prices[model.id] = self._rates.per_token(model)
+            read, written = self._rates.per_token(model)
+            able = model.tools, model.vision, model.only_named
+            found = self._cards[model.id] = Card(model, model.id, read, written, model.window, model.max_output, *able)
         return found
 
     def _permitted_to(self, policy: Models, errand: Errand, task: str) -> _Permitted:
         models, principal = self.models(), errand.principal
         if policy is not self._policy or len(self._permitted) >= SIEVED:
             self._permitted.clear()
-            self._prices.clear()
+            self._cards.clear()  # prices may have changed with the policy
             self._policy = policy
         asker = principal.tenant, principal.tier, principal.roles, task
         found = self._permitted.get(asker)
         if found is None:
             rules = policy.applying(principal, task)
             dropped = {model.id: why for model in models if (why := forbidden(rules, model.id, model.region, model.tags))}
-            found = _Permitted(tuple(model for model in models if model.id not in dropped), dropped, rules)
+            cards = tuple(self._card(model) for model in models if model.id not in dropped)
+            found = _Permitted(cards, dropped, rules, _ceilings(rules, cards))
             self._permitted[asker] = found
         return found
 
     def _below_ceilings(
-        self,
-        costs: Sequence[tuple[Model, float]],
-        dropped: dict[str, str],
-        rules: tuple[ModelRule, ...],
-        on_empty: str,
-        left: Micros | None,
+        self, able: list[Option], dropped: dict[str, str], permitted: _Permitted, on_empty: str, left: Micros | None
     ) -> Candidates:
-        if not rules and left is None:
-            return Candidates(costs, dropped, rules)
+        rules, ceilings = permitted.rules, permitted.ceilings
+        if ceilings is None and left is None:
+            return Candidates(able, dropped, rules)
         above: dict[str, str] = {}
-        for model, cost in costs:
-            if left is not None and cost > left:
-                above[model.id] = f"it is expected to cost {dollars(round(cost))}, and {dollars(left)} is left"
-            elif why := self._above(model, cost, rules):
-                above[model.id] = why
-        able = [each for each in costs if each[0].id not in above]
-        if able:
-            return Candidates(able, dropped | above, rules)
+        if left is not None:
+            above = {
+                option.id: f"it is expected to cost {dollars(round(option.cost))}, and {dollars(left)} is left"
+                for option in able
+                if option.cost > left
+            }
+        if ceilings is not None:
+            above |= self._above(able, ceilings, rules)
+        if not above:
+            return Candidates(able, dropped, rules)
+        if len(above) < len(able):
+            return Candidates([option for option in able if option.id not in above], dropped | above, rules)
         # What there is no money for is never asked all the same.
-        affordable = [each for each in costs if left is None or each[1] <= left]
+        affordable = [option for option in able if left is None or option.cost <= left]
         if on_empty == "cheapest":
-            affordable = sorted(affordable, key=lambda each: each[1])[:1]
+            affordable = sorted(affordable, key=lambda option: option.cost)[:1]
         else:
-            affordable = [each for each in affordable if each[0].id == on_empty]
+            affordable = [option for option in affordable if option.id == on_empty]
         if not affordable:
             raise NoModel(dropped | above)
-        chosen = affordable[0][0].id
-        del above[chosen]
+        del above[affordable[0].id]
         return Candidates(affordable, dropped | above, rules, f"no model is below every ceiling, and on_empty says {on_empty}")
 
-    def _above(self, model: Model, cost: float, rules: tuple[ModelRule, ...]) -> str | None:
-        """The ceiling that the model is above, in a sentence."""
+    def _above(self, able: Sequence[Option], ceilings: Ceilings, rules: tuple[ModelRule, ...]) -> dict[str, str]:
+        """Those above a ceiling, with a sentence that names it."""
+        found = {option.id: self._named(option, rules) for option in able if option.id in ceilings.dear or option.cost > ceilings.cost}
+        for asked, most in ((self._speeds.p95, ceilings.p95), (self._speeds.first_token_p95, ceilings.first_token)):
+            if most < inf:
+                found |= {option.id: self._named(option, rules) for option in able if (asked(option.id) or 0.0) > most}
+        return found
+
+    def _named(self, option: Option, rules: tuple[ModelRule, ...]) -> str:
+        card, speeds = self._card(option.model), self._speeds
         for rule in rules:
-            if rule.max_price is not None and max(self._per_token(model)) > rule.max_price:
+            if rule.max_price is not None and max(card.read, card.written) > rule.max_price:
                 return f"{rule.id} allows ${rule.max_price} for a million tokens"
-            if rule.max_cost is not None and cost > rule.max_cost * MICROS:
-                return f"{rule.id} allows ${rule.max_cost} a request, and it is expected to cost {dollars(round(cost))}"
-            if rule.max_p95 is not None and (self._speeds.p95(model.id) or 0.0) > rule.max_p95:
+            if rule.max_cost is not None and option.cost > float(rule.max_cost) * MICROS:
+                return f"{rule.id} allows ${rule.max_cost} a request, and it is expected to cost {dollars(round(option.cost))}"
+            if rule.max_p95 is not None and (speeds.p95(option.id) or 0.0) > rule.max_p95:
                 return f"{rule.id} allows {rule.max_p95:g} s, and 5 of 100 answers took longer lately"
-            if rule.max_first_token is not None and (self._speeds.first_token_p95(model.id) or 0.0) > rule.max_first_token:
-                return f"{rule.id} allows {rule.max_first_token:g} s to the first piece, and 5 of 100 took longer lately"
-        return None
+        return f"{_first_token(rules)} allows less time to the first piece than 5 of 100 answers took lately"
+
+
+def _first_token(rules: tuple[ModelRule, ...]) -> str:
+    return min((rule.max_first_token, rule.id) for rule in rules if rule.max_first_token is not None)[1]
+
+
+def _ceilings(rules: tuple[ModelRule, ...], cards: Sequence[Card]) -> Ceilings | None:
+    def lowest(name: str) -> float:
+        return min((float(most) for rule in rules if (most := getattr(rule, name)) is not None), default=inf)
+
+    price = lowest("max_price")
+    dear = frozenset(card.id for card in cards if max(card.read, card.written) > price)
+    found = Ceilings(dear, lowest("max_cost") * MICROS, lowest("max_p95"), lowest("max_first_token"))
+    return None if found == Ceilings(frozenset(), inf, inf, inf) else found

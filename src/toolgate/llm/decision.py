@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, Literal, NamedTuple, Protocol
 
 from toolgate.llm.model import Model
+from toolgate.llm.scoring import Belief
 
 Mode = Literal["chosen", "explored", "kept", "switched", "cascade", "escalated", "named", "fallback"]
 """Why the first of a chain is first: the cheapest that is good enough; a try; the run's own model; the run's own cannot go on or
@@ -38,7 +40,7 @@ class Rates(Protocol):
         """Micro-US-dollars for a token read and one written, without caches and tiers. Asked once for each model and policy."""
 
 
-class Score(NamedTuple):  # fifty of them a decision: a third of the time that frozen dataclasses take
+class Score(NamedTuple):
     """What the router thinks of a model for one request."""
 
     quality: float
@@ -55,6 +57,45 @@ class Score(NamedTuple):  # fifty of them a decision: a third of the time that f
     def to_json(self) -> dict[str, Any]:
         said: dict[str, Any] = {"quality": round(self.quality, 4), "deviation": round(self.deviation, 4), "seen": round(self.seen, 1)}
         return said | {"cost_micros": round(self.cost, 1), "p95_seconds": None if self.p95 is None else round(self.p95, 3)}
+
+
+class Thought(Protocol):
+    """What a router thinks of a model, as `candidates.Option`."""
+
+    @property
+    def id(self) -> str: ...
+    @property
+    def belief(self) -> Belief: ...
+    @property
+    def cost(self) -> float: ...
+
+
+class Scores(Mapping[str, Score]):
+    """Scores by `provider/model`, in the chain's order, made when somebody looks: the decision itself needs none."""
+
+    def __init__(self, thoughts: Sequence[Thought], speeds: Speeds) -> None:
+        self._thoughts, self._speeds = thoughts, speeds
+
+    @cached_property
+    def _made(self) -> dict[str, Score]:
+        p95 = self._speeds.p95
+        return {
+            each.id: Score(each.belief.mean, each.belief.deviation, each.belief.seen, each.cost, p95(each.id)) for each in self._thoughts
+        }
+
+    def __getitem__(self, model_id: str) -> Score:
+        return self._made[model_id]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._made)
+
+    def __len__(self) -> int:
+        return len(self._thoughts)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Mapping) and dict(self._made) == dict(other)
+
+    __hash__ = None  # type: ignore[assignment]  # as of a dict
 
 
 @dataclass(frozen=True, slots=True)

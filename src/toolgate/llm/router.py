@@ -10,17 +10,16 @@ Now and then, and ever less, the model that may be best is tried.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
 from typing import Literal
 
 from toolgate.llm.beliefs import Beliefs
 from toolgate.llm.calibration import EXPECTED_OUTPUT, Calibration
-from toolgate.llm.candidates import Candidates, Sieve
-from toolgate.llm.decision import Decision, Health, Mode, Rates, Score, Speeds
+from toolgate.llm.candidates import Candidates, Look, Option, Sieve
+from toolgate.llm.decision import Decision, Health, Mode, Rates, Scores, Speeds
 from toolgate.llm.messages import Errand, Prompt
 from toolgate.llm.model import Model
 from toolgate.llm.runs import Runs
-from toolgate.llm.scoring import CALIBRATED, STRENGTH, Belief, believe, by_price, effect, exploring, good_enough, to_try, usual
+from toolgate.llm.scoring import CALIBRATED, STRENGTH, Belief, believe, by_price, effect, exploring, floor, to_try, usual
 from toolgate.llm.task import asked, guessed
 from toolgate.money import Micros
 from toolgate.policy.models import Models
@@ -35,18 +34,13 @@ ANSWERS = 20.0
 
 Heard = Callable[[str, str, float, float], None]
 """Takes the model's id, the task, how good the answer was, and how many answers that is worth."""
+TASKS = 100
+"""Task types for which what is thought of models is kept ready."""
 NOBODY_SAYS = 0.5
 """`Model.quality` where the operator says nothing of it."""
 Why = tuple[Mode, tuple[str, ...]]
-
-
-@dataclass(frozen=True, slots=True)
-class Option:
-    """A model that may be first."""
-
-    model: Model
-    belief: Belief
-    cost: float
+BY_QUALITY: Callable[[Option], float] = lambda option: option[2][0]  # noqa: E731 - by number, which is half of the time of a sort
+BY_COST: Callable[[Option], tuple[float, float]] = lambda option: (option[3], -option[2][0])  # noqa: E731
 
 
 class Router:
@@ -77,8 +71,8 @@ class Router:
         self._heard = heard
         self.runs = Runs()
         self._decisions = 0
-        self._kept: dict[tuple[str, str], tuple[Belief, float]] = {}
-        """Belief and expected tokens of an answer, by model and task, until something is heard of the model."""
+        self._kept: dict[str, dict[str, tuple[Belief, float]]] = {}
+        """Belief and expected tokens of an answer, by task and model, until something is heard of the model."""
         self._kept_of: tuple[object, ...] = ()
         self._expected: Mapping[str, float] = {}
 
@@ -105,8 +99,8 @@ class Router:
         task = guessed(prompt) if undeclared else errand.task
         self._prepare()
         known = self.runs.get(errand.run)
-        there = self._sieve.candidates(policy, prompt, errand, task, tokens, lambda model: self._look(model, task)[1], left)
-        options = [Option(model, self._look(model, task)[0], cost) for model, cost in there.able]
+        there = self._sieve.candidates(policy, prompt, errand, task, tokens, self._looking(task), left)
+        options = there.able
         loss = min((rule.max_quality_loss for rule in there.rules if rule.max_quality_loss is not None), default=policy.max_quality_loss)
         options, why = self._ordered(options, prompt, task, loss)
         if policy.cascade and errand.checkable and len(options) > 1 and not errand.high_risk:
@@ -177,38 +171,45 @@ class Router:
     def _ordered(self, options: list[Option], prompt: Prompt, task: str, loss: float) -> tuple[list[Option], Why]:
         """All of `options`, the one to ask first, and why."""
         calibration = self.calibration
-        price = calibration.price(loss) if calibration else None
-        worth_asking = [option for option in options if calibration and option.model.id in calibration.kept]
-        if calibration is None or not worth_asking:
-            best = max(options, key=lambda option: option.belief.mean)
-            enough = {options[index].model.id for index in good_enough([option.belief for option in options], loss / 100)}
-            options.sort(key=lambda option: self._rank(option, option.model.id in enough))
-            return options, ("chosen", _because(options[0], best, loss))
-        said = calibration.qualities(task, asked(prompt), len(prompt.tools))
-        options = [self._shifted(option, said, task) for option in options]
-        alone = next((option.cost for option in options if option.model.id == calibration.reference), None)
-        alone = alone or max(option.cost for option in options) or 1.0
-        kept = calibration.kept
+        kept = calibration.kept if calibration else ()
+        worth_asking = [option for option in options if option.id in kept]
+        if calibration is not None and worth_asking:
+            said = calibration.qualities(task, asked(prompt), len(prompt.tools))
+            ordered = self._priced([self._shifted(option, said, task) for option in worth_asking], loss)
+            best = max(ordered, key=BY_QUALITY)
+            rest = sorted([option for option in options if option.id not in kept], key=BY_QUALITY, reverse=True)
+        else:
+            best = max(options, key=BY_QUALITY)
+            enough = floor([option.belief for option in options], loss / 100)
+            ordered = sorted([option for option in options if option.belief.sure >= enough], key=BY_COST)
+            self._quickest_first(ordered)
+            rest = sorted([option for option in options if option.belief.sure < enough], key=BY_QUALITY, reverse=True)
+        return ordered + rest, ("chosen", _because(ordered[0], best, loss))
 
-        def value(option: Option) -> tuple[bool, float]:
-            only = price is None and option.model.id != calibration.reference
-            return option.model.id in kept and not only, option.belief.mean - (price or 0.0) * option.cost / alone
+    def _priced(self, options: list[Option], loss: float) -> list[Option]:
+        """By quality less what calibration has the cost be worth."""
+        calibration = self.calibration
+        assert calibration is not None
+        price, reference = calibration.price(loss), calibration.reference
+        alone = next((option.cost for option in options if option.id == reference), 0.0) or max(option.cost for option in options) or 1.0
+        if price is None:
+            return sorted(options, key=lambda option: (option.id == reference, option.belief.mean), reverse=True)
+        return sorted(options, key=lambda option: option.belief.mean - price * option.cost / alone, reverse=True)
 
-        options.sort(key=value, reverse=True)
-        best = max((option for option in options if option.model.id in kept), key=lambda option: option.belief.mean)
-        return options, ("chosen", _because(options[0], best, loss))
-
-    def _rank(self, option: Option, enough: bool) -> tuple[bool, float, float, float]:
-        """Those good enough by cost and then by speed, then the rest by quality."""
-        return not enough, option.cost if enough else -option.belief.mean, self._speeds.p95(option.model.id) or 0.0, -option.belief.mean
+    def _quickest_first(self, ordered: list[Option]) -> None:
+        """Of several that cost the same, the one that is known to answer soonest."""
+        same = 1
+        while same < len(ordered) and ordered[same].cost == ordered[0].cost:
+            same += 1
+        if same > 1:
+            p95 = self._speeds.p95
+            ordered[:same] = sorted(ordered[:same], key=lambda option: p95(option.id) or 0.0)
 
     def _shifted(self, option: Option, said: Mapping[str, float], task: str) -> Option:
         """`option` with the quality at this very prompt in place of that at its task."""
         assert self.calibration is not None
-        quality, expected = said.get(option.model.id), self.calibration.expected(option.model.id, task)
-        if quality is None or expected is None:
-            return option
-        return replace(option, belief=option.belief._replace(mean=option.belief.mean + quality - expected))
+        belief, by = option.belief, said[option.id] - (self.calibration.expected(option.id, task) or 0.0)
+        return option._replace(belief=belief._replace(mean=belief.mean + by, sure=belief.sure + by))
 
     def _tried(self, options: list[Option], share: float, why: Why) -> tuple[list[Option], Why]:
         """Perhaps with one first that may be better than is known."""
@@ -216,16 +217,16 @@ class Router:
         seen = beliefs.seen + (self.calibration.rows if self.calibration else 0)
         if draw(self._seed, self._decisions) >= exploring(share, seen):
             return options, why
-        worth_asking = [option for option in options if not self.calibration or option.model.id in self.calibration.kept] or options
+        worth_asking = [option for option in options if not self.calibration or option.id in self.calibration.kept] or options
         tried = worth_asking[to_try([option.belief for option in worth_asking])]
         if tried is options[0]:
             return options, why
-        because = f"{tried.model.id} is tried: little is known of it ({tried.belief.seen:.0f} answers), and it may be the best"
+        because = f"{tried.id} is tried: little is known of it ({tried.belief.seen:.0f} answers), and it may be the best"
         return [tried, *(option for option in options if option is not tried)], ("explored", (because,))
 
     def _kept_to(self, model: Model, options: list[Option], spare: float, tokens: int, why: Why) -> tuple[list[Option], Why]:
         """The run's own model first, while it can be asked and a change is not worth its cache."""
-        own = next((option for option in options if option.model.id == model.id), None)
+        own = next((option for option in options if option.id == model.id), None)
         if own is None:
             return options, ("switched", (f"{model.id}, which the run began with, cannot be asked now", *why[1]))
         if own is options[0]:
@@ -236,19 +237,21 @@ class Router:
         return [own, *(option for option in options if option is not own)], ("kept", (f"the run stays with {model.id}",))
 
     def _decision(self, options: Sequence[Option], there: Candidates, why: Why, task: str, undeclared: bool) -> Decision:
-        p95 = self._speeds.p95
-        scores = {
-            option.model.id: Score(option.belief.mean, option.belief.deviation, option.belief.seen, option.cost, p95(option.model.id))
-            for option in options
-        }
-        chain = tuple(option.model for option in options)
-        return Decision(chain, scores, why[1], there.dropped, why[0], task, undeclared, tuple(rule.id for rule in there.rules))
+        chain = tuple([option.model for option in options])
+        scores = Scores(options, self._speeds)
+        return Decision(chain, scores, why[1], there.dropped, why[0], task, undeclared, tuple([rule.id for rule in there.rules]))
 
-    def _look(self, model: Model, task: str) -> tuple[Belief, float]:
-        found = self._kept.get((model.id, task))
-        if found is None:
-            found = self._kept[model.id, task] = self._believed(model, task), self._length(model, task)
-        return found
+    def _looking(self, task: str) -> Look:
+        """What is thought of models at `task`, worked out once until something is heard of them."""
+        kept = self._kept.get(task)
+        if kept is None:
+            if len(self._kept) >= TASKS:
+                self._kept.clear()
+            kept = self._kept[task] = {}
+        for model in self._sieve.models() if len(kept) < len(self._expected) else ():
+            if model.id not in kept:
+                kept[model.id] = self._believed(model, task), self._length(model, task)
+        return kept.__getitem__
 
     def _believed(self, model: Model, task: str) -> Belief:
         beliefs = self.beliefs
@@ -275,15 +278,15 @@ class Router:
         if now != self._kept_of:
             self._kept_of = now
             self._kept.clear()
-            models = self._sieve.models()
+            models = now[2]
             ranked = by_price({model.id: self._sieve.price(model) for model in models})
             said = {model.id: ranked[model.id] if model.quality == NOBODY_SAYS else model.quality for model in models}
             middle = sum(said.values()) / max(1, len(said))
             self._expected = {model: quality - middle for model, quality in said.items()}
 
     def _forget(self, model_id: str) -> None:
-        for key in [key for key in self._kept if key[0] == model_id]:
-            del self._kept[key]
+        for kept in self._kept.values():
+            kept.pop(model_id, None)
 
 
 def cascade(options: Sequence[Option], failed: frozenset[str]) -> tuple[list[Option], Why]:
@@ -292,8 +295,8 @@ def cascade(options: Sequence[Option], failed: frozenset[str]) -> tuple[list[Opt
     That order costs least until the first right answer where answers are right independently of each other: an exchange of two
     neighbours shows it. Those that failed in this run come last.
     """
-    ordered = sorted(options, key=lambda option: (option.model.id in failed, option.cost / max(option.belief.mean, 0.05)))
-    first = ordered[0].model.id
+    ordered = sorted(options, key=lambda option: (option.id in failed, option.cost / max(option.belief.mean, 0.05)))
+    first = ordered[0].id
     if failed:
         return ordered, ("escalated", (f"the check failed for {', '.join(sorted(failed))}; {first} is next",))
     return ordered, ("cascade", (f"answers are checked, so it begins with {first}, which costs least for a right one",))
@@ -309,9 +312,7 @@ def draw(seed: int, number: int) -> float:
 
 
 def _because(first: Option, best: Option, loss: float) -> tuple[str, ...]:
-    said = f"{first.model.id} is expected to be right {first.belief.mean:.1%} of the time"
+    said = f"{first.id} is expected to be right {first.belief.mean:.1%} of the time"
     if first is best:
         return (f"{said}, more than any other",)
-    return (
-        f"{said}, the best, {best.model.id}, {best.belief.mean:.1%}: a loss of {loss:g} points on average is allowed, and it costs less",
-    )
+    return (f"{said}, the best, {best.id}, {best.belief.mean:.1%}: a loss of {loss:g} points on average is allowed, and it costs less",)

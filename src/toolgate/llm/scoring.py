@@ -11,7 +11,7 @@ asked the same tasks equally often, and who was given the easy ones would look b
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from math import sqrt
 from typing import NamedTuple
@@ -67,6 +67,8 @@ class Belief(NamedTuple):
     """What the mean may be wrong by: one standard deviation."""
     seen: float
     """Observations behind it."""
+    sure: float
+    """The mean, lowered by `CAREFUL` deviations."""
 
 
 def usual(overall: Tally, task: Tally, strength: Strength = STRENGTH) -> float:
@@ -98,7 +100,8 @@ def believe(base: float, expected: float, overall: Tally, task: Tally, strength:
     """
     mean = min(1.0, max(0.0, base + effect(expected, overall, task, strength)))
     bounded = min(0.95, max(0.05, mean))
-    return Belief(mean, sqrt(bounded * (1 - bounded) / (strength.prior + overall.seen + 1)), overall.seen)
+    deviation = sqrt(bounded * (1 - bounded) / (strength.prior + overall.seen + 1))
+    return Belief(mean, deviation, overall.seen, mean - CAREFUL * deviation)
 
 
 def by_price(prices: Mapping[str, float]) -> dict[str, float]:
@@ -109,11 +112,9 @@ def by_price(prices: Mapping[str, float]) -> dict[str, float]:
     return {model: 0.3 + 0.4 * ranked.index(price) / steps if len(ranked) > 1 else 0.5 for model, price in prices.items()}
 
 
-def good_enough(beliefs: Sequence[Belief], loss: float) -> list[int]:
-    """Which are within `loss` (0 to 1) of the best, all estimates lowered by how unsure they are."""
-    lowered = [belief.mean - CAREFUL * belief.deviation for belief in beliefs]
-    floor = max(lowered) - loss
-    return [index for index, value in enumerate(lowered) if value >= floor]
+def floor(beliefs: Iterable[Belief], loss: float) -> float:
+    """What `Belief.sure` has to reach to be within `loss` (0 to 1) of the best: all estimates are lowered by how unsure they are."""
+    return max([belief.sure for belief in beliefs]) - loss
 
 
 def to_try(beliefs: Sequence[Belief]) -> int:
@@ -124,7 +125,7 @@ def to_try(beliefs: Sequence[Belief]) -> int:
 
 def exploring(share: float, seen: float) -> float:
     """The share of requests to try something with, after `seen` observations."""
-    return share * LEARNING / (LEARNING + seen)
+    return share * (LEARNING / (LEARNING + seen))
 
 
 def half(seconds: float, half_life: float) -> float:
@@ -143,4 +144,4 @@ def interval(good: float, seen: float) -> tuple[float, float]:
     share, square = good / seen, z * z / seen
     middle = (share + square / 2) / (1 + square)
     width = z / (1 + square) * sqrt(share * (1 - share) / seen + square / (4 * seen))
-    return max(0.0, middle - width), min(1.0, middle + width)
+    return max(0.0, min(share, middle - width)), min(1.0, max(share, middle + width))  # rounding apart, it holds the share

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from difflib import get_close_matches
+from fnmatch import fnmatchcase
 from typing import Any, Literal
 
 from toolgate.calls import Principal, Tool
@@ -61,6 +62,7 @@ def lint(policy: Policy, tools: Sequence[Tool]) -> Iterator[Finding]:
         yield from _shadowed(name, policy, tools)
     for name, tier in policy.tiers.items():
         yield from _tier(name, tier, tools)
+    yield from _models(policy)
 
 
 def lint_callers(policy: Policy, callers: Mapping[str, tuple[tuple[str, ...], str]]) -> Iterator[Finding]:
@@ -177,6 +179,27 @@ def _tier(name: str, tier: Tier, tools: Sequence[Tool]) -> Iterator[Finding]:
     for glob in tier.tools:
         if tools and not any(matches(glob, tool.name) for tool in tools):
             yield Finding("warning", where, "no-tools", f"{glob} means none of the {len(tools)} tools")
+
+
+def _models(policy: Policy) -> Iterator[Finding]:
+    """Rules of `models.yaml` that can never apply, or that no model can meet."""
+    seen: set[str] = set()
+    for rule in policy.models.rules:
+        where = f"models.yaml {rule.id}"
+        if rule.id in seen:
+            yield Finding("warning", where, "twins", "another rule has the same id; refusals do not say which decided")
+        seen.add(rule.id)
+        for named, globs, known in (("role", rule.roles, policy.roles), ("tier", rule.tiers, policy.tiers)):
+            for glob in globs:
+                if not any(fnmatchcase(name, glob) for name in known):
+                    yield Finding(
+                        "error", where, f"unknown-{named}", f"no {named} is called {glob}, so it never applies{_near(glob, known)}"
+                    )
+        for glob in (*rule.models, *rule.deny):
+            if "/" not in glob and "*" not in glob:
+                yield Finding("error", where, "model", f"{glob} names no model: they are called provider/model")
+        if set(rule.models) & set(rule.deny):
+            yield Finding("warning", where, "contradiction", "what it allows it denies as well; the denial counts")
 
 
 def _at(schema: Mapping[str, Any], path: str) -> Mapping[str, Any] | None:

@@ -1,0 +1,83 @@
+"""A decision among 50 models, with and without labelled prompts; and one attempt counted."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable
+
+from tests.bench.common import tell
+from tests.llm.labelled import labelled
+from toolgate.calls import Principal
+from toolgate.llm.calibration import calibrate, tariff_of
+from toolgate.llm.messages import Errand, Prompt, User
+from toolgate.llm.metrics import Performance, ProviderExecutionMetric
+from toolgate.llm.model import Model
+from toolgate.llm.router import Router
+from toolgate.policy.models import Models
+
+MODELS = tuple(Model("acme", f"m{number}", quality=0.6 + number % 7 / 25) for number in range(50))
+TEXT = "Sort the rows of this table by the second column and say which of them are doubled, please. " * 12
+
+
+class World:
+    def available(self, model: Model) -> str | None:
+        return None
+
+    def p95(self, model_id: str) -> float | None:
+        return 1.0
+
+    def first_token_p95(self, model_id: str) -> float | None:
+        return 1.0
+
+    def per_token(self, model: Model) -> tuple[float, float]:
+        return 1.0 + len(model.id), 3.0 + len(model.id)
+
+
+def spread(work: Callable[[int], object], rounds: int) -> list[float]:
+    """Microseconds of CPU of each, ascending: other work on the machine is not ours."""
+    taken = []
+    for number in range(rounds):
+        before = time.thread_time_ns()
+        work(number)
+        taken.append((time.thread_time_ns() - before) / 1000)
+    return sorted(taken)
+
+
+def decide(calibrated: bool) -> None:
+    policy = Models.model_validate({"rules": [{"id": "quick", "max_p95": 20, "max_price": 1000}]})
+    world = World()
+    router = Router(lambda: MODELS, lambda: policy, health=world, speeds=world, rates=world)
+    if calibrated:
+        skills = [{"coding": 0.5 + number % 9 / 20, "chat": 0.5 + number % 5 / 20} for number in range(50)]
+        samples = labelled(1200, skills, [10.0 + number for number in range(50)])
+        ids = [model.id for model in MODELS]
+        router.calibration = calibrate(ids, samples, tariff_of(ids, samples))
+    who = Principal("local:ada", roles=("developer",), tier="pro")
+
+    def one(number: int) -> None:
+        decision = router.route(Prompt([User(TEXT)]), Errand(who, task="coding"), 300)
+        if number % 3 == 0:  # what is heard in between has to be taken into account
+            router.learn(decision.chain[0].id, "coding", 1.0, "verifier")
+
+    spread(one, 200)
+    taken = spread(one, 3000)
+    tell({"p50 µs": taken[1500], "p99 µs": taken[2970]})
+
+
+def count() -> None:
+    performance = Performance()
+    metric = ProviderExecutionMetric(
+        "acme", "m1", "coding", 300, 50, 100, 0, 0, 700, 800.0, 90.0, True, 1, None, 1, "r", "ada", time.time(), "act", "search"
+    )
+    rounds = 100_000
+    before = time.thread_time_ns()
+    for _ in range(rounds):
+        performance.record(metric)
+    performance.fold()
+    whole = (time.thread_time_ns() - before) / rounds / 1000
+    taken = spread(lambda _: performance.record(metric), 2000)
+    tell({"record p50 µs": taken[1000], "with the adding up later, µs": whole})
+
+
+count() if "count" in sys.argv else decide("calibrated" in sys.argv)
