@@ -6,7 +6,7 @@ import logging
 import math
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from types import MappingProxyType
@@ -27,7 +27,7 @@ from toolgate.integration import TokenExchange
 from toolgate.llm.models import Models, open_models
 from toolgate.news import Change
 from toolgate.openapi.exchange import Subjects
-from toolgate.openapi.links import Links
+from toolgate.openapi.links import Holder, Links
 from toolgate.openapi.load import Loaded, load_all
 from toolgate.openapi.own import Own
 from toolgate.openapi.pin import fetch, is_url, keep_copy, missing_copy
@@ -52,6 +52,7 @@ if TYPE_CHECKING:
     from starlette.types import ASGIApp
 
     from toolgate.agent.loop import Agent
+    from toolgate.api.consents import Consents
     from toolgate.internal.desk import Backends
     from toolgate.llm.report import Report
     from toolgate.openapi.consent import Consent
@@ -431,9 +432,28 @@ async def asgi(app: App) -> AsyncIterator[ASGIApp]:
     async with face.lifespan(), entrance(app.settings, app.stores, app.transport, app.own.subjects) as identify:
         sessions = Sessions(app.stores.records)
         console = Console(identify, sessions, app.settings.identity, app.transport, app.stores.records)
-        application = Starlette(routes=[*routes(app, face, resource), *console.routes()], exception_handlers=EXCEPTION_HANDLERS)
+        consents = _consents(app)
+        every = [*routes(app, face, resource), *consents.routes(), *console.routes()]
+        application = Starlette(routes=every, exception_handlers=EXCEPTION_HANDLERS)
         # A session is asked first: then even who shows nothing may be somebody.
-        yield guarded(telling(face.fast(application), app.counters), server, by_session(identify, sessions), resource, console.open)
+        yield guarded(
+            telling(face.fast(application), app.counters), server, by_session(identify, sessions), resource, console.open | consents.open
+        )
+
+
+def _consents(app: App) -> Consents:
+    """How callers let Toolgate in over HTTP, where integrations want their own consent."""
+    from toolgate.api.consents import Consents
+
+    async def linked(principal: Principal, holder: Holder) -> None:
+        details = {"change": "linked", "user": holder.user, "integration": holder.integration}
+        await record(app.stores.journal, "credential.changed", principal=principal, tenant=holder.tenant, **details)
+
+    consent = consent_of(app.settings, app.stores, app.transport)
+    if app.own.links is not None:
+        consent = replace(consent, links=app.own.links)  # so that what is linked here is seen here at once
+    declared = {loaded.name: loaded.declaration for loaded in app.integrations if loaded.declaration}
+    return Consents(app.gateway, consent, declared, linked)
 
 
 def routes(app: App, face: McpFace, resource: Resource) -> list[BaseRoute]:

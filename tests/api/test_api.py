@@ -19,6 +19,7 @@ from starlette.types import Message, Scope
 
 from tests.api.talking import Talking
 from toolgate.api import EXCEPTION_HANDLERS, agent_routes, routes
+from toolgate.api.consents import CONFIRM, LINK
 from toolgate.api.operator import description
 from toolgate.calls import Binary, Call, Outcome, Principal, Problem, Text, Tool
 from toolgate.errors import (
@@ -528,7 +529,7 @@ def test_the_description_and_the_routes_agree_both_ways() -> None:
     }
     described = {(path, method.upper()) for path, item in description()["paths"].items() for method in item.keys() - {"parameters"}}
 
-    assert described == served
+    assert described == served | {(LINK, "POST"), (CONFIRM, "POST")}  # there where they are of use
 
 
 async def test_the_served_description_becomes_tools_by_our_own_reader() -> None:
@@ -543,8 +544,10 @@ async def test_the_served_description_becomes_tools_by_our_own_reader() -> None:
     assert [*document.diagnostics, *complaints] == []
     assert sorted(definition.name for definition in converted.definitions) == [
         "toolgate_answer_approval",
+        "toolgate_begin_consent",
         "toolgate_call_tool",
         "toolgate_complete_chat",
+        "toolgate_confirm_consent",
         "toolgate_create_response",
         "toolgate_describe_tool",
         "toolgate_explain_model",

@@ -68,6 +68,8 @@ CONSENTS = (
     *("metadata-issuer-mismatch", "client-credentials-jwt", "client-credentials-basic"),
 )
 """The same with an authorization server of the suite's, honest or not."""
+STARTING = 90.0
+"""Seconds that a gateway may take to begin, on a machine that many share."""
 PATIENCE = ("--connect-timeout", "60000")
 ROOM = 3
 """Checks at a time, on few cores."""
@@ -110,7 +112,7 @@ async def gateway(declaration: str) -> AsyncIterator[tuple[str, Path]]:
         process = await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.PIPE)
         assert process.stdout is not None
         try:
-            told = json.loads(await asyncio.wait_for(process.stdout.readline(), 30))
+            told = json.loads(await asyncio.wait_for(process.stdout.readline(), STARTING))
             yield told["url"].removesuffix("/mcp"), settings
         finally:
             process.terminate()

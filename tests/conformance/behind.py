@@ -50,7 +50,7 @@ async def serving_everything() -> AsyncIterator[str]:
     command = [sys.executable, "-m", "mcp_everything_server", "--port", str(port)]
     process = await asyncio.create_subprocess_exec(*command, cwd=everything(), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
-        async with asyncio.timeout(30):
+        async with asyncio.timeout(90):
             while not await _listens(port):
                 await asyncio.sleep(0.1)
         yield f"http://127.0.0.1:{port}/mcp"

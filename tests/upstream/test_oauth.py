@@ -120,4 +120,4 @@ async def test_who_we_are_can_be_read_by_everybody_where_its_url_is_set(behind: 
     else:
         said = answer.json()
         assert (answer.status_code, said["client_id"], said["token_endpoint_auth_method"]) == (200, url, "none")
-        assert said["redirect_uris"] == ["http://127.0.0.1:8766/oauth/callback"]
+        assert said["redirect_uris"] == ["http://127.0.0.1:8766/oauth/callback", "https://tools.example.com/oauth/callback"]

@@ -23,7 +23,7 @@ def document(url: str) -> Mapping[str, Any]:
     return {
         "client_id": url,
         "client_name": "Toolgate",
-        "redirect_uris": [REDIRECT],
+        "redirect_uris": [REDIRECT, f"{'/'.join(url.split('/', 3)[:3])}{PATH}"],
         "application_type": "native",
         "grant_types": ["authorization_code", "refresh_token"],
         "response_types": ["code"],
