@@ -155,3 +155,13 @@ def test_details_of_other_events_are_cleaned_too() -> None:
     found = redact.details({"reason": f"no such key {SECRETS[9]}", "n": 10**40, "token": "abc", "lone": "\ud800"})
 
     assert found == {"reason": f"no such key {HIDDEN}", "n": "1" + "0" * 40, "token": HIDDEN, "lone": "?"}
+
+
+@given(st.dictionaries(st.from_regex(r"[a-z_]{1,24}", fullmatch=True), st.one_of(st.integers(-(2**63), 2**63), st.booleans(), st.none())))
+def test_numbers_are_kept_and_names_in_the_shape_of_a_key_are_not(arguments: dict[str, Any]) -> None:
+    assert kept(arguments) == {redact.KEYS.sub(HIDDEN, name): value for name, value in arguments.items()}
+
+
+@pytest.mark.parametrize("name", ["ghp_" + "a" * 16, "sk_live_" + "a" * 16, "github_pat_" + "a" * 16])
+def test_a_key_for_a_name_is_taken_out_of_numbers_too(name: str) -> None:
+    assert kept({name: 1}) == {HIDDEN: 1}

@@ -29,6 +29,7 @@ GOALS = {
     "rest_toolgate_16": "the same, 16 connections: CPU ≤ 250 µs, p99 ≤ 8 ms",
     "rest_toolgate_64": "the same, 64 connections: p99 ≤ 30 ms",
     "rest_full_16": "the same beside GitHub's 1,223 tools, 16 connections",
+    "rest_mcp_16": "the same call of an MCP server's tool, 16 connections: ≥ 4,000 calls/s",
     "rest_list_1": "a list of all of them once it is kept: CPU ≤ 1,000 µs",
     "rest_old_16": "the call in sessions of 2025-11-25, 16 connections",
     "agent": "a turn of the agent beside its call, the router included, all of it durable: p95 ≤ 5 ms",

@@ -1,9 +1,9 @@
 """One MCP call that makes one HTTP call, through a whole server: `python -m tests.bench.rest WHAT CONNECTIONS`.
 
-WHAT is `toolgate`, `full` (the same beside GitHub's 1,223 tools), `list` (a complete list of those), `old` (toolgate in a
-session of 2025-11-25) or `fastmcp`, for which BENCH_FASTMCP names a Python that has it. The server has one core, everything
-else the other. The whole gate is on: an API key, a rule that looks at the argument, limits, a budget, an intent and an outcome
-in SQLite with `synchronous=full`, a price. FastMCP has none of that.
+WHAT is `toolgate`, `mcp` (the same call of an MCP server's tool), `full` (the first beside GitHub's 1,223 tools), `list` (a
+complete list of those), `old` (the first in a session of 2025-11-25) or `fastmcp`, for which BENCH_FASTMCP names a Python that
+has it. The server has one core, everything else the other. The whole gate is on: an API key, a rule that looks at the
+argument, limits, a budget, an intent and an outcome in SQLite with `synchronous=full`, a price. FastMCP has none of that.
 
 BENCH_LOAD names another program with the arguments and output of `load.py`.
 """
@@ -69,9 +69,15 @@ uvloop.run(server.run_async(transport="http", host="127.0.0.1", port=int(sys.arg
 
 
 def main(what: str, connections: int) -> None:
-    with tempfile.TemporaryDirectory() as folder, upstream() as service:
+    with tempfile.TemporaryDirectory() as folder, upstream("mcp" if what == "mcp" else "upstream") as service:
         base = Path(folder)
-        with fastmcp(service) if what == "fastmcp" else toolgate(base, service, full=what in ("full", "list")) as (process, port, key):
+        with (
+            fastmcp(service) if what == "fastmcp" else toolgate(base, service, full=what in ("full", "list"), mcp=what == "mcp") as (
+                process,
+                port,
+                key,
+            )
+        ):
             headers = {"authorization": f"Bearer {key}"} if key else {}
             if what == "old":
                 headers["mcp-session-id"] = opened(port, headers)
@@ -125,9 +131,9 @@ def whole(port: int, body: bytes, headers: Mapping[str, str]) -> bytes:
 
 
 @contextmanager
-def upstream() -> Iterator[str]:
+def upstream(module: str = "upstream") -> Iterator[str]:
     process = subprocess.Popen(
-        [sys.executable, "-m", "tests.bench.upstream"], stdout=subprocess.PIPE, cwd=HERE, preexec_fn=lambda: pin(LOAD_CORE)
+        [sys.executable, "-m", f"tests.bench.{module}"], stdout=subprocess.PIPE, cwd=HERE, preexec_fn=lambda: pin(LOAD_CORE)
     )
     with ended(process):
         assert process.stdout is not None
@@ -135,9 +141,9 @@ def upstream() -> Iterator[str]:
 
 
 @contextmanager
-def toolgate(base: Path, service: str, *, full: bool) -> Iterator[tuple[subprocess.Popen[bytes], int, str]]:
+def toolgate(base: Path, service: str, *, full: bool, mcp: bool = False) -> Iterator[tuple[subprocess.Popen[bytes], int, str]]:
     port, config = free_port(), base / "toolgate.yaml"
-    written(base, service, port, full=full)
+    written(base, service, port, full=full, mcp=mcp)
     command = [sys.executable, "-m", "toolgate"]
     made = [*command, "keys", "create", "bench", "--role", "bench", "--tier", "bench", "--config", str(config)]
     key = subprocess.run(made, check=True, capture_output=True, text=True, cwd=HERE).stdout.split()[0]
@@ -148,13 +154,14 @@ def toolgate(base: Path, service: str, *, full: bool) -> Iterator[tuple[subproce
         yield process, port, key
 
 
-def written(base: Path, service: str, port: int, *, full: bool) -> None:
+def written(base: Path, service: str, port: int, *, full: bool, mcp: bool = False) -> None:
     """The settings, the policy and the integrations, in `base`."""
     for folder in ("specs/items", "policies/roles"):
         (base / folder).mkdir(parents=True)
     (base / "specs/items/openapi.json").write_text(json.dumps(ITEMS))
+    where = f"kind: mcp\nurl: {service}/mcp" if mcp else f"spec: openapi.json\nbase_url: {service}"
     (base / "specs/items/integration.yaml").write_text(
-        f"name: items\nspec: openapi.json\nbase_url: {service}\nallow_networks: [127.0.0.1/32]\nprices: {{default: 0.000001}}\n"
+        f"name: items\n{where}\nallow_networks: [127.0.0.1/32]\nprices: {{default: 0.000001}}\n"
     )
     if full:
         github_folder(base / "specs")
