@@ -48,7 +48,7 @@ async def test_lines_are_said_in_order_and_depend_on_the_conversation_alone(tmp_
     provider = played(PLAY, tmp_path)
 
     first = await provider.reply(Prompt([User("How many?")]), ERRAND)
-    last = await provider.reply(Prompt(after("two")), ERRAND)
+    last = await provider.reply(Prompt(after("<result 1f of list_issues>\ntwo\n</result 1f>")), ERRAND)
 
     assert (first.stop, [(call.name, call.arguments) for call in first.message.calls]) == ("calls", [("list_issues", {"repo": "widgets"})])
     assert last.message.text == "To How many? I say two"

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from toolgate.llm.messages import Assistant, Message, ToolResult, ToolSpec, User
+from toolgate.llm.script import MARKS
 
 LABEL = "[scripted: no language model was asked]"
 READING = re.compile(r"(^|_)(list|get|search|find|show|read|describe|count|lookup)(_|$)")
@@ -21,8 +22,6 @@ NUMBER = re.compile(r"#(\d{1,9})\b")
 QUOTED = re.compile(r"[\"“']([^\"”']{2,200})[\"”']")
 SEARCHED = frozenset({"query", "q", "text", "search", "keywords", "term", "keyword"})
 NUMBERS = frozenset({"number", "issue_number", "pull_number", "pull", "issue"})
-MARKS = re.compile(r"^</?result [^>\n]*>$", re.MULTILINE)
-"""That the agent puts around results."""
 SHOWN = 1500
 """Characters of a result that are told."""
 

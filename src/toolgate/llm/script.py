@@ -28,6 +28,7 @@ from toolgate.llm.messages import Assistant, Message, System, ToolResult, User
 from toolgate.settings import Seconds, Strict
 
 PLACE = re.compile(r"\{\{(task|last)\}\}")
+MARKS = re.compile(r"^</?result [^>\n]*>$", re.MULTILINE)
 SHOWN = 2000
 """Characters of a message that stand in a place."""
 
@@ -127,5 +128,7 @@ def task(messages: Sequence[Message]) -> str:
 
 
 def latest(messages: Sequence[Message]) -> str:
-    """The newest message."""
-    return next((message.text for message in reversed(messages) if isinstance(message, User | ToolResult | System)), "")
+    """The newest message, without the marks that the agent puts around results."""
+    return MARKS.sub(
+        "", next((message.text for message in reversed(messages) if isinstance(message, User | ToolResult | System)), "")
+    ).strip()
