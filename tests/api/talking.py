@@ -62,7 +62,7 @@ class Issues:
 @dataclass
 class Talking:
     lines: list[Line] | Callable[[Prompt], Line]
-    settings: Settings = field(default_factory=lambda: Settings(providers={}))
+    settings: Settings = field(default_factory=lambda: Settings.model_validate({"providers": {"scripted": {"kind": "scripted"}}}))
 
     def __post_init__(self) -> None:
         self.issues = Issues()

@@ -198,6 +198,21 @@ async def test_a_run_that_fails_is_an_error_and_is_not_sent_again() -> None:
     assert len(world.model.asked) == 2
 
 
+async def test_a_model_that_there_is_not_is_not_found() -> None:
+    async with sdk(Talking([])) as client:
+        with pytest.raises(openai.NotFoundError, match="nobody/x: there is no such model"):
+            await client.responses.create(model="nobody/x", input="x")
+
+
+async def test_nobody_goes_on_with_the_run_of_another() -> None:
+    world = Talking([Line("Hello.")])
+    async with sdk(world) as ada:
+        first = await ada.chat.completions.create(model="toolgate", messages=[{"role": "user", "content": "Hi"}])
+    async with sdk(world, "bob") as bob:
+        with pytest.raises(openai.NotFoundError):
+            await bob.chat.completions.create(model="toolgate", messages=[], metadata={"toolgate_run": ours(first)["run"]})
+
+
 async def test_who_may_not_run_the_agent_is_refused() -> None:
     async with sdk(Talking([]), "rita") as client:
         with pytest.raises(openai.PermissionDeniedError, match="rita may not run the agent"):

@@ -84,6 +84,9 @@ class World:
     def models(self) -> Sequence[Model]:
         return self.known
 
+    def check(self, named: str) -> None:
+        pass
+
     def resolved(self, named: str) -> str:
         return named
 

@@ -11,7 +11,7 @@ from toolgate.agent.events import Called, Event
 from toolgate.agent.runs import Task
 from toolgate.agent.tool import TASKS
 from toolgate.app import local_principal, open_app
-from toolgate.errors import NoModel
+from toolgate.errors import Misconfigured
 from toolgate.llm.improvised import LABEL
 from toolgate.llm.known import SERVICES
 from toolgate.llm.messages import Errand, Prompt, TaskType, User
@@ -37,7 +37,7 @@ async def test_a_script_answers_through_the_whole_of_it_for_nothing(tmp_path: Pa
 
 async def test_a_script_does_not_answer_who_did_not_name_it(tmp_path: Path) -> None:
     async with open_app(Settings(data_dir=tmp_path, integrations=(), providers={})) as app:
-        with pytest.raises(NoModel, match="scripted/scripted-1: it is only asked by its name"):
+        with pytest.raises(Misconfigured, match="no language model is set up"):
             await app.models.provider.reply(Prompt([User("Hello?")]), ERRAND)
 
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import pytest
 
 from toolgate.egress.wire import Response
-from toolgate.errors import ModelFailed
+from toolgate.errors import Misconfigured, ModelFailed, NoModel
 from toolgate.llm.declared import Declared, declared
 from toolgate.llm.local import listed
 from toolgate.llm.model import Model
@@ -156,3 +156,26 @@ def test_a_provider_is_opened_when_it_is_first_asked_and_once() -> None:
 
     assert known.get("openai") is known.get("openai")
     assert known.get("openai").name == "openai"
+
+
+def test_where_nobody_is_set_up_it_says_what_would_work() -> None:
+    with pytest.raises(Misconfigured, match=r"no language model is set up. Set OPENAI_API_KEY, .*`--provider scripted` tries it without"):
+        roster(Server(), {}).check("")
+
+    roster(Server(), {}).check("scripted")
+    roster(Server(), {"OPENAI_API_KEY": "k"}).check("")
+
+
+async def test_where_a_local_server_is_away_it_says_so() -> None:
+    server = Server()
+    server.models = None
+    known = roster(server, {"OLLAMA_HOST": "x"})
+    await known.ready("")
+
+    with pytest.raises(Misconfigured, match="ollama does not answer, or has none"):
+        known.check("")
+
+
+def test_a_model_that_there_is_not_is_answered_with_those_there_are() -> None:
+    with pytest.raises(NoModel, match="nobody/x: there is no such model; `toolgate providers list`"):
+        roster(Server(), {"OPENAI_API_KEY": "k"}).check("nobody/x")

@@ -115,12 +115,12 @@ def agent_routes(agent: Callable[[], Agent], models: Models) -> list[BaseRoute]:
     async def complete(request: Request) -> Response:
         from toolgate.api.completions import Completions
 
-        return await Completions(agent()).complete(request)
+        return await Completions(agent(), models).complete(request)
 
     async def respond(request: Request) -> Response:
         from toolgate.api.responses import Responses
 
-        return await Responses(agent()).create(request)
+        return await Responses(agent(), models).create(request)
 
     async def many_models(request: Request) -> Response:
         from toolgate.api.models import Offered

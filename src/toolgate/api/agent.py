@@ -66,7 +66,7 @@ class RunAgentInput(Wire):
     messages: list[dict[str, Any]]
     context: list[Context] = []
     forwarded_props: Any = None
-    resume: list[Resume] = []
+    resume: Annotated[list[Resume], Field(max_length=100)] = []
 
 
 class AgUi:

@@ -21,6 +21,7 @@ from toolgate.api.openai import OURS, Wanted, Wire, answer_of, bill_of, ended, g
 from toolgate.calls import new_id
 from toolgate.errors import InvalidArguments, ModelFailed, ToolFailed, ToolgateError
 from toolgate.llm.messages import Tokens
+from toolgate.llm.models import Models
 
 log = logging.getLogger("toolgate.api")
 
@@ -44,12 +45,13 @@ class Body(Wire):
 
 
 class Completions:
-    def __init__(self, agent: Agent) -> None:
+    def __init__(self, agent: Agent, models: Models) -> None:
         self._agent = agent
+        self._models = models
 
     async def complete(self, request: Request) -> Response:
         try:
-            user, body = await read(request, self._agent, Body)
+            user, body = await read(request, self._agent, self._models, Body)
             _check(body)
             run = (body.metadata or {}).get(RUN)
             before = await bill_of(self._agent, str(run), user) if run is not None else None

@@ -20,8 +20,9 @@ from toolgate.api.answers import STATUSES, Json
 from toolgate.api.conversation import Asked
 from toolgate.api.tools import unless_gone
 from toolgate.calls import Principal
-from toolgate.errors import InvalidArguments, ToolFailed, ToolgateError, UnknownRun
+from toolgate.errors import InvalidArguments, NoModel, ToolFailed, ToolgateError, UnknownRun
 from toolgate.llm.messages import Tokens
+from toolgate.llm.models import Models
 from toolgate.server.identify import principal_of
 
 OURS = "toolgate"
@@ -43,7 +44,7 @@ class Wanted:
     agent: Agent
     user: Principal
     model: str
-    """As it was named."""
+    """As it was named; `toolgate` leaves the choice to the router."""
     asked: Asked
     schema: Mapping[str, Any] | None = None
     run: str | None = None
@@ -95,22 +96,26 @@ def good(end: Finished) -> Finished:
     return end
 
 
-async def read(request: Request, agent: Agent, model: type[Wire]) -> tuple[Principal, Any]:
+async def read(request: Request, agent: Agent, models: Models, form: type[Wire]) -> tuple[Principal, Any]:
     """Who asks, and the body.
 
     Raises:
         NotPermitted: the policy does not let them have runs.
         InvalidArguments: the body cannot be meant.
+        NoModel: there is no model of the name that it has.
+        Misconfigured: there is none at all.
     """
     user = principal_of(request.scope)
     may_run(agent.gateway, user)
     try:
-        return user, model.model_validate(orjson.loads(await request.body()))
+        body: Any = form.model_validate(orjson.loads(await request.body()))
     except orjson.JSONDecodeError as error:
         raise InvalidArguments(f"the body is no JSON: {error}") from None
     except ValidationError as error:
         where = "; ".join(f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors()[:5])
         raise InvalidArguments(f"the body cannot be meant. {where}") from None
+    await models.check("" if body.model == OURS else body.model)
+    return user, body
 
 
 async def bill_of(agent: Agent, run: str, user: Principal) -> Bill | None:
@@ -162,7 +167,9 @@ def answer_of(end: Finished) -> str:
 
 
 def status_of(error: ToolgateError) -> int:
-    return 400 if isinstance(error, InvalidArguments) else 404 if isinstance(error, UnknownRun) else STATUSES.get(error.code, 502)
+    if isinstance(error, InvalidArguments):
+        return 400
+    return 404 if isinstance(error, UnknownRun | NoModel) else STATUSES.get(error.code, 502)
 
 
 def told(error: ToolgateError) -> dict[str, Any]:

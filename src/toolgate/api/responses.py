@@ -27,6 +27,7 @@ from toolgate.api.openai import OURS, Wanted, Wire, answer_of, bill_of, ended, p
 from toolgate.calls import Principal, new_id
 from toolgate.errors import InvalidArguments, ModelFailed, ToolFailed, ToolgateError, UnknownApproval
 from toolgate.llm.messages import Tokens
+from toolgate.llm.models import Models
 
 log = logging.getLogger("toolgate.api")
 
@@ -53,12 +54,13 @@ class Body(Wire):
 
 
 class Responses:
-    def __init__(self, agent: Agent) -> None:
+    def __init__(self, agent: Agent, models: Models) -> None:
         self._agent = agent
+        self._models = models
 
     async def create(self, request: Request) -> Response:
         try:
-            user, body = await read(request, self._agent, Body)
+            user, body = await read(request, self._agent, self._models, Body)
             _check(body)
             run = body.previous_response_id.removeprefix(PREFIX) if body.previous_response_id is not None else None
             before = await bill_of(self._agent, run, user) if run is not None else None

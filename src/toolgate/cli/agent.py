@@ -127,6 +127,8 @@ async def _open(settings: Settings, wishes: Wishes, task: str | None, resume: st
 
     async with open_app(settings) as app:
         user = local_principal(settings, "terminal")
+        if resume is None:
+            await app.models.check(wishes.provider)
         if task is None and resume is None:
             return await _talk(app, user, wishes)
         return EXITS[(await one(app, user, wishes, task, resume)).status]

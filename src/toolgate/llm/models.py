@@ -74,6 +74,19 @@ class Models:
             return bool(self._settings.providers)
         return any(self._environ.get(variable) for variable in VARIABLES)
 
+    async def check(self, named: str = "") -> None:
+        """Hear before anything is begun whether somebody is there who could answer.
+
+        Args:
+            named: as of `Prompt.model`.
+
+        Raises:
+            Misconfigured: nobody is set up; says what would work.
+            NoModel: there is no model of that name.
+        """
+        await self.roster.ready(named)
+        self.roster.check(named)
+
     @property
     def policy(self) -> Rules:
         """Which models may be asked, and by whom."""

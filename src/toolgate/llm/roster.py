@@ -9,11 +9,16 @@ from dataclasses import dataclass, field
 
 import anyio
 
-from toolgate.errors import ModelFailed
+from toolgate.errors import Misconfigured, ModelFailed, NoModel
 from toolgate.llm.declared import Declared, model
 from toolgate.llm.model import Model
 from toolgate.llm.provider import Provider
 
+NOBODY = (
+    "no language model is set up. Set OPENAI_API_KEY, ANTHROPIC_API_KEY or another variable of docs/models.md, "
+    "or name `providers` in toolgate.yaml; `--provider scripted` tries it without a model"
+)
+NOT_THERE = "no language model is there: {} does not answer, or has none. Start it, or name `models` of it in toolgate.yaml"
 log = logging.getLogger("toolgate")
 
 HOLDS = 60.0
@@ -60,6 +65,20 @@ class Roster:
             while len(self._named) >= MOST_NAMED:
                 del self._named[next(iter(self._named))]
             self._named[named] = model(provider.name, provider.kind, name, region=provider.region)
+
+    def check(self, named: str) -> None:
+        """
+        Raises:
+            Misconfigured: nobody is set up who could answer, and what would work.
+            NoModel: the prompt names a model that there is not.
+        """
+        models = self.models()
+        if named:
+            if not any(named in (each.id, each.provider) for each in models):
+                raise NoModel({named[:200]: "there is no such model; `toolgate providers list` and GET /v1/models tell of those there are"})
+        elif all(each.only_named for each in models):
+            silent = [each.name for each in self.declared if not each.models]
+            raise Misconfigured(NOT_THERE.format(", ".join(silent)) if silent else NOBODY)
 
     def resolved(self, named: str) -> str:
         """`provider/model` for the name of a provider that has a default; else `named`."""

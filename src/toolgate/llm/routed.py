@@ -45,6 +45,13 @@ class Providers(Protocol):
 
     def models(self) -> Sequence[Model]: ...
 
+    def check(self, named: str) -> None:
+        """
+        Raises:
+            Misconfigured: nobody is set up who could answer.
+            NoModel: the prompt names a model that there is not.
+        """
+
     def resolved(self, named: str) -> str:
         """`provider/model` for the name of a provider that has a default; else `named`."""
 
@@ -99,6 +106,7 @@ class Routed:
         began = self.clock()
         request = Request(prompt, errand, began, began + prompt.seconds, policy=self.policy())
         try:
+            self.providers.check(prompt.model)
             decision = await self._decide(request)
         except ToolgateError as error:
             await self.evidence.denied(request, error, self.clock() - began)
