@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tests.agent.world import ADA, World, inside, results
+from tests.agent.world import ADA, ASKS, Answers, World, a_policy, inside, results
 from toolgate.agent.events import Called, Noted, Spent
 from toolgate.agent.tool import agent_run
 from toolgate.calls import Call, Outcome
@@ -16,7 +16,7 @@ from toolgate.errors import ModelFailed, OverBudget
 from toolgate.llm.messages import Assistant, Prompt, Tokens
 from toolgate.money import Price
 from toolgate.stores import Account
-from toolgate.testing import Echo, Line, a_tool
+from toolgate.testing import Echo, FakeClock, Line, a_tool
 
 
 def goes_on(text: str = "", cost: int = 0, tool: str = "echo", tokens: int = 10) -> Callable[[Prompt], Line]:
@@ -127,6 +127,21 @@ async def test_who_goes_in_circles_is_told_and_then_ended() -> None:
     assert [noted.kind for noted in world.told(Noted)] == ["hint", "warning"]
 
 
+async def test_a_persons_time_to_answer_is_not_the_runs() -> None:
+    echo, clock = Echo(), FakeClock(1000.0)
+
+    async def thinks(wanted: object) -> bool:
+        clock.now += 3600.0
+        return True
+
+    world = World([a_tool(echo, name="drop", reads=False)], [Line(calls=(("drop", {}),)), Line("Dropped.")], a_policy(*ASKS), clock=clock)
+
+    end = await world.run(person=thinks)
+
+    assert (end.status, len(echo.seen)) == ("done", 1)
+    assert echo.seen[0].seconds_left() > 0
+
+
 class TestRunsWithinRuns:
     def world(self, lines: Callable[[Prompt], Line], tools: Any = ()) -> World:
         world = World()
@@ -171,8 +186,6 @@ class TestRunsWithinRuns:
         assert 900 <= end.bill.total <= 1000
 
     async def test_a_yes_to_a_run_is_none_to_what_it_comes_to_want(self) -> None:
-        from tests.agent.world import ASKS, Answers, a_policy
-
         echo, person = Echo(), Answers(True)
 
         def say(prompt: Prompt) -> Line:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -63,6 +64,7 @@ class World:
     stores: Stores = field(default_factory=memory_stores)
     settings: Settings = field(default_factory=Settings)
     known: Known = NOTHING_KNOWN
+    clock: Callable[[], float] = time.time
     heard: list[Event] = field(default_factory=list)
     model: ScriptedProvider = field(init=False)
     gateway: Gateway = field(init=False)
@@ -72,7 +74,7 @@ class World:
         self.model = ScriptedProvider(self.lines)
         runs = Runs(self.stores, self.settings.agent.keep)
         self.gateway = build_gateway([*self.tools, read_result(runs)], self.policy, self.stores, self.settings)
-        self.agent = Agent(self.gateway, self.model, self.stores, self.settings, known=self.known)
+        self.agent = Agent(self.gateway, self.model, self.stores, self.settings, known=self.known, clock=self.clock)
 
     async def hear(self, event: Event) -> None:
         self.heard.append(event)

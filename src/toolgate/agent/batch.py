@@ -54,10 +54,16 @@ class Around:
     agent: Principal
     call: Call
     """Within which they are made: the run, as the gate sees it."""
+    left: Callable[[], float]
+    """Seconds that the run has left."""
     most: int
     """Bytes of one result that the model gets."""
     remembered: float
     """Seconds in which idempotency keys are."""
+    doubtful: frozenset[str]
+    """Ids of calls that may have been made before the run was taken up."""
+    clock: Callable[[], float]
+    """Seconds since 1970."""
     add: Callable[[Fact], Awaitable[None]]
     hear: Callable[[Event], Awaitable[None]]
     person: Person | None
@@ -82,8 +88,7 @@ class Batch:
         Returns:
             Why some of them wait, as a sentence; None: all have their result.
         """
-        if not self._state.idle:
-            calls = [call for call in calls if not await self._ended(call)]
+        calls = [call for call in calls if call.id not in self._around.doubtful or not await self._ended(call)]
         if spent is not None:
             for call in calls:
                 await self._refuse(call, "budget", f"not called. {spent}")
@@ -101,7 +106,7 @@ class Batch:
     async def call_off(self, calls: Sequence[ToolCall]) -> None:
         """Give `calls` their results without making them, for its user said something else."""
         for call in calls:
-            if self._state.idle or not await self._ended(call):
+            if call.id not in self._around.doubtful or not await self._ended(call):
                 await self._refuse(call, "cancelled", "not called: the user said something else instead")
 
     async def _yes(self, calls: Sequence[ToolCall]) -> str | None:
@@ -153,6 +158,9 @@ class Batch:
             finally:
                 self._around.purse.give_back(held)
 
+        # Only now: what a person takes to answer is not the calls' time.
+        until = time.monotonic() + self._around.left()
+        self._parent = replace(self._parent, deadline=min(until, self._parent.deadline or until))
         async with anyio.create_task_group() as tasks:
             for call in calls:
                 held = self._price(call)
@@ -191,7 +199,7 @@ class Batch:
             outcome = await around.gateway.ended(name, arguments, around.agent, parent=self._parent, idempotency_key=once)
         except KeyReused:
             return False  # the gate will say it
-        if outcome is None and time.time() - self._state.pended > around.remembered * SAFE:
+        if outcome is None and self._around.clock() - self._state.pended > around.remembered * SAFE:
             problem = Problem("unknown", "nobody knows any more whether this call was made; look before you make it again")
             outcome = Outcome(problem=problem, effect="unknown")
         if outcome is None:
@@ -208,7 +216,7 @@ class Batch:
             text = cut(text, most, kept)
             await around.hear(Noted("kept", f"the result of {call.name} is long; the whole of it is kept as {kept}"))
         fact = Answered(
-            at=time.time(),
+            at=self._around.clock(),
             id=call.id,
             tool=call.name,
             text=text,
@@ -229,7 +237,7 @@ class Batch:
 
     async def _refuse(self, call: ToolCall, code: str, text: str) -> None:
         """The result of a call that the gate is not asked about."""
-        await self._told(Answered(time.time(), call.id, call.name, text, failed=True, code=code))
+        await self._told(Answered(self._around.clock(), call.id, call.name, text, failed=True, code=code))
 
     async def _told(self, fact: Answered) -> None:
         await self._around.add(fact)

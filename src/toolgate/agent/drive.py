@@ -19,7 +19,7 @@ import orjson
 from toolgate.agent import turns
 from toolgate.agent.batch import Around, Batch, Person, Unanswered
 from toolgate.agent.bill import finished, spent
-from toolgate.agent.events import Event, Finished, Noted, Routed, Said, Thought, Withdrawn
+from toolgate.agent.events import Event, Finished, Noted, Routed, Said, Thought, Wanted, Withdrawn
 from toolgate.agent.facts import Answered, Asked, Compacted, Ended, Fact, Hinted, Replied, Stopping
 from toolgate.agent.offer import added, offered, skills
 from toolgate.agent.purse import Purse
@@ -71,9 +71,11 @@ class Drive:
         facts: Sequence[Fact] = (),
         number: int = 0,
         known: Known = NOTHING_KNOWN,
+        clock: Callable[[], float] = time.time,
     ) -> None:
         """
         Args:
+            clock: seconds since 1970.
             known: of models and skills.
             facts: so far.
             number: of the next one.
@@ -91,6 +93,10 @@ class Drive:
         self._person = person
         self._unanswered: Unanswered = unanswered
         self._known = known
+        self._clock = clock
+        self._doubtful = frozenset[str]() if self.state.idle else frozenset(call.id for call in self.state.waiting)
+        self._asking = 0.0
+        """Seconds that a person took to answer."""
         self._model = ""
         self._version = ""
         """Of the templates that the model was told last."""
@@ -117,7 +123,9 @@ class Drive:
         except BaseException as error:
             with anyio.move_on_after(WRITE_SECONDS, shield=True):
                 cancelled = isinstance(error, anyio.get_cancelled_exc_class() | KeyboardInterrupt)
-                why = Ended(time.time(), "cancelled") if cancelled else Ended(time.time(), "failed", f"unexpected {type(error).__name__}")
+                why = (
+                    Ended(self._clock(), "cancelled") if cancelled else Ended(self._clock(), "failed", f"unexpected {type(error).__name__}")
+                )
                 await self._add(why)
                 await self._book()
             raise
@@ -131,9 +139,9 @@ class Drive:
         return end
 
     async def _step(self) -> None:
-        state, now = self.state, time.time()
+        state, now = self.state, self._clock()
         limits = self.run.task.limits
-        seconds = state.seconds(now)
+        seconds = self._seconds()
         over = self._purse.over(seconds) or turns.over(state.allotted(), seconds, limits)
         move = turns.next_move(state, spent=over, wrong=self._output()[1], window=self._window)
         match move:
@@ -143,7 +151,7 @@ class Drive:
                 # What a reply within the steps wants is done: the last words can tell of it.
                 over = self._purse.over(seconds, steps=False) or turns.over(replace(state.allotted(), steps=0), seconds, limits)
                 if wait := await Batch(self._around, state).make(calls, over):
-                    await self._add(Ended(time.time(), "waiting", wait))
+                    await self._add(Ended(self._clock(), "waiting", wait))
             case Hint(text, about):
                 await self._add(Hinted(now, text, about))
                 await self.hear(Noted("hint", text))
@@ -162,20 +170,20 @@ class Drive:
             reply = await self._reply(self._prompt(last), phase)
         except OverBudget as error:
             if last:
-                await self._add(Ended(time.time(), self.state.stopping.status if self.state.stopping else "budget_exhausted", str(error)))
+                await self._add(Ended(self._clock(), self.state.stopping.status if self.state.stopping else "budget_exhausted", str(error)))
             else:
-                await self._add(Stopping(time.time(), "budget_exhausted", str(error), LAST.format(reason="The budget is used up")))
+                await self._add(Stopping(self._clock(), "budget_exhausted", str(error), LAST.format(reason="The budget is used up")))
             return
         except ToolgateError as error:
             if isinstance(error, ModelFailed) and error.reason == "context_exceeded" and (cut := cut_at(self.state.messages, keep=1)):
-                await self._add(Compacted(time.time(), cut, summary_of(self.state.messages[:cut])))
+                await self._add(Compacted(self._clock(), cut, summary_of(self.state.messages[:cut])))
                 return
             if isinstance(error, AuditUnavailable):
                 raise
-            await self._add(Ended(time.time(), self.state.stopping.status if self.state.stopping else "failed", str(error)))
+            await self._add(Ended(self._clock(), self.state.stopping.status if self.state.stopping else "failed", str(error)))
             return
         fact = Replied(
-            at=time.time(),
+            at=self._clock(),
             message=replace(reply.message, calls=() if last else self._renamed(reply)),
             stop="end" if last else reply.stop,
             phase=phase,
@@ -224,7 +232,6 @@ class Drive:
             self._shown = (visible, *offered(visible, task.tools, self._window))
         _, shown, all_of_them = self._shown
         tools = shown if all_of_them else [*shown, *added(visible, task.tools, state.offered)]
-        left = task.limits.seconds - state.seconds(time.time())
         tokens = of.reply_tokens
         if task.limits.tokens is not None:
             tokens = max(LAST_TOKENS, min(tokens, task.limits.tokens - state.allotted().tokens))
@@ -237,8 +244,22 @@ class Drive:
             choice="none" if last or not tools else "auto",
             max_tokens=tokens,
             schema=task.schema,
-            seconds=max(LAST_SECONDS, min(REPLY_SECONDS, left)),
+            seconds=min(REPLY_SECONDS, self._left()),
         )
+
+    def _seconds(self) -> float:
+        """Under way in this allotment, a person's time to answer not counted."""
+        return max(0.0, self.state.seconds(self._clock()) - self._asking)
+
+    def _left(self) -> float:
+        return max(LAST_SECONDS, self.run.task.limits.seconds - self._seconds())
+
+    async def _asked(self, wanted: Wanted) -> bool | None:
+        began = self._clock()
+        try:
+            return await self._person(wanted) if self._person else None
+        finally:
+            self._asking += self._clock() - began
 
     @property
     def _window(self) -> int:
@@ -292,7 +313,7 @@ class Drive:
             replace(
                 self.run,
                 status=ended.status if ended else None,
-                updated=time.time(),
+                updated=self._clock(),
                 cost=used.cost,
                 steps=used.steps,
                 calls=used.calls,
@@ -310,9 +331,12 @@ class Drive:
             call=within,
             most=self._settings.agent.result_bytes,
             remembered=self._settings.replay.keep,
+            doubtful=self._doubtful,
+            clock=self._clock,
             add=self._add,
             hear=self.hear,
-            person=self._person,
+            left=self._left,
+            person=self._asked if self._person else None,
             unanswered=self._unanswered,
             skills=self._known.skills,
         )

@@ -16,7 +16,7 @@ import anyio
 from toolgate.agent import turns
 from toolgate.agent.batch import Person, Unanswered
 from toolgate.agent.bill import events_of
-from toolgate.agent.drive import LAST_SECONDS, NOTHING_KNOWN, Drive, Hear, Known
+from toolgate.agent.drive import NOTHING_KNOWN, Drive, Hear, Known
 from toolgate.agent.events import Event, Finished, Started
 from toolgate.agent.facts import Asked, Fact, Resumed
 from toolgate.agent.purse import Purse, budgeted
@@ -40,6 +40,8 @@ class Agent:
     stores: Stores
     settings: Settings
     known: Known = NOTHING_KNOWN
+    clock: Callable[[], float] = time.time
+    """Seconds since 1970."""
     pipeline: str = ""
     """As of `Task.pipeline`, where `models` plans only such runs."""
     purses: dict[str, Purse] = field(default_factory=dict)
@@ -81,8 +83,10 @@ class Agent:
         if parent is not None and parent.depth + 1 > task.limits.depth:
             raise NotPermitted(f"an agent's calls would be {parent.depth + 1} deep, and {task.limits.depth} are allowed", "agent.depth")
         run = await self.runs.begin(task, user, parent.session if parent else None)
-        drive = Drive(self.gateway, self.models, self.runs, self.settings, run, user, hear, person, unanswered, known=self.known)
-        return await self._driven(drive, Asked(time.time(), task.text), parent)
+        drive = Drive(
+            self.gateway, self.models, self.runs, self.settings, run, user, hear, person, unanswered, known=self.known, clock=self.clock
+        )
+        return await self._driven(drive, Asked(self.clock(), task.text), parent)
 
     async def resume(
         self,
@@ -118,13 +122,15 @@ class Agent:
         await runs.join()
         facts, number = await runs.facts(run)
         task = replace(run.task, limits=limits or run.task.limits)
-        run = await runs.put(replace(run, status=None, instance=runs.instance, updated=time.time(), task=task))
-        drive = Drive(self.gateway, self.models, runs, self.settings, run, user, hear, person, unanswered, facts, number, self.known)
+        run = await runs.put(replace(run, status=None, instance=runs.instance, updated=self.clock(), task=task))
+        drive = Drive(
+            self.gateway, self.models, runs, self.settings, run, user, hear, person, unanswered, facts, number, self.known, self.clock
+        )
         if text is None and (ended := drive.state.ended) and ended.status == "done":
             return await drive.close()  # its process died between its last word and the book
-        first: Fact = Resumed(time.time()) if text is None else Asked(time.time(), text)
+        first: Fact = Resumed(self.clock()) if text is None else Asked(self.clock(), text)
         if not facts:  # its process died before it was written down what was asked
-            first = Asked(time.time(), task.text if text is None else text)
+            first = Asked(self.clock(), task.text if text is None else text)
         return await self._driven(drive, first, None)
 
     @asynccontextmanager
@@ -153,7 +159,6 @@ class Agent:
     async def _driven(self, drive: Drive, first: Fact, parent: Call | None) -> Finished:
         run, user = drive.run, drive.user
         granted = turns.after([first], drive.state)
-        left = max(LAST_SECONDS, run.task.limits.seconds - granted.seconds(time.time()))
         purse = self.purses.get(run.session) or Purse(run.task.limits, granted.allotted())
         outermost = run.session not in self.purses
         if outermost:
@@ -161,22 +166,20 @@ class Agent:
         try:
             async with budgeted(run, granted.granted.cost, self.stores.ledger, self.gateway.live, user.tier):
                 await drive.hear(Started(run.id, resumed=bool(drive.state.messages)))
-                return await drive.to_the_end(first, purse, _within(run, user.delegate(), left, parent))
+                return await drive.to_the_end(first, purse, _within(run, user.delegate(), parent))
         finally:
             if outermost:
                 del self.purses[run.session]
 
 
-def _within(run: Run, agent: Principal, seconds: float, parent: Call | None) -> Call:
+def _within(run: Run, agent: Principal, parent: Call | None) -> Call:
     """The run as a call, within which its own are made.
 
     A person's yes to the call that asked for it, or its idempotency key, says nothing of what a model then comes to want.
     """
-    deadline = time.monotonic() + seconds
     if parent is None:
-        return Call(THE_AGENT, {}, agent, run.id, deadline=deadline, session=run.session)
-    until = deadline if parent.deadline is None else min(deadline, parent.deadline)
-    return replace(parent, principal=agent, deadline=until, session=run.session, approval=None, idempotency_key=None)
+        return Call(THE_AGENT, {}, agent, run.id, session=run.session)
+    return replace(parent, principal=agent, session=run.session, approval=None, idempotency_key=None)
 
 
 async def _never(call: Call) -> Outcome:
