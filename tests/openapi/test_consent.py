@@ -248,6 +248,29 @@ async def test_more_is_asked_for_on_top_of_what_was_granted(world: World_) -> No
     assert set(here.authority.asked[1]["scope"].split()) == {"tools", "more", "offline_access"}
 
 
+async def test_a_described_service_is_let_into_by_the_issuer_that_the_operator_names(world: World_) -> None:
+    async with world() as here:
+        auth = {**CONSENT, "issuer": here.authority.url, "scopes": ["tools"], "resource": "https://api.example.com"}
+        integration = here.integration(auth, kind="openapi", url=None)
+        await here.link(integration)
+        mine = token(await here.granted(integration).proof(5))
+
+    assert here.authority.tokens[mine] == "tools offline_access"
+    assert here.authority.asked[0]["resource"] == "https://api.example.com"
+    assert here.resource.shown == []  # nobody asked the service itself
+
+
+def test_a_described_service_without_an_issuer_cannot_be_let_into() -> None:
+    with pytest.raises(ValueError, match=r"auth\.issuer is needed"):
+        Integration.model_validate({"name": "api", "auth": CONSENT})
+
+
+@pytest.mark.parametrize("secret", [{"client_secret": "s"}, {"private_key": "k", "client_id": "c"}])
+def test_a_secret_without_its_issuer_is_refused_for_it_could_go_to_anybody(secret: dict[str, str]) -> None:
+    with pytest.raises(ValueError, match="shown to that one and to no other"):
+        Integration.model_validate({"name": "api", "kind": "mcp", "url": "https://x.example/mcp", "auth": {**CONSENT, **secret}})
+
+
 @pytest.mark.parametrize("kind", ["mcp", "openapi"])
 @pytest.mark.parametrize(
     ("secret", "who"),
