@@ -372,6 +372,16 @@ async def test_who_may_ask_which_model_is_policy() -> None:
     assert intent["decision"]["rule"] == "no-a"
 
 
+async def test_a_model_that_policy_forbids_is_not_asked_by_its_name_either() -> None:
+    world = World({"a": [], "b": []}, rules=Models.model_validate({"rules": [{"id": "no-a", "deny": ["a/*"]}]}))
+
+    with pytest.raises(NoModel, match="a/m: no-a denies it"):
+        await world.routed.reply(replace(HELLO, model="a/m"), ERRAND)
+
+    assert world.attempts() == {"a": 0, "b": 0}
+    assert [event["type"] for event in await world.events()] == ["model.denied"]
+
+
 async def test_arguments_that_fit_no_tool_tell_against_their_model() -> None:
     tool = ToolSpec("add", "", {"type": "object", "properties": {"n": {"type": "integer"}}, "required": ["n"]})
     world = World({"a": [Line(calls=(("add", {"n": "two"}),))], "b": []})
