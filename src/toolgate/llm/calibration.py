@@ -8,9 +8,9 @@ for money. Pure.
     price    the points of quality that a share of the reference model's cost is worth: the choice is the model with most
              quality - price * cost, so that money is saved where it costs least quality
 
-The price is chosen on predictions made without the row that is predicted, as the one that saves most, a full loss allowed being worth a
-fifth of the cost. Of those only that lose at most half of the loss allowed against the best single model on the same prompts, and half
-a standard error of that difference more: what was best on some data turns out worse on others, and on few data much worse.
+The price is chosen on predictions made without the row that is predicted, as the one that saves most, a full loss allowed being worth
+15 % of the cost. Of those only that lose at most 0.4 of the loss allowed against the best single model on the same prompts, and with a
+standard error of that difference at most all of it: what was best on some data turns out worse on others, and on few data much worse.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ from toolgate.llm.ridge import fit, predict
 
 LOSSES = (0.0, 0.25, 0.5, 1.0, 2.0, 3.0, 5.0, 10.0)
 """Points for which a price is found; others use that of the next smaller one."""
-SPENT = 0.5
+SPENT = 0.4
 """Part of the loss allowed that is used."""
-DOUBT = 0.5
-"""Standard errors that are kept besides."""
-WORTH = 0.2
+DOUBT = 1.0
+"""Standard errors by which the loss may be larger and is allowed still."""
+WORTH = 0.15
 """Part of the reference's cost that a full loss allowed has to save."""
 PRICES = (0.0, *(0.001 * 1.23**step for step in range(37)))
 """Tried: 0, and 0.1 to 170 points for the whole cost of the reference."""
