@@ -12,6 +12,7 @@ from typing import Any
 from toolgate.backends import Code
 from toolgate.internal import results
 from toolgate.internal.desk import Desk
+from toolgate.internal.excerpt import shown
 from toolgate.internal.trouble import Trouble
 from toolgate.sandbox.box import Ended, Job, Limits
 from toolgate.sandbox.languages import MAIN, Interpreter, Interpreters, Language
@@ -19,6 +20,8 @@ from toolgate.sandbox.sandbox import Sandbox
 
 PATH = re.compile(r"(?!\.{1,2}(?:/|$))[^/\x00]+(?:/(?!\.{1,2}(?:/|$))[^/\x00]+)*")
 """Relative, and no part of it empty, `.` or `..`."""
+ROOM = 56_000
+"""Bytes of JSON that both streams may take: an answer has 64 KiB, and is no longer one JSON value when it is cut."""
 ENDINGS = {
     "exit": "finished",
     "time": "time_limit",
@@ -97,10 +100,10 @@ async def run_tests(desk: Desk, asked: Mapping[str, Any]) -> dict[str, Any]:
         raise Trouble("no_such_runner", f"{runner} is not installed where this runs; {_or_those(here)}")
     paths = [_checked(path) for path in asked.get("paths", ())]
     ended = await here.run(interpreter, Job((*COMMANDS[runner], *paths), _files(asked)), desk, asked.get("seconds"))
-    told = _told(ended, here.limits)
-    if runner == "pytest" and "No module named pytest" in told["stderr"]:
+    stdout, stderr = ended.stdout.decode(errors="replace"), ended.stderr.decode(errors="replace")
+    if runner == "pytest" and "No module named pytest" in stderr:
         raise Trouble("no_such_runner", f"pytest is not among the packages that code may import here; {_or_those(here)}")
-    return {"passed": ended.code == 0, **results.read(runner, told["stdout"], told["stderr"]), **told}
+    return {"passed": ended.code == 0, **results.read(runner, stdout, stderr), **_told(ended, here.limits, ROOM // 3)}
 
 
 def _interpreter(interpreters: Interpreters, language: Language) -> Interpreter:
@@ -130,12 +133,13 @@ def _checked(path: str) -> str:
     return path
 
 
-def _told(ended: Ended, limits: Limits) -> dict[str, Any]:
+def _told(ended: Ended, limits: Limits, room: int = ROOM) -> dict[str, Any]:
+    stdout, stderr, cut = shown(ended.stdout, ended.stderr, room)
     return {
         "status": ENDINGS[ended.by],
         "exit_code": ended.code,
-        "stdout": ended.stdout.decode(errors="replace"),
-        "stderr": ended.stderr.decode(errors="replace"),
-        "truncated": max(len(ended.stdout), len(ended.stderr)) >= limits.output,
+        "stdout": stdout,
+        "stderr": stderr,
+        "truncated": cut or max(len(ended.stdout), len(ended.stderr)) >= limits.output,
         "seconds": round(ended.seconds, 3),
     }

@@ -12,9 +12,9 @@ from typing import Any, Literal
 
 Runner = Literal["pytest", "unittest", "node", "deno"]
 Verdict = Literal["passed", "failed", "error", "skipped"]
-MOST = 500
+MOST = 60
 """Tests that are told one by one."""
-MESSAGE = 300
+MESSAGE = 200
 """Characters of a reason."""
 
 PYTEST = re.compile(r"^(PASSED|FAILED|ERROR|XFAIL|XPASS) (\S+(?: \S+)*?)(?: - (.*))?$", re.MULTILINE)

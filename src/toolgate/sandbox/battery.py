@@ -28,7 +28,7 @@ TOGETHER = (
     "takes_a_gigabyte_of_memory", "writes_a_file_of_300_megabytes", "makes_a_user_namespace", "uses_io_uring",
     "reaches_the_host_of_the_machine", "keeps_memory_that_no_limit_counts", "fills_what_is_mounted_by_default",
 )  # fmt: skip
-ALONE = ("writes_400_megabytes_in_20_files", "takes_a_gigabyte_that_is_shared")
+ALONE = ("writes_400_megabytes_in_20_files", "makes_a_million_files", "takes_a_gigabyte_that_is_shared")
 LIMITS = Limits(seconds=8.0, memory=256 * MIB, disk=32 * MIB)
 
 

@@ -58,6 +58,7 @@ class Ended:
 
 HOME = "/sandbox"
 """Where jobs start, as bubblewrap shows it."""
+TEMPORARY = "/tmp"  # noqa: S108 - of the sandbox
 ENVIRONMENT: Mapping[str, str] = {
     "PATH": "/usr/local/bin:/usr/bin:/bin",
     "LANG": "C.UTF-8",

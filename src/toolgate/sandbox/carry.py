@@ -21,7 +21,7 @@ Look = Callable[[int], EndedBy | None]
 async def carry(command: Sequence[str], stdin: bytes, limits: Limits, look: Look, descriptors: Sequence[int] = ()) -> Ended:
     """
     Args:
-        look: says of the first process's id what limit is passed now, if any; asked ten times a second.
+        look: says of the first process's id what limit is passed now, if any; asked ten times a second, in a thread.
         descriptors: what the command finds open besides its three streams.
     """
     started = time.monotonic()
@@ -59,7 +59,7 @@ async def carry(command: Sequence[str], stdin: bytes, limits: Limits, look: Look
 
     async def watch() -> None:
         while True:
-            if by := look(process.pid):
+            if by := await asyncio.to_thread(look, process.pid):
                 decide(by)
             await asyncio.sleep(LOOKS)
 

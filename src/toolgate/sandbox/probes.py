@@ -201,6 +201,13 @@ def writes_400_megabytes_in_20_files() -> object:
 
 
 @probe
+def makes_a_million_files() -> object:
+    for number in range(1000 * 1000):
+        os.close(os.open(os.environ["TMPDIR"] + "/empty%d" % number, os.O_CREAT))
+    return "a million files"
+
+
+@probe
 def takes_a_gigabyte_that_is_shared() -> object:
     taken = [mmap.mmap(-1, 64 << 20) for _ in range(16)]
     for one in taken:

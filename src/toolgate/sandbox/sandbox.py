@@ -13,17 +13,19 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal, Protocol
 
-from toolgate.sandbox.box import Ended, EndedBy, Job, Limits
+from toolgate.sandbox.box import HOME, TEMPORARY, Ended, EndedBy, Job, Limits
 from toolgate.sandbox.bubblewrap import bubblewrap
 from toolgate.sandbox.carry import carry
 from toolgate.sandbox.filter import ARCHITECTURES, seccomp
 from toolgate.sandbox.landlock import launcher
-from toolgate.sandbox.watch import resident, stored, tasks_of
+from toolgate.sandbox.watch import entries, resident, stored, tasks_of
 
 NOBODYS = 61184
 """The user of jobs that root starts, unless the operator names one: the first that systemd keeps for users without a name."""
 NEEDED = ("setpriv", "prlimit", "timeout")
 """Programs of util-linux and coreutils."""
+MOST_ENTRIES = 20_000
+"""Files and folders in one of the two file systems of a job; each takes about a kilobyte of the kernel's memory."""
 GRACE = 2
 """Seconds after a job's own when `timeout` ends what a Toolgate that was killed left behind."""
 PYTHONS = ("/usr/bin/python3", "/usr/local/bin/python3")
@@ -59,7 +61,14 @@ class Bubblewrap:
         with _readable([program, *job.files.values()]) as (filter_, *contents):
             files = dict(zip(job.files, contents, strict=True))
             command = bubblewrap(job, limits, seccomp=filter_, files=files, uid=self.uid)
-            return await carry(command, job.stdin, limits, _memory(limits), (filter_, *contents))
+            memory = _memory(limits)
+
+            def look(pid: int) -> EndedBy | None:
+                # A file system in memory has a size in bytes, which names and empty files do not count towards.
+                full = any(entries(pid, folder, limits.disk) > MOST_ENTRIES for folder in (HOME, TEMPORARY))
+                return memory(pid) or ("disk" if full else None)
+
+            return await carry(command, job.stdin, limits, look, (filter_, *contents))
 
 
 @dataclass(frozen=True)
@@ -84,7 +93,7 @@ class Landlock:
             memory = _memory(limits)
 
             def look(pid: int) -> EndedBy | None:
-                return memory(pid) or ("disk" if stored(folder) > 2 * limits.disk else None)
+                return memory(pid) or ("disk" if stored(folder, 2 * limits.disk) > 2 * limits.disk else None)
 
             return await carry(["timeout", "--signal=KILL", f"{limits.seconds + GRACE:g}", *command], job.stdin, limits, look)
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
 
+ENTRY = 4096
 PAGE = os.sysconf("SC_PAGE_SIZE")
 
 
@@ -50,15 +51,34 @@ def _share(pid: int) -> int:
     return _resident(pid)
 
 
-def stored(folder: Path) -> int:
-    """Bytes that a folder takes on its disk, as far as it can be looked into."""
+def stored(folder: Path, bound: int) -> int:
+    """Bytes that a folder takes on its disk, as far as it can be looked into; counting ends above `bound`.
+
+    An entry counts as a page at least, so that a folder of nothing but empty files has a bound too.
+    """
     total = 0
-    for where, _, names in os.walk(folder):
-        total += 4096
+    for where, folders, names in os.walk(folder):
+        total += ENTRY * len(folders)
         for name in names:
             with suppress(OSError):
-                total += os.lstat(os.path.join(where, name)).st_blocks * 512
+                total += max(ENTRY, os.lstat(os.path.join(where, name)).st_blocks * 512)
+            if total > bound:
+                return total
     return total
+
+
+def entries(pid: int, folder: str, size: int) -> int:
+    """Files and folders in the file system of `size` bytes at `folder`, to a process or its descendants.
+
+    0 where there is none of that size, as before a sandbox is put together, or where it cannot be seen.
+    """
+    most = 0
+    for one in tree(pid):
+        with suppress(OSError):
+            state = os.statvfs(f"/proc/{one}/root{folder}")
+            if abs(state.f_blocks * state.f_frsize - size) < ENTRY:
+                most = max(most, state.f_files - state.f_ffree)
+    return most
 
 
 def tasks_of(uid: int) -> int:
