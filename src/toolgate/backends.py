@@ -74,6 +74,7 @@ class Workflow(Strict):
     """A workflow of n8n or Activepieces that `run_workflow` may start, by its webhook."""
 
     kind: Literal["n8n", "activepieces"]
+    """Whose webhook it is."""
     url: str
     """Of the webhook, as its editor shows it."""
     description: str = ""

@@ -144,3 +144,15 @@ def test_the_doctor_survives_a_settings_file_that_is_none(terminal: Terminal, tm
     ran = terminal("doctor", "--json")
 
     assert (ran.code, findings(ran)) == (1, {"program": ["ok"], "settings": ["broken"]})
+
+
+def test_the_doctor_says_which_tools_of_ours_want_what(terminal: Terminal, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TOOLGATE_PROVIDERS", "{}")
+    Path("toolgate.yaml").write_text('{"integrations": ["internal"], "server": {"port": 0}}')
+
+    said = {finding["says"] for finding in terminal("doctor", "--json").value if finding["what"] == "internal"}
+
+    assert any("web_search: no search engine is configured" in one for one in said)
+    assert any("execute_code, run_tests: running code is off" in one for one in said)
+    assert any("retrieve_context: no folder is indexed" in one for one in said)
+    assert any("analyze_code, generate_tests, refactor_code: no language model" in one for one in said)

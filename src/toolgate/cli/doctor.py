@@ -102,6 +102,7 @@ def _integrations(settings: Settings) -> Iterator[Finding]:
         return
     for loaded in integrations:
         yield _integration(loaded)
+        yield from _absent(loaded, settings)
         if unset := _unset(loaded.folder):
             names = " and ".join(unset)
             yield Finding("note", loaded.name, f"{names} not set; calls go out without", f"set {names} where toolgate is started")
@@ -117,6 +118,20 @@ def _integration(loaded: Loaded) -> Finding:
     if left_out:
         return Finding("note", loaded.name, f"{_tools(loaded)}, {left_out} defects left out", f"`toolgate specs lint {loaded.name}`")
     return Finding("ok", loaded.name, _tools(loaded))
+
+
+def _absent(loaded: Loaded, settings: Settings) -> Iterator[Finding]:
+    """Tools of ours that nobody has, because what they stand on is not configured. Nothing is wrong with that."""
+    if loaded.declaration is None or loaded.declaration.asgi != "internal":
+        return
+    from toolgate.internal.opening import missing
+    from toolgate.llm.models import declared_any
+
+    reasons: dict[str, list[str]] = {}
+    for operation, why in missing(settings, models=declared_any(settings, os.environ)).items():
+        reasons.setdefault(why, []).append(operation)
+    for why, operations in reasons.items():
+        yield Finding("ok", loaded.name, f"without {', '.join(operations)}: {why}")
 
 
 def _code(settings: Settings) -> Iterator[Finding]:

@@ -22,30 +22,61 @@ if TYPE_CHECKING:
 CODE = ("execute_code", "run_tests")
 WORKFLOWS = ("run_workflow", "list_workflows")
 MODELS = ("analyze_code", "generate_tests", "refactor_code")
+OFF = "running code is off; `code: {enabled: true}` in toolgate.yaml turns it on"
+UNINDEXED = "no folder is indexed; `toolgate index add FOLDER` indexes one, for the next start"
+UNSEARCHED = "no search engine is configured; `web_search` in toolgate.yaml names some"
+UNDECLARED = "no workflow is configured; `workflows` in toolgate.yaml names some"
+UNANSWERED = "no language model is configured; `providers` in toolgate.yaml does, or a variable such as OPENAI_API_KEY"
 
 
 @asynccontextmanager
 async def open_backends(settings: Settings, sender: Sender, stores: Stores, models: Models) -> AsyncIterator[Backends]:
     from toolgate.internal.jobs import Jobs
 
-    absent: dict[str, str] = {}
+    absent = missing(settings, models=models.any)
     async with beside() as tasks:
         yield Backends(
-            code=await _code(settings, absent),
-            documents=_documents(settings, absent),
-            web=_web(settings, sender, absent),
-            workflows=_workflows(settings, sender, absent),
-            models=_models(models, absent),
+            code=await _code(settings, absent) if settings.code.enabled else None,
+            documents=None if "retrieve_context" in absent else _documents(settings),
+            web=_web(settings, sender) if settings.web_search else None,
+            workflows=_workflows(settings, sender) if settings.workflows else None,
+            models=models if models.any else None,
             jobs=Jobs(stores, tasks),
             stores=stores,
             absent=absent,
         )
 
 
-async def _code(settings: Settings, absent: dict[str, str]) -> Coding | None:
+def missing(settings: Settings, *, models: bool) -> dict[str, str]:
+    """What is not configured, by operation, and what would: what `open_backends` says, without opening anything.
+
+    Args:
+        models: whether there is a language model.
+    """
+    absent: dict[str, str] = {}
     if not settings.code.enabled:
-        absent |= dict.fromkeys(CODE, "running code is off; `code: {enabled: true}` in toolgate.yaml turns it on")
-        return None
+        absent |= dict.fromkeys(CODE, OFF)
+    if not _shelved(settings):
+        absent["retrieve_context"] = UNINDEXED
+    if not settings.web_search:
+        absent["web_search"] = UNSEARCHED
+    if not settings.workflows:
+        absent |= dict.fromkeys(WORKFLOWS, UNDECLARED)
+    if not models:
+        absent |= dict.fromkeys(MODELS, UNANSWERED)
+    return absent
+
+
+def _shelved(settings: Settings) -> bool:
+    file = state_folder(settings) / "index.db"
+    if not file.is_file():
+        return False
+    from toolgate.library.shelf import Shelf
+
+    return Shelf(file).exists()
+
+
+async def _code(settings: Settings, absent: dict[str, str]) -> Coding | None:
     from toolgate.internal.code import coding
     from toolgate.sandbox.languages import find_interpreters
     from toolgate.sandbox.sandbox import Unavailable, find_sandbox
@@ -57,40 +88,20 @@ async def _code(settings: Settings, absent: dict[str, str]) -> Coding | None:
     return coding(found, find_interpreters(settings.code), settings.code)
 
 
-def _documents(settings: Settings, absent: dict[str, str]) -> Documents | None:
-    file = state_folder(settings) / "index.db"
-    if file.is_file():
-        from toolgate.internal.retrieve import Documents
-        from toolgate.library.shelf import Shelf
+def _documents(settings: Settings) -> Documents:
+    from toolgate.internal.retrieve import Documents
+    from toolgate.library.shelf import Shelf
 
-        if (shelf := Shelf(file)).exists():
-            return Documents(shelf)
-    absent["retrieve_context"] = "no folder is indexed; `toolgate index add FOLDER` indexes one, for the next start"
-    return None
+    return Documents(Shelf(state_folder(settings) / "index.db"))
 
 
-def _web(settings: Settings, sender: Sender, absent: dict[str, str]) -> Web | None:
-    if not settings.web_search:
-        absent["web_search"] = "no search engine is configured; `web_search` in toolgate.yaml names some"
-        return None
+def _web(settings: Settings, sender: Sender) -> Web:
     from toolgate.internal.web import Web
 
     return Web(sender, settings.web_search)
 
 
-def _workflows(settings: Settings, sender: Sender, absent: dict[str, str]) -> Workflows | None:
-    if not settings.workflows:
-        absent |= dict.fromkeys(WORKFLOWS, "no workflow is configured; `workflows` in toolgate.yaml names some")
-        return None
+def _workflows(settings: Settings, sender: Sender) -> Workflows:
     from toolgate.internal.workflows import Workflows
 
     return Workflows(sender, settings.workflows)
-
-
-def _models(models: Models, absent: dict[str, str]) -> Models | None:
-    if not models.any:
-        absent |= dict.fromkeys(
-            MODELS, "no language model is configured; `providers` in toolgate.yaml, or a variable such as OPENAI_API_KEY"
-        )
-        return None
-    return models

@@ -43,6 +43,13 @@ VARIABLES = (
 """Of the environment, each of which has a provider declared: those of `llm.known`, which takes its time to import."""
 
 
+def declared_any(settings: Settings, environ: Mapping[str, str]) -> bool:
+    """Whether somebody is declared who answers prompts."""
+    if settings.providers is not None:
+        return bool(settings.providers)
+    return any(environ.get(variable) for variable in VARIABLES)
+
+
 class Models:
     """What `App.models` is."""
 
@@ -70,9 +77,7 @@ class Models:
     @property
     def any(self) -> bool:
         """Whether somebody is declared who answers without being named."""
-        if self._settings.providers is not None:
-            return bool(self._settings.providers)
-        return any(self._environ.get(variable) for variable in VARIABLES)
+        return declared_any(self._settings, self._environ)
 
     async def check(self, named: str = "") -> None:
         """Hear before anything is begun whether somebody is there who could answer.
