@@ -66,6 +66,40 @@ async def test_what_needs_a_yes_is_asked_at_a_client_that_waits_for_its_call() -
     assert ["wants to call close_issue" in each for each in asked] == [True]
 
 
+@pytest.mark.parametrize("yes", [True, False])
+async def test_a_client_that_is_asked_by_the_answer_to_its_call_makes_it_again_with_the_persons_answer(yes: bool) -> None:
+    asked: list[str] = []
+
+    async def answer(_context: Any, params: ElicitRequestParams) -> ElicitResult:
+        asked.append(params.message)
+        return ElicitResult(action="accept", content={"approve": yes})
+
+    two = (("close_issue", {"number": 7}), ("close_issue", {"number": 8}))
+    world = Talking([Line("I close them.", calls=two), Line("That is all.")])
+    async with connected(world, elicitation_callback=answer, mode="2026-07-28") as client:
+        result = await client.call_tool("agent_run", {"task": "Close #7 and #8"})
+
+    assert said(result) == "That is all."
+    assert sorted(world.issues.closed) == ([7, 8] if yes else [])
+    assert [number in message for number, message in zip(("7", "8"), asked, strict=True)] == [True, True]
+    assert len(await world.agent.runs.seen_by(await by_name({"headers": []}))) == 1
+
+
+async def test_a_form_that_is_closed_leaves_the_run_waiting_for_the_same_call() -> None:
+    actions: list[Any] = ["cancel", "accept"]
+
+    async def answer(_context: Any, _params: ElicitRequestParams) -> ElicitResult:
+        return ElicitResult(action=actions.pop(0), content={"approve": True})
+
+    world = Talking(list(CLOSES))
+    async with connected(world, elicitation_callback=answer, mode="2026-07-28") as client:
+        first = await client.call_tool("agent_run", {"task": "Close #7"})
+        second = await client.call_tool("agent_run", {"task": "Close #7"})
+
+    assert "the run waits for a person's yes" in said(first)
+    assert (said(second), world.issues.closed) == ("It is closed.", [7])
+
+
 async def test_where_nobody_can_be_asked_the_run_waits_and_is_taken_up() -> None:
     world = Talking(list(CLOSES))
     async with connected(world) as client:

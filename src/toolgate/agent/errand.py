@@ -11,6 +11,7 @@ from typing import Any
 from toolgate.agent.events import ApprovalWanted, Called, Calling, Event, Finished, Noted, Routed, Wanted
 from toolgate.agent.loop import Agent
 from toolgate.agent.report import report
+from toolgate.agent.rounds import Rounds
 from toolgate.agent.runs import Task
 from toolgate.agent.turns import Limits
 from toolgate.calls import Call, Outcome, Question, Text
@@ -19,6 +20,7 @@ from toolgate.money import micros
 
 
 async def run(agent: Agent, call: Call) -> Outcome:
+    """The outcome of `call`, which is one of `agent_run`."""
     arguments, steps = call.arguments, 0
     limits = limits_of(agent.limits, arguments)
 
@@ -32,12 +34,18 @@ async def run(agent: Agent, call: Call) -> Outcome:
     async def person(wanted: Wanted) -> bool | None:
         return await call.ask(Question(wanted.approval, wanted.text)) if call.ask is not None else None
 
-    # A client that is asked by the answer to its call (2026-07-28) cannot be asked in the middle of one.
-    there = person if call.ask is not None and not (call.client is not None and call.client.in_rounds) else None
-    if "resume" in arguments:
+    rounds = Rounds(agent, call) if call.ask is not None and call.client is not None and call.client.in_rounds else None
+    there = person if call.ask is not None and rounds is None else None
+    waiting = await rounds.waiting() if rounds is not None else None
+    if rounds is not None and waiting is not None:
+        if (unanswered := await rounds.answered()) is not None:
+            return unanswered
+        end = await agent.resume(waiting, call.principal, rounds.hearing(hear))
+    elif "resume" in arguments:
         if call.depth > 0 and call.principal.acting_for:
             raise InvalidArguments("resume is for the user of a run; an agent within another starts its own")
-        end = await agent.resume(arguments["resume"], call.principal, hear, text=arguments.get("task"), limits=limits, person=there)
+        how = hear if rounds is None else rounds.hearing(hear)
+        end = await agent.resume(arguments["resume"], call.principal, how, text=arguments.get("task"), limits=limits, person=there)
     elif "task" not in arguments:
         raise InvalidArguments("agent_run wants task, what is to be done, or resume, the id of a run to go on with")
     else:
@@ -49,7 +57,10 @@ async def run(agent: Agent, call: Call) -> Outcome:
             tuple(arguments["tools"]) if "tools" in arguments else None,
             arguments.get("schema"),
         )
-        end = await agent.run(task, call.principal, hear, person=there, parent=call)
+        how = hear if rounds is None else rounds.hearing(hear)
+        end = await agent.run(task, call.principal, how, person=there, parent=call)
+    if rounds is not None and (unanswered := await rounds.asked(end)) is not None:
+        return unanswered
     return _outcome(end)
 
 
