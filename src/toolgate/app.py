@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager, closing
 from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
-from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal
 
 import anyio
 
@@ -36,6 +35,7 @@ from toolgate.policy.live import Live, Watch, candidate_of, watching
 from toolgate.policy.load import load_tested
 from toolgate.policy.rules import Policy
 from toolgate.prompts import read_prompts, tool_of
+from toolgate.roster import Roster, Sources
 from toolgate.server.apps import app_tools
 from toolgate.settings import Settings, bundled, state_folder
 from toolgate.skills import Skill, read_skills
@@ -58,25 +58,8 @@ if TYPE_CHECKING:
     from toolgate.openapi.consent import Consent
     from toolgate.server.http import McpFace
     from toolgate.server.resource import Resource
-    from toolgate.upstream.source import Source
 
 log = logging.getLogger("toolgate")
-NOTHING: Mapping[str, str] = MappingProxyType({})
-
-
-class Sources(Protocol):
-    """The MCP servers behind the gate."""
-
-    @property
-    def all(self) -> Sequence[Source]: ...
-
-
-@dataclass(frozen=True)
-class NoSources:
-    all: Sequence[Source] = ()
-
-
-NO_SOURCES = NoSources()
 
 
 @dataclass(frozen=True)
@@ -86,11 +69,10 @@ class App:
     settings: Settings
     gateway: Gateway
     stores: Stores
-    integrations: Sequence[Loaded]
+    roster: Roster
     counters: Counters
     transport: Transport
     own: Own
-    sources: Sources
     skills: Sequence[Skill]
     models: Models
     trail: Trail
@@ -114,11 +96,17 @@ class App:
         fault = self.stores.journal.fault
         return f"the audit cannot be written: {fault}" if fault else None
 
+    @property
+    def integrations(self) -> Sequence[Loaded]:
+        return self.roster.all
+
+    @property
+    def sources(self) -> Sources:
+        return self.roster.sources
+
     def status(self) -> Sequence[Mapping[str, Any]]:
         """Every integration, for those who look from outside."""
-        suspended = self.gateway.breakers.suspended()
-        now = {source.integration.name: source.loaded for source in self.sources.all}
-        return [status(now.get(one.name, one), suspended.get(one.name), _absent(one, self.backends)) for one in self.integrations]
+        return self.roster.status()
 
     async def preview(self, name: str, arguments: Mapping[str, Any], principal: Principal) -> Request:
         """The request that a call would send, secrets masked; nothing is sent, nothing decided.
@@ -171,30 +159,33 @@ async def open_app(settings: Settings) -> AsyncIterator[App]:
         tools += app_tools(gateway.visible, stores.ledger)
         tools.append(read_result(_Book(stores, settings)))
         tools.append(agent_run(agents, settings.agent.seconds, listed=models.any))
-        for loaded in integrations:
-            if loaded.declaration is not None and loaded.declaration.kind == "openapi":
-                sender = _sender(loaded, transport, lambda: gateway, backends)
-                absent = _absent(loaded, backends)
-                tools += [tool for tool in tools_of(loaded, sender, settings.files.upload_folder, own) if tool.name not in absent]
+
+        def made(loaded: Loaded) -> Iterable[Tool]:
+            sender = _sender(loaded, transport, lambda: gateway, backends)
+            missing = _absent(loaded, backends)
+            return (tool for tool in tools_of(loaded, sender, settings.files.upload_folder, own) if tool.name not in missing)
+
+        roster = Roster(gateway, stores, settings, transport, integrations, made, lambda loaded: _absent(loaded, backends), tools)
+        await roster.recall()
         kept = state_folder(settings) if settings.store == "sqlite" else None
         async with (
-            _served(gateway, tools, integrations, (transport, own), settings, stores) as servers,
+            _served(gateway, roster, integrations, (transport, own), settings, stores),
             watching(*_watches(live, policies, settings.policy_shadow, stores)),
         ):
             book = Book(kept / "toolgate.db" if kept else None, stores.keys)
             with closing(Trail(stores.journal, kept / "trail.db" if kept else None)) as trail:
-                kept_open = (servers, skills, models, trail, book, agents, backends)
-                yield App(settings, gateway, stores, integrations, counters, transport, own, *kept_open)
+                kept_open = (skills, models, trail, book, agents, backends)
+                yield App(settings, gateway, stores, roster, counters, transport, own, *kept_open)
 
 
 @asynccontextmanager
 async def _served(
-    gateway: Gateway, tools: Sequence[Tool], integrations: Sequence[Loaded], way: tuple[Transport, Own], settings: Settings, stores: Stores
-) -> AsyncIterator[Sources]:
-    """Have the gateway serve `tools` and those of MCP servers, and follow what these offer."""
+    gateway: Gateway, roster: Roster, integrations: Sequence[Loaded], way: tuple[Transport, Own], settings: Settings, stores: Stores
+) -> AsyncIterator[None]:
+    """Have the gateway serve what is on the roster, MCP servers too, and follow what these offer."""
     if not any(loaded.declaration and loaded.declaration.kind == "mcp" for loaded in integrations):
-        gateway.serve(tools)
-        yield NO_SOURCES
+        roster.serve()
+        yield
         return
     from toolgate.upstream.source import Source, sources
 
@@ -212,11 +203,12 @@ async def _served(
         ) as found,
         beside() as tasks,
     ):
-        gateway.serve([*tools, *found.tools(tools)])
+        roster.sources = found
+        roster.serve()
 
         async def follow() -> None:
             async for source, lists in changed:
-                gateway.serve([*tools, *found.tools(tools)])
+                roster.serve()
                 if not lists.isdisjoint({"resources", "templates"}):
                     news.publish(Change("resources"))
                 if "prompts" in lists:
@@ -224,7 +216,7 @@ async def _served(
                 await _write_down_drift(source.loaded, stores)
 
         tasks.start_soon(follow)
-        yield found
+        yield
 
 
 def _skills(settings: Settings) -> Sequence[Skill]:
@@ -291,24 +283,6 @@ def _absent(loaded: Loaded, backends: Backends) -> Mapping[str, str]:
     if loaded.declaration is None or loaded.declaration.asgi != "internal":
         return {}
     return {f"{loaded.name}_{operation}": why for operation, why in backends.absent.items()}
-
-
-def status(loaded: Loaded, suspended: float | None = None, absent: Mapping[str, str] = NOTHING) -> Mapping[str, Any]:
-    """An integration for those who look from outside.
-
-    Args:
-        suspended: seconds for which it is still left alone, because it kept failing.
-        absent: tools of it that are not served, and why.
-    """
-    return {
-        "name": loaded.name,
-        "kind": loaded.declaration.kind if loaded.declaration else None,
-        "tools": len(loaded.definitions) - len(absent),
-        "absent": dict(absent),
-        "quarantined": len(loaded.quarantined),
-        "problem": loaded.problem,
-        "suspended": suspended,
-    }
 
 
 async def _load(settings: Settings, sender: Sender) -> Sequence[Loaded]:
@@ -471,6 +445,7 @@ def routes(app: App, face: McpFace, resource: Resource) -> list[BaseRoute]:
         trail=app.trail,
         book=app.book,
         models=app.report,
+        roster=app.roster,
     )
     agent = api.agent_routes(app.agents, app.models)
     return [*face.routes(), *resource.routes(), *v1, *agent]

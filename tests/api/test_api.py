@@ -543,13 +543,18 @@ async def test_the_served_description_becomes_tools_by_our_own_reader() -> None:
 
     assert [*document.diagnostics, *complaints] == []
     assert sorted(definition.name for definition in converted.definitions) == [
+        "toolgate_accept_integration",
+        "toolgate_add_integration",
         "toolgate_answer_approval",
         "toolgate_begin_consent",
         "toolgate_call_tool",
         "toolgate_complete_chat",
         "toolgate_confirm_consent",
         "toolgate_create_response",
+        "toolgate_describe_integration",
         "toolgate_describe_tool",
+        "toolgate_disable_integration",
+        "toolgate_enable_integration",
         "toolgate_explain_model",
         "toolgate_export_audit",
         "toolgate_health",
@@ -564,15 +569,18 @@ async def test_the_served_description_becomes_tools_by_our_own_reader() -> None:
         "toolgate_model_costs",
         "toolgate_model_stats",
         "toolgate_model_wins",
+        "toolgate_preview_integration",
         "toolgate_preview_tool",
         "toolgate_read_audit",
         "toolgate_read_metrics",
         "toolgate_read_openapi",
         "toolgate_read_usage",
         "toolgate_readiness",
+        "toolgate_refresh_integration",
         "toolgate_run_agent",
         "toolgate_show_run",
         "toolgate_summarize_calls",
+        "toolgate_test_integration",
         "toolgate_verify_audit",
     ]
 

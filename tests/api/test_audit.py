@@ -69,6 +69,9 @@ async def test_lines_are_asked_by_person_and_ending(tmp_path: Path) -> None:
         refused = (await there.ask("/v1/audit?who=ada&ending=refused")).json()
         since = (await there.ask("/v1/audit?tool=internal_*&since=2999-01-01")).json()
 
+        [read] = (await there.ask("/v1/audit?type=audit.*&limit=1")).json()["lines"]
+
+    assert read["details"]["asked"] == {"tool": "internal_*", "since": "2999-01-01"}
     assert [line["result"]["code"] for line in refused["lines"]] == ["invalid_arguments"]
     assert refused["behind"] == 0
     assert since["lines"] == []

@@ -13,9 +13,9 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from toolgate.cli.adding import auth_of
 from toolgate.errors import Misconfigured
 from toolgate.integration import read_integration
+from toolgate.openapi.adding import auth_of
 from toolgate.standin import serving
 
 Terminal = Callable[..., Any]

@@ -16,6 +16,7 @@ from starlette.routing import BaseRoute, Route
 from toolgate.api.answers import Json
 from toolgate.api.approvals import Answering
 from toolgate.api.audit import Audited
+from toolgate.api.integrations import Integrations
 from toolgate.api.metrics import Readers, Watched
 from toolgate.api.operator import Operator
 from toolgate.api.preview import Preview, Previewed, no_request
@@ -25,6 +26,7 @@ from toolgate.api.tools import Tools
 from toolgate.api.usage import Used
 from toolgate.audit.keys import Keys
 from toolgate.gateway import Gateway
+from toolgate.roster import Roster
 from toolgate.stores import Journal, Ledger
 from toolgate.stores.book import Book
 from toolgate.stores.trail import Trail
@@ -47,6 +49,7 @@ def routes(
     trail: Trail | None = None,
     book: Book | None = None,
     models: Callable[[], Report] | None = None,
+    roster: Roster | None = None,
 ) -> list[BaseRoute]:
     """The routes of the HTTP face, to be composed with others and put behind the ingress guard.
 
@@ -58,11 +61,13 @@ def routes(
         trail: by which the journal is asked; None: one of its own.
         book: the journal as a whole; None: nothing is kept of it.
         models: what may be known of the language models; None: there are none.
+        roster: by which integrations are changed; None: they cannot be.
     """
-    tools, operator, answering = Tools(gateway), Operator(integrations, unready), Answering(gateway.approvals)
+    tools, operator, answering = Tools(gateway), Operator(unready), Answering(gateway.approvals)
     providers = Providers(models)
     trail = trail or Trail(journal)
     audited, summaries = Audited(journal, trail, book or Book(None, Keys.random())), Summaries(trail, ledger)
+    there = Integrations(roster.status if roster else lambda _: integrations(), roster, trail, journal)
     return [
         Route("/v1/tools", tools.many, methods=["GET"]),
         Route("/v1/tools/{name}", tools.one, methods=["GET"]),
@@ -77,7 +82,15 @@ def routes(
         Route("/v1/providers/costs", providers.costs, methods=["GET"]),
         Route("/v1/providers/explain", providers.explain, methods=["POST"]),
         Route("/v1/providers/feedback", providers.feedback, methods=["POST"]),
-        Route("/v1/integrations", operator.integrations, methods=["GET"]),
+        Route("/v1/integrations", there.many, methods=["GET"]),
+        Route("/v1/integrations", there.add, methods=["POST"]),
+        Route("/v1/integrations/preview", there.look, methods=["POST"]),
+        Route("/v1/integrations/{name}", there.one, methods=["GET"]),
+        Route("/v1/integrations/{name}/test", there.test, methods=["POST"]),
+        Route("/v1/integrations/{name}/enable", there.enable, methods=["POST"]),
+        Route("/v1/integrations/{name}/disable", there.disable, methods=["POST"]),
+        Route("/v1/integrations/{name}/refresh", there.refresh, methods=["POST"]),
+        Route("/v1/integrations/{name}/accept", there.accept, methods=["POST"]),
         Route("/v1/budgets", summaries.budgets, methods=["GET"]),
         Route("/v1/metrics/calls", summaries.calls, methods=["GET"]),
         Route("/v1/audit", audited.many, methods=["GET"]),

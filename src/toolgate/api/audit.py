@@ -69,7 +69,7 @@ class Audited:
             return Json({"lines": lines, "behind": behind}), {"lines": len(lines)}
 
         said = {name: query[name] for name in ("who", "tool", "ending", "type", "call", "since", "until") if name in query}
-        return await self._told(request, found, limit=limit, before=before, **said)
+        return await self._told(request, found, limit=limit, before=before, **({"asked": said} if said else {}))
 
     async def verify(self, request: Request) -> Response:
         """Hold every record against the chain and the checkpoints: seconds for a million."""

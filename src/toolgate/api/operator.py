@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from functools import cache
 from importlib.resources import files
 from typing import Any
@@ -16,12 +16,8 @@ ADMIN = "admin"
 
 
 class Operator:
-    def __init__(self, integrations: Callable[[], Sequence[Mapping[str, Any]]], unready: Callable[[], str | None]) -> None:
-        self._integrations = integrations
+    def __init__(self, unready: Callable[[], str | None]) -> None:
         self._unready = unready
-
-    async def integrations(self, _request: Request) -> Json:
-        return Json({"integrations": list(self._integrations())})
 
     async def description(self, _request: Request) -> Json:
         return Json(description())

@@ -11,6 +11,7 @@ import click
 from toolgate import __version__
 from toolgate.cli.options import config_option, json_option, settings_of, wait_for
 from toolgate.cli.output import emit, say
+from toolgate.cli.specs import added
 
 if TYPE_CHECKING:
     from toolgate.app import App
@@ -53,12 +54,11 @@ def command(
     if openapi is None:
         _serve(settings, stdio, as_json)
         return
-    from toolgate.cli.adding import Source, add
-    from toolgate.settings import state_folder
+    from toolgate.openapi.adding import Source
 
     source = Source(name, openapi, base_url, auth, networks, expose)
     with tempfile.TemporaryDirectory(prefix="toolgate-") as temporary:
-        wait_for(add(source, Path(temporary), state_folder(settings)))
+        wait_for(added(source, Path(temporary), settings))
         served = {"tool_specs": (Path(temporary),), "integrations": None, "anonymous": _guest(settings)}
         _serve(settings.model_copy(update=served), stdio, as_json)
 
@@ -96,4 +96,5 @@ def _tell(app: App, url: str, as_json: bool) -> None:
         say(f"  not loaded: {', '.join(missing)}; `toolgate doctor` says why")
     say(f"  MCP   {url}/mcp   older clients: {url}/sse")
     say(f"  HTTP  {url}/v1/tools")
+    say(f"  page  {url}/")
     say("  `toolgate connect` prints what to paste into Claude, VS Code or Cursor; Ctrl-C stops")

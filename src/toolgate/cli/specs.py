@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import shutil
-import tempfile
 from collections import Counter
-from dataclasses import asdict, replace
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -16,6 +14,7 @@ from toolgate.cli.options import config_option, json_option, settings_of, wait_f
 from toolgate.cli.output import emit, say, table
 
 if TYPE_CHECKING:
+    from toolgate.openapi.adding import Source
     from toolgate.openapi.load import Loaded
     from toolgate.settings import Settings
 
@@ -53,13 +52,12 @@ def add(
     to: Path | None,
 ) -> None:
     """Make the integration NAME from an OpenAPI description."""
-    from toolgate.cli import adding
-    from toolgate.settings import state_folder
+    from toolgate.openapi import adding
 
     settings = settings_of(config)
     base = to or (settings.tool_specs[0] if settings.tool_specs else Path("tool-specs"))
     source = adding.Source(name, origin, base_url, auth, networks, expose, fragment)
-    loaded = wait_for(adding.add(source, base, state_folder(settings)))
+    loaded = wait_for(added(source, base, settings))
     if as_json:
         emit({"name": loaded.name, "folder": str(loaded.folder), "tools": len(loaded.definitions), **_counts(loaded)})
         return
@@ -184,25 +182,25 @@ async def _renewed(name: str, settings: Settings, *, keep: bool) -> Loaded:
     Args:
         keep: pin that in the integration's folder.
     """
-    from toolgate.openapi.load import load
-    from toolgate.openapi.pin import keep_copy, write_pin
+    from toolgate.egress.transport import open_transport
+    from toolgate.openapi.renew import renewed
     from toolgate.settings import state_folder
 
-    declared, state = _declared(name, settings), state_folder(settings)
+    declared = _declared(name, settings)
     if declared.declaration is not None and declared.declaration.kind == "mcp":
         return await _asked(declared, settings)
-    url, data = await _fetched(declared)
-    pin = keep_copy(data, url, state)
-    with tempfile.TemporaryDirectory(prefix="toolgate-") as temporary:
-        # Loaded from a copy of the folder first, so that a description that cannot be loaded is never pinned.
-        copy = Path(shutil.copytree(declared.folder, Path(temporary) / declared.folder.name))
-        write_pin(copy, pin)
-        renewed = load(copy, state)
-    if renewed is None or renewed.problem:
-        raise ended("misconfigured", f"{name} as it is at its URL now: {renewed.problem if renewed else 'nothing'}")
-    if keep:
-        write_pin(declared.folder, pin)
-    return replace(renewed, folder=declared.folder)
+    async with open_transport() as transport:
+        return await renewed(declared, state_folder(settings), transport, keep=keep)
+
+
+async def added(source: Source, base: Path, settings: Settings) -> Loaded:
+    """Write the folder of `source` below `base`; see `toolgate.openapi.adding.add`."""
+    from toolgate.egress.transport import open_transport
+    from toolgate.openapi.adding import add
+    from toolgate.settings import state_folder
+
+    async with open_transport() as transport:
+        return await add(source, base, state_folder(settings), transport)
 
 
 async def _asked(declared: Loaded, settings: Settings) -> Loaded:

@@ -127,6 +127,11 @@ class Source:
         self._tools = {tool.name: tool for tool in tools}
         return tools
 
+    def take_again(self) -> None:
+        """Hold what the server offers against what is accepted once more."""
+        if self.upstream.offer is not None:
+            self._take(self.upstream.offer.tools)
+
     def _take(self, tools: Sequence[Any]) -> None:
         defined = define(tools, self.integration)
         served, quarantined = lock.split(defined.definitions, accepted(self._known.folder))

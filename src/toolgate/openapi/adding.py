@@ -1,4 +1,4 @@
-"""An integration's folder from one description: `toolgate specs add` and `toolgate serve --openapi`."""
+"""An integration's folder from one description: `toolgate specs add`, `toolgate serve --openapi` and the console."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 import yaml
 
-from toolgate.egress.transport import open_transport
+from toolgate.egress.wire import Sender
 from toolgate.errors import Misconfigured
 from toolgate.integration import Integration
 from toolgate.openapi.load import Loaded, accept, load
@@ -53,7 +53,7 @@ def auth_of(text: str) -> Mapping[str, Any]:
     raise Misconfigured(f"--auth takes {AUTH}")
 
 
-async def add(source: Source, base: Path, state: Path) -> Loaded:
+async def add(source: Source, base: Path, state: Path, sender: Sender) -> Loaded:
     """Write the folder of `source` below `base`, and accept what it defines; nothing is left when that fails.
 
     Raises:
@@ -65,7 +65,7 @@ async def add(source: Source, base: Path, state: Path) -> Loaded:
     folder = base / source.name
     if folder.exists():
         raise Misconfigured(f"{folder} is there already; take another name, or `toolgate specs lock {source.name}` to accept its changes")
-    data = await _fetched(source.origin, networks) if is_url(source.origin) else _read(Path(source.origin))
+    data = await fetch(source.origin, sender, networks=networks) if is_url(source.origin) else _read(Path(source.origin))
     folder.mkdir(parents=True)
     try:
         if is_url(source.origin):
@@ -104,9 +104,9 @@ def _loaded(folder: Path, state: Path) -> Loaded:
     return loaded
 
 
-async def _fetched(url: str, networks: Any) -> bytes:
-    async with open_transport() as transport:
-        return await fetch(url, transport, networks=networks)
+def remove(loaded: Loaded) -> None:
+    """Take back what `add` has written."""
+    shutil.rmtree(loaded.folder)
 
 
 def _read(file: Path) -> bytes:

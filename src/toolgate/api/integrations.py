@@ -1,0 +1,190 @@
+"""Integrations over HTTP: what is served and how it does; for the role admin, what changes that."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+import time
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from starlette.requests import Request
+
+from toolgate.api.answers import Json, problem_answer
+from toolgate.api.query import BadQuery
+from toolgate.audit.export import when
+from toolgate.calls import Principal
+from toolgate.errors import Misconfigured, ToolgateError
+from toolgate.openapi.adding import Source
+from toolgate.openapi.load import Loaded
+from toolgate.openapi.pin import is_url
+from toolgate.roster import Roster
+from toolgate.server.identify import principal_of
+from toolgate.stores import Journal
+from toolgate.stores.trail import Asked, Sum, Trail
+
+ADMIN = "admin"
+DAY = 24 * 60  # minutes
+SHOWN = 200
+"""Diagnostics and names that are shown."""
+SAID = frozenset({"name", "url", "document", "base_url", "expose"})
+
+
+Status = Callable[[Principal], Sequence[Mapping[str, Any]]]
+
+
+class Integrations:
+    def __init__(
+        self, status: Status, roster: Roster | None, trail: Trail, journal: Journal, clock: Callable[[], float] = time.time
+    ) -> None:
+        """
+        Args:
+            status: of every integration, as who looks may know of it.
+            roster: None: nothing of them can be changed here.
+        """
+        self._status = status
+        self._kept = roster
+        self._trail = trail
+        self._journal = journal
+        self._clock = clock
+
+    async def many(self, request: Request) -> Json:
+        return Json({"integrations": list(self._status(principal_of(request.scope)))})
+
+    @property
+    def _roster(self) -> Roster:
+        if self._kept is None:
+            raise Misconfigured("integrations cannot be changed here")
+        return self._kept
+
+    async def one(self, request: Request) -> Json:
+        """How an integration does: calls of the last day, the last error, what is used of the other side's own limits."""
+
+        async def told(_: Principal) -> Mapping[str, Any]:
+            loaded = self._roster.find(request.path_params["name"])
+            [status] = [each for each in self._roster.status(principal_of(request.scope)) if each["name"] == loaded.name]
+            behind, now = await self._trail.follow(), int(self._clock() // 60)
+            day = (await self._trail.sums_by("integration", since=now - DAY)).get(loaded.name, Sum())
+            return {
+                **status,
+                "behind": behind,
+                "day": {"calls": day.calls, "failed": day.failed, "p50": day.p50, "p95": day.p95},
+                "last_error": await self._last_error(loaded),
+                "limits": [await self._limit(loaded, rate, now) for rate in (loaded.declaration.rates if loaded.declaration else ())],
+                "diagnostics": [asdict(each) for each in loaded.diagnostics[:SHOWN]],
+                "kept_back": [each.name for each in loaded.quarantined[:SHOWN]],
+            }
+
+        return await self._for_admins(request, told)
+
+    async def test(self, request: Request) -> Json:
+        async def told(_: Principal) -> Mapping[str, Any]:
+            return asdict(await self._roster.test(request.path_params["name"]))
+
+        return await self._for_admins(request, told)
+
+    async def enable(self, request: Request) -> Json:
+        return await self._switched(request, on=True)
+
+    async def disable(self, request: Request) -> Json:
+        return await self._switched(request, on=False)
+
+    async def refresh(self, request: Request) -> Json:
+        """What is defined now other than it is served; nothing changes by looking."""
+
+        async def told(_: Principal) -> Mapping[str, Any]:
+            found = await self._roster.refresh(request.path_params["name"])
+            return {"differences": [asdict(each) for each in found[:SHOWN]], "total": len(found)}
+
+        return await self._for_admins(request, told)
+
+    async def accept(self, request: Request) -> Json:
+        async def told(who: Principal) -> Mapping[str, Any]:
+            return asdict(await self._roster.accept(request.path_params["name"], who))
+
+        return await self._for_admins(request, told)
+
+    async def look(self, request: Request) -> Json:
+        """What adding a description would make, and what had to be repaired or left out."""
+        return await self._for_admins(request, lambda _: self._made(request, self._roster.look))
+
+    async def add(self, request: Request) -> Json:
+        return await self._for_admins(request, lambda who: self._made(request, lambda source: self._roster.add(source, who)))
+
+    async def _switched(self, request: Request, *, on: bool) -> Json:
+        async def told(who: Principal) -> Mapping[str, Any]:
+            await self._roster.switch(request.path_params["name"], on, who)
+            return {"enabled": on}
+
+        return await self._for_admins(request, told)
+
+    async def _made(self, request: Request, make: Callable[[Source], Awaitable[Loaded]]) -> Mapping[str, Any]:
+        with source_in(json.loads(await request.body())) as source:
+            loaded = await make(source)
+        return {
+            "name": loaded.name,
+            "tools": [{"name": each.name, "description": each.description, "request": each.key} for each in loaded.definitions],
+            "diagnostics": [asdict(each) for each in loaded.diagnostics[:SHOWN]],
+        }
+
+    async def _last_error(self, loaded: Loaded) -> Mapping[str, Any] | None:
+        prefix = loaded.declaration.tool_prefix if loaded.declaration else ""
+        numbers = await self._trail.find(Asked(tool=f"{prefix}*", ending="failed"), limit=1)
+        for entry in await self._journal.lines(numbers):
+            body = entry.body
+            if body.get("tool", {}).get("integration") == loaded.name:
+                code = body.get("result", {}).get("code")
+                return {"at": when(entry.at), "tool": body["tool"]["name"], "code": code, "call": body["call"]}
+        return None
+
+    async def _limit(self, loaded: Loaded, rate: Any, now: int) -> Mapping[str, Any]:
+        minutes = max(1, int(rate.per // 60))
+        used = (await self._trail.sums_by("integration", since=now - minutes + 1)).get(loaded.name, Sum())
+        return {"calls": rate.calls, "seconds": rate.per, "used": used.calls - used.refused}
+
+    async def _for_admins(self, request: Request, told: Callable[[Principal], Awaitable[Mapping[str, Any]]]) -> Json:
+        principal = principal_of(request.scope)
+        if ADMIN not in principal.roles:
+            return problem_answer("not_permitted", f"{principal.id} may not do that with integrations; the role {ADMIN} may")
+        try:
+            return Json(await told(principal))
+        except BadQuery as error:
+            return problem_answer("bad_request", str(error))
+        except Misconfigured as error:
+            return problem_answer("bad_request", str(error))
+        except ToolgateError as error:
+            return problem_answer(error.code, str(error))
+
+
+@contextmanager
+def source_in(body: Any) -> Iterator[Source]:
+    """The description that a body names or holds.
+
+    Neither credentials nor addresses that are not public: whoever may use this page need not be the operator of the machine,
+    and `${VARIABLE}` in a file of the operator's stands for a secret of that machine.
+
+    Raises:
+        BadQuery: it says something else.
+    """
+    values = body if isinstance(body, dict) else {}
+    texts = all(isinstance(value, str) for value in values.values())
+    if not texts or not values.keys() <= SAID or "name" not in values or ("url" in values) == ("document" in values):
+        raise BadQuery(f"the body is an object of texts: name, url or document, and perhaps base_url and expose; not {sorted(values)[:8]}")
+    if any("${" in value for name, value in values.items() if name != "document"):
+        raise BadQuery("${…} stands for the operator's own variables and is only for files on the server")
+    expose = values.get("expose", "list")
+    if expose not in ("list", "search"):
+        raise BadQuery("expose is list or search")
+    if (url := values.get("url")) is not None:
+        if not is_url(url):
+            raise BadQuery("url is where the description is, by https")
+        yield Source(values["name"], url, values.get("base_url") or None, expose=expose)
+        return
+    document = values["document"]
+    with tempfile.TemporaryDirectory(prefix="toolgate-") as folder:
+        file = Path(folder) / ("openapi.json" if document.lstrip().startswith("{") else "openapi.yaml")
+        file.write_text(document, encoding="utf-8")
+        yield Source(values["name"], str(file), values.get("base_url") or None, expose=expose)
