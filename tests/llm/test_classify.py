@@ -33,7 +33,7 @@ def error(code: str = "", message: str = "", **more: Any) -> dict[str, Any]:
         (404, error("model_not_found", "The model `gpt-9` does not exist or you do not have access to it."), "provider", "model_unknown"),
         (400, error("context_length_exceeded", "Your input exceeds the context window of this model."), "provider", "context_exceeded"),
         (400, error("invalid_prompt", "Your prompt was flagged as potentially violating our usage policy"), "provider", "refused"),
-        (400, error("invalid_function_parameters", "Invalid schema for function 'moderation_list'"), "request", "invalid"),
+        (400, error("invalid_function_parameters", "Invalid schema for function 'moderation_list'"), "request", "schema"),
         (400, error("", "Invalid type for 'input[0].content': expected a string.", param="input[0].content"), "request", "invalid"),
         (413, error("", "Request too large"), "request", "too_large"),
         (422, error("", "Unprocessable"), "request", "invalid"),

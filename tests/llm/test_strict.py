@@ -147,6 +147,19 @@ def test_nulls_are_dropped_within_alternatives_and_lists_too() -> None:
     }
 
 
+def test_alternatives_of_openai_begin_with_different_names() -> None:
+    circle = an_object(("kind", "r"), kind={"const": "circle"}, r={"type": "number"})
+    square = an_object(("kind", "a"), kind={"const": "square"}, a={"type": "number"})
+    twin = an_object(("kind", "r"), kind={"const": "twin"}, r={"type": "number"})
+
+    made = convert(an_object(("shape",), shape={"anyOf": [circle, square]}), OPENAI)
+
+    assert [list(branch["properties"]) for branch in made.schema["properties"]["shape"]["anyOf"]] == [["kind", "r"], ["a", "kind"]]
+    assert convert(an_object(("shape",), shape={"anyOf": [circle, square, twin]}), OPENAI).strict
+    again = an_object(("kind", "r"), kind={"const": "again"}, r={"type": "number"})
+    assert convert(an_object(("shape",), shape={"anyOf": [circle, twin, again]}), OPENAI).why == "alternatives have the same properties"
+
+
 def test_alternatives_at_the_top_become_properties_which_every_provider_takes() -> None:
     schema = {
         "type": "object",
@@ -173,7 +186,7 @@ def test_a_tool_without_parameters_is_strict() -> None:
 
 def test_limits_of_the_dialect_are_kept() -> None:
     deep: dict[str, Any] = {"type": "string"}
-    for _ in range(11):
+    for _ in range(6):
         deep = an_object(("x",), x=deep)
 
     assert convert(deep, OPENAI).why == "it is too deep or too large"

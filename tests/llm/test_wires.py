@@ -277,6 +277,23 @@ async def test_an_answer_may_be_held_to_a_schema(form: Form, transport: Transpor
     assert "additionalProperties" in str(server.bodies[0])
 
 
+@EVERY
+async def test_a_model_that_refuses_a_strict_schema_is_asked_without_strict_mode_next(form: Form, transport: Transport) -> None:
+    refusal = {
+        "error": {"type": "invalid_request_error", "message": "The compiled grammar is too large, which would cause performance issues."}
+    }
+    prompt = Prompt(HELLO.messages, tools=(ISSUES,), seconds=20)
+    async with model_server(Act(status=400, body=refusal), Act(status=400, body=refusal)) as server:
+        provider = a_provider(form, server.origin, transport)
+        first, _ = await failure(provider, prompt)
+        second, _ = await failure(provider, prompt)
+
+    assert (first.kind, first.reason) == ("transient", "schema")
+    assert (second.kind, second.reason) == ("request", "schema")
+    assert ["additionalProperties" in str(body) for body in server.bodies] == [True, False]
+    assert "'strict': True" not in str(server.bodies[1])
+
+
 async def test_a_local_server_needs_no_key_and_is_sent_none(transport: Transport) -> None:
     from toolgate.llm.declared import LOOPBACK, Declared
     from toolgate.llm.opening import opened

@@ -90,6 +90,16 @@ TABLE = (
         prose=_words(r"content management policy", r"flagged (as|for|by)", r"requires moderation"),
     ),
     Row("provider", "redirected", "answers from another address, and is not followed there; check base_url", frozenset(range(300, 400))),
+    Row(
+        "request",
+        "schema",
+        "does not take the schema of a tool or of the answer",
+        _on(400, 422),
+        codes=_words(r"invalid_function_parameters", r"invalid_json_schema", r"invalid_schema"),
+        prose=_words(
+            r"grammar is too (large|complex)", r"schema is too complex", r"invalid schema for", r"too many (optional|strict|union)"
+        ),
+    ),
     Row("provider", "authentication", "does not accept the key; check the one that is configured", _on(401)),
     Row(
         "provider",

@@ -25,6 +25,11 @@ class Offer:
     """Of the answer; None: any text."""
 
     @property
+    def strict(self) -> bool:
+        """Something of it is."""
+        return any(made.strict for _, made in self.tools) or (self.schema is not None and self.schema.strict)
+
+    @property
     def formal(self) -> dict[str, Any] | None:
         """The schema of the answer and whether it is strict, for who takes objects only; None: it is asked for in words."""
         made = self.schema
@@ -63,9 +68,10 @@ class Offers:
     _kept: dict[tuple[int, bool], tuple[Mapping[str, Any], Converted]] = field(default_factory=dict, init=False, repr=False)
     """By the identity of the schema, which is kept with it so that no other has it."""
 
-    def of(self, prompt: Prompt, model: Model) -> Offer:
-        tools = tuple((tool, self._converted(tool.schema, strict=model.strict)) for tool in prompt.tools)
-        return Offer(tools, None if prompt.schema is None else self._converted(prompt.schema, strict=model.strict))
+    def of(self, prompt: Prompt, model: Model, *, strict: bool = True) -> Offer:
+        strict = strict and model.strict
+        tools = tuple((tool, self._converted(tool.schema, strict=strict)) for tool in prompt.tools)
+        return Offer(tools, None if prompt.schema is None else self._converted(prompt.schema, strict=strict))
 
     def _converted(self, schema: Mapping[str, Any], *, strict: bool) -> Converted:
         key = (id(schema), strict)

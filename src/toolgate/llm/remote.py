@@ -19,6 +19,8 @@ from toolgate.llm.model import Model
 from toolgate.llm.offer import Offer, Offers
 from toolgate.llm.strict import Dialect
 
+LENIENT = 600.0
+"""Seconds for which a model that refused schemas in strict mode is asked without it; its next prompts may have other tools."""
 ODD = (KeyError, TypeError, AttributeError, ValueError, RecursionError)
 """What reading raises where an event is not what its protocol says."""
 
@@ -58,6 +60,8 @@ class Remote:
     model: Callable[[str], Model]
     """What is known of the model of that name; the provider's default for the empty name."""
     _offers: Offers = field(init=False, repr=False)
+    _lenient: dict[str, float] = field(default_factory=dict, init=False, repr=False)
+    """Models that refused schemas in strict mode, and when they did."""
 
     def __post_init__(self) -> None:
         self._offers = Offers(self.wire.dialect)
@@ -72,14 +76,24 @@ class Remote:
     async def stream(self, prompt: Prompt, errand: Errand) -> AsyncGenerator[Delta, None]:
         model = self.model(prompt.model.partition("/")[2])
         self._check(prompt, model)
-        offer = self._offers.of(prompt, model)
+        now = asyncio.get_running_loop().time()
+        offer = self._offers.of(prompt, model, strict=now - self._lenient.get(model.name, -LENIENT) >= LENIENT)
         reading = self.wire.reading(prompt, model, offer)
-        deadline = asyncio.get_running_loop().time() + prompt.seconds
+        deadline = now + prompt.seconds
         yield Chosen(self.name, model.name)
         async with aclosing(self.events(self.wire.body(prompt, model, offer), prompt.seconds)) as events:
-            while (event := await self._next(events, deadline, prompt.seconds)) is not None:
+            try:
+                event = await self._next(events, deadline, prompt.seconds)
+            except ModelFailed as error:
+                if error.reason != "schema" or not offer.strict:
+                    raise
+                # What strict mode takes is only known when it has refused: how large a grammar, which combinations.
+                self._lenient[model.name] = now
+                raise ModelFailed(f"{error}; it is asked without strict mode", "transient", reason="schema", status=error.status) from error
+            while event is not None:
                 for delta in self._read(reading, event):
                     yield delta
+                event = await self._next(events, deadline, prompt.seconds)
         yield Done(self._whole(reading))
 
     def _read(self, reading: Reading, event: Mapping[str, Any]) -> list[Delta]:

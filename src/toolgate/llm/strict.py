@@ -64,11 +64,11 @@ OPENAI = Dialect(
     all_required=True,
     keeps=frozenset("pattern minimum maximum exclusiveMinimum exclusiveMaximum multipleOf minItems maxItems".split()),
     formats=FORMATS,
-    depth=10,
+    depth=5,
     properties=5000,
     enums=1000,
 )
-"""Structured outputs of OpenAI, as its guide describes them; Mistral's and other servers' that follow it."""
+"""Structured outputs of OpenAI, as its guide describes them, and where it changed, as they began; others' that follow it."""
 ANTHROPIC = Dialect("anthropic", all_required=False, keeps=frozenset(), formats=FORMATS | {"uri"}, depth=10, properties=500, enums=500)
 """Structured outputs of Anthropic. How many optional properties all tools together may have is for who sends them."""
 
@@ -193,8 +193,8 @@ class _Strict:
                 raise _Lossy("alternatives are no list")
             made = self._branches(node, branches, seen, depth, root=root)
         elif (
-            isinstance(types := node.get("type"), list)
-            and len(types) > 1
+            isinstance(node.get("type"), list)
+            and len(types := types_of(node)) > 1
             and {"object", "array"} & set(types)
             and set(types) - {"null"} != {types[0]}
         ):
@@ -249,7 +249,7 @@ class _Strict:
         if all(branch.keys() <= {"type"} and isinstance(branch["type"], str) for branch in made):
             return {"type": self._type(dict.fromkeys(branch["type"] for branch in made))}
         flat = [inner for branch in made for inner in (branch["anyOf"] if branch.keys() == {"anyOf"} else [branch])]
-        return {"anyOf": flat}
+        return {"anyOf": _told_apart(flat) if self._dialect.all_required else flat}
 
     def _required_groups(self, node: Schema, seen: tuple[str, ...], depth: int) -> dict[str, Any]:
         """An object that also says which of its properties go together, which no strict mode knows."""
@@ -270,7 +270,7 @@ class _Strict:
 
     def _typed(self, node: Schema, seen: tuple[str, ...], depth: int, *, root: bool) -> dict[str, Any]:
         types = types_of(node)
-        if len(types) == len(TYPES):
+        if len(types) in (0, len(TYPES)):
             raise _Lossy("a value may be anything")
         made: dict[str, Any] = {"type": self._type(dict.fromkeys(types))}
         if "object" in types:
@@ -329,6 +329,24 @@ class _Strict:
         if len(found) > 1:
             self.unions += 1
         return found[0] if len(found) == 1 else found
+
+
+def _told_apart(branches: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Objects whose first properties have different names: OpenAI tells alternatives apart by them."""
+    taken: set[str] = set()
+    made = []
+    for branch in branches:
+        if "properties" not in branch:
+            made.append(branch)
+            continue
+        properties = branch["properties"]
+        first = next((name for name in properties if name not in taken), None)
+        if first is None:
+            raise _Lossy("alternatives have the same properties")
+        taken.add(first)
+        order = [first, *(name for name in properties if name != first)]
+        made.append({**branch, "properties": {name: properties[name] for name in order}, "required": order})
+    return made
 
 
 def _list(value: Any) -> list[Any]:
