@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -116,3 +117,15 @@ def test_an_index_that_is_none_says_so(tmp_path: Path, folder: Path) -> None:
 
     with pytest.raises(Misconfigured, match="remove it and add the folders again"):
         Shelf(tmp_path / "index.db").find("x", limit=1)
+
+
+def test_many_may_look_at_the_same_time(shelf: Shelf, folder: Path) -> None:
+    shelf.add(folder)
+    for number in range(50):
+        (folder / f"{number}.md").write_text(f"number {number}")
+
+    with ThreadPoolExecutor(8) as threads:
+        looked = list(threads.map(lambda _: shelf.update(), range(8)))
+
+    assert sum(one.read for one in looked) == 50
+    assert len(shelf.find("number", limit=100)) == 50

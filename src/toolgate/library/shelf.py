@@ -89,7 +89,7 @@ class Shelf:
         name = name or path.name or "root"
         if not path.is_dir():
             raise Misconfigured(f"{path} is no folder")
-        with self._open() as database:
+        with self._open(write=True) as database:
             try:
                 database.execute(
                     "INSERT INTO folder (name, path) VALUES (?, ?) ON CONFLICT (path) DO UPDATE SET name = name", (name, str(path))
@@ -102,7 +102,7 @@ class Shelf:
 
     def remove(self, name: str) -> bool:
         """Forget a folder, by its name or path. Whether there was one."""
-        with self._open() as database:
+        with self._open(write=True) as database:
             row = database.execute("SELECT name FROM folder WHERE name = ? OR path = ?", (name, str(Path(name).resolve()))).fetchone()
             if row is None:
                 return False
@@ -124,6 +124,9 @@ class Shelf:
         """Look through all folders again, but for those looked through in the last `older` seconds."""
         total = Looked(0, 0, 0)
         with self._open() as database:
+            if database.execute("SELECT 1 FROM folder WHERE looked <= ?", (time.time() - older,)).fetchone() is None:
+                return total
+        with self._open(write=True) as database:
             due = database.execute("SELECT name, path FROM folder WHERE looked <= ?", (time.time() - older,)).fetchall()
             for name, path in due:
                 one = self._look(database, name, Path(path))
@@ -175,11 +178,17 @@ class Shelf:
         return Looked(read, len(known), left_out)
 
     @contextmanager
-    def _open(self) -> Iterator[sqlite3.Connection]:
+    def _open(self, *, write: bool = False) -> Iterator[sqlite3.Connection]:
+        """
+        Args:
+            write: nobody else writes until the block ends, so that what it has read stays so.
+        """
         self._file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         try:
             with closing(sqlite3.connect(self._file, timeout=10.0)) as database, database:
                 database.executescript(f"PRAGMA journal_mode = WAL; {TABLES}")
+                if write:
+                    database.execute("BEGIN IMMEDIATE")
                 yield database
         except sqlite3.DatabaseError as error:
             if isinstance(error, sqlite3.IntegrityError):
