@@ -351,7 +351,7 @@ def _sender(loaded: Loaded, transport: Transport, gateway: Callable[[], Gateway]
     if loaded.declaration.asgi != "internal":
         raise Misconfigured(f"{loaded.name}: there is no application called {loaded.declaration.asgi}; internal is known")
     from toolgate.egress.application import Application
-    from toolgate.internal import internal
+    from toolgate.internal.service import internal
 
     return Application(internal(lambda: gateway().call, backends))
 

@@ -16,7 +16,7 @@ from toolgate import documents
 from toolgate.calls import Call
 from toolgate.egress.application import Application, Asgi
 from toolgate.egress.wire import Reach, Request, Response
-from toolgate.internal import CallTool, internal
+from toolgate.internal.service import CallTool, internal
 from toolgate.testing import a_call, a_tool
 
 ORIGIN = "http://internal.toolgate"

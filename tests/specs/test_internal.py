@@ -13,7 +13,7 @@ import pytest
 
 from toolgate import documents
 from toolgate.integration import read_integration
-from toolgate.internal import SERVICES
+from toolgate.internal.service import SERVICES
 
 SPECS = Path(__file__).resolve().parents[2] / "tool-specs"
 FOLDER = SPECS / "internal"
