@@ -65,7 +65,7 @@ class World:
             purse=Purse(self.stores.ledger, self.live, self.prices, self.clock),
             breakers=self.breakers,
             performance=self.performance,
-            evidence=Evidence(self.stores.journal, self.stores.keys),
+            evidence=Evidence(self.stores),
             settings=self.settings,
             policy=lambda: self.live.current.digest,
             clock=self.clock,

@@ -256,7 +256,8 @@ async def test_what_may_cost_more_than_is_left_is_not_asked() -> None:
         await world.routed.reply(HELLO, ERRAND)
 
     assert world.attempts() == {"a": 0, "b": 0}
-    assert (await world.events())[-1]["result"]["ending"] == "refused"
+    (denied,) = await world.events()
+    assert (denied["type"], denied["result"]["code"]) == ("model.denied", "over_budget")
 
 
 async def test_a_cheaper_model_is_asked_where_the_dearer_one_may_cost_too_much() -> None:
@@ -266,6 +267,8 @@ async def test_a_cheaper_model_is_asked_where_the_dearer_one_may_cost_too_much()
     reply = await world.routed.reply(HELLO, ERRAND)
 
     assert reply.provider == "a"
+    intent, _ = await world.events()
+    assert (intent["model"]["provider"], intent["route"]["chain"]) == ("a", ["b/m", "a/m"])
     assert "b/m may cost more than is left" in reply.route["reasons"]
 
 

@@ -13,14 +13,14 @@ from typing import Any
 import orjson
 
 from toolgate.audit.event import Type, new_event, who
-from toolgate.audit.keys import Keys
 from toolgate.calls import new_id
 from toolgate.errors import Refused, ToolgateError
 from toolgate.llm.attempt import Tried
 from toolgate.llm.decision import Decision
 from toolgate.llm.messages import Errand, Prompt, Reply
+from toolgate.llm.model import Model
 from toolgate.money import Micros
-from toolgate.stores import Journal
+from toolgate.stores import Hold, Shortage, Stores
 
 STREAM = "audit"
 
@@ -40,6 +40,8 @@ class Request:
     policy: str = ""
     """The digest of the policy that permitted it."""
     tried: list[Tried] = field(default_factory=list)
+    begun: bool = False
+    """It was written down that it is about to leave."""
     reserved: Micros = 0
     cost: Micros = 0
     """Of all attempts."""
@@ -47,26 +49,30 @@ class Request:
 
 
 class Evidence:
-    def __init__(self, journal: Journal, keys: Keys) -> None:
-        self._journal = journal
-        self._keys = keys
+    def __init__(self, stores: Stores) -> None:
+        self._journal = stores.journal
+        self._ledger = stores.ledger
+        self._together = stores.begin
+        self._keys = stores.keys
 
-    async def begin(self, request: Request, decision: Decision) -> None:
-        """
+    async def begin(self, request: Request, decision: Decision, model: Model, hold: Hold | None) -> Shortage | None:
+        """Write down that the request is about to go to `model`, and set `hold` aside, in one commit where that is possible.
+
+        Returns:
+            The budget that has no room for `hold`; nothing is written then.
+
         Raises:
             AuditUnavailable: it could not be written; nothing may be sent.
         """
-        event = self._about("model.intent", request)
-        event["decision"] = {"effect": "allow", "rule": ", ".join(decision.policy) or None, "policy": request.policy}
-        event["model"] = {"asked": request.prompt.model or None, "provider": decision.chain[0].provider, "name": decision.chain[0].name}
-        event["route"] = decision.to_json()
-        event["prompt"] = {
-            "digest": self._digest(request, request.prompt.messages),
-            "messages": len(request.prompt.messages),
-            "tools": len(request.prompt.tools),
-            "tokens": request.tokens,
-        }
-        await self._journal.append(STREAM, event, opens=request.id)
+        event = self._intent(request, decision, model)
+        if hold is not None and self._together is not None:
+            short = await self._together(STREAM, event, request.id, hold)
+        else:
+            short = await self._ledger.reserve(hold) if hold is not None else None
+            if short is None:
+                await self._journal.append(STREAM, event, opens=request.id)
+        request.begun = short is None
+        return short
 
     async def denied(self, request: Request, error: ToolgateError, seconds: float) -> None:
         """Write down that nobody is asked."""
@@ -97,6 +103,19 @@ class Evidence:
             event["result"] = _failed(ending)
         event["ms"] = _ms(seconds)
         await self._journal.append(STREAM, event, closes=request.id)
+
+    def _intent(self, request: Request, decision: Decision, model: Model) -> Mapping[str, Any]:
+        event = self._about("model.intent", request)
+        event["decision"] = {"effect": "allow", "rule": ", ".join(decision.policy) or None, "policy": request.policy}
+        event["model"] = {"asked": request.prompt.model or None, "provider": model.provider, "name": model.name}
+        event["route"] = decision.to_json()
+        event["prompt"] = {
+            "digest": self._digest(request, request.prompt.messages),
+            "messages": len(request.prompt.messages),
+            "tools": len(request.prompt.tools),
+            "tokens": request.tokens,
+        }
+        return event
 
     def _about(self, type: Type, request: Request) -> dict[str, Any]:
         errand = request.errand

@@ -117,7 +117,7 @@ class Models:
             purse=Purse(self.stores.ledger, self._live, self.prices),
             breakers=self.breakers,
             performance=self.performance,
-            evidence=Evidence(self.stores.journal, self.stores.keys),
+            evidence=Evidence(self.stores),
             settings=self._settings.models,
             policy=lambda: self._live.current.digest,
             memory=self.memory,

@@ -6,7 +6,7 @@ The budgets are those of tools, so that a run's prompts and calls draw on the sa
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 from toolgate.calls import new_id
@@ -16,7 +16,9 @@ from toolgate.llm.model import Model
 from toolgate.llm.prices import PriceList
 from toolgate.money import Micros
 from toolgate.policy.live import Live
-from toolgate.stores import Hold, Ledger, Use
+from toolgate.stores import Hold, Ledger, Shortage, Use
+
+Begin = Callable[[Hold | None], Awaitable[Shortage | None]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,13 +54,16 @@ class Purse:
         self._prices = prices
         self._clock = clock
 
-    async def reserve(self, model: Model, errand: Errand, tokens_in: int, tokens_out: int, seconds: float) -> Held:
+    async def reserve(
+        self, model: Model, errand: Errand, tokens_in: int, tokens_out: int, seconds: float, begin: Begin | None = None
+    ) -> Held:
         """Set aside what an attempt at `model` may cost.
 
         Args:
             tokens_in: of the input, counted.
             tokens_out: at most.
             seconds: until the attempt has ended.
+            begin: instead of the ledger's own, which it has to call; with None where there is nothing to set aside.
 
         Raises:
             OverBudget: a budget has no room for it.
@@ -67,10 +72,13 @@ class Purse:
         use = Use(principal.tenant, principal.user, model.id, "models", model.provider, errand.phase)
         held = Held(self._ledger, use, new_id(), self._prices.most(model, tokens_in, tokens_out).micros)
         if held.amount == 0:
+            if begin is not None:
+                await begin(None)
             return held
         limits = limits_of(principal, model.id, errand.run or None, self._live.current)
         try:
-            short = await self._ledger.reserve(Hold(held.id, held.amount, seconds + GRACE, limits, use))
+            hold = Hold(held.id, held.amount, seconds + GRACE, limits, use)
+            short = await (self._ledger.reserve(hold) if begin is None else begin(hold))
         except BaseException:
             held.release()  # an asker who no longer waits: it may be written all the same
             raise

@@ -111,13 +111,15 @@ class Routed:
         except ToolgateError as error:
             await self.evidence.denied(request, error, self.clock() - began)
             raise
-        await self.evidence.begin(request, decision)
         ended = False
 
         async def end(ending: Reply | BaseException) -> None:
             nonlocal ended
             ended = True
-            await self.evidence.end(request, ending, self.clock() - began)
+            if request.begun:
+                await self.evidence.end(request, ending, self.clock() - began)
+            elif isinstance(ending, ToolgateError):  # nothing has left
+                await self.evidence.denied(request, ending, self.clock() - began)
 
         try:
             async with aclosing(Walk(self, request, decision, seen=seen).deltas()) as deltas:

@@ -6,6 +6,7 @@ from collections import Counter as Counts
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from toolgate.errors import Misconfigured, ModelFailed, OverBudget, TimedOut, ToolgateError
@@ -113,7 +114,8 @@ class Walk:
         left = request.deadline - routed.clock()
         if left <= 0:
             raise TimedOut(f"no model had answered when the {request.prompt.seconds:g} s for the request were over")
-        held = await routed.purse.reserve(model, request.errand, tokens, output, left)
+        begin = None if request.begun else partial(routed.evidence.begin, request, self._decision, model)
+        held = await routed.purse.reserve(model, request.errand, tokens, output, left, begin)
         passed = routed.breakers.enter(model, before)
         if passed is None:
             held.release()
