@@ -61,6 +61,7 @@ async def test_what_becomes_of_one_call_is_no_reason_to_end_another() -> None:
     end = await world.run()
 
     codes = {called.tool: called.code for called in world.told(Called)}
+    assert {calling.id for calling in world.told(Calling)} == {called.id for called in world.told(Called)}
     assert codes == {"fails": "tool_failed", "breaks": "bug", "works": None, "nothing": "unknown_tool"}
     assert [result.failed for result in results(world.model.asked[1])] == [True, True, False, True]
     assert end.status == "done"

@@ -175,7 +175,7 @@ class Batch:
         """Make one call and write its result down; False: it waits for a yes."""
         around, began, name = self._around, time.perf_counter(), new_id()
         tool, arguments = self._meant(call)
-        await around.hear(Calling(call.id, call.name, call.arguments or {}, self._state.used.steps))
+        await self._calling(call)
         try:
             outcome = await around.gateway.call(
                 tool, arguments, around.agent, parent=self._parent, id=name, idempotency_key=self._key(call)
@@ -204,6 +204,7 @@ class Batch:
             outcome = Outcome(problem=problem, effect="unknown")
         if outcome is None:
             return False
+        await self._calling(call)
         await self._answer(call, replace(outcome, replayed=True), "", 0.0, around.most)
         return True
 
@@ -237,7 +238,12 @@ class Batch:
 
     async def _refuse(self, call: ToolCall, code: str, text: str) -> None:
         """The result of a call that the gate is not asked about."""
+        await self._calling(call)
         await self._told(Answered(self._around.clock(), call.id, call.name, text, failed=True, code=code))
+
+    async def _calling(self, call: ToolCall) -> None:
+        """Whoever hears of a result has heard of its call."""
+        await self._around.hear(Calling(call.id, call.name, call.arguments or {}, self._state.used.steps))
 
     async def _told(self, fact: Answered) -> None:
         await self._around.add(fact)
