@@ -74,7 +74,7 @@ async def test_a_program_that_fails_or_takes_too_long_is_an_answer(tmp_path: Pat
     assert (slow.structured["status"], slow.structured["exit_code"]) == ("time_limit", None)
 
 
-@pytest.mark.parametrize("path", ["../up", "/etc/x", "a//b", "a/./b", "a/..", "-rf"])
+@pytest.mark.parametrize("path", ["../up", "/etc/x", "a//b", "a/./b", "a/..", "-rf", "ü" * 128, "a\x00b"])
 async def test_a_path_that_leads_elsewhere_is_refused(tmp_path: Path, path: str) -> None:
     async with an_app(tmp_path, ON) as app:
         outcome = await run(app, language="bash", code="true", files=[{"path": path, "content": ""}])

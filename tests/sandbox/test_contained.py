@@ -160,3 +160,11 @@ async def test_a_sandbox_that_does_not_work_says_why(monkeypatch: pytest.MonkeyP
     found = await find_sandbox("bubblewrap")
 
     assert found == Unavailable("bubblewrap is not installed (`apt install bubblewrap`)")
+
+
+async def test_arguments_may_be_long(sandbox: Sandbox) -> None:
+    words = tuple("x" * 100_000 for _ in range(4))
+
+    ended = await sandbox.run(Job(("/bin/bash", "-c", 'echo -n "$*" | wc -c', "-", *words)), SMALL)
+
+    assert ended.stdout.strip() == b"400003"

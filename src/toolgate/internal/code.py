@@ -22,6 +22,8 @@ PATH = re.compile(r"(?!\.{1,2}(?:/|$))[^/\x00]+(?:/(?!\.{1,2}(?:/|$))[^/\x00]+)*
 """Relative, and no part of it empty, `.` or `..`."""
 ROOM = 56_000
 """Bytes of JSON that both streams may take: an answer has 64 KiB, and is no longer one JSON value when it is cut."""
+LONGEST_NAME = 255
+"""Bytes, on every file system that Linux has."""
 ENDINGS = {
     "exit": "finished",
     "time": "time_limit",
@@ -82,7 +84,10 @@ async def execute_code(desk: Desk, asked: Mapping[str, Any]) -> dict[str, Any]:
     interpreter = _interpreter(here.interpreters, language)
     main = MAIN[language]
     files = {**_files(asked), main: asked["code"].encode()}
-    words = (*interpreter.flags, main, *asked.get("arguments", ()))
+    given = asked.get("arguments", ())
+    if any("\x00" in word for word in given):
+        raise Trouble("bad_argument", "an argument may not have a NUL character in it")
+    words = (*interpreter.flags, main, *given)
     job = Job(words, files, asked.get("stdin", "").encode())
     ended = await here.run(interpreter, job, desk, asked.get("seconds"))
     return _told(ended, here.limits)
@@ -128,6 +133,8 @@ def _files(asked: Mapping[str, Any]) -> dict[str, bytes]:
 def _checked(path: str) -> str:
     if not PATH.fullmatch(path):
         raise Trouble("bad_path", "paths are relative, without empty parts, `.` and `..`, such as src/main.py")
+    if any(len(part.encode()) > LONGEST_NAME for part in path.split("/")):
+        raise Trouble("bad_path", f"a part of a path has {LONGEST_NAME} bytes at most")
     if path.startswith("-"):
         raise Trouble("bad_path", "a path may not begin with a dash, which would make it an option")
     return path

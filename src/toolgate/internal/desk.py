@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from toolgate.calls import Call, Outcome, changed
+from toolgate.calls import Call
 from toolgate.internal.github import CallTool
-from toolgate.internal.trouble import trouble_of
 
 if TYPE_CHECKING:
     from toolgate.internal.code import Coding
@@ -44,19 +42,6 @@ class Desk:
 
     def seconds_left(self) -> float:
         return self.call.seconds_left()
-
-    async def ask(self, tool: str, **arguments: Any) -> Outcome:
-        """Call a tool through the gate, as the caller.
-
-        Raises:
-            Trouble: the gate refused, or the tool failed.
-        """
-        left = self.call.seconds_left()
-        call = changed(self.call, deadline=time.monotonic() + left - min(1.0, left / 10))
-        outcome = await self.call_tool(tool, arguments, self.call.principal, parent=call)
-        if outcome.problem is not None:
-            raise trouble_of(tool, outcome)
-        return outcome
 
     async def tell(self, done: float, total: float | None, sentence: str) -> None:
         """Report progress to a caller who listens."""

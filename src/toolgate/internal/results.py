@@ -7,7 +7,7 @@ runner's exit code.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any, Literal
 
 Runner = Literal["pytest", "unittest", "node", "deno"]
@@ -62,4 +62,3 @@ READERS: Mapping[Runner, Callable[[str, str], list[dict[str, Any]]]] = {
     "node": _tap,
     "deno": _tap,
 }
-RUNNERS: Sequence[Runner] = tuple(READERS)

@@ -17,12 +17,22 @@ from toolgate.sandbox.bubblewrap import SHOWN, USR, become
 DEVICES = ("/dev/null", "/dev/zero", "/dev/urandom", "/dev/random")
 
 
-def launcher(job: Job, limits: Limits, *, seccomp: bytes, python: str, folder: str, uid: int | None) -> Sequence[str]:
+def launcher(*, wanted: int, python: str, uid: int | None) -> Sequence[str]:
     """The whole command.
 
     Args:
-        seccomp: the filter.
+        wanted: the file descriptor that `wish` is read from; an argument may not have more than 128 KiB.
         python: an interpreter that the user may run.
+    """
+    text = files("toolgate.sandbox").joinpath("launch.py").read_text()
+    return [*become(uid), python, "-I", "-S", "-c", text, str(wanted)]
+
+
+def wish(job: Job, limits: Limits, *, seccomp: bytes, folder: str) -> bytes:
+    """What the launcher is to do, as JSON.
+
+    Args:
+        seccomp: the filter.
         folder: where the job starts and may write; it has `work` and `tmp` in it.
     """
     home, temporary = f"{folder}/work", f"{folder}/tmp"  # noqa: S108 - of the job
@@ -43,5 +53,4 @@ def launcher(job: Job, limits: Limits, *, seccomp: bytes, python: str, folder: s
             "RLIMIT_MSGQUEUE": 0,
         },
     }
-    text = files("toolgate.sandbox").joinpath("launch.py").read_text()
-    return [*become(uid), python, "-I", "-S", "-c", text, json.dumps(wanted)]
+    return json.dumps(wanted).encode()

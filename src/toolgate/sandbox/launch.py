@@ -1,6 +1,7 @@
 """Bound this process by Landlock, seccomp and rlimits, then become another program: where namespaces are denied.
 
-Runs alone, as `python3 -I -c TEXT JSON`, before the sandboxed program and by the same user; it imports nothing of ours. The JSON:
+Runs alone, as `python3 -I -c TEXT DESCRIPTOR`, before the sandboxed program and by the same user; it imports nothing of ours. From the
+file descriptor it reads JSON:
 
     {"argv": [...], "environment": {...}, "readable": [...], "writable": [...], "filter": base64, "limits": {"RLIMIT_CPU": 5, ...}}
 
@@ -71,7 +72,8 @@ def seccomp(program: bytes) -> None:
 
 
 def main() -> None:
-    wanted = json.loads(sys.argv[1])
+    with os.fdopen(int(sys.argv[1]), "rb") as file:
+        wanted = json.loads(file.read())
     for name, value in wanted["limits"].items():
         resource.setrlimit(getattr(resource, name), (value, value))
     landlock(wanted["readable"], wanted["writable"])

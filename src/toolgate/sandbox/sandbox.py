@@ -17,7 +17,7 @@ from toolgate.sandbox.box import HOME, TEMPORARY, Ended, EndedBy, Job, Limits
 from toolgate.sandbox.bubblewrap import bubblewrap
 from toolgate.sandbox.carry import carry
 from toolgate.sandbox.filter import ARCHITECTURES, seccomp
-from toolgate.sandbox.landlock import launcher
+from toolgate.sandbox.landlock import launcher, wish
 from toolgate.sandbox.watch import entries, resident, stored, tasks_of
 
 NOBODYS = 61184
@@ -82,20 +82,17 @@ class Landlock:
         async with _folder(job, self.uid) as folder:
             # The kernel counts all threads of the user, ours too.
             others = await asyncio.to_thread(tasks_of, os.getuid() if self.uid is None else self.uid)
-            command = launcher(
-                job,
-                replace(limits, processes=limits.processes + others),
-                seccomp=seccomp(platform.machine(), alone=True),
-                python=self.python,
-                folder=str(folder),
-                uid=self.uid,
-            )
+            bounds = replace(limits, processes=limits.processes + others)
+            wanted = wish(job, bounds, seccomp=seccomp(platform.machine(), alone=True), folder=str(folder))
             memory = _memory(limits)
 
             def look(pid: int) -> EndedBy | None:
                 return memory(pid) or ("disk" if stored(folder, 2 * limits.disk) > 2 * limits.disk else None)
 
-            return await carry(["timeout", "--signal=KILL", f"{limits.seconds + GRACE:g}", *command], job.stdin, limits, look)
+            with _readable([wanted]) as (descriptor,):
+                command = launcher(wanted=descriptor, python=self.python, uid=self.uid)
+                bounded = ["timeout", "--signal=KILL", f"{limits.seconds + GRACE:g}", *command]
+                return await carry(bounded, job.stdin, limits, look, (descriptor,))
 
 
 async def find_sandbox(way: Way | None = None, uid: int | None = None) -> Sandbox | Unavailable:
