@@ -74,14 +74,14 @@ async def test_a_client_that_is_asked_by_the_answer_to_its_call_makes_it_again_w
         asked.append(params.message)
         return ElicitResult(action="accept", content={"approve": yes})
 
-    two = (("close_issue", {"number": 7}), ("close_issue", {"number": 8}))
-    world = Talking([Line("I close them.", calls=two), Line("That is all.")])
+    numbers = range(10, 17)  # more than equal calls that would be taken for a loop
+    world = Talking([Line("I close them.", calls=tuple(("close_issue", {"number": n}) for n in numbers)), Line("That is all.")])
     async with connected(world, elicitation_callback=answer, mode="2026-07-28") as client:
-        result = await client.call_tool("agent_run", {"task": "Close #7 and #8"})
+        result = await client.call_tool("agent_run", {"task": "Close #10 to #16"})
 
     assert said(result) == "That is all."
-    assert sorted(world.issues.closed) == ([7, 8] if yes else [])
-    assert [number in message for number, message in zip(("7", "8"), asked, strict=True)] == [True, True]
+    assert sorted(world.issues.closed) == (list(numbers) if yes else [])
+    assert [str(number) in message for number, message in zip(numbers, asked, strict=True)] == [True] * 7
     assert len(await world.agent.runs.seen_by(await by_name({"headers": []}))) == 1
 
 

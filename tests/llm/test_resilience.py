@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import anyio
 import pytest
 
-from tests.llm.wires import ANTHROPIC, COMPATIBLE, FORMS, Act, Answer, Form, Server, model_server
+from tests.llm.wires import ANTHROPIC, COMPATIBLE, FORMS, OPENAI, Act, Answer, Form, Server, model_server
+from toolgate.app import open_app
 from toolgate.egress.transport import open_transport
 from toolgate.errors import ModelFailed
 from toolgate.llm.messages import Chosen, Delta, Done, Errand, Prompt, TextDelta, User
@@ -190,3 +192,21 @@ async def test_what_it_cost_is_settled_with_nothing_held_and_every_attempt_is_wr
     assert [use.of["provider"] for use in usage if use.cost] == ["main"]
     assert [each["error"] for each in outcome.body["attempts"]] == ["overloaded", None]
     assert intent.body["route"]["chain"][0].startswith("main/")
+
+
+async def test_on_disk_a_request_is_set_aside_and_written_down_at_once_and_settled_after(tmp_path: Path) -> None:
+    async with model_server(Act(), Act(status=401, body={})) as main:
+        settings = Settings.model_validate({"data_dir": tmp_path, "integrations": (), "providers": {"main": provider(OPENAI, main, 0.9)}})
+        async with open_app(settings) as app:
+            with anyio.fail_after(15):
+                reply = await app.models.provider.reply(HELLO, ERRAND)
+                with pytest.raises(ModelFailed):
+                    await app.models.provider.reply(HELLO, ERRAND)
+            balances = [balance for balance in await app.stores.ledger.balances() if balance.account.scope == "session"]
+            entries = [entry.body for entry in await app.stores.journal.read("audit") if entry.body["type"].startswith("model.")]
+
+    assert reply.cost > 0
+    assert not reply.estimated
+    assert [(balance.spent, balance.held) for balance in balances] == [(reply.cost, 0)] * 2  # a day's and a month's
+    assert [body["type"] for body in entries] == ["model.outcome", "model.intent"] * 2
+    assert [body["money"]["settled"] for body in entries if body["type"] == "model.outcome"] == [0, reply.cost]

@@ -38,8 +38,7 @@ async def run(agent: Agent, call: Call) -> Outcome:
     there = person if call.ask is not None and rounds is None else None
     waiting = await rounds.waiting() if rounds is not None else None
     if rounds is not None and waiting is not None:
-        if (unanswered := await rounds.answered()) is not None:
-            return unanswered
+        await rounds.answered()
         end = await agent.resume(waiting, call.principal, rounds.hearing(hear))
     elif "resume" in arguments:
         if call.depth > 0 and call.principal.acting_for:
@@ -59,8 +58,8 @@ async def run(agent: Agent, call: Call) -> Outcome:
         )
         how = hear if rounds is None else rounds.hearing(hear)
         end = await agent.run(task, call.principal, how, person=there, parent=call)
-    if rounds is not None and (unanswered := await rounds.asked(end)) is not None:
-        return unanswered
+    if rounds is not None:
+        await rounds.asked(end)
     return _outcome(end)
 
 

@@ -7,7 +7,7 @@ for it, until that run goes on.
 from __future__ import annotations
 
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from typing import Any
 
@@ -15,7 +15,7 @@ from toolgate.agent.events import ApprovalWanted, Event, Finished
 from toolgate.agent.loop import Agent
 from toolgate.approvals import Approval
 from toolgate.audit.line import canonical
-from toolgate.calls import Call, Outcome, Problem, Question, key
+from toolgate.calls import Call, Question, key
 from toolgate.errors import ApprovalNeeded, UnknownApproval, UnknownRun
 
 ASKED = "agent.asked"
@@ -57,8 +57,12 @@ class Rounds:
         await self._agent.stores.records.delete(ASKED, self._key)
         return None
 
-    async def answered(self) -> Outcome | None:
-        """Take the answer that came with this call; the outcome that asks for the next one, None: all are answered."""
+    async def answered(self) -> None:
+        """Take the answer that came with this call.
+
+        Raises:
+            ApprovalNeeded: another one is missing.
+        """
         approvals = self._agent.gateway.approvals
         for one in self._wanted:
             approval = await self._pending(one["id"])
@@ -66,23 +70,26 @@ class Rounds:
                 continue
             said = await self._ask(one)
             if said is None:
-                return self._unanswered(self._wanted)
+                raise self._unanswered(one)
             with suppress(UnknownApproval):
                 await approvals.decide(approval.id, said, self._call.principal, "client")
         await self._agent.stores.records.delete(ASKED, self._key)
-        return None
 
-    async def asked(self, end: Finished) -> Outcome | None:
-        """The outcome that asks what a run has ended for; None: it waits for nothing that its caller may answer."""
+    async def asked(self, end: Finished) -> None:
+        """Ask what a run has ended for, if its caller may answer that.
+
+        Raises:
+            ApprovalNeeded: it has to be answered, and the call made again.
+        """
         if end.status != "waiting" or not self._wanted or self._agent.gateway.approvals.settings.by != "caller":
-            return None
+            return
         records = self._agent.stores.records
         there = await records.get(ASKED, self._key)
         expires = time.time() + self._agent.gateway.approvals.settings.ttl
         body: dict[str, Any] = {"run": end.run, "wanted": self._wanted}
         await records.put(ASKED, self._key, body, replaces=there.version if there else 0, expires=expires)
         await self._ask(self._wanted[0])
-        return self._unanswered(self._wanted, end)
+        raise self._unanswered(self._wanted[0])
 
     async def _ask(self, one: Mapping[str, str]) -> bool | None:
         assert self._call.ask is not None
@@ -95,7 +102,6 @@ class Rounds:
             return approval if approval.state == "pending" else None
         return None
 
-    def _unanswered(self, wanted: Sequence[Mapping[str, str]], end: Finished | None = None) -> Outcome:
-        ids = ", ".join(one["id"] for one in wanted)
-        said = f"the run waits for a person's yes: {ids}. Make the same call again once they are answered"
-        return Outcome(problem=Problem(ApprovalNeeded.code, said, details={"run": end.run} if end else {}), effect="unknown")
+    def _unanswered(self, one: Mapping[str, str]) -> ApprovalNeeded:
+        # Refused, as by the gate: so a call that is made again for each answer is no loop, and has no outcome to be replayed.
+        return ApprovalNeeded("the run waits for a person's yes; make the same call again once it is given", one["id"])
