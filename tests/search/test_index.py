@@ -122,3 +122,10 @@ def test_what_a_caller_may_not_see_changes_nothing_else(query: str, among: set[s
     everything = INDEX.search(query, limit=9)
 
     assert INDEX.search(query, limit=9, among=among) == [name for name in everything if name in among]
+
+
+def test_whoever_sees_little_finds_by_common_words_too() -> None:
+    many = {f"hidden_{number}": Document("alpha", description="beta gamma") for number in range(1500)}
+    index = Index(many | {"seen": Document("other", description="gamma"), "rare": Document("delta")})
+
+    assert index.search("delta beta gamma alpha", limit=5, among={"seen"}) == ["seen"]

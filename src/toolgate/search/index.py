@@ -81,12 +81,19 @@ class Index:
         query = query[:READ]
         asked = dict.fromkeys(terms(query))
         asked = {term: None for term in asked if term not in STOP} or asked
+        others = self._others(asked, query)
+        found = self._best(self._scores(asked, others, EFFORT), limit, among)
+        if len(found) < limit and among is not None:  # whoever sees little is not to miss what common words would find
+            found = self._best(self._scores(asked, others, math.inf), limit, among)
+        return found
+
+    def _scores(self, asked: Iterable[str], others: Mapping[str, float], effort: float) -> Mapping[int, float]:
         scores: dict[int, float] = {}
         so_far = scores.get  # the line below is where a search spends its time
-        for term, weight in self._affordable(asked, self._others(asked, query)):
+        for term, weight in self._affordable(asked, others, effort):
             for number, score in zip(*self._postings[term], strict=False):
                 scores[number] = so_far(number, 0.0) + weight * score
-        return self._best(scores, limit, among)
+        return scores
 
     def _others(self, asked: Collection[str], query: str) -> Mapping[str, float]:
         """What counts besides the terms that are asked for: each as much as the best that speaks for it."""
@@ -101,14 +108,14 @@ class Index:
                 others[other] = max(others.get(other, 0.0), LOOKUP)
         return {term: weight for term, weight in others.items() if term not in asked}
 
-    def _affordable(self, asked: Iterable[str], others: Mapping[str, float]) -> Iterator[tuple[str, float]]:
-        """Terms and their weights, as many as `EFFORT` allows: those asked for before others, rare ones before common ones."""
-        effort = 0
+    def _affordable(self, asked: Iterable[str], others: Mapping[str, float], effort: float) -> Iterator[tuple[str, float]]:
+        """Terms and their weights, as many as `effort` allows: those asked for before others, rare ones before common ones."""
+        spent = 0
         for weights in (dict.fromkeys(asked, 1.0), others):
             for count, term in sorted((len(self._postings[term][0]), term) for term in weights if term in self._postings):
-                if effort and effort + count > EFFORT:
+                if spent and spent + count > effort:
                     break
-                effort += count
+                spent += count
                 yield term, weights[term]
 
     def _best(self, scores: Mapping[int, float], limit: int, among: Container[str] | None) -> Sequence[str]:
