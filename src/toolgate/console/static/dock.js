@@ -111,7 +111,7 @@ function Choice({ model, onModel, budget, onBudget }) {
 }
 
 function namesOf({ providers = [] }) {
-  return providers.flatMap(({ name, models = [] }) => [name, ...models.map((each) => `${name}/${each.name ?? each.id ?? each}`)]);
+  return providers.flatMap(({ name, models }) => [name, ...models.map(({ id }) => id)]);
 }
 
 /** Calls that wait for a yes: all are answered, then the run goes on. */

@@ -3,6 +3,7 @@ import { clock } from "./approvals.js";
 import { useAsked } from "./asked.js";
 import { Bars, Curves } from "./chart.js";
 import { html, useEffect } from "./lib.js";
+import { Models } from "./models.js";
 import { dollars } from "./money.js";
 import { to } from "./route.js";
 
@@ -30,7 +31,7 @@ export function Metrics({ route, session }) {
     <${Tabs} label="Told apart by" name="by" choices=${BY} chosen=${by} query=${{ range, by }} />
     ${value && html`<${Table} rows=${value.by} by=${by} />`}
     <p><a href=${path}>As JSON</a>${value?.behind > 0 && html` · <span role="status">${value.behind.toLocaleString()} lines are still being counted…</span>`}</p>
-    <${Providers} />
+    <${Models} range=${range} admin=${admin} ms=${ms} />
     <${Budgets} />
     ${admin && html`<${Denials} />`}
   </section>`;
@@ -82,30 +83,6 @@ function Table({ rows, by }) {
       </tbody>
     </table>
   </div>`;
-}
-
-/** What language models were paid, of the ledger. */
-function Providers() {
-  const path = "/v1/usage?by=provider,phase&since=30d";
-  const { value } = useAsked(path);
-  const rows = (value?.usage ?? []).filter((each) => each.provider);
-  return html`<h2>Language models, 30 days</h2>
-    ${value && !rows.length && html`<p>None was asked.</p>`}
-    ${rows.length > 0 &&
-    html`<div class="wide" tabindex="0" role="region" aria-label="Language models">
-      <table>
-        <thead><tr><th>provider</th><th>phase</th><th class="number">requests</th><th class="number">cost</th><th class="number">of it estimated</th></tr></thead>
-        <tbody>
-          ${rows.map(
-            (row) => html`<tr key=${`${row.provider} ${row.phase}`}>
-              <td><bdi>${row.provider}</bdi></td><td>${row.phase}</td><td class="number">${row.calls.toLocaleString()}</td>
-              <td class="number">${dollars(row.cost)}</td><td class="number">${dollars(row.estimated)}</td>
-            </tr>`,
-          )}
-        </tbody>
-      </table>
-    </div>`}
-    <p><a href=${path}>As JSON</a></p>`;
 }
 
 function Budgets() {

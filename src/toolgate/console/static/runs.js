@@ -17,9 +17,9 @@ function List({ onChoose }) {
     ${value && !value.runs.length && html`<p>There are none yet.</p>`}
     <ul class="list">
       ${(value?.runs ?? []).map(
-        (run) => html`<li key=${run.id}>
-          <button type="button" class="plain" onClick=${() => onChoose(run.id)}><bdi>${run.task.slice(0, 120)}</bdi></button>
-          <div class="quiet">${clock(run.started)} · ${run.status ?? "under way"} · ${dollars(run.cost)}</div>
+        (run) => html`<li key=${run.run}>
+          <button type="button" class="plain" onClick=${() => onChoose(run.run)}><bdi>${run.task.slice(0, 120)}</bdi></button>
+          <div class="quiet">${began(run)} · ${run.status} · ${dollars(run.cost)}</div>
         </li>`,
       )}
     </ul>
@@ -31,17 +31,18 @@ function Replay({ id, onBack }) {
   return html`<div class="talk" tabindex="0" role="region" aria-label="A run that was">
     <button type="button" onClick=${onBack}>All runs</button>
     <p role="alert" class="problem">${problem?.message ?? ""}</p>
-    ${value && html`<p class="quiet">${clock(value.started)} · ${value.status ?? "under way"} · ${dollars(value.cost)}</p><${Transcript} items=${itemsOf(value)} />`}
+    ${value && html`<p class="quiet">${began(value)} · ${value.status} · ${dollars(value.cost)}</p><${Transcript} items=${itemsOf(value)} />`}
   </div>`;
 }
+
+const began = ({ started }) => clock(new Date(started * 1000).toISOString());
 
 /** A run's own events as a conversation. */
 export function itemsOf({ task, events }) {
   const items = [{ kind: "user", id: "task", text: task }];
   const calls = new Map();
   let said = null;
-  for (const { event, type, ...each } of events) {
-    const name = event ?? type;
+  for (const { type: name, ...each } of events) {
     if (name === "said" || name === "thought") {
       const kind = name === "said" ? "text" : "thought";
       if (said?.kind !== kind || said.step !== each.step) items.push((said = { kind, id: String(items.length), text: "", step: each.step }));
@@ -59,7 +60,7 @@ export function itemsOf({ task, events }) {
     }
     if (name === "called") {
       const call = calls.get(each.id);
-      if (call) call.result = { ...each, cost: typeof each.cost === "number" ? { micros: each.cost } : each.cost };
+      if (call) call.result = { ...each, cost: { micros: each.cost } };
     }
     if (name === "finished" && each.reason) items.push({ kind: "noted", text: each.reason });
   }
