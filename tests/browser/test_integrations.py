@@ -66,7 +66,7 @@ def test_an_api_is_looked_at_and_added_and_later_compared_and_accepted(page: Any
     adding.get_by_role("button", name="Add 1 tools").click()
 
     teas = card(page, "teas")
-    expect(teas).to_contain_text("1 tools, 1 of them visible to you")
+    expect(teas).to_contain_text("1 tool, 1 of them visible to you")
     (gate.app.settings.tool_specs[0] / "teas" / "openapi.json").write_text(shop("list_teas", "list_cups"))
     page.get_by_role("button", name="Refresh teas").click()
     expect(teas.get_by_role("status")).to_contain_text("2 definitions are not as they are served.")

@@ -11,7 +11,7 @@ const FILTERS = [
   ["who", "Person"],
   ["tool", "Tool, * for anything"],
   ["ending", "Ending", ["ok", "refused", "failed", "unknown"]],
-  ["type", "Event", ["call.*", "approval.*", "auth.failed", "budget.changed", "config.changed", "key.*", "policy.*", "tool.drift", "audit.*"]],
+  ["type", "Event", ["call.*", "approval.*", "auth.failed", "budget.changed", "config.changed", "key.*", "model.*", "policy.*", "tool.drift", "audit.*"]],
   ["since", "Since"],
   ["until", "Until"],
   ["call", "Call, with those made for it"],

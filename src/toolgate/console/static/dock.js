@@ -23,7 +23,7 @@ export function Dock({ open, onClose }) {
     if (open) box.current?.focus();
   }, [open, past]);
   useEffect(() => () => running.current?.abort(), []);
-  useEffect(() => end.current?.scrollIntoView?.({ block: "nearest" }), [talk.items.length]);
+  useEffect(() => end.current?.scrollIntoView?.({ block: "nearest" }), [talk.items.length, talk.status]);
 
   /** One AG-UI run of the thread, and what the conversation is after it. */
   const go = async (before, resume) => {

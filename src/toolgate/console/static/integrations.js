@@ -39,7 +39,7 @@ function Card({ integration, admin, onChanged }) {
   return html`<li class="card">
     <h2><bdi>${title ?? name}</bdi> <span class=${`badge ${mood}`}>${health}</span></h2>
     <p class="quiet"><code><bdi>${name}</bdi></code> · ${kind === "mcp" ? "MCP server" : "OpenAPI"} · ${CREDENTIALS[credentials] ?? ""}</p>
-    <p>${tools} tools, ${visible} of them visible to you${quarantined > 0 && html`, <b class="warn">${quarantined} kept back</b>`}</p>
+    <p>${tools} ${tools === 1 ? "tool" : "tools"}, ${visible} of them visible to you${quarantined > 0 && html`, <b class="warn">${quarantined} kept back</b>`}</p>
     ${problem && html`<p class="problem"><bdi>${problem}</bdi></p>`}
     ${suspended > 0 && html`<p class="problem">It kept failing and is left alone for ${Math.ceil(suspended)} s.</p>`}
     ${admin && html`<${Changing} name=${name} enabled=${enabled} kept=${quarantined} onChanged=${onChanged} />`}
