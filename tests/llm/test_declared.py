@@ -103,6 +103,12 @@ def test_what_cannot_be_meant_is_said_with_its_key(text: str, message: str, tmp_
     assert message in str(refused.value)
 
 
+def test_the_time_for_connecting_is_the_operators() -> None:
+    settings = Settings.model_validate({"models": {"connect": "2s"}})
+
+    assert {each.connect for each in declared(settings, {"OPENAI_API_KEY": "k"})} == {2.0}
+
+
 def test_a_script_is_beside_the_settings(tmp_path: Path) -> None:
     it, _ = declared(of("providers: {play: {kind: scripted, script: play.yaml}}", tmp_path), {})
 

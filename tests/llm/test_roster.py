@@ -77,7 +77,7 @@ def roster(server: Server, environ: dict[str, str], clock: FakeClock | None = No
     def opened(provider: Declared) -> Provider:
         return ScriptedProvider([], name=provider.name)
 
-    return Roster(declared(settings or Settings(), environ), opened, server, clock or FakeClock())
+    return Roster(declared(settings or Settings(), environ), opened, server, clock=clock or FakeClock())
 
 
 def ids(known: Roster) -> list[str]:
@@ -149,6 +149,17 @@ def test_a_provider_alone_means_its_default() -> None:
     known = roster(Server(), {}, settings=settings)
 
     assert [known.resolved(name) for name in ("a", "b", "a/x", "c", "")] == ["a/y", "b", "a/x", "c", ""]
+
+
+async def test_what_asking_takes_is_imported_before_a_provider_is_opened_and_not_after() -> None:
+    known, prepared = roster(Server(), {"OPENAI_API_KEY": "k"}), list[str]()
+    known.prepare = lambda provider: prepared.append(provider.name)
+
+    await known.load("openai")
+    known.get("openai")
+    await known.load("openai")
+
+    assert prepared == ["openai"]
 
 
 def test_a_provider_is_opened_when_it_is_first_asked_and_once() -> None:

@@ -26,7 +26,7 @@ def _events(provider: Declared, transport: Transport) -> Events:
     def events(body: dict[str, Any], total: float) -> AsyncGenerator[Mapping[str, Any], None]:
         async def ask() -> Any:
             create: Any = (await client.get()).messages.create
-            return await create(**body, stream=True, timeout=seconds(total))
+            return await create(**body, stream=True, timeout=seconds(total, provider.connect))
 
         return heard(provider.name, ask)
 

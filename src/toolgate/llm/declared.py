@@ -38,6 +38,8 @@ class Declared:
     """The name of the model where only the provider is named; empty: the router chooses."""
     region: str = ""
     script: Path | None = None
+    connect: float = 5.0
+    """Seconds until a connection stands."""
     open: bool = False
     """Models that nobody listed may be named too."""
     by: str = "settings"
@@ -58,6 +60,7 @@ def declared(settings: Settings, environ: Mapping[str, str]) -> tuple[Declared, 
     if SCRIPTED not in {each.name for each in every}:
         script = _declared(SCRIPTED, ModelProvider(kind="scripted"))
         every = (*every, _only_named(replace(script, by="always")))
+    every = tuple(replace(each, connect=settings.models.connect) for each in every)
     # A script among models is for who asks for it: it must not answer where they all failed.
     if any(each.kind != "scripted" for each in every):
         return tuple(_only_named(each) if each.kind == "scripted" else each for each in every)

@@ -36,7 +36,7 @@ def _events(provider: Declared, transport: Transport, form: str) -> Events:
         async def ask() -> Any:
             made = await client.get()
             create: Any = made.responses.create if form == "responses" else made.chat.completions.create
-            return await create(**body, stream=True, timeout=seconds(total))
+            return await create(**body, stream=True, timeout=seconds(total, provider.connect))
 
         return heard(provider.name, ask)
 

@@ -91,6 +91,13 @@ class PriceList:
         return flat(default, default, estimated=True)
 
 
+def load() -> None:
+    """Read the list, which takes a third of a second the first time."""
+    from genai_prices.data_snapshot import get_snapshot
+
+    get_snapshot()
+
+
 def listing(model: Model) -> ModelInfo | None:
     """What genai-prices has of `model`; None: nothing."""
     from genai_prices.data_snapshot import get_snapshot

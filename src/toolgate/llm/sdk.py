@@ -17,8 +17,6 @@ from toolgate.llm.declared import Declared
 
 T = TypeVar("T")
 
-CONNECT = 5.0
-"""Seconds until a connection stands."""
 LONGEST = 3600.0
 """Seconds that an answer may take in all, whatever a prompt asks for."""
 CAPS = Caps(received=64 * 1024 * 1024, decoded=64 * 1024 * 1024, ratio=1000)
@@ -55,8 +53,12 @@ def key(provider: Declared) -> str:
     return provider.api_key.get_secret_value() if provider.api_key else "none"
 
 
-def seconds(total: float) -> httpx2.Timeout:
-    return httpx2.Timeout(total, connect=min(CONNECT, total))
+def seconds(total: float, connect: float) -> httpx2.Timeout:
+    """
+    Args:
+        connect: seconds until a connection stands.
+    """
+    return httpx2.Timeout(total, connect=min(connect, total))
 
 
 class Lazy(Generic[T]):

@@ -108,6 +108,7 @@ class Walk:
             before: the request's last attempt at the same model.
         """
         routed, request = self._routed, self._request
+        await routed.providers.load(model.provider)
         tokens, output = routed.counter.count(request.prompt, model), most(request.prompt, model)
         if tokens + output > model.window:
             return
@@ -196,9 +197,9 @@ class Walk:
             wait = self._routed.breakers.soonest(model.id for model in self._decision.chain)
             return ModelFailed("every model that may be asked is left alone just now", "transient", reason="unavailable", retry_after=wait)
         models = {model_id for model_id, _ in self._failures}
-        if len(models) == 1 or all(isinstance(error, OverBudget) for error in errors):
-            return errors[-1] if len(models) == 1 else errors[0]
         failed = [error for error in errors if isinstance(error, ModelFailed)]
+        if len(models) == 1 or not failed:
+            return errors[-1] if len(models) == 1 else errors[0]
         transient = any(error.kind == "transient" for error in failed)
         waits = [error.retry_after for error in failed if error.retry_after is not None]
         return ModelFailed(
