@@ -170,3 +170,13 @@ def _until(leader: int, text: str) -> str:
 def test_amounts_that_are_none_are_refused(terminal: Terminal) -> None:
     for amount in ("much", "-1", "nan"):
         assert terminal("agent", "x", "--max-cost", amount).code == 1
+
+
+def test_who_may_have_no_runs_by_policy_has_none_at_the_terminal(terminal: Terminal, scripted: Any, tmp_path: Path) -> None:
+    scripted([{"text": "Hello."}])
+    file = tmp_path / "toolgate.yaml"
+    file.write_text(yaml.safe_dump({**yaml.safe_load(file.read_text()), "stdio": {"roles": ["readonly"], "tier": "pro"}}))
+
+    ran = terminal("agent", "Hello", "--json")
+
+    assert (ran.code, ran.out, ran.error["code"]) == (6, "", "not_permitted")

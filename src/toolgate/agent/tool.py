@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from toolgate.calls import PROTOCOL, Annotations, Call, Outcome, Tool
+from toolgate.calls import PROTOCOL, Annotations, Call, Outcome, Principal, Tool
+from toolgate.errors import NotPermitted
 from toolgate.money import FREE
 
 if TYPE_CHECKING:
     from toolgate.agent.loop import Agent
+    from toolgate.gateway import Gateway
 
 NAME = "agent_run"
 GRACE = 30.0
@@ -59,3 +61,14 @@ def agent_run(agent: Callable[[], Agent], seconds: float, *, listed: bool = True
         timeout=seconds + GRACE,
         remote=False,
     )
+
+
+def may_run(gateway: Gateway, user: Principal) -> None:
+    """
+    Raises:
+        NotPermitted: the policy does not let `user` have runs.
+    """
+    if NAME not in gateway.visible(user):
+        raise NotPermitted(
+            f"{user.id} may not run the agent: that takes a role that may call {NAME}, and a tier with the feature agent", NAME
+        )

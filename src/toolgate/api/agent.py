@@ -22,14 +22,13 @@ from toolgate.agent.errand import limits_of
 from toolgate.agent.events import ApprovalWanted, Event, Finished
 from toolgate.agent.loop import Agent
 from toolgate.agent.runs import Run, Task
-from toolgate.agent.tool import NAME, SCHEMA
+from toolgate.agent.tool import NAME, SCHEMA, may_run
 from toolgate.api.agui import Stream
 from toolgate.api.answers import problem_answer
 from toolgate.api.conversation import Asked, asked
 from toolgate.api.events import Events, Say
 from toolgate.calls import Principal, Problem, key
 from toolgate.errors import InvalidArguments, NotPermitted, ToolgateError, UnknownApproval, UnknownRun
-from toolgate.gateway import Gateway
 from toolgate.llm.learning import fits
 from toolgate.server.identify import principal_of
 
@@ -187,17 +186,6 @@ class Talk:
         there = await records.get(THREAD, self._key)
         expires = time.time() + self._agent.settings.agent.keep
         await records.put(THREAD, self._key, {"run": run}, replaces=there.version if there else 0, expires=expires)
-
-
-def may_run(gateway: Gateway, user: Principal) -> None:
-    """
-    Raises:
-        NotPermitted: the policy does not let `user` have runs.
-    """
-    if NAME not in gateway.visible(user):
-        raise NotPermitted(
-            f"{user.id} may not run the agent: that takes a role that may call {NAME}, and a tier with the feature agent", NAME
-        )
 
 
 def _yes(entry: Resume) -> bool:

@@ -15,7 +15,7 @@ from starlette.requests import Request
 from toolgate.agent.events import Bill, Event, Finished
 from toolgate.agent.loop import Agent
 from toolgate.agent.runs import Task
-from toolgate.api.agent import may_run
+from toolgate.agent.tool import may_run
 from toolgate.api.answers import STATUSES, Json
 from toolgate.api.conversation import Asked
 from toolgate.api.tools import unless_gone

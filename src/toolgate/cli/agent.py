@@ -123,10 +123,12 @@ def command(
 
 
 async def _open(settings: Settings, wishes: Wishes, task: str | None, resume: str | None) -> int:
+    from toolgate.agent.tool import may_run
     from toolgate.app import local_principal, open_app
 
     async with open_app(settings) as app:
         user = local_principal(settings, "terminal")
+        may_run(app.gateway, user)
         if resume is None:
             await app.models.check(wishes.provider)
         if task is None and resume is None:

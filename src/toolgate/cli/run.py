@@ -84,11 +84,13 @@ def _read(file: Path) -> str:
 
 
 async def _spec_to_issues(settings: Settings, wanted: Wanted, wishes: Wishes, as_json: bool) -> int:
+    from toolgate.agent.tool import may_run
     from toolgate.app import local_principal, open_app
     from toolgate.cli.narration import Narration
 
     async with open_app(settings) as app:
         user = local_principal(settings, "terminal")
+        may_run(app.gateway, user)
         heard = Narration("text", answer=not as_json)
         try:
             end = await _go(app, user, wanted, wishes, heard)
