@@ -90,9 +90,6 @@ class World:
     def resolved(self, named: str) -> str:
         return named
 
-    async def load(self, name: str) -> None:
-        pass
-
     def get(self, name: str) -> ScriptedProvider:
         return self.asked[name]
 

@@ -25,7 +25,7 @@ from toolgate.stores import Stores
 from toolgate.stores.memory import memory_stores
 from toolgate.testing import a_principal
 
-HELLO = Prompt([User("Hello?")], max_tokens=100, seconds=20)
+HELLO = Prompt([User("Hello?")], max_tokens=100, seconds=60)
 ERRAND = Errand(a_principal(), task="chat", run="run1")
 EVERY = pytest.mark.parametrize("form", FORMS, ids=lambda form: form.kind)
 ILL = Act(status=503, body={"error": {"message": "no"}})
@@ -44,12 +44,12 @@ class World:
         self.waits.append(seconds)
 
     async def stream(self) -> list[Delta]:
-        with anyio.fail_after(15):
+        with anyio.fail_after(60):
             return [delta async for delta in self.routed.stream(HELLO, ERRAND)]
 
     async def reply(self) -> tuple[str, str]:
         """The provider and the text."""
-        with anyio.fail_after(15):
+        with anyio.fail_after(60):
             reply = await self.routed.reply(HELLO, ERRAND)
         return reply.provider, reply.message.text
 
@@ -153,7 +153,7 @@ async def test_a_stream_that_breaks_after_something_was_seen_fails_and_is_not_se
 
 
 async def collect(there: World, heard: list[Delta]) -> None:
-    with anyio.fail_after(15):
+    with anyio.fail_after(60):
         async for delta in there.routed.stream(HELLO, ERRAND):
             heard.append(delta)
 
@@ -198,7 +198,7 @@ async def test_on_disk_a_request_is_set_aside_and_written_down_at_once_and_settl
     async with model_server(Act(), Act(status=401, body={})) as main:
         settings = Settings.model_validate({"data_dir": tmp_path, "integrations": (), "providers": {"main": provider(OPENAI, main, 0.9)}})
         async with open_app(settings) as app:
-            with anyio.fail_after(15):
+            with anyio.fail_after(60):
                 reply = await app.models.provider.reply(HELLO, ERRAND)
                 with pytest.raises(ModelFailed):
                     await app.models.provider.reply(HELLO, ERRAND)

@@ -151,15 +151,15 @@ def test_a_provider_alone_means_its_default() -> None:
     assert [known.resolved(name) for name in ("a", "b", "a/x", "c", "")] == ["a/y", "b", "a/x", "c", ""]
 
 
-async def test_what_asking_takes_is_imported_before_a_provider_is_opened_and_not_after() -> None:
-    known, prepared = roster(Server(), {"OPENAI_API_KEY": "k"}), list[str]()
-    known.prepare = lambda provider: prepared.append(provider.name)
+async def test_what_asking_takes_is_imported_once_and_not_for_a_script() -> None:
+    prepared = list[str]()
+    paid, free = roster(Server(), {"OPENAI_API_KEY": "k"}), roster(Server(), {})
+    paid.prepare, free.prepare = (lambda: prepared.append("paid")), (lambda: prepared.append("free"))
 
-    await known.load("openai")
-    known.get("openai")
-    await known.load("openai")
+    for known in (paid, free, paid):
+        await known.ready("")
 
-    assert prepared == ["openai"]
+    assert prepared == ["paid"]
 
 
 def test_a_provider_is_opened_when_it_is_first_asked_and_once() -> None:

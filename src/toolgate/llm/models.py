@@ -131,11 +131,11 @@ class Models:
     def roster(self) -> Roster:
         from toolgate.llm.declared import declared
         from toolgate.llm.local import listed
-        from toolgate.llm.opening import prepare
+        from toolgate.llm.prices import load
         from toolgate.llm.roster import Roster
 
         found = declared(self._settings, self._environ)
-        return Roster(found, self._open, lambda provider: listed(provider, self._transport), prepare)
+        return Roster(found, self._open, lambda provider: listed(provider, self._transport), load)
 
     @cached_property
     def router(self) -> Router:

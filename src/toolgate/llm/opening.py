@@ -6,7 +6,6 @@ from toolgate.egress.transport import Transport
 from toolgate.errors import ModelFailed
 from toolgate.llm.declared import Declared, model
 from toolgate.llm.model import Model
-from toolgate.llm.prices import load
 from toolgate.llm.provider import Provider
 from toolgate.llm.script import read_script
 from toolgate.llm.scripted import Scripted
@@ -38,9 +37,3 @@ def opened(provider: Declared, transport: Transport) -> Provider:
     from toolgate.llm.openai import compatible
 
     return compatible(provider, transport, named)
-
-
-def prepare(provider: Declared) -> None:
-    """Read what asking `provider` takes before it is opened: the price list. SDKs are imported in a thread by those who use them."""
-    if any(each.priced_as != "free" for each in provider.models) or not provider.models:
-        load()

@@ -34,8 +34,8 @@ class Roster:
     open: Callable[[Declared], Provider]
     list: Callable[[Declared], Awaitable[Sequence[Model]]]
     """Asks a local server which models it has; raises ModelFailed."""
-    prepare: Callable[[Declared], object] | None = None
-    """Imports what opening it takes; run in a thread."""
+    prepare: Callable[[], object] | None = None
+    """Imports what asking a model takes that is not free; run once, in a thread, so that everything else goes on."""
     clock: Callable[[], float] = time.monotonic
     _opened: dict[str, Provider] = field(default_factory=dict, init=False)
     _local: dict[str, tuple[float, Sequence[Model]]] = field(default_factory=dict, init=False)
@@ -57,6 +57,9 @@ class Roster:
 
     async def ready(self, named: str) -> None:
         """Have the models of local servers, and the one that a prompt names."""
+        if self.prepare is not None and any(each.kind != "scripted" for each in self.declared):
+            prepare, self.prepare = self.prepare, None
+            await to_thread.run_sync(prepare)
         wanted = named.partition("/")[0]
         if any(self._stale(each) for each in self.declared if wanted in ("", each.name)):
             async with self._asking, anyio.create_task_group() as tasks:
@@ -87,11 +90,6 @@ class Roster:
         """`provider/model` for the name of a provider that has a default; else `named`."""
         provider = self._by_name.get(named)
         return f"{named}/{provider.default}" if provider and provider.default else named
-
-    async def load(self, name: str) -> None:
-        """Import what asking that provider takes, beside everything else that goes on: it takes a third of a second."""
-        if name not in self._opened and self.prepare is not None:
-            await to_thread.run_sync(self.prepare, self._by_name[name])
 
     def get(self, name: str) -> Provider:
         """

@@ -55,9 +55,6 @@ class Providers(Protocol):
     def resolved(self, named: str) -> str:
         """`provider/model` for the name of a provider that has a default; else `named`."""
 
-    async def load(self, name: str) -> None:
-        """Import what asking that provider takes, beside everything else that goes on."""
-
     def get(self, name: str) -> Provider: ...
 
 

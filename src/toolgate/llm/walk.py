@@ -108,7 +108,6 @@ class Walk:
             before: the request's last attempt at the same model.
         """
         routed, request = self._routed, self._request
-        await routed.providers.load(model.provider)
         tokens, output = routed.counter.count(request.prompt, model), most(request.prompt, model)
         if tokens + output > model.window:
             return
