@@ -146,3 +146,13 @@ async def test_what_is_no_key_is_refused(tmp_path: Path, body: str) -> None:
         answer = await there.client.post("/console/session", content=body.encode(), headers={"content-type": "application/json"})
 
     assert answer.status_code == 400
+
+
+async def test_who_signs_in_anew_ends_the_session_before(tmp_path: Path) -> None:
+    async with world(tmp_path, anonymous=None) as there:
+        first = given(await there.signed_in(await there.key()))
+        await there.signed_in(await there.key("bob"), **first)
+
+        answer = await there.client.get("/v1/tools", headers=first)
+
+    assert answer.status_code == 401

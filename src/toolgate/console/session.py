@@ -62,6 +62,8 @@ class SignIn:
             return problem_answer(error.code, str(error))
         except LimitReached as error:
             return problem_answer(error.code, str(error))
+        if (before := secret_in(request.scope)) is not None:
+            await self._sessions.close(before)
         opened = await self._sessions.open(key)
         return Json({"principal": _told(principal)}, headers=cookie(request.scope, opened, secure=_secure(request)))
 

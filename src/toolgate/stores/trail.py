@@ -140,15 +140,14 @@ class Trail:
         """
         async with self._one:
             key = f"(minute - {since:d}) / {minutes:d} * {minutes:d} + {since:d}"
-            found = await anyio.to_thread.run_sync(self._sums, key, since, tenant, who)
-        return {int(key): each for key, each in found.items()}
+            return await anyio.to_thread.run_sync(self._sums, key, since, tenant, who)
 
     async def sums_by(self, by: By, *, since: int, tenant: str | None = None, who: str | None = None) -> Mapping[str, Sum]:
         """Calls since that minute, told apart; the one with the most calls first."""
         async with self._one:
-            key = f"(select text from name where id = {COLUMNS[by]})"  # noqa: S608  # one of our own words
-            found = await anyio.to_thread.run_sync(self._sums, key, since, tenant, who)
-        return dict(sorted(((str(key), each) for key, each in found.items()), key=lambda pair: -pair[1].calls))
+            found = await anyio.to_thread.run_sync(self._sums, COLUMNS[by], since, tenant, who)
+            named = {self._text(number): each for number, each in found.items()}
+        return dict(sorted(named.items(), key=lambda pair: -pair[1].calls))
 
     async def _checked(self) -> int:
         """The last line that is known; 0 where what is known is of another journal, and is forgotten."""
@@ -233,18 +232,22 @@ class Trail:
         query = f"select seq from line where {' and '.join(where)} order by seq desc limit ?"  # noqa: S608
         return [row[0] for row in self._connection.execute(query, (*values, *more, limit))]
 
-    def _sums(self, key: str, since: int, tenant: str | None, who: str | None) -> Mapping[Any, Sum]:
+    def _sums(self, key: str, since: int, tenant: str | None, who: str | None) -> Mapping[int, Sum]:
+        """By the number that `key` is; names are looked up once they are few."""
         where, values = "minute >= ?", [since, *(each for each in (tenant, who) if each is not None)]
         where += " and tenant = (select id from name where text = ?)" if tenant is not None else ""
         where += " and who = (select id from name where text = ?)" if who is not None else ""
-        query = (
-            f"select {key}, (select text from name where id = ending), class, sum(calls), sum(micros) from slot "  # noqa: S608
-            f"where {where} group by 1, 2, 3"
-        )
-        rows: dict[Any, list[tuple[str, int, int, int]]] = {}
-        for of, *row in self._connection.execute(query, values):
-            rows.setdefault(of, []).append(tuple(row))
+        query = f"select {key}, ending, class, sum(calls), sum(micros) from slot where {where} group by 1, 2, 3"  # noqa: S608
+        rows: dict[int, list[tuple[str, int, int, int]]] = {}
+        endings: dict[int, str] = {}
+        for of, ending, kind, calls, micros in self._connection.execute(query, values):
+            if ending not in endings:
+                endings[ending] = self._text(ending)
+            rows.setdefault(of, []).append((endings[ending], kind, calls, micros))
         return {of: added(some) for of, some in rows.items()}
+
+    def _text(self, number: int) -> str:
+        return str(self._connection.execute("select text from name where id = ?", (number,)).fetchone()[0])
 
 
 def class_of(ms: Any) -> int:
