@@ -70,7 +70,7 @@ async def test_one_command_serves_a_description_lets_reading_pass_and_asks_befor
         read = await client.call_tool("shop_list_items", {"kind": "tea"})
         write = await client.call_tool("shop_add_item", {"name": "Pot"})
 
-    assert (ready["tools"], ready["not_loaded"]) == (4, [])
+    assert (ready["tools"], ready["not_loaded"]) == (8, [])  # four of ours beside
     assert names == ["shop_add_item", "shop_answer_with", "shop_get_picture", "shop_list_items"]
     assert "shop_add_item needs a person's yes" in write.content[0].text  # type: ignore[union-attr]
     assert (bool(read.is_error), read.content[0].text) == (False, '{"query":"kind=tea"}')  # type: ignore[union-attr]
@@ -120,7 +120,7 @@ async def test_people_are_told_where_it_is_and_how_to_connect(shop: Path, enviro
 
     assert out == b""
     assert re.search(
-        r"serves 4 tools of 1 integration\n +MCP +(http://127\.0\.0\.1:\d+)/mcp +older clients: \1/sse\n +HTTP +\1/v1/tools\n", told
+        r"serves 8 tools of 1 integration\n +MCP +(http://127\.0\.0\.1:\d+)/mcp +older clients: \1/sse\n +HTTP +\1/v1/tools\n", told
     )
 
 
