@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from toolgate.calls import PROTOCOL, Annotations, Call, Outcome, Principal, Tool
 from toolgate.errors import NotPermitted
+from toolgate.gateway.approve import OBLIGATION
 from toolgate.money import FREE
 
 if TYPE_CHECKING:
@@ -16,12 +17,14 @@ if TYPE_CHECKING:
 NAME = "agent_run"
 GRACE = 30.0
 """Seconds beside the run's own, for its last words."""
+LONGEST = 100_000
+"""Characters of a task."""
 TASKS = "planning coding analysis extraction summarization chat tool_use math other".split()
 """As of `llm.messages.TaskType`, which takes its time to import."""
 SCHEMA: dict[str, Any] = {
     "type": "object",
     "properties": {
-        "task": {"type": "string", "minLength": 1, "maxLength": 100_000, "description": "What to do; with `resume`, what to say besides"},
+        "task": {"type": "string", "minLength": 1, "maxLength": LONGEST, "description": "What to do; with `resume`, what to say besides"},
         "resume": {"type": "string", "minLength": 1, "maxLength": 64, "description": "The id of a run to go on with, where it stopped"},
         "model": {"type": "string", "maxLength": 200, "description": "provider/model, or a provider; default: the cheapest good enough"},
         "task_type": {"enum": TASKS, "default": "tool_use"},
@@ -72,3 +75,16 @@ def may_run(gateway: Gateway, user: Principal) -> None:
         raise NotPermitted(
             f"{user.id} may not run the agent: that takes a role that may call {NAME}, and a tier with the feature agent", NAME
         )
+
+
+async def may_run_so(gateway: Gateway, user: Principal, arguments: Mapping[str, Any]) -> None:
+    """Hold a run that another face asks for against the policy, as the call of `agent_run` that it is.
+
+    Raises:
+        NotPermitted: a rule, a bound or a scope refuses that call, or a person has to be asked before it.
+        InvalidArguments: it is none.
+    """
+    whole = {**arguments, "task": str(arguments["task"])[:LONGEST] or "go on"}
+    call = await gateway.permitted(NAME, whole, user)
+    if OBLIGATION in call.obligations:
+        raise NotPermitted(f"a run of {user.id} needs a person's yes, which only a call of the tool {NAME} can wait for", call.rule or NAME)

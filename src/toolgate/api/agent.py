@@ -22,7 +22,7 @@ from toolgate.agent.errand import limits_of
 from toolgate.agent.events import ApprovalWanted, Event, Finished
 from toolgate.agent.loop import Agent
 from toolgate.agent.runs import Run, Task
-from toolgate.agent.tool import NAME, SCHEMA, may_run
+from toolgate.agent.tool import NAME, SCHEMA, may_run, may_run_so
 from toolgate.api.agui import Stream
 from toolgate.api.answers import problem_answer
 from toolgate.api.conversation import Asked, asked
@@ -78,6 +78,7 @@ class AgUi:
             may_run(self._agent.gateway, user)
             read = RunAgentInput.model_validate(orjson.loads(await request.body()))
             said, props = asked(read.messages), _forwarded(read.forwarded_props)
+            await may_run_so(self._agent.gateway, user, {"task": said.text, **props})
         except NotPermitted as error:
             return problem_answer(error.code, str(error))
         except ValidationError as error:

@@ -56,6 +56,7 @@ class Completions:
             run = (body.metadata or {}).get(RUN)
             before = await bill_of(self._agent, str(run), user) if run is not None else None
             wanted = Wanted(self._agent, user, body.model, asked(body.messages), schema_in(body.response_format), run, before)
+            await wanted.permitted()
             if body.stream:
                 return Events(Chunks(wanted, with_usage=bool(body.stream_options and body.stream_options.include_usage)).go)
             end = await ended(request, wanted, _nothing)

@@ -15,7 +15,7 @@ from starlette.requests import Request
 from toolgate.agent.events import Bill, Event, Finished
 from toolgate.agent.loop import Agent
 from toolgate.agent.runs import Task
-from toolgate.agent.tool import may_run
+from toolgate.agent.tool import may_run, may_run_so
 from toolgate.api.answers import STATUSES, Json
 from toolgate.api.conversation import Asked
 from toolgate.api.tools import unless_gone
@@ -51,6 +51,15 @@ class Wanted:
     """The run that it goes on with."""
     before: Bill | None = field(default=None, compare=False)
     """What that had used."""
+
+    async def permitted(self) -> None:
+        """
+        Raises:
+            NotPermitted: the policy does not let them have this run.
+        """
+        said = {"model": "" if self.model == OURS else self.model, "schema": self.schema, "resume": self.run}
+        arguments = {name: value for name, value in said.items() if value}
+        await may_run_so(self.agent.gateway, self.user, {"task": self.asked.text, **arguments})
 
     async def go(self, hear: Hear) -> Finished:
         if self.run is not None:

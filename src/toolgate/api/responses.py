@@ -65,10 +65,11 @@ class Responses:
             run = body.previous_response_id.removeprefix(PREFIX) if body.previous_response_id is not None else None
             before = await bill_of(self._agent, run, user) if run is not None else None
             said, answers = _said(body)
-            for answer in answers:
-                await self._decide(answer, user)
             schema = schema_in(body.text.format) if body.text else None
             wanted = Wanted(self._agent, user, body.model, said, schema, run, before)
+            await wanted.permitted()
+            for answer in answers:
+                await self._decide(answer, user)
             output = Output(wanted, body)
             if body.stream:
                 return Events(output.stream)

@@ -150,6 +150,14 @@ class Gateway:
         """
         return await self._looks.approval(self._made(name, arguments, principal, parent))
 
+    async def permitted(self, name: str, arguments: Mapping[str, Any], principal: Principal) -> Call:
+        """Such a call as the gate would let it pass, with what it asks for besides in `obligations`. It is not made.
+
+        Raises:
+            Refused: it would not.
+        """
+        return await self._looks.permitted(self._made(name, arguments, principal, None))
+
     async def ended(
         self, name: str, arguments: Mapping[str, Any], principal: Principal, *, parent: Call | None = None, idempotency_key: str
     ) -> Outcome | None:
@@ -202,6 +210,16 @@ class Looks:
         with suppress(Refused):  # the call itself will be refused, in the same words
             await chain(self._steps, look)(call)
         return found[0] if found else None
+
+    async def permitted(self, call: Call) -> Call:
+        found: list[Call] = []
+
+        async def look(call: Call) -> Outcome:
+            found.append(call)
+            return Outcome()
+
+        await chain(self._steps, look)(call)
+        return found[0]
 
 
 KEPT_LISTS = 256  # kinds of callers; a mapping of 1,223 tools takes 60 kB
