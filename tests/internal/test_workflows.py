@@ -1,11 +1,12 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.internal.world import an_app, run
+from tests.internal.world import ADMIN, an_app, run
 from toolgate.calls import Outcome
 from toolgate.services import Activepieces, N8n
 from toolgate.standin import serving
@@ -52,13 +53,19 @@ async def test_a_run_is_followed_to_its_end(tmp_path: Path, ending: str, status:
     assert (outcome.structured["status"], outcome.structured["run"]) == (status, "7")
 
 
-async def test_a_run_of_before_is_asked_after_and_nothing_is_started(tmp_path: Path) -> None:
-    service = N8n(looks=0)
+async def test_a_run_of_before_is_asked_after_by_who_started_it_and_nothing_is_started(tmp_path: Path) -> None:
+    service = N8n(answer={"executionId": 7}, looks=0)
+    async with serving(service.app()) as url:
+        declared = {key: value.replace("URL", url) if isinstance(value, str) else value for key, value in FOLLOWED.items()}
+        async with an_app(tmp_path, workflows={"go": {**declared, "allow_networks": LOOPBACK}}) as app:
+            await run(app, "run_workflow", name="go", wait=False)
+            mine, hers = [await run(app, "run_workflow", who, name="go", run="7") for who in (ADMIN, replace(ADMIN, id="local:eve"))]
+            nobodys = await run(app, "run_workflow", name="go", run="8")
 
-    outcome = await ran(tmp_path, service, FOLLOWED, run="7")
-
-    assert outcome.structured["status"] == "finished"
-    assert service.started == []
+    assert (mine.structured["status"], len(service.started)) == ("finished", 1)
+    for other in (hers, nobodys):
+        assert other.problem is not None
+        assert "you have started no such run" in other.problem.message
 
 
 async def test_a_run_that_takes_longer_than_the_time_is_still_running(tmp_path: Path) -> None:

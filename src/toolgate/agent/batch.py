@@ -211,7 +211,7 @@ class Batch:
     async def _answer(self, call: ToolCall, outcome: Outcome, name: str, seconds: float, most: int) -> None:
         around, text, kept = self._around, text_of(outcome), None
         tool = self._tool(call)
-        strange = tool is not None and tool.annotations.open_world and not outcome.refused
+        strange = (tool is None or tool.annotations.open_world) and not outcome.refused  # None: it came to be while the batch ran
         if len(text.encode(errors="replace")) > most:
             kept = await around.runs.keep(around.run, text, strange)
             text = cut(text, most, kept)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -12,6 +13,7 @@ import anyio
 import orjson
 
 from toolgate.backends import Workflow
+from toolgate.calls import key
 from toolgate.egress.wire import Request, Response, Sender
 from toolgate.internal.desk import Desk
 from toolgate.internal.outside import json_of, send
@@ -36,6 +38,10 @@ PAUSES = (0.5, 1.0, 2.0, 3.0)
 """Seconds between questions after a run, the last again and again."""
 KEPT = 2.0
 """Seconds of the call's time in which the answer is told."""
+KIND = "workflow.run"
+"""The kind of record that says who has started a run."""
+REMEMBERED = 7 * 86_400.0
+"""Seconds in which its caller may ask after a run."""
 
 
 @dataclass(frozen=True)
@@ -53,7 +59,7 @@ async def list_workflows(desk: Desk, _asked: Mapping[str, Any]) -> dict[str, Any
 async def run_workflow(desk: Desk, asked: Mapping[str, Any]) -> dict[str, Any]:
     """
     Raises:
-        Trouble: there is no such workflow, it is not active, or its server did not answer well.
+        Trouble: there is no such workflow or no such run of the caller's, it is not active, or its server did not answer well.
     """
     workflows = desk.backends.workflows
     assert workflows is not None
@@ -61,14 +67,40 @@ async def run_workflow(desk: Desk, asked: Mapping[str, Any]) -> dict[str, Any]:
     if workflow is None:
         raise Trouble("unknown_workflow", f"no workflow is called so; {', '.join(workflows.declared)} would work")
     if run := asked.get("run"):
+        await _check_owner(desk, asked["name"], workflow, run)
         return await _followed(desk, workflows.sender, workflow, run)
     waits = asked.get("wait", True)
     response = await _start(desk, workflows.sender, workflow, asked.get("input", {}), waits=waits)
     output = json_of(response)
     told: dict[str, Any] = {"status": _ended(workflow, response, output, waits), "run": _run(output), "output": _output(response, output)}
+    if told["run"] is not None and workflow.status_url is not None:
+        await _remember(desk, asked["name"], told["run"])
     if told["status"] == "finished" or not waits or workflow.status_url is None or told["run"] is None:
         return told
     return await _followed(desk, workflows.sender, workflow, told["run"])
+
+
+async def _remember(desk: Desk, name: str, run: str) -> None:
+    """Write down that the run is the caller's."""
+    assert desk.backends.stores is not None
+    await desk.backends.stores.records.put(KIND, _owned(desk, name, run), {"workflow": name}, expires=time.time() + REMEMBERED)
+
+
+async def _check_owner(desk: Desk, name: str, workflow: Workflow, run: str) -> None:
+    """Servers count their runs, so that anybody could guess those of others, whose whole data they tell.
+
+    Raises:
+        Trouble: the caller has started no such run.
+    """
+    assert desk.backends.stores is not None
+    meant = workflow.status_url is not None and ID.fullmatch(run)
+    if meant and await desk.backends.stores.records.get(KIND, _owned(desk, name, run)) is None:
+        raise Trouble("unknown_run", "you have started no such run of this workflow; runs can be asked after for a week")
+
+
+def _owned(desk: Desk, name: str, run: str) -> str:
+    who = desk.call.principal
+    return key(who.tenant, who.user, name, run)
 
 
 async def _start(desk: Desk, sender: Sender, workflow: Workflow, given: Any, *, waits: bool) -> Response:
