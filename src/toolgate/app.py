@@ -152,7 +152,7 @@ async def open_app(settings: Settings) -> AsyncIterator[App]:
         await _write_down_changes(settings, live.current, integrations, stores)
         own = _own(settings, stores, integrations)
         gateway = build_gateway((), live, stores, settings, counters)
-        agents = cache(lambda: _agent(gateway, models, stores, settings, skills))
+        agents = cache(lambda: _agent(gateway, models, stores, settings, skills, backends))
         models.watch(gateway.metrics)
         skills = _skills(settings)
         tools: list[Tool] = [*map(tool_of, read_prompts(settings.prompts) if settings.prompts else ()), *skill_tools(skills)]
@@ -239,12 +239,13 @@ class _Book:
         return await Runs(self.stores, self.settings.agent.keep).kept(id, who)
 
 
-def _agent(gateway: Gateway, models: Models, stores: Stores, settings: Settings, skills: Sequence[Skill]) -> Agent:
+def _agent(gateway: Gateway, models: Models, stores: Stores, settings: Settings, skills: Sequence[Skill], backends: Backends) -> Agent:
     from toolgate.agent.drive import Known
     from toolgate.agent.loop import Agent
 
     known = Known(models.window, {skill.name: skill.tools for skill in skills})
-    return Agent(gateway, models.provider, stores, settings, known=known)
+    jobs = backends.jobs
+    return Agent(gateway, models.provider, stores, settings, known=known, background=jobs.go_on if jobs else lambda _: False)
 
 
 def _own(settings: Settings, stores: Stores, integrations: Sequence[Loaded]) -> Own:

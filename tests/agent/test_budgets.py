@@ -97,6 +97,21 @@ async def test_the_ledger_holds_a_run_to_its_money_too_and_forgets_it_afterwards
     assert {(balance.spent, balance.set_by_operator) for balance in after} == {(7, False)}
 
 
+async def test_what_outlives_a_run_is_held_to_its_money_until_it_has_ended() -> None:
+    jobs, echo = {"under way": True}, Echo()
+    world = World([a_tool(echo, name="dear", price=Price(600))], [Line("Submitted."), Line("Another."), Line("Once more.")])
+    world.agent = replace(world.agent, background=lambda session: jobs["under way"])
+
+    end = await world.run(limits={"cost": 1000})
+    job = [await world.gateway.call("dear", {"n": n}, ADA.delegate(), session=end.run) for n in range(2)]
+    jobs["under way"] = False
+    last = await world.run(limits={"cost": 1000})
+
+    assert [outcome.problem.code if outcome.problem else None for outcome in job] == [None, "over_budget"]
+    assert (len(echo.seen), last.status) == (1, "done")
+    assert not any(balance.set_by_operator for balance in await world.stores.ledger.balances())
+
+
 async def test_a_request_that_no_budget_has_room_for_ends_the_run_and_a_new_budget_goes_on() -> None:
     world = World([], [Line(error=OverBudget("the budget of local:ada is spent")), Line("Little."), Line("All of it.")])
 

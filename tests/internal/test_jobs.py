@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -137,3 +138,40 @@ async def test_what_a_caller_has_used_is_reported_to_it_alone(tmp_path: Path) ->
     assert "counting" not in {one["tool"] for one in eves.structured["usage"]}
     assert wrong.problem is not None
     assert a_principal().id == ADMIN.id
+
+
+async def test_many_jobs_submitted_at_once_are_no_more_than_one_after_the_other(tmp_path: Path) -> None:
+    async with an_app(tmp_path, store="sqlite") as app:
+        also(app, a_tool(forever, name="waiting", timeout=600.0))
+        outcomes = await asyncio.gather(*(run(app, "submit_job", tool="waiting", arguments={"n": n}) for n in range(2 * MOST)))
+
+    assert sum(outcome.ok for outcome in outcomes) == MOST
+
+
+async def test_owners_whose_names_join_alike_are_told_apart(tmp_path: Path) -> None:
+    one, other = (replace(ADMIN, tenant=tenant, id=user) for tenant, user in (("a/b", "c"), ("a", "b/c")))
+    async with an_app(tmp_path) as app:
+        also(app, a_tool(told, name="counting"))
+        submitted = await run(app, "submit_job", one, tool="counting", arguments={"n": 1})
+        asked = await run(app, "get_job", other, id=submitted.structured["id"])
+
+    assert asked.problem is not None
+
+
+async def test_what_a_job_brings_counts_as_written_by_strangers(tmp_path: Path) -> None:
+    async with an_app(tmp_path) as app:
+        tools = [app.gateway.find(f"internal_{name}", ADMIN) for name in ("submit_job", "get_job", "cancel_job")]
+
+    assert all(tool.annotations.open_world for tool in tools)
+
+
+async def test_a_job_of_an_agents_run_is_known_by_it_until_it_ends(tmp_path: Path) -> None:
+    async with an_app(tmp_path) as app:
+        also(app, a_tool(forever, name="waiting", timeout=600.0))
+        arguments = {"tool": "waiting", "arguments": {}}
+        job = (await app.gateway.call("internal_submit_job", arguments, ADMIN, session="the run")).structured["id"]
+        during = [app.agent.background(session) for session in ("the run", "another")]
+        await run(app, "cancel_job", id=job)
+        await run(app, "get_job", id=job, wait=10)
+
+        assert (during, app.agent.background("the run")) == ([True, False], False)

@@ -19,7 +19,7 @@ from toolgate.agent.bill import events_of
 from toolgate.agent.drive import NOTHING_KNOWN, Drive, Hear, Known
 from toolgate.agent.events import Event, Finished, Started
 from toolgate.agent.facts import Asked, Fact, Resumed
-from toolgate.agent.purse import Purse, budgeted
+from toolgate.agent.purse import Purse, budgeted, unbound
 from toolgate.agent.runs import Run, Runs, Task
 from toolgate.agent.turns import Limits
 from toolgate.calls import Call, Outcome, Principal, Tool
@@ -46,6 +46,10 @@ class Agent:
     """As of `Task.pipeline`, where `models` plans only such runs."""
     purses: dict[str, Purse] = field(default_factory=dict)
     """Of the outermost runs under way in this process, by id: those within them draw on them."""
+    background: Callable[[str], bool] = lambda session: False
+    """Whether jobs of the outermost run of that id are under way: they spend its money, and may outlive it."""
+    outlived: dict[str, Run] = field(default_factory=dict)
+    """Runs that ended while jobs of theirs were under way, by id."""
 
     @property
     def runs(self) -> Runs:
@@ -164,12 +168,25 @@ class Agent:
         if outermost:
             self.purses[run.session] = purse
         try:
-            async with budgeted(run, granted.granted.cost, self.stores.ledger, self.gateway.live, user.tier):
+            await self._unbind()
+            async with budgeted(run, granted.granted.cost, self.stores.ledger, self.gateway.live, user.tier, lambda: self._goes_on(run)):
                 await drive.hear(Started(run.id, resumed=bool(drive.state.messages)))
                 return await drive.to_the_end(first, purse, _within(run, user.delegate(), parent))
         finally:
             if outermost:
                 del self.purses[run.session]
+
+    def _goes_on(self, run: Run) -> bool:
+        if goes_on := self.background(run.id):
+            self.outlived[run.id] = run
+        return goes_on
+
+    async def _unbind(self) -> None:
+        """Take back the bounds of runs whose last job has ended since; of those that are taken up again, not."""
+        for run in [each for each in self.outlived.values() if not self.background(each.id)]:
+            del self.outlived[run.id]
+            if run.id not in self.purses:
+                await unbound(run, self.stores.ledger)
 
 
 def _within(run: Run, agent: Principal, parent: Call | None) -> Call:

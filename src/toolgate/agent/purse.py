@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
 
@@ -56,22 +56,33 @@ class Purse:
 
 
 @asynccontextmanager
-async def budgeted(run: Run, spent: Micros, ledger: Ledger, live: Live, tier: str) -> AsyncIterator[None]:
+async def budgeted(run: Run, spent: Micros, ledger: Ledger, live: Live, tier: str, goes_on: Callable[[], bool]) -> AsyncIterator[None]:
     """Have the ledger refuse what would take `run`, and all within it, beyond its cost, as long as the block runs.
 
     Args:
         spent: what the run had used before its present allotment.
+        goes_on: whether something within it outlives it, as jobs do: then the bound does, until `unbound`.
     """
     cost = run.task.limits.cost
     if cost is None or run.session != run.id:  # a run within another draws on that one's
         yield
         return
-    account, limit = Account("session", run.tenant, run.owner, run.id), spent + cost
+    limit = spent + cost
     if (most := live.tier(tier).budgets.session) is not None:
         limit = min(limit, micros(most))
     for every in EVERY:
-        await ledger.budget(account, every, limit)
+        await ledger.budget(_account(run), every, limit)
     yield
     # Not where the block is left by an error or a cancellation: the run is not over, and its calls may still be settling.
+    if not goes_on():
+        await unbound(run, ledger)
+
+
+async def unbound(run: Run, ledger: Ledger) -> None:
+    """Take back what `budgeted` has set."""
     for every in EVERY:
-        await ledger.unset(account, every)
+        await ledger.unset(_account(run), every)
+
+
+def _account(run: Run) -> Account:
+    return Account("session", run.tenant, run.owner, run.id)

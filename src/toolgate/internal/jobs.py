@@ -16,7 +16,7 @@ from typing import Any
 import anyio
 from anyio.abc import TaskGroup
 
-from toolgate.calls import UNSET, Call, Outcome, Text, changed, new_id
+from toolgate.calls import UNSET, Call, Outcome, Text, changed, key, new_id
 from toolgate.internal.desk import Desk
 from toolgate.internal.trouble import Trouble
 from toolgate.stores import Record, Stores
@@ -42,6 +42,12 @@ class Jobs:
     tasks: TaskGroup
     scopes: dict[str, anyio.CancelScope] = field(default_factory=dict)
     owners: dict[str, str] = field(default_factory=dict)
+    sessions: dict[str, str] = field(default_factory=dict)
+    """What those that an agent's run has submitted draw their money from, by job."""
+
+    def go_on(self, session: str) -> bool:
+        """Whether jobs of that session are under way."""
+        return session in self.sessions.values()
 
     async def start(self, desk: Desk, tool: str, arguments: Mapping[str, Any]) -> Record:
         """
@@ -52,11 +58,18 @@ class Jobs:
         if sum(one == owner for one in self.owners.values()) >= MOST:
             why = f"{MOST} of your jobs are under way; wait for one, or cancel it"
             raise Trouble("too_many_jobs", why, status=HTTPStatus.CONFLICT, retry_after=5, tried=False)
-        await self.stores.lives.join()
         job, now = new_id(), time.time()
-        body = {"owner": owner, "tool": tool, "status": "running", "created": now, "updated": now, "instance": self.stores.lives.instance}
-        await self.stores.records.put(KIND, job, body, expires=now + KEPT)
-        self.owners[job] = owner
+        self.owners[job] = owner  # before anything is waited for, so that many at once are counted too
+        if desk.call.session is not None:
+            self.sessions[job] = desk.call.session
+        try:
+            await self.stores.lives.join()
+            there = {"created": now, "updated": now, "instance": self.stores.lives.instance}
+            body = {"owner": owner, "tool": tool, "status": "running", **there}
+            await self.stores.records.put(KIND, job, body, expires=now + KEPT)
+        except BaseException:
+            self._forget(job)
+            raise
         self.tasks.start_soon(self._carry_out, job, desk, tool, arguments)
         return Record(job, 1, body)
 
@@ -114,7 +127,11 @@ class Jobs:
                     record = await self.stores.records.get(KIND, id)
                     ended = {"status": "cancelled" if record is not None and record.body.get("cancelling") else "interrupted"}
                 await self.change(id, **ended)
-            self.owners.pop(id, None)
+            self._forget(id)
+
+    def _forget(self, id: str) -> None:
+        self.owners.pop(id, None)
+        self.sessions.pop(id, None)
 
     async def _called(self, id: str, desk: Desk, tool: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
         async def progress(done: float, total: float | None, sentence: str | None) -> None:
@@ -138,7 +155,8 @@ class Jobs:
 
 
 def owner_of(call: Call) -> str:
-    return f"{call.principal.tenant}/{call.principal.user}"
+    """Names whose a job is, in a way that no other tenant and user have."""
+    return key(call.principal.tenant, call.principal.user)
 
 
 def result_of(outcome: Outcome) -> dict[str, Any]:
