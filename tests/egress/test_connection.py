@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import suppress
 from ipaddress import ip_network
 
 import pytest
@@ -103,6 +104,27 @@ async def test_an_answer_that_can_be_read_in_two_ways_or_has_no_end_is_refused(t
             await get(transport, server)
         with pytest.raises(UpstreamFailed):  # and nothing of it is left for the next
             await get(transport, server)
+
+
+@pytest.mark.parametrize("endless", [b"0\r\nX-A: ", b"5;a=", b"0\r\n" + b"X-A: b\r\n" * 1000])
+async def test_what_stands_beside_a_body_has_an_end_too(transport: Transport, endless: bytes) -> None:
+    sent = 0
+
+    async def send(_: bytes, writer: asyncio.StreamWriter) -> None:
+        nonlocal sent
+        writer.write(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nabcde\r\n" + endless)
+        more = b"X-A: b\r\n" * 2000 if endless.endswith(b"\n") else b"a" * 16_000
+        with suppress(ConnectionError):
+            while sent < 64 * 1024 * 1024:
+                writer.write(more)
+                await writer.drain()
+                sent += len(more)
+
+    async with raw_server(send) as server:
+        with pytest.raises(UpstreamFailed, match="broke off"):
+            await get(transport, server)
+
+    assert sent < 16 * 1024 * 1024
 
 
 async def test_an_answer_that_nobody_reads_is_not_taken_in_without_bound(transport: Transport) -> None:

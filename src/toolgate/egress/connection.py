@@ -60,6 +60,8 @@ class Connection(asyncio.Protocol):
         self._until_close = False
         self._paused = False
         self._waiting_bytes = 0
+        self._beside = 0
+        """Bytes since the last ones of a body: of what frames it, and of trailers, which nobody reads."""
         self.used = False
         """Whether it has carried a request before."""
 
@@ -78,7 +80,7 @@ class Connection(asyncio.Protocol):
         """
         self._without_body = without_body
         self._asked, self._has_head, self._done = True, False, False
-        self._head_bytes = 0
+        self._head_bytes = self._beside = 0
         self.used = True
         self._transport.write(wire)
 
@@ -139,6 +141,7 @@ class Connection(asyncio.Protocol):
             self._spoiled = True
             self._transport.abort()
             return
+        self._beside += len(data)
         try:
             self._parser.feed_data(data)
         except HttpParserUpgrade:  # after a 101, which whoever asked will not take
@@ -153,6 +156,9 @@ class Connection(asyncio.Protocol):
             if self._head_bytes > MAX_HEAD:
                 self._fail(NotHttp())
                 self._transport.abort()
+        elif self._beside > MAX_HEAD + len(data) and not self._done:
+            self._fail(NotHttp())
+            self._transport.abort()
         elif self._waiting_bytes > AHEAD and not self._paused and not self._done:
             self._paused = True
             self._transport.pause_reading()
@@ -201,6 +207,7 @@ class Connection(asyncio.Protocol):
         if not self._done:
             self._pieces.append(body)
             self._waiting_bytes += len(body)
+            self._beside = 0
 
     def on_message_complete(self) -> None:
         if self._has_head:
