@@ -29,8 +29,10 @@ ROLES = {"ada": ("clerk",), "bob": ("clerk",), "root": ("admin",), "boss": ("adm
 
 
 async def by_name(scope: Scope) -> Principal:
-    name = dict(scope["headers"])[b"x-user"].decode()
-    return Principal(id=name, roles=ROLES[name], via="key")
+    headers = dict(scope["headers"])
+    name, scopes = headers[b"x-user"].decode(), headers.get(b"x-scopes")
+    bound = None if scopes is None else frozenset(scopes.decode().split())
+    return Principal(id=name, roles=ROLES[name], via="key", scopes=bound)
 
 
 @dataclass
@@ -173,3 +175,15 @@ async def test_what_does_not_wait_cannot_be_answered_and_a_strange_state_is_not_
     assert (nothing.status_code, nothing.json()["problem"]["code"]) == (404, "unknown_approval")
     assert strange.status_code == 400
     assert (claimed.status_code, claimed.json()["problem"]["message"]) == (400, "an approval's id has 32 hexadecimal characters")
+
+
+@pytest.mark.parametrize(("scopes", "sees", "answers"), [("tools:call", 1, 200), ("tools:read", 1, 403), ("tool:drop", 0, 403)])
+async def test_scopes_bound_what_the_role_admin_lets_through(scopes: str, sees: int, answers: int) -> None:
+    async with world() as here:
+        await here.call("ada")
+        [waiting] = await here.waiting("root")
+        named = {"x-user": "root", "x-scopes": scopes}
+        seen = await here.client.get("/v1/approvals", headers=named)
+        answer = await here.client.post(f"/v1/approvals/{waiting['id']}", headers=named, json={"decision": "approve"})
+
+    assert (len(seen.json()["approvals"]), answer.status_code) == (sees, answers)

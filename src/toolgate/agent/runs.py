@@ -13,11 +13,11 @@ from toolgate.agent.turns import Limits
 from toolgate.calls import Principal, new_id
 from toolgate.errors import Busy, UnknownRun
 from toolgate.llm.messages import TaskType
+from toolgate.policy.bounds import is_admin
 from toolgate.stores import Stores
 
 RUN, FACT, RESULT = "run", "run.fact", "run.result"
 PAGE = 500
-ADMIN = "admin"
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,7 +168,7 @@ class Runs:
 
 
 def _may_see(who: Principal, run: Run) -> bool:
-    return who.tenant == run.tenant and (who.user == run.owner or (ADMIN in who.roles and who.bound_by is None))
+    return who.tenant == run.tenant and (who.user == run.owner or is_admin(who))
 
 
 def _from_body(id: str, body: Mapping[str, Any], version: int) -> Run:

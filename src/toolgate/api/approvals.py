@@ -11,9 +11,9 @@ from toolgate.api.answers import Json, problem_answer
 from toolgate.api.query import BadQuery, choice
 from toolgate.approvals import Approvals, told_of
 from toolgate.errors import AuditUnavailable, UnknownApproval
+from toolgate.policy.bounds import ADMIN, WHO, is_admin
 from toolgate.server.identify import principal_of
 
-ADMIN = "admin"
 DECISIONS = {"approve": True, "deny": False}
 REASON = 500  # characters
 
@@ -29,14 +29,14 @@ class Answering:
             state = choice(request.query_params, "state", "pending", ("pending", "approved", "denied"))
         except BadQuery as error:
             return problem_answer("bad_request", str(error))
-        found = await self._approvals.list(None if ADMIN in principal.roles else principal)
+        found = await self._approvals.list(None if is_admin(principal) else principal)
         return Json({"approvals": [told_of(each) for each in found if each.state == state]})
 
     async def answer(self, request: Request) -> Json:
         """Say yes or no. Not to one's own call: whoever calls over HTTP may be a program, and a person is asked for."""
         principal = principal_of(request.scope)
-        if ADMIN not in principal.roles:
-            return problem_answer("not_permitted", f"{principal.id} may not answer for others; the role {ADMIN} may")
+        if not is_admin(principal, changes=True):
+            return problem_answer("not_permitted", f"{principal.id} may not answer for others; {WHO} may")
         try:
             yes, reason = _decision(json.loads(await request.body()))
             waiting = await self._approvals.find(request.path_params["id"])

@@ -20,12 +20,12 @@ from toolgate.audit.line import line
 from toolgate.calls import Principal
 from toolgate.errors import AuditUnavailable, ToolgateError
 from toolgate.gateway.audit import record
+from toolgate.policy.bounds import ADMIN, is_admin
 from toolgate.server.identify import principal_of
 from toolgate.stores import Journal
 from toolgate.stores.book import Book
 from toolgate.stores.trail import Asked, Trail
 
-ADMIN = "admin"
 LINES, MOST_LINES = 100, 1000
 MAX_SEQ = 2**63 - 1
 FORMATS = ("jsonl", "ocsf", "cloudevents")
@@ -103,7 +103,7 @@ class Audited:
     async def _told(self, request: Request, found: Callable[[], Awaitable[Found]], **asked: Any) -> Response:
         """What `found` answers, for the role admin, once it is written down who asked for what."""
         principal: Principal = principal_of(request.scope)
-        if ADMIN not in principal.roles:
+        if not is_admin(principal):
             return problem_answer("not_permitted", f"{principal.id} may not read the audit; the role {ADMIN} may")
         try:
             answer, told = await found()

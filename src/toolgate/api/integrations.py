@@ -21,12 +21,12 @@ from toolgate.errors import Misconfigured, ToolgateError
 from toolgate.openapi.adding import Source
 from toolgate.openapi.load import Loaded
 from toolgate.openapi.pin import is_url
+from toolgate.policy.bounds import WHO, is_admin
 from toolgate.roster import Roster
 from toolgate.server.identify import principal_of
 from toolgate.stores import Journal
 from toolgate.stores.trail import Asked, Sum, Trail
 
-ADMIN = "admin"
 DAY = 24 * 60  # minutes
 SHOWN = 200
 """Diagnostics and names that are shown."""
@@ -147,8 +147,8 @@ class Integrations:
 
     async def _for_admins(self, request: Request, told: Callable[[Principal], Awaitable[Mapping[str, Any]]]) -> Json:
         principal = principal_of(request.scope)
-        if ADMIN not in principal.roles:
-            return problem_answer("not_permitted", f"{principal.id} may not do that with integrations; the role {ADMIN} may")
+        if not is_admin(principal, changes=request.method == "POST"):
+            return problem_answer("not_permitted", f"{principal.id} may not do that with integrations; {WHO} may")
         try:
             return Json(await told(principal))
         except BadQuery as error:

@@ -8,7 +8,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from toolgate.api.answers import problem_answer
-from toolgate.api.operator import ADMIN
+from toolgate.policy.bounds import ADMIN, is_admin
 from toolgate.server.identify import principal_of
 from toolgate.telemetry import CONTENT_TYPE, Metrics
 
@@ -23,6 +23,6 @@ class Watched:
     async def read(self, request: Request) -> Response:
         """Everything that is counted; see `settings.Server.metrics` for whom."""
         principal = principal_of(request.scope)
-        if ADMIN in principal.roles or (self._readers == "loopback" and principal.via == "loopback"):
+        if is_admin(principal) or (self._readers == "loopback" and principal.via == "loopback"):
             return Response(self._metrics.exposition(), media_type=CONTENT_TYPE)
         return problem_answer("not_permitted", f"{principal.id} may not read the metrics; the role {ADMIN} may")

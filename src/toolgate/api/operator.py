@@ -12,8 +12,6 @@ from starlette.requests import Request
 from toolgate import __version__, documents
 from toolgate.api.answers import Json
 
-ADMIN = "admin"
-
 
 class Operator:
     def __init__(self, unready: Callable[[], str | None]) -> None:

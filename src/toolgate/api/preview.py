@@ -14,12 +14,12 @@ from toolgate.calls import Call, Principal
 from toolgate.egress import wire
 from toolgate.errors import InvalidArguments, Misconfigured, UnknownTool
 from toolgate.gateway import Gateway
+from toolgate.policy.bounds import is_admin
 from toolgate.policy.explain import Explanation, explain
 from toolgate.policy.rules import Policy
 from toolgate.policy.words import why
 from toolgate.server.identify import principal_of
 
-ADMIN = "admin"
 SHOWN = 100_000  # bytes of a body
 
 Preview = Callable[[str, Mapping[str, Any], Principal], Awaitable[wire.Request]]
@@ -70,7 +70,7 @@ def _verdict(told: Explanation, call: Call, policy: Policy) -> Mapping[str, Any]
         "rule": said["rule"],
         "message": None if told.decision.permitted else why(call, told.decision, policy),
         # Rules that do not concern the caller are the operator's business.
-        "considered": said["considered"] if ADMIN in call.principal.roles else None,
+        "considered": said["considered"] if is_admin(call.principal) else None,
     }
 
 

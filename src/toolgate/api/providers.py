@@ -10,12 +10,12 @@ from starlette.requests import Request
 
 from toolgate.api.answers import Json, problem_answer
 from toolgate.errors import AuditUnavailable, NoModel
+from toolgate.policy.bounds import ADMIN, is_admin
 from toolgate.server.identify import principal_of
 
 if TYPE_CHECKING:
     from toolgate.llm.report import Report
 
-ADMIN = "admin"
 SINCE = "24h"
 
 
@@ -39,7 +39,7 @@ class Providers:
     async def many(self, request: Request) -> Json:
         """Those that the caller may ask; the role admin sees all, and how to add others."""
         principal = principal_of(request.scope)
-        return await _told(lambda: self._report.providers(None if ADMIN in principal.roles else principal))
+        return await _told(lambda: self._report.providers(None if is_admin(principal) else principal))
 
     async def stats(self, request: Request) -> Json:
         query = request.query_params
@@ -80,7 +80,7 @@ class Providers:
 
     async def _for_admins(self, request: Request, work: Callable[[], Awaitable[Any]]) -> Json:
         principal = principal_of(request.scope)
-        if ADMIN not in principal.roles:
+        if not is_admin(principal):
             return problem_answer("not_permitted", f"{principal.id} may not see how models do; the role {ADMIN} may")
         return await _told(work)
 

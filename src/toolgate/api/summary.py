@@ -12,11 +12,11 @@ from starlette.requests import Request
 from toolgate.api.answers import Json, problem_answer
 from toolgate.api.query import BadQuery, choice
 from toolgate.money import shown
+from toolgate.policy.bounds import is_admin
 from toolgate.server.identify import principal_of
 from toolgate.stores import Balance, Ledger
 from toolgate.stores.trail import COLUMNS, Sum, Trail
 
-ADMIN = "admin"
 RANGES: Mapping[str, tuple[int, int]] = {"1h": (60, 2), "24h": (24 * 60, 30), "7d": (7 * 24 * 60, 4 * 60), "30d": (30 * 24 * 60, 24 * 60)}
 """Minutes that a range goes back, and minutes that are added up to one point of a chart."""
 MOST = 50  # rows of a table
@@ -37,7 +37,7 @@ class Summaries:
             by = choice(query, "by", "tool", COLUMNS)
         except BadQuery as error:
             return problem_answer("bad_request", str(error))
-        whose = {} if ADMIN in principal.roles else {"tenant": principal.tenant, "who": principal.id}
+        whose = {} if is_admin(principal) else {"tenant": principal.tenant, "who": principal.id}
         # The last point is the one that now belongs to.
         first = (int(self._clock() // 60) // step + 1) * step - minutes
         behind = await self._trail.follow()
@@ -59,7 +59,7 @@ class Summaries:
         """What is left of each budget of the present day and month; the role admin sees everybody's."""
         principal = principal_of(request.scope)
         found = await self._ledger.balances()
-        if ADMIN not in principal.roles:
+        if not is_admin(principal):
             found = [each for each in found if each.account.user == principal.user and each.account.tenant == principal.tenant]
         return Json({"budgets": [_budget(each) for each in found]})
 

@@ -9,11 +9,10 @@ from typing import cast
 from starlette.requests import Request
 
 from toolgate.api.answers import Json, problem_answer
+from toolgate.policy.bounds import ADMIN, is_admin
 from toolgate.server.identify import principal_of
 from toolgate.stores import DIMENSIONS, Dimension, Ledger
 from toolgate.stores.budget import day_of, days
-
-ADMIN = "admin"
 
 
 class Used:
@@ -32,7 +31,7 @@ class Used:
         except ValueError as error:
             return problem_answer("bad_request", f"since and until are days. {error}")
         whose = {"tenant": principal.tenant, "user": principal.id}
-        if ADMIN in principal.roles:
+        if is_admin(principal):
             whose = {"tenant": query.get("tenant", ""), "user": query.get("user", "")}
         elif any(query.get(name, own) != own for name, own in whose.items()):
             return problem_answer("not_permitted", f"{principal.id} may only see its own use; the role {ADMIN} sees everybody's")

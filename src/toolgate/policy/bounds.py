@@ -24,6 +24,10 @@ SCOPE, TIER_UNKNOWN, TIER_TOOLS, TIER_FEATURE, TIER_DEPTH = "scope", "tier.unkno
 """The rule ids of refusals that a bound made."""
 
 READ, CALL, TOOL = "tools:read", "tools:call", "tool:"
+ADMIN = "admin"
+"""The role of operators."""
+WHO = f"the role {ADMIN}, by a credential without scopes or with {CALL},"
+"""May change things."""
 FEATURES = {f"feature:{name}": name for name in get_args(Feature)}
 
 
@@ -48,6 +52,17 @@ def shown(principal: Principal, tool: Tool, tier: Tier) -> bool:
     if not _of_tier(tool, tier) or lacking(tool, tier):
         return False
     return principal.scopes is None or READ in principal.scopes or _covered(tool, principal.scopes)
+
+
+def is_admin(principal: Principal, *, changes: bool = False) -> bool:
+    """Whether `principal` may see what is everybody's, as the role admin lets it. Agents may not, whoever they act for.
+
+    Args:
+        changes: it wants to change something besides, such as to answer for others: `tools:read` alone does not cover that.
+    """
+    scopes = principal.scopes
+    covered = scopes is None or CALL in scopes or (READ in scopes and not changes)
+    return ADMIN in principal.roles and principal.bound_by is None and covered
 
 
 def lacking(tool: Tool, tier: Tier) -> list[str]:
