@@ -319,6 +319,21 @@ async def test_who_leaves_takes_the_request_back_and_pays_for_what_came() -> Non
     assert world.breakers.enter(world.known[0])
 
 
+async def test_who_leaves_before_the_first_word_pays_for_what_was_read() -> None:
+    world = World({"a": [Line("late", delay=60)]})
+
+    with anyio.move_on_after(0.05):
+        await world.routed.reply(HELLO, ERRAND)
+    cancelled = await world.spent()
+    async with aclosing(world.routed.stream(HELLO, ERRAND)) as deltas:  # type: ignore[type-var]
+        async for _chosen in deltas:
+            break
+
+    assert (world.attempts(), cancelled["held"]) == ({"a": 1}, 0)
+    assert cancelled["a"] > 0
+    assert await world.spent() == cancelled  # nothing had left
+
+
 async def test_a_model_that_does_not_begin_is_left_for_the_next() -> None:
     world = World({"a": [Line("late", delay=60)] * 3, "b": [Line("Hi")]}, settings=Settings(first=0.01))
 

@@ -28,6 +28,9 @@ if TYPE_CHECKING:
 
 LEFT = {"GeneratorExit": "left", "CancelledError": "cancelled"}
 """How an attempt ended that nobody waits for any more, in our words."""
+UNKNOWN = frozenset({"timeout", "timed_out", *LEFT.values()})
+"""Endings before the first piece of an answer of which nobody can say that they cost nothing: what was sent may have been read, and is
+billed then. Who leaves in time again and again would else be answered for nothing."""
 
 
 class Walk:
@@ -132,6 +135,7 @@ class Walk:
             prompt = replace(request.prompt, model=model.id, max_tokens=output, seconds=left)
             stream = routed.providers.get(model.provider).stream(prompt, request.errand)
             limits = {"first": routed.settings.first, "idle": routed.settings.idle}
+            heard.asked = True
             async with aclosing(pieces(stream, model.provider, left=lambda: request.deadline - routed.clock(), **limits)) as deltas:
                 async for delta in deltas:
                     heard.take(delta, routed.clock())
@@ -160,7 +164,7 @@ class Walk:
         reply = heard.reply or heard.broken()
         cost = routed.prices.cost(model, reply.tokens, tier=str(reply.usage.get("service_tier") or ""), said=reply.usage.get("cost"))
         estimated = cost.estimated or reply.estimated
-        if error is None or heard.first is not None or error in ("timeout", "timed_out"):
+        if error is None or heard.first is not None or (heard.asked and error in UNKNOWN):
             held.settle(cost.micros, estimated=estimated)
             request.cost += cost.micros
             request.estimated |= estimated
@@ -218,6 +222,8 @@ class Heard:
     tokens: int
     """Of the input, counted."""
     began: float
+    asked: bool = False
+    """Whether anything may have left."""
     first: float | None = None
     """Seconds until the first piece of the answer."""
     said: list[str] = field(default_factory=list)
