@@ -48,6 +48,14 @@ def test_every_call_on_the_list_is_refused(name: str) -> None:
             assert verdict(program, number, audit=ARCHITECTURES[machine].audit) == ERRNO | EPERM
 
 
+@pytest.mark.parametrize("name", ["shmget", "msgget", "semget"])
+def test_nothing_of_a_job_stays_in_the_kernel_when_it_has_ended(name: str) -> None:
+    number, _ = REFUSED[name]
+
+    assert number is not None
+    assert verdict(ALONE, number) == verdict(PROGRAM, number) == ERRNO | EPERM
+
+
 @given(st.integers(0, 462), st.lists(st.integers(0, 2**64 - 1), max_size=6))
 def test_a_call_that_no_rule_is_about_is_allowed_whatever_its_arguments(number: int, arguments: list[int]) -> None:
     ruled = {pair[0] for pair in REFUSED.values()} | {CLONE, CLONE3, IOCTL, SOCKET}

@@ -5,8 +5,9 @@ if false, constant), over `struct seccomp_data` {nr, arch, instruction pointer, 
 it is a page of code, and a library for it would be a compiled dependency.
 
 What is refused is what reaches the kernel's rarely used sides (namespaces, mounts, tracing, keys, io_uring, BPF), memory that
-no limit counts (memfd, System V shared memory), and sockets of families that no network namespace holds: AF_VSOCK reaches the
-host of a virtual machine. Calls newer than this list do not exist (ENOSYS), nor do those of another architecture.
+no limit counts or that outlives its job (memfd, all of System V's IPC), and sockets of families that no network namespace holds:
+AF_VSOCK reaches the host of a virtual machine. Calls newer than this list do not exist (ENOSYS), nor do those of another
+architecture.
 """
 
 from __future__ import annotations
@@ -41,13 +42,13 @@ REFUSED: Mapping[str, tuple[int | None, int | None]] = {
     "ioperm": (173, None), "iopl": (172, None), "kcmp": (312, 272), "kexec_file_load": (320, 294), "kexec_load": (246, 104),
     "keyctl": (250, 219), "mbind": (237, 235), "memfd_create": (319, 279), "memfd_secret": (447, 447),
     "migrate_pages": (256, 238), "modify_ldt": (154, None), "mount": (165, 40), "mount_setattr": (442, 442),
-    "move_mount": (429, 429), "move_pages": (279, 239), "mq_open": (240, 180), "name_to_handle_at": (303, 264),
+    "move_mount": (429, 429), "move_pages": (279, 239), "mq_open": (240, 180), "msgget": (68, 186), "name_to_handle_at": (303, 264),
     "open_by_handle_at": (304, 265), "open_tree": (428, 428), "perf_event_open": (298, 241), "personality": (135, 92),
     "pidfd_getfd": (438, 438), "pivot_root": (155, 41), "process_madvise": (440, 440), "process_vm_readv": (310, 270),
     "process_vm_writev": (311, 271), "ptrace": (101, 117), "quotactl": (179, 60), "quotactl_fd": (443, 443),
-    "reboot": (169, 142), "request_key": (249, 218), "set_mempolicy": (238, 237), "setdomainname": (171, 162), "setns": (308, 268),
-    "settimeofday": (164, 170), "sethostname": (170, 161), "shmget": (29, 194), "swapoff": (168, 225), "swapon": (167, 224),
-    "syslog": (103, 116), "umount2": (166, 39), "unshare": (272, 97), "userfaultfd": (323, 282), "vhangup": (153, 58),
+    "reboot": (169, 142), "request_key": (249, 218), "semget": (64, 190), "set_mempolicy": (238, 237), "setdomainname": (171, 162),
+    "setns": (308, 268), "settimeofday": (164, 170), "sethostname": (170, 161), "shmget": (29, 194), "swapoff": (168, 225),
+    "swapon": (167, 224), "syslog": (103, 116), "umount2": (166, 39), "unshare": (272, 97), "userfaultfd": (323, 282), "vhangup": (153, 58),
 }  # fmt: skip
 CLONE, CLONE3, IOCTL, SOCKET = (56, 220), (435, 435), (16, 29), (41, 198)
 SESSIONS: Mapping[str, tuple[int, int]] = {"setsid": (112, 157), "setpgid": (109, 154)}
