@@ -17,7 +17,7 @@ from tests.server.conftest import serving
 from toolgate.testing import Line
 
 PACKAGE = "@ag-ui/client@1.0.0"
-FOLDER = Path(__file__).resolve().parents[2] / "node_modules" / ".agui"
+FOLDER = Path(__file__).resolve().parents[2] / ".demo" / "agui"  # not below `node_modules`, which `make console` empties
 BINARIES = Path(sys.executable).parent
 pytestmark = pytest.mark.slow
 

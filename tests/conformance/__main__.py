@@ -1,7 +1,4 @@
-"""Install the tools, serve the fixtures, run the scenarios, print one line each; ends with 1 when one fails.
-
-What has not had its turn after three minutes is named and left out, since a slow machine is no defect; what counts most comes first.
-"""
+"""Install the tools, serve the fixtures, run the scenarios, print one line each; ends with 1 unless all have run and passed."""
 
 from __future__ import annotations
 
@@ -10,6 +7,7 @@ import json
 import re
 import sys
 import tempfile
+import time
 from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -73,8 +71,8 @@ STARTING = 90.0
 PATIENCE = ("--connect-timeout", "60000")
 ROOM = 3
 """Checks at a time, on few cores."""
-SECONDS = 175
-"""That everything may take, once it is installed."""
+SECONDS = 600
+"""That everything may take, once it is installed: a bound for what hangs. What had no turn by then has not passed."""
 SCORED = {"2025-11-25": 30, "2026-07-28": 37}
 """Scenarios that count, of each revision."""
 REFERENCE: Mapping[str, tuple[str, ...]] = {
@@ -150,7 +148,7 @@ def clients(wanted: Mapping[str, Iterable[str]]) -> Iterator[Check]:
     client = f"{sys.executable} -m tests.conformance.client"
     for revision, scenarios in wanted.items():
         for scenario in scenarios:
-            words = ("--command", client, "--scenario", scenario, "--spec-version", revision, "--timeout", "60000")
+            words = ("--command", client, "--scenario", scenario, "--spec-version", revision, "--timeout", "120000")
             # A scenario that does not apply is skipped, with 0.
             yield Check(
                 f"{revision} client {scenario}",
@@ -202,7 +200,7 @@ async def run(check: Check) -> str | None:
 
 
 async def run_all(checks: Iterable[Check]) -> dict[str, str | None]:
-    """In their order, some at a time, each told when it has ended; those without an entry were not reached."""
+    """In their order, some at a time, each told when it has ended; those without an entry have not."""
     results: dict[str, str | None] = {}
     turns = iter(checks)
 
@@ -237,15 +235,18 @@ async def main() -> int:
                 *clients({"2026-07-28": [f"auth/{name}" for name in CONSENTS]}),
                 *suite(fixtures),
             ]
+            began = time.monotonic()
             results = await run_all(checks)
+            took = time.monotonic() - began
     for name, said in results.items():
         if said is not None:
             print(f"\n{name}\n     " + "\n     ".join(said.strip().splitlines()[-25:]))
     failed = sum(said is not None for said in results.values())
-    print(f"{len(results) - failed} passed, {failed} failed")
-    if left := [check.name for check in checks if check.name not in results]:
-        print(f"not reached in {SECONDS} s: {', '.join(left)}")
-    return 1 if failed or any(check.name not in results for check in required("", "")) else 0
+    left = [check.name for check in checks if check.name not in results]
+    print(f"{len(results) - failed} passed, {failed} failed, {len(left)} not ended in {took:.0f} s")
+    if left:
+        print(f"not ended: {', '.join(left)}")
+    return 1 if failed or left else 0
 
 
 install()

@@ -207,12 +207,12 @@ async def consent(path: Path, scopes: Sequence[str]) -> None:
         started = await consents.begin(integration, holder, browser.redirect, scopes)
         async with beside() as tasks, httpx2.AsyncClient() as http:
             tasks.start_soon(partial(http.get, started.url, follow_redirects=True))
-            query = await browser.answer(started.state, 10)
+            query = await browser.answer(started.state, 60)
         await consents.finish(integration, holder, started, query)
 
 
 async def main(scenario: str, url: str) -> None:
-    with tempfile.TemporaryDirectory() as name, anyio.fail_after(50):
+    with tempfile.TemporaryDirectory() as name, anyio.fail_after(110):
         folder = Path(name)
         if scenario.startswith("auth/"):
             await (by_credentials if scenario.startswith("auth/client-credentials") else by_consent)(folder, url)

@@ -368,7 +368,7 @@ suite's own servers behind the gateway, 13 scenarios of the protocol and 27 of a
 HTTP, SSE and stdio, and the reference server (`@modelcontextprotocol/server-everything`) stands behind it.
 
 ```sh
-make conformance   # fetches the suite by npm and runs all of it; what three minutes do not suffice for is named
+make conformance   # fetches the suite by npm and runs all of it; it fails unless every check has ended well
 ```
 
 Not served: tasks (`io.modelcontextprotocol/tasks`), DPoP, workload identities and enterprise-managed authorization, all of them extensions.

