@@ -7,8 +7,10 @@ import json
 import os
 import signal
 import socket
-from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import suppress
+import time
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -22,14 +24,21 @@ from tests.faults.serving import ENVELOPE, MODERN, Answer, Server, ledger, serve
 from tests.upstream.conftest import plain, settings_of
 from tests.upstream.test_children import in_group, mentioned
 from tests.upstream.theirs import WORD, Theirs, said
+from toolgate.app import asgi, open_app
+from toolgate.settings import read_settings
 from toolgate.standin import serving
 from toolgate.stores.verify import records
+from toolgate.upstream.child import LOGGED, LOGGED_SECONDS
 
 RUNS = int(os.environ.get("TOOLGATE_FAULT_RUNS", "2"))
 CLIENTS = 64
-HUGE = 4_000_000  # bytes of an answer that nobody reads; more than the kernel's buffers hold
+HUGE = 8_000_000  # bytes of an answer that nobody reads; twice what Linux keeps of a connection unless it is told to keep more
+KEPT = Path("/proc/sys/net/ipv4/tcp_wmem")
 PRICE = 0.0009
-READERS = 16
+READERS = 8
+LEAVING = 25  # more than there are tasks of one call, so that one that each leaves is seen
+PATIENCE = 60.0
+"""Seconds after which something hangs; a machine that many share takes long for what takes none."""
 
 
 @dataclass
@@ -66,8 +75,20 @@ async def names(server: Server) -> list[str]:
     return [each["name"] for each in answer.value["tools"]]
 
 
-async def until(true: Callable[[], Any], seconds: float = 30) -> None:
-    with anyio.fail_after(seconds):
+@asynccontextmanager
+async def offering(folder: Path, *wanted: str) -> AsyncIterator[Server]:
+    """A server that offers these tools: it begins without those of servers that are slow to answer."""
+    async with served(folder) as server:
+
+        async def there() -> bool:
+            return set(wanted) <= set(await names(server))
+
+        await until(there)
+        yield server
+
+
+async def until(true: Callable[[], Any]) -> None:
+    with anyio.fail_after(PATIENCE):
         while True:
             found = true()
             if await found if hasattr(found, "__await__") else found:
@@ -89,7 +110,7 @@ async def test_callers_with_the_same_ids_at_one_server_behind_each_get_their_own
     wrong: list[str] = []
     async with serving(theirs.app()) as url:
         laid_out(tmp_path, url)
-        async with served(tmp_path) as server:
+        async with offering(tmp_path, "theirs_canary") as server:
 
             async def client(number: int) -> None:
                 for turn in range(10 * RUNS):
@@ -110,17 +131,9 @@ async def test_a_caller_that_vanishes_takes_its_call_back_down_to_the_server_beh
     theirs = Changing()
     async with serving(theirs.app()) as url:
         laid_out(tmp_path, url)
-        async with served(tmp_path) as server:
+        async with offering(tmp_path, "theirs_canary") as server:
             for turn in range(RUNS):
-                theirs.began = anyio.Event()
-                async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=60), trust_env=False) as leaving:
-                    call = asyncio.create_task(WAYS[way](leaving, server.url, f"turn-{turn}"))
-                    with anyio.fail_after(30):
-                        await theirs.began.wait()
-                    call.cancel()
-                    with suppress(asyncio.CancelledError):
-                        await call
-                await until(lambda: len(theirs.cancelled) == turn + 1)  # noqa: B023  # asked within this turn
+                await vanish(theirs, server.url, way, f"turn-{turn}")
             after = await ask(server, "canary", "still here")
             await until(lambda: len(endings(tmp_path)) == RUNS + 1)
         async with ledger(tmp_path / "state") as books:
@@ -129,6 +142,45 @@ async def test_a_caller_that_vanishes_takes_its_call_back_down_to_the_server_beh
     assert after.value["result"]["content"][0]["text"] == "still here"
     assert endings(tmp_path)[:RUNS] == ["CancelledError"] * RUNS
     assert set(held) <= {0}
+
+
+@pytest.mark.parametrize("way", ["stream", "sse"])
+async def test_callers_that_vanish_leave_no_task_behind(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, way: str) -> None:
+    # A conversation of a caller's own outlives its session by so long.
+    monkeypatch.setattr("toolgate.upstream.owned.SILENT_SECONDS", 0.0)
+    theirs = Changing()
+    async with serving(theirs.app()) as url:
+        laid_out(tmp_path, url)
+        async with open_app(read_settings(tmp_path / "toolgate.yaml", {})) as app, asgi(app) as application, serving(application) as ours:
+            await until(lambda: app.gateway.catalog.get("theirs_slow"))
+            await vanish(theirs, ours, way, "the first opens what stays open")
+            before = tasks()
+            for turn in range(LEAVING):
+                await vanish(theirs, ours, way, f"turn-{turn}")
+            with anyio.move_on_after(PATIENCE):
+                while tasks() - before:
+                    await anyio.sleep(0.05)
+            left = tasks() - before
+
+    assert left == Counter()
+
+
+def tasks() -> Counter[str]:
+    """What runs in this process, the server behind included, by what it is."""
+    return Counter(getattr(task.get_coro(), "__qualname__", "") for task in asyncio.all_tasks())
+
+
+async def vanish(theirs: Changing, url: str, way: str, word: str) -> None:
+    """Call, go away once the call has reached the server behind, and see it cancelled there."""
+    theirs.began = anyio.Event()
+    async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=60), trust_env=False) as leaving:
+        call = asyncio.create_task(WAYS[way](leaving, url, word))
+        with anyio.fail_after(PATIENCE):
+            await theirs.began.wait()
+        call.cancel()
+        with suppress(asyncio.CancelledError):
+            await call
+    await until(lambda: word in theirs.cancelled)
 
 
 async def by_stream(http: aiohttp.ClientSession, url: str, word: str) -> None:
@@ -168,22 +220,24 @@ async def _next(lines: AsyncIterator[str]) -> str:
 WAYS: Mapping[str, Callable[..., Any]] = {"stream": by_stream, "sse": by_sse}
 
 
+@pytest.mark.skipif(not KEPT.exists() or int(KEPT.read_text().split()[2]) >= HUGE, reason="the kernel takes the whole answer")
 async def test_who_does_not_read_its_answer_is_cut_off_and_costs_bounded_memory_and_nobody_else(tmp_path: Path) -> None:
     theirs = Changing()
     async with serving(theirs.app()) as url:
         laid_out(tmp_path, url, server={"port": 0, "write_timeout": 1.0})
-        async with served(tmp_path) as server:
+        async with offering(tmp_path, "theirs_canary") as server:
             levels: list[int] = []
             cut: list[int] = []
             for turn in range(3):
                 readers = [_slow_reader(server.url) for _ in range(READERS)]
                 await until(lambda: len(endings(tmp_path)) >= READERS * (turn + 1) + len(levels))  # noqa: B023  # asked within this turn
                 others = (await ask(server, "canary", f"{turn}")).value["result"]["content"][0]["text"]
+                await until(lambda: not _connected(server.url, readers))  # noqa: B023  # asked within this turn
                 cut += [await anyio.to_thread.run_sync(_rest, reader) for reader in readers]
                 levels.append(_resident(server.process.pid))
                 assert others == str(turn)
 
-    assert min(cut) < HUGE  # of some the kernel takes all, and nobody waits for those
+    assert max(cut) < HUGE
     assert max(levels) - levels[0] < READERS * HUGE / 2  # the first round's memory does for the others
 
 
@@ -201,9 +255,18 @@ def _slow_reader(url: str) -> socket.socket:
     return reader
 
 
+def _connected(url: str, readers: Sequence[socket.socket]) -> int:
+    """How many of the readers' connections the server still holds, as the kernel tells."""
+    ours, held = {reader.getsockname()[1] for reader in readers}, 0
+    for line in Path("/proc/net/tcp").read_text().splitlines()[1:]:
+        local, remote, state = ((end.rpartition(":")[2]) for end in line.split()[1:4])
+        held += (int(local, 16), state) == (int(url.rpartition(":")[2]), "01") and int(remote, 16) in ours  # 01: established
+    return held
+
+
 def _rest(reader: socket.socket) -> int:
     """How many bytes there are to read until the connection ends."""
-    reader.settimeout(30)
+    reader.settimeout(PATIENCE)
     count = 0
     with reader, suppress(ConnectionError):
         while piece := reader.recv(65536):
@@ -236,7 +299,7 @@ async def test_a_definition_that_is_not_as_it_was_accepted_is_kept_back_alone(tm
     async with serving(theirs.app()) as url:
         laid_out(tmp_path, url)
         await anyio.to_thread.run_sync(terminal, tmp_path, "specs", "lock", "theirs")
-        async with served(tmp_path) as server:
+        async with offering(tmp_path, "theirs_canary") as server:
             before = await names(server)
             theirs.definitions = [CHANGES[change], tool("slow"), tool("huge")]
             await theirs.change_tools()
@@ -265,8 +328,11 @@ async def test_a_definition_that_is_not_as_it_was_accepted_is_kept_back_alone(tm
     assert again.value["result"]["content"][0]["text"] == "as before"
 
 
-async def test_children_that_crash_flood_hang_and_babble_cost_only_their_own_calls_and_leave_nothing(tmp_path: Path) -> None:
-    mark = str(tmp_path)
+@pytest.mark.parametrize("end", [signal.SIGTERM, signal.SIGKILL])
+async def test_children_that_crash_flood_hang_and_babble_cost_only_their_own_calls_and_leave_nothing(
+    tmp_path: Path, end: signal.Signals
+) -> None:
+    mark, began = str(tmp_path), time.monotonic()
     settings_of(
         tmp_path,
         {
@@ -282,7 +348,7 @@ async def test_children_that_crash_flood_hang_and_babble_cost_only_their_own_cal
     async def call(server: Server, name: str, **arguments: Any) -> Any:
         return (await server.post(f"/v1/tools/{name}/call", {"arguments": arguments})).value
 
-    async with served(tmp_path) as server:
+    async with offering(tmp_path, "good_echo", "crashing_echo", "flooding_echo", "babbling_echo") as server:
         for _ in range(RUNS):
             crashed, good, flooding, babbling = await asyncio.gather(
                 call(server, "crashing_crash"),
@@ -295,13 +361,19 @@ async def test_children_that_crash_flood_hang_and_babble_cost_only_their_own_cal
             assert [crashed["problem"]["code"], loud["problem"]["code"]] == ["upstream_failed"] * 2
             assert [each["content"][0]["text"] for each in (good, flooding, babbling, back)] == ["good", "flooding", "babbling", "back"]
         problems = {one["name"]: one["problem"] for one in (await server.get("/v1/integrations")).value["integrations"]}
-        log = server.said.read_text()
-        groups = {os.getpgid(pid) for pid in mentioned(mark)} - {os.getpgid(server.process.pid)}
-        server.process.send_signal(signal.SIGKILL if RUNS % 2 else signal.SIGTERM)
+        log, windows = server.said.read_text(), (time.monotonic() - began) // LOGGED_SECONDS + 2  # the first and the last are cut
+        groups = {group for pid in mentioned(mark) for group in _groups(pid)}
+        server.process.send_signal(end)
         await server.ended()
 
     await until(lambda: not [each for group in groups for each in in_group(group)])
     assert problems["good"] is problems["flooding"] is problems["babbling"] is None
     assert problems["mute"]
-    assert log.count("of many") <= 40  # of 20,000 lines to stderr
+    assert log.count("of many") <= LOGGED * windows  # of 20,000 lines to stderr
     assert "\x1b" not in log
+
+
+def _groups(pid: int) -> Iterator[int]:
+    """The process group of a process that may be gone."""
+    with suppress(ProcessLookupError):
+        yield os.getpgid(pid)
