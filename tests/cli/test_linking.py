@@ -59,7 +59,7 @@ async def test_who_knocks_without_our_state_ends_nothing() -> None:
         tasks.start_soon(wait)
         await anyio.lowlevel.checkpoint()
         base = here.redirect.removesuffix("/oauth/callback")
-        with anyio.fail_after(10):
+        with anyio.fail_after(60):
             strangers = [
                 await http.get(f"{here.redirect}?code=x&state=guessed"),
                 await http.get(f"{here.redirect}?code=x"),

@@ -41,7 +41,7 @@ async def served(*words: str, folder: Path, environment: dict[str, str]) -> Asyn
     )
     assert process.stdout is not None
     try:
-        with anyio.fail_after(60):
+        with anyio.fail_after(90):
             line = await process.stdout.readline()
         if not line:
             _, complaint = await process.communicate()
@@ -109,13 +109,13 @@ async def test_people_are_told_where_it_is_and_how_to_connect(shop: Path, enviro
     )
     assert process.stderr is not None
     told = ""
-    with anyio.fail_after(60):
+    with anyio.fail_after(90):
         while "Ctrl-C stops" not in told:
             line = await process.stderr.readline()
             assert line, told
             told += line.decode()
     process.terminate()
-    with anyio.fail_after(30):
+    with anyio.fail_after(90):
         out, _ = await process.communicate()
 
     assert out == b""
@@ -129,7 +129,7 @@ async def test_a_server_that_is_told_to_stop_ends_well(openapi: Path, environmen
     words = ("--openapi", openapi.name, "--base-url", "https://shop.invalid")
     async with served(*words, folder=openapi.parent, environment=environment) as (process, _):
         process.send_signal(told)
-        with anyio.fail_after(30):
+        with anyio.fail_after(90):
             _, complaint = await process.communicate()
 
     assert (process.returncode, complaint.decode()) == (0, "")
@@ -138,7 +138,7 @@ async def test_a_server_that_is_told_to_stop_ends_well(openapi: Path, environmen
 async def test_over_stdio_nothing_but_the_protocol_is_on_stdout(shop: Path, environment: dict[str, str]) -> None:
     parameters = StdioServerParameters(command=PROGRAM[0], args=[*PROGRAM[1:], "serve", "--stdio"], cwd=shop.parents[1], env=environment)
 
-    with anyio.fail_after(60):
+    with anyio.fail_after(90):
         async with Client(stdio_client(parameters)) as client:
             tools = await client.list_tools()
             refused = await client.call_tool("shop_add_item", {"name": "Pot"})
@@ -155,7 +155,7 @@ async def test_over_stdio_the_person_at_the_client_says_yes_to_what_writes(shop:
     async def yes(context: Any, params: Any) -> ElicitResult:
         return ElicitResult(action="accept", content={"approve": True})
 
-    with anyio.fail_after(60):
+    with anyio.fail_after(90):
         async with Client(stdio_client(parameters), mode=mode, elicitation_callback=yes) as client:
             added = await client.call_tool("shop_add_item", {"name": "Pot"})
 
@@ -202,7 +202,7 @@ def test_ctrl_c_in_a_call_ends_with_130_and_is_written_down(shop: Path, environm
         with connection:
             connection.recv(1)
             call.send_signal(signal.SIGINT)
-            out, err = call.communicate(timeout=30)
+            out, err = call.communicate(timeout=90)
 
     audit = subprocess.run(
         [*PROGRAM, "audit", "list", "--json", "--type", "call.outcome"],

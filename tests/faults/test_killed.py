@@ -17,6 +17,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.effort import within
 from toolgate.settings import Audit
 from toolgate.stores import open_stores
 from toolgate.stores.secret import keys_in
@@ -61,12 +62,11 @@ async def test_of_a_killed_process_every_effect_has_its_intent_and_every_answer_
     child = started(tmp_path, tmp_path / "answered")
     time.sleep(random.Random(run).uniform(0.02, 0.4))  # the moment of death
     child.kill()
-    child.wait(timeout=10)
+    child.wait(timeout=60)
 
-    before = time.monotonic()
     async with open_stores("sqlite", tmp_path, Audit()) as stores:
-        recovered = await stores.journal.recover()
-        seconds = time.monotonic() - before
+        with within(2):
+            recovered = await stores.journal.recover()
 
     told = Told(tmp_path)
     effects = lines(tmp_path / "effects")
@@ -76,7 +76,6 @@ async def test_of_a_killed_process_every_effect_has_its_intent_and_every_answer_
     assert len(told.outcomes) == len(set(told.outcomes))
     assert sorted(told.unknown) == sorted(told.intents - set(told.outcomes))
     assert recovered == len(told.unknown) <= AT_ONCE
-    assert seconds < 2
     report = verify(tmp_path / "toolgate.db", keys_in(tmp_path).signer.verifier)
     assert (report.flaw, report.signed) == (None, report.records)
 
@@ -92,11 +91,11 @@ async def test_calls_of_a_living_process_are_not_taken_for_those_of_a_dead_one(t
         async with open_stores("sqlite", tmp_path, Audit()) as stores:
             assert [await stores.journal.recover() for _ in range(20)] == [0] * 20
             child.send_signal(signal.SIGKILL)
-            child.wait(timeout=10)
+            child.wait(timeout=60)
             while_open = await stores.journal.recover()
     finally:
         child.kill()
-        child.wait(timeout=10)
+        child.wait(timeout=60)
 
     told = Told(tmp_path)
     assert while_open == len(told.unknown) == len(told.intents - set(told.outcomes)) > 0
@@ -107,7 +106,7 @@ async def test_processes_on_one_file_write_one_chain(tmp_path: Path) -> None:
     time.sleep(0.3)
     for child, ending in zip(children, (signal.SIGKILL, signal.SIGTERM, signal.SIGTERM), strict=True):
         child.send_signal(ending)
-    codes = [child.wait(timeout=30) for child in children]
+    codes = [child.wait(timeout=60) for child in children]
 
     assert codes == [-signal.SIGKILL, 0, 0]
     report = verify(tmp_path / "toolgate.db", keys_in(tmp_path).signer.verifier)
@@ -122,7 +121,7 @@ async def test_a_process_that_is_asked_to_end_with_200_calls_under_way_leaves_no
     child = started(tmp_path, tmp_path / "answered", at_once=200)
     child.terminate()
 
-    assert child.wait(timeout=20) == 0
+    assert child.wait(timeout=60) == 0
     told = Told(tmp_path)
     assert told.intents == set(told.outcomes)
     assert told.unknown == []
@@ -147,10 +146,10 @@ async def test_what_the_disk_would_not_keep_is_never_answered_and_afterwards_it_
             assert time.monotonic() < deadline
             time.sleep(0.05)
         child.terminate()
-        assert child.wait(timeout=30) == 0
+        assert child.wait(timeout=60) == 0
     finally:
         child.kill()
-        child.wait(timeout=10)
+        child.wait(timeout=60)
 
     told = Told(tmp_path)
     assert lines(tmp_path / "effects") <= told.intents

@@ -223,7 +223,7 @@ async def asked_at_once(world: World, slow: Slow, tool: Tool, *principals: Princ
         except ToolgateError as error:
             answers[n] = error.code
 
-    with anyio.fail_after(5):
+    with anyio.fail_after(20):
         async with anyio.create_task_group() as tasks:
             for n, principal in enumerate(principals):
                 tasks.start_soon(ask, n, principal)

@@ -154,7 +154,7 @@ async def together(limit: Limit, calls: list[Call]) -> list[str | None]:
         except (LimitReached, Busy) as error:
             said[n] = f"{error.code}: {error}"
 
-    with anyio.fail_after(5):
+    with anyio.fail_after(20):
         async with anyio.create_task_group() as tasks:
             for n in range(len(calls)):
                 tasks.start_soon(one, n)

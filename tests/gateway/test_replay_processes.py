@@ -83,7 +83,7 @@ async def test_two_processes_with_the_same_keys_at_the_same_time_do_each_thing_o
             async def make(key: int) -> None:
                 endings[key] = await replay(a_keyed_call(key), order)
 
-            with anyio.fail_after(30):
+            with anyio.fail_after(90):
                 async with anyio.create_task_group() as tasks:
                     for key in range(COUNT):
                         tasks.start_soon(make, key)

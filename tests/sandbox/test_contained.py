@@ -84,7 +84,7 @@ async def test_what_runs_too_long_is_ended_with_everything_it_started(sandbox: S
     ended = await sandbox.run(bash(f"(setsid sleep {marker} &) ; sleep {marker} & sleep {marker}"), replace(SMALL, seconds=0.5))
 
     assert (ended.by, ended.code) == ("time", None)
-    with anyio.fail_after(5):
+    with anyio.fail_after(60):
         while running(marker):
             await anyio.sleep(0.01)
 
@@ -146,7 +146,7 @@ async def test_cancelling_ends_the_run(sandbox: Sandbox) -> None:
     with anyio.move_on_after(1.0):
         await sandbox.run(bash(f"sleep {marker}"), SMALL)
 
-    with anyio.fail_after(5):
+    with anyio.fail_after(60):
         while running(marker):
             await anyio.sleep(0.01)
 

@@ -72,7 +72,7 @@ class Person:
 async def connected(url: str, way: str, person: Any = None) -> AsyncIterator[Client]:
     target: Any = sse_client(f"{url}/sse") if way == "sse" else f"{url}/mcp"
     mode: Any = "2026-07-28" if way == "2026-07-28" else "legacy"
-    with anyio.fail_after(20):
+    with anyio.fail_after(60):
         async with Client(target, mode=mode, cache=None, elicitation_callback=person) as client:
             yield client
 
@@ -210,7 +210,7 @@ class Wire:
             "x-user": user,
         }
         body = {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": params}
-        answered = await self.client.post("/mcp", headers=headers, json=body, timeout=20)
+        answered = await self.client.post("/mcp", headers=headers, json=body, timeout=60)
         return answered.json()
 
 

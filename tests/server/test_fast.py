@@ -131,7 +131,7 @@ async def ask(app: ASGIApp, body: bytes, headers: Sequence[tuple[str, str]], lea
             answer.headers = {name.decode(): value.decode() for name, value in message["headers"]}
         answer.body += message.get("body", b"")
 
-    with anyio.fail_after(20):
+    with anyio.fail_after(60):
         await app(scope, receive, send)
     return answer
 

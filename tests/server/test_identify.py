@@ -84,7 +84,7 @@ from toolgate.settings import Caller
 os.setuid(54321)
 print(local(Caller(), "stdio").id)
 """
-    nameless = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, env={}, check=True, timeout=30)
+    nameless = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, env={}, check=True, timeout=90)
 
     assert nameless.stdout == "local:uid54321\n"
 
@@ -92,4 +92,4 @@ print(local(Caller(), "stdio").id)
 def test_importing_who_is_asking_does_not_import_the_sdk() -> None:
     program = "import sys, toolgate.server.identify, toolgate.server.ingress; print({'mcp', 'mcp_types', 'uvicorn'} & sys.modules.keys())"
 
-    assert subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=30).stdout == "set()\n"
+    assert subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=90).stdout == "set()\n"

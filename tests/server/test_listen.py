@@ -52,9 +52,9 @@ async def connect(address: str) -> SocketStream:
 
 
 async def until_closed(stream: SocketStream) -> bytes:
-    """What arrives until the other side closes, which it has to within five seconds."""
+    """What arrives until the other side closes, which it has to before a server would by default."""
     received = b""
-    with anyio.fail_after(5):
+    with anyio.fail_after(9.5):
         while True:
             try:
                 received += await stream.receive()
@@ -64,7 +64,7 @@ async def until_closed(stream: SocketStream) -> bytes:
 
 async def drip(stream: SocketStream, what: bytes) -> None:
     """Send a byte every 20 ms for as long as somebody takes it."""
-    with anyio.fail_after(5):
+    with anyio.fail_after(9.5):
         try:
             while True:
                 await stream.send(what)
@@ -211,7 +211,7 @@ async def test_a_client_that_reads_nothing_is_cut_off_and_holds_up_no_memory(ser
 
     async with serve(endless, Server(port=0, write_timeout=0.2), anybody) as address, await connect(address) as stream:
         await stream.send(f"GET / HTTP/1.1\r\nHost: {httpx2.URL(address).netloc.decode()}\r\n\r\n".encode())
-        with anyio.fail_after(5):
+        with anyio.fail_after(30):
             await cut_off.wait()
 
     assert sum(sent) < 16 * 1024 * 1024  # what the kernel's buffers on both sides take
@@ -257,7 +257,7 @@ async def test_a_call_under_way_ends_well_after_the_server_was_told_to_stop() ->
         async with httpx2.AsyncClient(trust_env=False) as client:
             answers.append((await client.get(addresses[0])).text)
 
-    with anyio.fail_after(10):
+    with anyio.fail_after(30):
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(serve_and_finish)
             while not addresses:
@@ -295,7 +295,7 @@ async def test_a_call_that_outlasts_the_grace_period_is_cancelled_and_may_write_
             await anyio.sleep(0.01)
         async with await connect(addresses[0]) as stream:
             await stream.send(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
-            with anyio.fail_after(10):
+            with anyio.fail_after(30):
                 await began.wait()
                 stop.set()
                 await anyio.sleep_forever()
@@ -342,7 +342,7 @@ def test_a_process_that_is_told_to_end_answers_its_last_call_and_exits_with_0(to
         assert process.stdout is not None
         address = httpx2.URL(process.stdout.readline().strip())
         client = subprocess.Popen(
-            [sys.executable, "-c", f"import urllib.request as r; print(r.urlopen('{address}', timeout=10).read().decode())"],
+            [sys.executable, "-c", f"import urllib.request as r; print(r.urlopen('{address}', timeout=60).read().decode())"],
             stdout=subprocess.PIPE,
             text=True,
             env={**os.environ, "no_proxy": "*"},
@@ -351,8 +351,8 @@ def test_a_process_that_is_told_to_end_answers_its_last_call_and_exits_with_0(to
 
         process.send_signal(told)
 
-        assert client.communicate(timeout=10)[0] == "hello\n"
-        assert (process.communicate(timeout=10)[0], process.returncode) == ("ended\n", 0)
+        assert client.communicate(timeout=60)[0] == "hello\n"
+        assert (process.communicate(timeout=60)[0], process.returncode) == ("ended\n", 0)
 
 
 def test_an_address_that_is_taken_is_named() -> None:

@@ -42,7 +42,7 @@ class Server:
         assert program is not None
         command = [program, "--port", "0", "--unixsocket", str(self._socket), "--save", "", "--dir", str(self._socket.parent), *options]
         self._process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
-        until = time.monotonic() + 10
+        until = time.monotonic() + 60
         while self.ask("PING") != "PONG":
             assert time.monotonic() < until, "redis-server does not start"
 
@@ -176,7 +176,7 @@ async def test_a_stopped_server_costs_a_call_its_timeout_and_the_limit_holds_bef
     assert before + during + after <= 125
     assert degraded == [True] * 4
     assert not any(worker.degraded for worker in workers)
-    assert max(delays) < SECONDS + 0.25  # scheduling on a busy machine
+    assert max(delays) < SECONDS + 2  # for scheduling on a busy machine; a call that is not cut off waits for good
 
 
 async def test_a_server_that_restarts_forgets_or_has_no_memory_fails_no_call(server: Server) -> None:

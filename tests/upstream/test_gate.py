@@ -104,7 +104,7 @@ async def test_a_request_waits_for_its_caller_and_goes_on_with_the_answer() -> N
         (name,) = asked["inputRequests"]
         answers = {"inputResponses": {name: {"action": "accept", "content": {"name": "Ada"}}}, "requestState": asked["requestState"]}
 
-        with anyio.fail_after(5):
+        with anyio.fail_after(60):
             result = await parking.request(asks_a_name, by("ada", answers), "tools/call", "ask")
 
     assert asked["inputRequests"] == {name: {"method": "elicitation/create", "params": {"message": "Your name?"}}}
