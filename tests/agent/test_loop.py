@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import anyio
 import pytest
 
@@ -9,7 +11,7 @@ from tests.agent.world import ADA, ASKS, Answers, World, a_policy, inside, resul
 from toolgate.agent.events import ApprovalWanted, Called, Calling, Finished, Noted, Routed, Said, Spent, Started
 from toolgate.agent.runs import Task
 from toolgate.calls import Call, Outcome, Text
-from toolgate.errors import Busy, NotPermitted, ToolFailed, UnknownRun
+from toolgate.errors import Busy, InvalidArguments, NotPermitted, ToolFailed, UnknownRun
 from toolgate.testing import Echo, Line, a_principal, a_tool
 
 
@@ -242,3 +244,13 @@ async def test_the_model_hears_what_a_hint_says() -> None:
     assert hint.text.startswith("[Toolgate] Echo was called 3 times with the same arguments and the same result.")
     assert world.model.asked[3].messages[-1].text == hint.text
     assert end.status == "done"
+
+
+@pytest.mark.parametrize("schema", [{"$ref": "http://127.0.0.1/x"}, {"$ref": "file:///etc/passwd"}, {"type": 5}])
+async def test_a_schema_for_the_answer_stands_alone(schema: dict[str, Any]) -> None:
+    world = World([], [Line("{}")])
+
+    with pytest.raises(InvalidArguments, match="stands alone"):
+        await world.run(schema=schema)
+
+    assert world.model.asked == []

@@ -12,6 +12,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 
 import anyio
+import jsonschema_rs
 
 from toolgate.agent import turns
 from toolgate.agent.batch import Person, Unanswered
@@ -23,7 +24,7 @@ from toolgate.agent.purse import Purse, budgeted, unbound
 from toolgate.agent.runs import Run, Runs, Task
 from toolgate.agent.turns import Limits
 from toolgate.calls import Call, Outcome, Principal, Tool
-from toolgate.errors import Busy, NotPermitted, UnknownRun
+from toolgate.errors import Busy, InvalidArguments, NotPermitted, UnknownRun
 from toolgate.gateway import Gateway
 from toolgate.llm.provider import Provider
 from toolgate.money import micros
@@ -82,8 +83,10 @@ class Agent:
 
         Raises:
             NotPermitted: it would be deeper within calls than runs may be.
+            InvalidArguments: the schema for its answer is none, or refers to elsewhere.
             AuditUnavailable: it cannot be written down.
         """
+        _check_schema(task)
         if parent is not None and parent.depth + 1 > task.limits.depth:
             raise NotPermitted(f"an agent's calls would be {parent.depth + 1} deep, and {task.limits.depth} are allowed", "agent.depth")
         run = await self.runs.begin(task, user, parent.session if parent else None)
@@ -187,6 +190,15 @@ class Agent:
             del self.outlived[run.id]
             if run.id not in self.purses:
                 await unbound(run, self.stores.ledger)
+
+
+def _check_schema(task: Task) -> None:
+    if task.schema is None:
+        return
+    try:
+        jsonschema_rs.validator_for(dict(task.schema), offline=True)
+    except (jsonschema_rs.ValidationError, ValueError) as error:
+        raise InvalidArguments(f"schema: {str(error).splitlines()[0][:200]}; it is JSON Schema that stands alone") from None
 
 
 def _within(run: Run, agent: Principal, parent: Call | None) -> Call:

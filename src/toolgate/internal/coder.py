@@ -98,7 +98,7 @@ async def _asked(
     except Refused as error:
         raise Trouble(error.code, str(error), status=HTTPStatus.FORBIDDEN) from None
     answer = _read(reply.message.text)
-    if answer is None or not jsonschema_rs.Draft202012Validator(schema).is_valid(answer):
+    if answer is None or not jsonschema_rs.Draft202012Validator(schema, offline=True).is_valid(answer):
         raise Trouble("model_failed", f"{reply.model} did not answer in the form that was asked for", status=HTTPStatus.BAD_GATEWAY)
     return {**answer, "model": f"{reply.provider}/{reply.model}", "cost_usd": reply.cost / 1_000_000}
 

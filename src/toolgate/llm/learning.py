@@ -26,7 +26,8 @@ def judged(prompt: Prompt, reply: Reply) -> Sequence[tuple[Literal["arguments", 
 def fits(value: Any, schema: Mapping[str, Any]) -> bool:
     """Whether `value` is what `schema` describes; a schema that is none describes everything."""
     try:
-        return bool(jsonschema_rs.is_valid(dict(schema), dict(value) if isinstance(value, Mapping) else value))
+        # `offline`: schemas are callers' and strangers' too, and what a `$ref` in one names is never fetched.
+        return bool(jsonschema_rs.is_valid(dict(schema), dict(value) if isinstance(value, Mapping) else value, offline=True))
     except (ValueError, jsonschema_rs.ValidationError):
         return value is not None
 

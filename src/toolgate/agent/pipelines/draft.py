@@ -117,7 +117,7 @@ def read_draft(text: str) -> Draft | str:
         value = orjson.loads(text.strip().removeprefix("```json").removeprefix("```").removesuffix("```"))
     except orjson.JSONDecodeError:
         return "it is not JSON"
-    errors = list(jsonschema_rs.validator_for(SCHEMA).iter_errors(value))
+    errors = list(jsonschema_rs.validator_for(SCHEMA, offline=True).iter_errors(value))
     if errors:
         return "; ".join(f"{'/'.join(map(str, error.instance_path)) or 'the whole'}: {error.message[:200]}" for error in errors[:5])
     return _checked(from_json(value))
