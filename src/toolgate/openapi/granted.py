@@ -12,6 +12,7 @@ import asyncio
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, replace
+from shlex import quote
 from typing import Any
 
 import orjson
@@ -206,12 +207,12 @@ class _Held:
         had = self._grant.scopes if self._grant else ()
         wanted = " ".join(dict.fromkeys((*had, *scopes)))
         return NotLinked(
-            f"{self._integration.name} wants more than it was granted for this; `{self._command} --scope '{wanted}'` asks for that"
+            f"{self._integration.name} wants more than it was granted for this; `{self._command} --scope {quote(wanted)}` asks for that"
         )
 
     @property
     def _command(self) -> str:
-        whose = "" if self._holder.user == SHARED else f" --user {self._holder.user}"
+        whose = "" if self._holder.user == SHARED else f" --user {quote(self._holder.user)}"
         return f"toolgate credentials link {self._integration.name}{whose}"
 
     def _is_good(self, grant: Grant) -> bool:
