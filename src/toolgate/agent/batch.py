@@ -18,7 +18,7 @@ import anyio
 from toolgate.agent.bill import called
 from toolgate.agent.events import ApprovalWanted, Calling, Event, Noted, Wanted
 from toolgate.agent.facts import Answered, Fact
-from toolgate.agent.offer import FOUND, LOAD_SKILL, SKILLS, meant
+from toolgate.agent.offer import FOUND, LOAD_SKILL, SKILLS, outside
 from toolgate.agent.purse import Purse
 from toolgate.agent.result import cut, text_of
 from toolgate.agent.runs import Run, Runs
@@ -255,10 +255,10 @@ class Batch:
             return "invalid_arguments", f"not called: the arguments of {call.name} are not a JSON object; send them whole"
         if call.name == LOAD_SKILL and not isinstance(call.arguments.get("name"), str):
             return "invalid_arguments", f"not called: {LOAD_SKILL} wants name, one of the skills listed"
-        name = unwrapped(call.name, call.arguments)[0]
-        if not meant(name, self._around.run.task.tools):
+        whole = unwrapped(call.name, call.arguments)
+        if name := outside(*whole, self._around.run.task.tools):
             return "not_permitted", f"not called: {name} is not among the tools of this task"
-        if not meant(name, self._state.following):
+        if name := outside(*whole, self._state.following):
             allowed = ", ".join(self._state.following or ())
             return "not_permitted", f"not called: the skill you read allows {allowed}; read another one for {name}, or do without"
         return None

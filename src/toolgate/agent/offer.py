@@ -13,6 +13,7 @@ import orjson
 
 from toolgate.agent.kept import READ_RESULT
 from toolgate.calls import Tool
+from toolgate.gateway import unwrapped
 from toolgate.llm.messages import ToolSpec
 
 SHARE = 0.1
@@ -22,6 +23,9 @@ FINDERS = ("search_tools", "describe_tool", "call_tool")
 PROTOCOL = "protocol"
 SKILLS = "skills/"
 LOAD_SKILL = "load_skill"
+AGENT_RUN, SUBMIT_JOB = "agent_run", "internal_submit_job"
+"""Tools that have others called, which their arguments name."""
+WILD = frozenset("*?[")
 FOUND = 5
 """Tools of one search that are shown from then on."""
 
@@ -53,6 +57,33 @@ def added(tools: Mapping[str, Tool], globs: Sequence[str] | None, found: Iterabl
 def meant(name: str, globs: Sequence[str] | None) -> bool:
     """Whether a task that is about `globs` may call `name`."""
     return globs is None or name in (READ_RESULT, LOAD_SKILL, *FINDERS) or any(fnmatchcase(name, glob) for glob in globs)
+
+
+def outside(name: str, arguments: Mapping[str, Any], globs: Sequence[str] | None) -> str | None:
+    """What of a call is not among `globs`: its tool, the one that it has called in the background, or what an agent within may call.
+
+    None: nothing is.
+    """
+    if globs is None:
+        return None
+    if not meant(name, globs):
+        return name
+    if name == SUBMIT_JOB and isinstance(inner := arguments.get("tool"), str):
+        within = arguments.get("arguments")
+        return outside(*unwrapped(inner, within if isinstance(within, Mapping) else {}), globs)
+    if name == AGENT_RUN:
+        wanted = arguments.get("tools")
+        if not isinstance(wanted, Sequence):
+            return None if "*" in globs else f"{AGENT_RUN} without `tools`"
+        return next((f"{AGENT_RUN} with {one}" for one in wanted if not _narrower(str(one), globs)), None)
+    return None
+
+
+def _narrower(glob: str, globs: Sequence[str]) -> bool:
+    """Whether all that `glob` means is surely meant by one of `globs`."""
+    if not WILD.intersection(glob):
+        return meant(glob, globs)
+    return any(glob == one or (one.endswith("*") and not WILD.intersection(one[:-1]) and glob.startswith(one[:-1])) for one in globs)
 
 
 def spec_of(tool: Tool) -> ToolSpec:
