@@ -302,8 +302,8 @@ CASES: Sequence[Case] = (
     ),
     Case(
         "F32",
-        "Clients ask for streams of 8 MB and read nothing.",
-        "They are cut off after `server.write_timeout`, others are served meanwhile, and the memory of one round does for the next.",
+        "Clients ask for streams of 5 MB and read nothing.",
+        "They are cut off after `server.write_timeout`, others are served meanwhile, and the memory of two rounds does for the next.",
         [
             f"{BEHIND}who_does_not_read_its_answer_is_cut_off_and_costs_bounded_memory_and_nobody_else",
             "server/test_listen.py::test_a_client_that_reads_nothing_is_cut_off_and_holds_up_no_memory",
