@@ -9,6 +9,7 @@ import select
 import signal
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from subprocess import PIPE, Popen
 from typing import Any
@@ -122,7 +123,10 @@ def test_a_task_may_come_by_a_pipe_and_has_to_come_somehow(terminal: Terminal, s
 
 def test_ctrl_c_leaves_a_run_that_goes_on(terminal: Terminal, scripted: Any) -> None:
     scripted([{"text": "Too late.", "delay": "30s"}])
-    with Popen([sys.executable, "-m", "toolgate", "agent", "Wait"], stdin=PIPE, stdout=PIPE, stderr=PIPE, text=True) as process:
+    # Whoever started the tests in the background may have had Ctrl-C ignored, which is inherited.
+    heard = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
+    command = [sys.executable, "-m", "toolgate", "agent", "Wait"]
+    with Popen(command, preexec_fn=heard, stdin=PIPE, stdout=PIPE, stderr=PIPE, text=True) as process:
         assert process.stderr is not None
         for line in process.stderr:
             if line.startswith("asks "):

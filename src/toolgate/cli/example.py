@@ -34,9 +34,11 @@ PLAUSIBLE = (
     "example",
     "EXAMPLE",
     "example.com",
+    "example.yml",
     "name:value",
     "1.0.0",
     "aGVsbG8=",
+    "0" * 32,
     "0" * 40,
     "sha256:" + "0" * 64,
 )
