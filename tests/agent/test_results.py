@@ -13,9 +13,9 @@ from toolgate.llm.messages import Assistant, Prompt
 from toolgate.policy.rules import Policy
 from toolgate.prompts import Prompt as Written
 from toolgate.prompts import tool_of
-from toolgate.settings import Agent as Uses
 from toolgate.settings import Settings
 from toolgate.testing import Echo, Line, a_principal, a_tool
+from toolgate.thinking import Agent as Uses
 
 LONG = "".join(f"line {number}\n" for number in range(20_000))
 

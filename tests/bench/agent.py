@@ -18,7 +18,8 @@ from toolgate.agent.events import Called, Calling, Event, Started
 from toolgate.agent.runs import Task
 from toolgate.app import local_principal, open_app
 from toolgate.server.listen import settle_down
-from toolgate.settings import ModelProvider, Settings
+from toolgate.settings import Settings
+from toolgate.thinking import ModelProvider
 
 RUNS, TURNS = 8, 20
 

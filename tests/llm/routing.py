@@ -22,10 +22,10 @@ from toolgate.policy.models import Models
 from toolgate.policy.prices import Prices
 from toolgate.policy.rules import Policy
 from toolgate.policy.tiers import Tier
-from toolgate.settings import Models as Settings
 from toolgate.stores import Journal, Stores
 from toolgate.stores.memory import MemoryJournal, MemoryRecords, memory_ledger
 from toolgate.testing import FakeClock, Line, ScriptedProvider, a_principal
+from toolgate.thinking import Models as Settings
 
 ERRAND = Errand(a_principal(), task="chat", phase="act", run="run1", prompt_version="system@1")
 HELLO = Prompt([User("Hello?")], max_tokens=100)

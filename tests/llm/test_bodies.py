@@ -14,7 +14,7 @@ from toolgate.llm.offer import Offers
 from toolgate.llm.quirks import QUIRKS
 from toolgate.llm.remote import Wire
 from toolgate.llm.responses import Responses
-from toolgate.settings import ProviderKind
+from toolgate.thinking import ProviderKind
 
 LOOK = ToolCall("call_1", "look", {"x": 1}, '{"x": 1}')
 TALK: tuple[Message, ...] = (

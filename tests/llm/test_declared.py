@@ -8,7 +8,8 @@ from pydantic import SecretStr
 from toolgate.errors import Misconfigured
 from toolgate.llm.declared import LOOPBACK, Declared, declared
 from toolgate.llm.known import SERVICES
-from toolgate.settings import ModelProvider, Settings, read_settings
+from toolgate.settings import Settings, read_settings
+from toolgate.thinking import ModelProvider
 
 
 def of(text: str, tmp_path: Path) -> Settings:

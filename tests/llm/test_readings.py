@@ -31,8 +31,8 @@ from toolgate.llm.offer import Offer
 from toolgate.llm.quirks import QUIRKS
 from toolgate.llm.remote import Remote, Wire
 from toolgate.llm.responses import Responses
-from toolgate.settings import ProviderKind
 from toolgate.testing import a_principal
+from toolgate.thinking import ProviderKind
 
 PROMPT = Prompt((User("Hello?"),))
 MODEL = Model("acme", "model-x")

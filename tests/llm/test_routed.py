@@ -18,9 +18,9 @@ from toolgate.llm.messages import Chosen, Delta, Done, Errand, Prompt, Reasoning
 from toolgate.llm.model import Model
 from toolgate.policy.models import Models
 from toolgate.policy.tiers import Budgets, Tier
-from toolgate.settings import Models as Settings
 from toolgate.stores.memory import MemoryJournal
 from toolgate.testing import Line
+from toolgate.thinking import Models as Settings
 
 ILL = ModelFailed("a had an error", "transient", reason="server_error", status=503)
 BUSY = ModelFailed("a is busy", "transient", reason="rate_limited", status=429)

@@ -24,7 +24,7 @@ from toolgate.llm.declared import LOOPBACK, Declared
 from toolgate.llm.model import Model
 from toolgate.llm.opening import opened
 from toolgate.llm.provider import Provider
-from toolgate.settings import ProviderKind
+from toolgate.thinking import ProviderKind
 
 Event = Mapping[str, Any]
 

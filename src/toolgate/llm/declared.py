@@ -15,7 +15,8 @@ from toolgate.egress.address import Network
 from toolgate.llm.kin import kin
 from toolgate.llm.known import ANYWHERE, LOCAL, SERVICES, Known, Service
 from toolgate.llm.model import Model
-from toolgate.settings import ModelFacts, ModelProvider, ProviderKind, Settings
+from toolgate.settings import Settings
+from toolgate.thinking import ModelFacts, ModelProvider, ProviderKind
 
 LOOPBACK: tuple[Network, ...] = (ip_network("127.0.0.0/8"), ip_network("::1/128"))
 NOTHING_SAID = ModelFacts()

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from toolgate.settings import ProviderKind
+from toolgate.thinking import ProviderKind
 
 ANYWHERE = 128_000
 """Tokens of a window that nobody told us."""

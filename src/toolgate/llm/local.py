@@ -12,7 +12,7 @@ from toolgate.egress.wire import Reach, Request, Sender
 from toolgate.llm.classify import answered, malformed, unanswered
 from toolgate.llm.declared import Declared, model
 from toolgate.llm.model import Model
-from toolgate.settings import ModelFacts
+from toolgate.thinking import ModelFacts
 
 SECONDS = 2.0
 """For the answer: who asks a model waits for it."""

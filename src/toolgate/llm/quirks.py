@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from toolgate.settings import ProviderKind
+from toolgate.thinking import ProviderKind
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,7 +32,7 @@ from toolgate.llm.provider import Provider
 from toolgate.llm.purse import Purse
 from toolgate.llm.router import Router
 from toolgate.llm.walk import Walk, most
-from toolgate.settings import Models as Settings
+from toolgate.thinking import Models as Settings
 
 WRITE_SECONDS = 2.0  # a guess, as in gateway.audit
 
