@@ -100,7 +100,8 @@ async def test_a_flood_of_output_is_cut_off_at_the_limit(sandbox: Sandbox) -> No
 
 
 async def test_a_fork_bomb_does_not_get_far(sandbox: Sandbox) -> None:
-    ended = await sandbox.run(bash(":(){ :|:& };:"), replace(SMALL, seconds=2.0))
+    # It waits for what it began: once the first process ends, all others are ended too, and may not have had the time to complain.
+    ended = await sandbox.run(bash(":(){ :|:& };:; sleep 1"), replace(SMALL, seconds=2.0))
 
     assert b"Resource temporarily unavailable" in ended.stderr
 

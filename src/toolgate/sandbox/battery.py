@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import signal
 import socket
 import sys
 import tempfile
@@ -30,6 +31,8 @@ TOGETHER = (
 )  # fmt: skip
 ALONE = ("writes_400_megabytes_in_20_files", "makes_a_million_files", "takes_a_gigabyte_that_is_shared")
 LIMITS = Limits(seconds=8.0, memory=256 * MIB, disk=32 * MIB)
+OUT_OF_TIME = (128 + signal.SIGKILL, 128 + signal.SIGXCPU)
+"""How a program exits that the kernel ends for its processor time; nobody else in there sends itself a signal."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,8 +58,9 @@ async def battery(sandbox: Sandbox, python: str) -> Sequence[Probed]:
             for line in ended.stdout.decode(errors="replace").splitlines():
                 probed = _read(line)
                 found[probed.probe] = probed
-            if ended.by != "exit" and len(probes) == 1:
-                found.setdefault(probes[0], Probed(probes[0], True, f"ended by the limit on {ended.by}"))
+            limit = "processor time" if ended.code in OUT_OF_TIME else ended.by
+            if limit != "exit" and len(probes) == 1:
+                found.setdefault(probes[0], Probed(probes[0], True, f"ended by the limit on {limit}"))
             for probe in probes:
                 said = ended.stderr.decode(errors="replace").strip()[-200:]
                 found.setdefault(probe, Probed(probe, False, f"it gave no answer; {said or f'ended by {ended.by}, code {ended.code}'}"))
