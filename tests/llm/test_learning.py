@@ -1,10 +1,11 @@
-"""What a reply is held against is text of strangers: nothing in it is fetched."""
+"""What a reply is held against is text of strangers, nothing in it is fetched; and which results are its own."""
 
 from __future__ import annotations
 
 import asyncio
 
-from toolgate.llm.learning import fits
+from toolgate.llm.learning import fits, results
+from toolgate.llm.messages import Assistant, ToolCall, ToolResult, User
 from toolgate.testing import raw_server
 
 
@@ -19,3 +20,11 @@ async def test_what_a_schema_refers_to_elsewhere_is_never_fetched() -> None:
         found = await asyncio.to_thread(fits, {}, {"$ref": f"{server.origin}/secret"})
 
     assert (found, asked) == (True, [])
+
+
+def test_results_are_those_of_the_last_reply_alone() -> None:
+    first, second, third = (ToolResult(f"call_{number}", "done") for number in range(3))
+    calls = Assistant("", (ToolCall("call_1", "look", {}),))
+
+    assert results([User("Go"), calls, first, calls, second, third]) == [second, third]
+    assert results([User("Go"), calls, first, User("And now?")]) == []

@@ -8,7 +8,7 @@ import pytest
 
 from toolgate.calls import Principal
 from toolgate.errors import NoModel
-from toolgate.llm.messages import Errand, Image, Prompt, ToolSpec, User
+from toolgate.llm.messages import Errand, Image, Prompt, ToolResult, ToolSpec, User
 from toolgate.llm.model import Model
 from toolgate.llm.router import Router
 from toolgate.policy.models import Models
@@ -275,6 +275,21 @@ def test_the_form_of_tool_calls_says_less_than_a_checked_answer() -> None:
     quality = [router.route(*ask(), 100).scores["acme/dear"].quality for router in (by_form, by_answer)]
 
     assert quality[0] > quality[1]
+
+
+def test_what_came_of_the_tools_that_a_reply_called_is_heard_once() -> None:
+    router, untold = World(policy=models()).router(), World(policy=models()).router()
+    results = [ToolResult("call_1", "no such repository", failed=True), ToolResult("call_2", "7 issues")]
+    for one in (router, untold):
+        one.route(*ask("r1"), 100)
+
+    router.results("r1", results)
+    once = router.route(*ask(), 100).scores["acme/dear"].quality
+    router.results("r1", results)  # the same prompt again, as after a failure
+    router.results("a run of which nothing is known", results)
+
+    assert once < untold.route(*ask(), 100).scores["acme/dear"].quality
+    assert router.route(*ask(), 100).scores["acme/dear"].quality == once
 
 
 def test_a_task_that_nobody_declared_is_guessed_and_marked_so() -> None:

@@ -1,14 +1,16 @@
-"""What a reply says of its model by itself, without anybody judging it: whether calls and answers have the form that was asked for."""
+"""What replies say of their model by themselves, without anybody judging them: whether they have the form that was asked for, and what
+came of the tools that they called."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
+from itertools import takewhile
 from typing import Any, Literal
 
 import jsonschema_rs
 
-from toolgate.llm.messages import Prompt, Reply
+from toolgate.llm.messages import Message, Prompt, Reply, ToolResult
 
 
 def judged(prompt: Prompt, reply: Reply) -> Sequence[tuple[Literal["arguments", "verifier"], float]]:
@@ -21,6 +23,12 @@ def judged(prompt: Prompt, reply: Reply) -> Sequence[tuple[Literal["arguments", 
     elif prompt.schema is not None and reply.stop == "end":
         found.append(("verifier", float(fits(_json(reply.message.text), prompt.schema))))
     return found
+
+
+def results(messages: Sequence[Message]) -> Sequence[ToolResult]:
+    """What came of the calls of the last reply, where nothing was said since."""
+    found = list(takewhile(lambda message: isinstance(message, ToolResult), reversed(messages)))
+    return [message for message in reversed(found) if isinstance(message, ToolResult)]
 
 
 def fits(value: Any, schema: Mapping[str, Any]) -> bool:

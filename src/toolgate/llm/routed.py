@@ -23,6 +23,7 @@ from toolgate.llm.breaker import Breakers
 from toolgate.llm.count import Counter, family
 from toolgate.llm.decision import Decision
 from toolgate.llm.evidence import Evidence, Request
+from toolgate.llm.learning import results
 from toolgate.llm.memory import Memory
 from toolgate.llm.messages import Delta, Done, Errand, Prompt, Reply
 from toolgate.llm.metrics import Performance
@@ -107,6 +108,7 @@ class Routed:
         request = Request(prompt, errand, began, began + prompt.seconds, policy=self.policy())
         try:
             self.providers.check(prompt.model)
+            self.router.results(errand.run, results(prompt.messages))
             decision = await self._decide(request)
         except ToolgateError as error:
             await self.evidence.denied(request, error, self.clock() - began)

@@ -16,7 +16,7 @@ from toolgate.llm.beliefs import Beliefs
 from toolgate.llm.calibration import EXPECTED_OUTPUT, Calibration
 from toolgate.llm.candidates import Candidates, Look, Option, Sieve
 from toolgate.llm.decision import Decision, Health, Mode, Rates, Scores, Speeds
-from toolgate.llm.messages import Errand, Prompt
+from toolgate.llm.messages import Errand, Prompt, ToolResult
 from toolgate.llm.model import Model
 from toolgate.llm.runs import Runs
 from toolgate.llm.scoring import CALIBRATED, STRENGTH, Belief, believe, by_price, effect, exploring, floor, to_try, usual
@@ -142,6 +142,15 @@ class Router:
             self._heard(model_id, task, good, worth)
         if known and good < 0.5 and kind == "usual":
             known.fail(model_id)
+
+    def results(self, run: str, results: Sequence[ToolResult]) -> None:
+        """Hear what came of the tools that the run's last reply called: its model learns, once."""
+        known = self.runs.get(run)
+        if known is None or not results or known.result == results[-1].id:
+            return
+        known.result = results[-1].id
+        good = sum(not result.failed for result in results) / len(results)
+        self.learn(known.model.id, known.task, good, "tool", run=run)
 
     def feedback(self, run: str, good: float, user: str) -> str | None:
         """Hear from a person how good a run was: its model learns, once.

@@ -26,6 +26,8 @@ class Run:
     """Of them, for caches that a change of models left behind."""
     failed: frozenset[str] = field(default_factory=frozenset)
     """Models whose answers did not pass a check, by id."""
+    result: str = ""
+    """Id of the last call of a tool of which it was heard what came of it."""
 
     def fail(self, model_id: str) -> None:
         self.failed |= {model_id}
