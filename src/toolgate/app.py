@@ -185,7 +185,9 @@ async def _served(
     """Have the gateway serve what is on the roster, MCP servers too, and follow what these offer."""
     if not any(loaded.declaration and loaded.declaration.kind == "mcp" for loaded in integrations):
         roster.serve()
-        yield
+        async with beside() as tasks:
+            tasks.start_soon(roster.follow)
+            yield
         return
     from toolgate.upstream.source import Source, sources
 
@@ -216,6 +218,7 @@ async def _served(
                 await _write_down_drift(source.loaded, stores)
 
         tasks.start_soon(follow)
+        tasks.start_soon(roster.follow)
         yield
 
 
@@ -399,14 +402,15 @@ async def asgi(app: App) -> AsyncIterator[ASGIApp]:
     from toolgate.server.http import McpFace
     from toolgate.server.ingress import guarded
     from toolgate.server.resource import Resource
-    from toolgate.server.session import Sessions, by_session
+    from toolgate.server.session import Https, Sessions, by_session
 
     server = app.settings.server
     face = McpFace(app.gateway, server)
     resource = Resource(app.settings.identity)
     async with face.lifespan(), entrance(app.settings, app.stores, app.transport, app.own.subjects) as identify:
-        sessions = Sessions(app.stores.records)
-        console = Console(identify, sessions, app.settings.identity, app.transport, app.stores.records)
+        identity = app.settings.identity
+        sessions = Sessions(app.stores.records, Https(identity.resource, server.allowed_origins))
+        console = Console(identify, sessions, identity, app.transport, app.stores)
         consents = _consents(app)
         every = [*routes(app, face, resource), *consents.routes(), *console.routes()]
         application = Starlette(routes=every, exception_handlers=EXCEPTION_HANDLERS)

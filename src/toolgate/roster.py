@@ -1,12 +1,14 @@
 """What is served, and what an operator changes of that while it is: off and on, accepted anew, added.
 
-An integration that is switched off stays so over restarts; everybody else hears of it as of tools that do not exist. What
-is changed here holds in this process at once, and in others that share the store when they start.
+An integration that is switched off stays so over restarts; everybody else hears of it as of tools that do not exist. That
+holds in this process at once, and within some seconds in others that share the store. What is accepted anew or added is read
+from its folder, by other processes when they start.
 """
 
 from __future__ import annotations
 
 import difflib
+import logging
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -26,7 +28,7 @@ from toolgate.gateway.audit import record
 from toolgate.integration import ApiKey, Basic, Bearer, Integration, NoAuth, TokenEndpoint
 from toolgate.openapi.definition import Definition
 from toolgate.openapi.load import Loaded, accept, accepted
-from toolgate.openapi.lock import Changes, compare
+from toolgate.openapi.lock import Changes, compare, digest
 from toolgate.settings import Settings, state_folder
 from toolgate.stores import Stores
 
@@ -34,6 +36,10 @@ KIND = "integration"
 """Of the records that say which are switched off."""
 SECONDS = 10.0  # that a test may take
 SHOWN = 20_000  # characters of one definition's difference
+EVERY = 3.0
+"""Seconds after which a process looks what others have switched."""
+
+log = logging.getLogger("toolgate")
 
 Credentials = Literal["none", "set", "missing", "per_user"]
 
@@ -125,7 +131,39 @@ class Roster:
 
     async def recall(self) -> None:
         """Learn which were switched off."""
-        self._off = frozenset(each.id for each in await self._stores.records.list(KIND))
+        self._off = await self._switched_off()
+
+    async def follow(self) -> None:
+        """Heed what other processes switch, for as long as it runs."""
+        said = ""
+        while True:
+            await anyio.sleep(EVERY)
+            try:
+                await self.heed()
+                said = ""
+            except Exception as error:  # of the store, or two tools have one name: what is served goes on
+                if str(error) != said:
+                    log.warning("what other processes have switched is not heeded: %s", error)
+                said = str(error)
+
+    async def heed(self) -> None:
+        """Serve what is on by now. Raises Misconfigured as `serve` does; everything is as before then."""
+        async with self._changing:  # what is just being changed here is not written down yet
+            self._serve_without(await self._switched_off())
+
+    def _serve_without(self, off: frozenset[str]) -> None:
+        before = self._off
+        if off == before:
+            return
+        self._off = off
+        try:
+            self.serve()  # tools may be called by now like others that are served
+        except Misconfigured:
+            self._off = before
+            raise
+
+    async def _switched_off(self) -> frozenset[str]:
+        return frozenset(each.id for each in await self._stores.records.list(KIND))
 
     def serve(self) -> None:
         """Have the gateway serve what is on. Raises Misconfigured when two tools have one name."""
@@ -174,35 +212,41 @@ class Roster:
         """Serve an integration's tools, or stop. Calls under way end as they began."""
         async with self._changing:
             loaded = self.find(name)
-            before = self._off
-            self._off = before - {name} if on else before | {name}
-            try:
-                self.serve()  # its tools may be called by now like others that are served
-            except Misconfigured:
-                self._off = before
-                raise
+            self._serve_without(self._off - {name} if on else self._off | {name})
             if on:
                 await self._stores.records.delete(KIND, name)
             elif await self._stores.records.get(KIND, name) is None:
                 await self._stores.records.put(KIND, name, {"off": True, "by": who.id})
             await self._tell(loaded.name, "enabled" if on else "disabled", who)
 
-    async def refresh(self, name: str) -> Sequence[Difference]:
-        """How an integration is defined now, other than it is served. Nothing changes by that."""
+    async def refresh(self, name: str) -> tuple[Sequence[Difference], str]:
+        """How an integration is defined now, other than it is served, and the digest by which that is accepted. Nothing changes."""
         served = {each.name: each for each in self.find(name).definitions}
         now = await self._renewed(name, keep=False)
-        return differences(served, (*now.definitions, *now.quarantined))
+        return differences(served, everything(now)), digest(everything(now))
 
-    async def accept(self, name: str, who: Principal) -> Changes:
-        """Pin what an integration defines now, and serve that."""
+    async def accept(self, name: str, seen: str, who: Principal) -> Changes:
+        """Pin what an integration defines now, and serve that.
+
+        Args:
+            seen: the digest of what whoever accepts it has seen.
+
+        Raises:
+            Misconfigured: that is not what it defines now, or its folder cannot be written.
+        """
+
+        def check(found: Loaded) -> None:
+            if digest(everything(found)) != seen:
+                raise Misconfigured(f"{name} is no longer defined as it was shown; look at the differences again (refresh), then accept")
+
         async with self._changing:
-            now = await self._renewed(name, keep=True)
-            changes = compare(accepted(now.folder) or {}, (*now.definitions, *now.quarantined))
+            now = await self._renewed(name, keep=True, check=check)
+            changes = compare(accepted(now.folder) or {}, everything(now))
             try:
                 accept(now)
             except OSError as error:
                 raise Misconfigured(f"{now.folder} cannot be written: {error.strerror}") from error
-            self._put(replace(now, definitions=(*now.definitions, *now.quarantined), quarantined=()))
+            self._put(replace(now, definitions=everything(now), quarantined=()))
             self.serve()
             said = {what: list(getattr(changes, what))[:100] for what in ("added", "removed", "changed")}
             await self._tell(name, "accepted", who, **said)
@@ -265,15 +309,16 @@ class Roster:
         self._loaded[at : at + 1] = [loaded]
         self._tools[loaded.name] = list(self._made(loaded))
 
-    async def _renewed(self, name: str, *, keep: bool) -> Loaded:
+    async def _renewed(self, name: str, *, keep: bool, check: Callable[[Loaded], None] = lambda _: None) -> Loaded:
         loaded = self.find(name)
         if loaded.declaration is not None and loaded.declaration.kind == "mcp":
             if loaded.problem:
                 raise Unreachable(f"{name}: {loaded.problem}")
+            check(loaded)
             return loaded  # servers tell by themselves when what they offer changes
         from toolgate.openapi.renew import renewed
 
-        return await renewed(loaded, state_folder(self._settings), self._sender, keep=keep)
+        return await renewed(loaded, state_folder(self._settings), self._sender, keep=keep, check=check)
 
     async def _reached(self, loaded: Loaded) -> str:
         declaration = loaded.declaration
@@ -285,7 +330,7 @@ class Roster:
             return "it is answered in this process"
         from toolgate.openapi.execute import server_of
 
-        if not (definitions := (*loaded.definitions, *loaded.quarantined)):
+        if not (definitions := everything(loaded)):
             raise Misconfigured("it defines no operation")
         url = server_of(definitions[0].plan, declaration)
         reach = Reach(frozenset({origin_of(url)}), declaration.allow_networks)
@@ -294,6 +339,11 @@ class Roster:
 
     async def _tell(self, name: str, what: str, who: Principal, **details: Any) -> None:
         await record(self._stores.journal, "config.changed", principal=who, integration=name, what=what, **details)
+
+
+def everything(loaded: Loaded) -> tuple[Definition, ...]:
+    """What it defines, what is kept back too."""
+    return (*loaded.definitions, *loaded.quarantined)
 
 
 def _described(loaded: Loaded) -> bool:

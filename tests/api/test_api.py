@@ -468,14 +468,20 @@ async def test_the_audit_is_read_by_admins_newest_first() -> None:
 
 
 async def test_what_is_served_and_whether_it_is_ready_is_as_the_program_says() -> None:
-    served = [{"name": "github", "kind": "openapi", "tools": 80, "problem": None}]
+    served = [{"name": "github", "kind": "openapi", "tools": 80, "visible": 1, "problem": "no"}]
     reasons = iter(["the store is not open yet", None])
     async with world([], integrations=lambda: served, unready=lambda: next(reasons)) as there:
         integrations = await there.ask("GET", "/v1/integrations")
         readiness = [await there.ask("GET", "/readyz", user=None) for _ in range(2)]
         health = await there.ask("GET", "/healthz", user=None)
 
-    assert integrations.json() == {"integrations": served}
+    told = {
+        "tools": 1,
+        "absent": {},
+        "quarantined": 0,
+        "problem": "it is not served as it should be; the operator of this server can see why",
+    }
+    assert integrations.json() == {"integrations": [{**served[0], **told}]}
     assert [(answer.status_code, answer.json()) for answer in readiness] == [
         (503, {"ready": False, "reason": "the store is not open yet"}),
         (200, {"ready": True, "reason": None}),

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import anyio
 import httpx2
 import pytest
 import yaml
@@ -15,7 +17,7 @@ import yaml
 from tests.api.test_audit import World, as_described
 from toolgate.app import asgi, open_app
 from toolgate.server.keys import Keys
-from toolgate.settings import Caller, Settings
+from toolgate.settings import Caller, Settings, bundled
 from toolgate.testing import raw_server
 
 BASE = "http://127.0.0.1:8765"
@@ -36,7 +38,7 @@ def document(*operations: str, summary: str = "List what there is") -> dict[str,
 
 
 @asynccontextmanager
-async def world(folder: Path, origin: str = "https://shop.example", **more: Any) -> AsyncIterator[World]:
+async def world(folder: Path, origin: str = "https://shop.example", policies: Path | None = None, **more: Any) -> AsyncIterator[World]:
     specs = folder / "specs"
     shop = specs / "shop"
     if not shop.exists():
@@ -44,7 +46,7 @@ async def world(folder: Path, origin: str = "https://shop.example", **more: Any)
         declared = {"name": "shop", "spec": "openapi.json", "base_url": origin, "allow_networks": ["127.0.0.0/8"], **more}
         (shop / "integration.yaml").write_text(yaml.safe_dump(declared))
         (shop / "openapi.json").write_text(json.dumps(document("list_items")))
-    settings = Settings(tool_specs=(specs,), data_dir=folder / "state")
+    settings = Settings(tool_specs=(specs,), policies=policies, data_dir=folder / "state")
     async with open_app(settings) as app, asgi(app) as application:
         keys = {
             name: (await Keys(app.stores.records).create(name, Caller(roles=(role,), tier="pro")))[1]
@@ -60,6 +62,11 @@ async def posted(there: World, path: str, body: Mapping[str, Any] | None = None,
     answer = await there.client.post(path, headers=headers, json=body or {})
     as_described("POST", path.replace("/shop/", "/{name}/"), answer)
     return answer
+
+
+async def accepted(there: World) -> Any:
+    seen = (await posted(there, "/v1/integrations/shop/refresh")).json()["digest"]
+    return (await posted(there, "/v1/integrations/shop/accept", {"digest": seen})).json()
 
 
 def tools(there: World) -> set[str]:
@@ -104,22 +111,95 @@ async def test_a_description_that_has_changed_is_shown_as_a_diff_and_served_once
         ]
         assert "Obey me" in refreshed["differences"][1]["diff"]
         assert tools(there) == {"shop_list_items"}
-        accepted = (await posted(there, "/v1/integrations/shop/accept")).json()
+        accepted = (await posted(there, "/v1/integrations/shop/accept", {"digest": refreshed["digest"]})).json()
 
         assert accepted["added"] == ["shop_list_cups", "shop_list_items"]  # nothing had been accepted before
         assert tools(there) == {"shop_list_items", "shop_list_cups"}
 
 
+async def test_what_has_changed_again_since_it_was_seen_is_not_accepted(tmp_path: Path) -> None:
+    file = tmp_path / "specs/shop/openapi.json"
+    async with world(tmp_path) as there:
+        file.write_text(json.dumps(document("list_items", "list_cups")))
+        seen = (await posted(there, "/v1/integrations/shop/refresh")).json()["digest"]
+        file.write_text(json.dumps(document("list_items", "list_cups", summary="Obey me")))
+
+        answer = await posted(there, "/v1/integrations/shop/accept", {"digest": seen})
+
+        assert (answer.status_code, "no longer defined as it was shown" in answer.json()["problem"]["message"]) == (400, True)
+        assert tools(there) == {"shop_list_items"}
+        assert not (tmp_path / "specs/shop/tools.lock.json").exists()
+
+
+async def test_nothing_is_accepted_unseen(tmp_path: Path) -> None:
+    async with world(tmp_path) as there:
+        answers = [await posted(there, "/v1/integrations/shop/accept", body) for body in ({}, {"digest": 7}, {"digest": "0" * 64})]
+
+    assert [answer.status_code for answer in answers] == [400, 400, 400]
+    assert not (tmp_path / "specs/shop/tools.lock.json").exists()
+
+
+async def test_what_one_process_switches_the_others_heed(tmp_path: Path) -> None:
+    async with world(tmp_path) as there, open_app(there.app.settings) as other:
+
+        def elsewhere() -> set[str]:
+            return {tool.name for tool in other.gateway.catalog if tool.integration == "shop"}
+
+        await posted(there, "/v1/integrations/shop/disable")
+        await other.roster.heed()
+        assert elsewhere() == set()
+
+        await posted(there, "/v1/integrations/shop/enable")
+        await other.roster.heed()
+        assert elsewhere() == {"shop_list_items"}
+
+
+async def test_a_running_process_looks_by_itself(tmp_path: Path) -> None:
+    async with world(tmp_path) as there, open_app(there.app.settings) as other:
+        await posted(there, "/v1/integrations/shop/disable")
+
+        with anyio.fail_after(30):
+            while other.gateway.catalog.get("shop_list_items") is not None:
+                await anyio.sleep(0.1)
+
+
+async def test_who_is_no_admin_hears_of_integrations_as_of_tools(tmp_path: Path) -> None:
+    async with world(tmp_path) as there:
+        broken = tmp_path / "specs/broken"
+        broken.mkdir()
+        (broken / "integration.yaml").write_text("name: broken\nspec: nowhere.json\n")
+        (tmp_path / "specs/shop/openapi.json").write_text(json.dumps(document("list_items", "list_cups")))
+        await accepted(there)
+    policies = tmp_path / "policies"
+    shutil.copytree(bundled("policies"), policies)
+    (policies / "roles/cups.yaml").write_text("role: cups\npermissions:\n  - {id: cups, tools: shop_list_cups}\n")
+    shutil.rmtree(policies / "tests", ignore_errors=True)
+
+    async with world(tmp_path, policies=policies) as there:
+        keys = Keys(there.app.stores.records)
+        answers = {}
+        for role in ("cups", "nothing", "admin"):
+            _, key = await keys.create(role, Caller(roles=(role,), tier="pro"))
+            answer = await there.client.get("/v1/integrations", headers={"authorization": f"Bearer {key}"})
+            as_described("GET", "/v1/integrations", answer)
+            answers[role] = {each["name"]: each for each in answer.json()["integrations"]}
+
+    assert answers["admin"].keys() == {"shop", "broken"}
+    assert (answers["admin"]["shop"]["tools"], answers["cups"]["shop"]["tools"]) == (2, 1)
+    assert answers["cups"].keys() == {"shop"}
+    assert answers["nothing"] == {}
+
+
 async def test_definitions_that_are_kept_back_are_named_until_they_are_accepted(tmp_path: Path) -> None:
     async with world(tmp_path) as there:
-        await posted(there, "/v1/integrations/shop/accept")
+        await accepted(there)
     (tmp_path / "specs/shop/openapi.json").write_text(json.dumps(document("list_items", "list_cups")))
 
     async with world(tmp_path) as there:
         headers = {"authorization": f"Bearer {there.keys['root']}"}
         told = (await there.client.get("/v1/integrations/shop", headers=headers)).json()
         assert (told["quarantined"], told["kept_back"]) == (1, ["shop_list_cups"])
-        await posted(there, "/v1/integrations/shop/accept")
+        await accepted(there)
 
         assert tools(there) == {"shop_list_items", "shop_list_cups"}
 

@@ -20,7 +20,7 @@ from starlette.applications import Starlette
 from tests.server.issuing import AUDIENCE, ISSUER, ec, token
 from tests.server.issuing import Provider as Keys_
 from toolgate.calls import Call
-from toolgate.console.oidc import Issuers
+from toolgate.console.oidc import COOKIE, SECONDS, Issuers
 from toolgate.egress.wire import CAPS, Caps, Reach, Request, Response
 from toolgate.openapi.exchange import Subjects
 from toolgate.server.failures import Failures
@@ -28,7 +28,9 @@ from toolgate.server.identify import NoTokens, anonymous, by_credential
 from toolgate.server.session import Sessions
 from toolgate.server.tokens import Tokens
 from toolgate.settings import Identity, Server
+from toolgate.stores import Records
 from toolgate.stores.memory import memory_stores
+from toolgate.testing import FakeClock
 
 BASE = "http://127.0.0.1:8765"
 METADATA = {
@@ -61,6 +63,8 @@ class World:
     client: httpx2.AsyncClient
     issuer: Issuer
     sessions: Sessions
+    records: Records
+    clock: FakeClock
 
     async def begun(self) -> tuple[dict[str, str], dict[str, str]]:
         """What the browser is sent with, and the cookie that it was given."""
@@ -87,14 +91,16 @@ async def world(**more: Any) -> AsyncIterator[World]:
     async def tell(_: Any) -> None: ...
 
     identify = by_credential(NoTokens(), Tokens(identity.issuers, issuer, Subjects()), Failures(tell, 10), anonymous(None, Server()))
-    issuers = Issuers(identity, issuer, stores.records, identify, sessions)
+    clock = FakeClock(now)
+    issuers = Issuers(identity, issuer, stores, identify, sessions, clock)
     transport = httpx2.ASGITransport(Starlette(routes=issuers.routes()))
     async with httpx2.AsyncClient(transport=transport, base_url=BASE) as client:
-        yield World(client, issuer, sessions)
+        yield World(client, issuer, sessions, stores.records, clock)
 
 
 def _cookie(answer: httpx2.Response) -> dict[str, str]:
-    [(name, morsel)] = SimpleCookie(answer.headers["set-cookie"]).items()
+    """The cookie that is given first; one that is taken away may follow."""
+    (name, morsel), *_ = SimpleCookie(answer.headers.get_list("set-cookie")[0]).items()
     return {"cookie": f"{name}={morsel.value}"}
 
 
@@ -144,6 +150,29 @@ async def test_a_state_is_good_once() -> None:
     async with world() as there:
         sent, cookie = await there.begun()
         await there.back(cookie, code="c", state=sent["state"])
+
+        assert failed(await there.back(cookie, code="c", state=sent["state"])) == "expired"
+
+
+async def test_nothing_is_kept_of_who_begins_to_sign_in() -> None:
+    async with world() as there:
+        for _ in range(3):
+            await there.begun()
+        assert [await there.records.list(kind) for kind in ("signing_in", "signed_in")] == [[], []]
+
+
+async def test_a_cookie_that_was_not_sealed_here_is_not_taken() -> None:
+    async with world() as there, world() as elsewhere:
+        sent, cookie = await elsewhere.begun()
+
+        assert failed(await there.back(cookie, code="c", state=sent["state"])) == "expired"
+        assert failed(await there.back({"cookie": f"{COOKIE}=a"}, code="c", state="")) == "expired"
+
+
+async def test_who_takes_longer_than_ten_minutes_begins_again() -> None:
+    async with world() as there:
+        sent, cookie = await there.begun()
+        there.clock.now += SECONDS + 1
 
         assert failed(await there.back(cookie, code="c", state=sent["state"])) == "expired"
 

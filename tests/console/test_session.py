@@ -77,6 +77,35 @@ async def test_over_https_the_cookie_is_for_https_only(tmp_path: Path) -> None:
     assert opened.headers["set-cookie"].endswith("; Secure")
 
 
+@pytest.mark.parametrize(
+    ("server", "host"),
+    [
+        ({"allowed_origins": ["https://tools.example"]}, "127.0.0.1:8765"),  # the proxy's own Host
+        ({"allowed_origins": ["https://tools.example", "http://lan.example:8765"], "allowed_hosts": ["tools.example"]}, "tools.example"),
+    ],
+)
+async def test_behind_https_a_cookie_that_http_could_have_set_is_not_taken(tmp_path: Path, server: Any, host: str) -> None:
+    async with world(tmp_path, server=server, anonymous=None) as there:
+        opened = await there.signed_in(await there.key(), origin="https://tools.example")
+        [value] = given(opened).values()
+        secret = value.partition("=")[2]
+
+        async def asked(name: str) -> int:
+            return (await there.client.get("/v1/tools", headers={"host": host, "cookie": f"{name}={secret}"})).status_code
+
+        assert (await asked("__Host-toolgate"), await asked("toolgate_8765")) == (200, 401)
+
+
+async def test_where_pages_come_by_http_too_their_own_cookie_is_taken(tmp_path: Path) -> None:
+    both = ["https://tools.example", "http://lan.example:8765"]
+    async with world(tmp_path, server={"allowed_origins": both, "allowed_hosts": ["lan.example:8765"]}, anonymous=None) as there:
+        opened = await there.signed_in(await there.key(), origin=both[1], host="lan.example:8765")
+
+        answer = await there.client.get("/v1/tools", headers={"host": "lan.example:8765", **given(opened)})
+
+    assert answer.status_code == 200
+
+
 async def test_a_session_ends_when_its_key_is_revoked(tmp_path: Path) -> None:
     async with world(tmp_path) as there:
         keys = Keys(there.app.stores.records)

@@ -52,7 +52,10 @@ class Integrations:
         self._clock = clock
 
     async def many(self, request: Request) -> Json:
-        return Json({"integrations": list(self._status(principal_of(request.scope)))})
+        """What is served. Whoever is no admin hears of integrations as of tools: of those that they see tools of, and only of these."""
+        principal = principal_of(request.scope)
+        every = self._status(principal)
+        return Json({"integrations": list(every) if is_admin(principal) else [_outline(each) for each in every if each["visible"]]})
 
     @property
     def _roster(self) -> Roster:
@@ -96,14 +99,18 @@ class Integrations:
         """What is defined now other than it is served; nothing changes by looking."""
 
         async def told(_: Principal) -> Mapping[str, Any]:
-            found = await self._roster.refresh(request.path_params["name"])
-            return {"differences": [asdict(each) for each in found[:SHOWN]], "total": len(found)}
+            found, digest = await self._roster.refresh(request.path_params["name"])
+            return {"differences": [asdict(each) for each in found[:SHOWN]], "total": len(found), "digest": digest}
 
         return await self._for_admins(request, told)
 
     async def accept(self, request: Request) -> Json:
         async def told(who: Principal) -> Mapping[str, Any]:
-            return asdict(await self._roster.accept(request.path_params["name"], who))
+            body = json.loads(await request.body())
+            seen = body["digest"] if isinstance(body, dict) and body.keys() == {"digest"} else None
+            if not isinstance(seen, str):
+                raise BadQuery('the body is an object with one key, "digest": that of what you have seen, as refresh tells it')
+            return asdict(await self._roster.accept(request.path_params["name"], seen, who))
 
         return await self._for_admins(request, told)
 
@@ -157,6 +164,12 @@ class Integrations:
             return problem_answer("bad_request", str(error))
         except ToolgateError as error:
             return problem_answer(error.code, str(error))
+
+
+def _outline(status: Mapping[str, Any]) -> Mapping[str, Any]:
+    """What callers may know: no number of tools that they do not see, and nothing of the operator's files and machines."""
+    unserved = None if status["problem"] is None else "it is not served as it should be; the operator of this server can see why"
+    return {**status, "tools": status["visible"], "absent": {}, "quarantined": 0, "problem": unserved}
 
 
 @contextmanager

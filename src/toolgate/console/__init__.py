@@ -13,20 +13,20 @@ from toolgate.egress.wire import Sender
 from toolgate.server.identify import Identify
 from toolgate.server.session import Sessions
 from toolgate.settings import Identity
-from toolgate.stores import Records
+from toolgate.stores import Stores
 
 
 class Console:
     """The routes of the page, to be composed with others."""
 
-    def __init__(self, identify: Identify, sessions: Sessions, identity: Identity, sender: Sender, records: Records) -> None:
+    def __init__(self, identify: Identify, sessions: Sessions, identity: Identity, sender: Sender, stores: Stores) -> None:
         """
         Args:
             identify: who shows a credential, without sessions.
             sender: the guarded way out, to the issuers that people sign in with.
         """
         self._files = Files()
-        self._issuers = Issuers(identity, sender, records, identify, sessions)
+        self._issuers = Issuers(identity, sender, stores, identify, sessions)
         self._sign_in = SignIn(identify, sessions, self._issuers.names)
         self.open = frozenset({*self._files.open, *self._sign_in.open, *self._issuers.open})
         """Paths that answer anybody."""

@@ -4,21 +4,26 @@
 
 What the browser brings back is believed only once: its `state` is one that we gave to this very browser (a cookie says
 so) less than ten minutes ago, `iss` is the issuer that we sent it to (RFC 9207), and the code is worth nothing without
-the verifier, which never left us. The access token then goes through the ordinary `identify`: signature, audience,
-times, and which roles its claims mean. ID tokens are not asked for: they say who somebody is to us as a client, and what
-counts is who they are to us as the resource.
+the verifier, which is in the cookie too, sealed by a key that only our processes have. So nothing is kept of those who
+begin to sign in and never come back; what is kept is that a `state` has opened its session.
+
+The access token then goes through the ordinary `identify`: signature, audience, times, and which roles its claims mean.
+ID tokens are not asked for: they say who somebody is to us as a client, and what counts is who they are to us as the
+resource.
 """
 
 from __future__ import annotations
 
 import base64
 import hmac
+import json
 import logging
 import secrets
 import time
 from collections.abc import Callable, Mapping
+from functools import cached_property
 from hashlib import sha256
-from typing import Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import quote, urlencode, urlsplit
 
 from starlette.requests import Request
@@ -31,18 +36,32 @@ from toolgate.egress.wire import Sender
 from toolgate.errors import NotIdentified, ToolgateError, UpstreamFailed
 from toolgate.server.identify import Identify
 from toolgate.server.jwks import json_at, metadata, protected
-from toolgate.server.session import Sessions, cookie, showing
+from toolgate.server.session import Sessions, showing
 from toolgate.settings import Identity, Issuer
-from toolgate.stores import Records
+from toolgate.stores import Stores
+
+if TYPE_CHECKING:  # cryptography takes 30 ms to import
+    from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 BEGIN, BACK = "/console/sign-in", "/console/signed-in"
-KIND = "signing_in"
+KIND = "signed_in"
 """Of the records."""
 SECONDS = 600.0
 """What somebody may take at the issuer's page."""
 COOKIE = "toolgate_signing_in"
+NONCE = 12  # bytes, of AES-GCM
 
 log = logging.getLogger("toolgate.console")
+
+
+class _Begun(NamedTuple):
+    """A sign-in that has begun: what its browser keeps for us, sealed."""
+
+    state: str
+    issuer: str
+    verifier: str
+    expires: float
+    """Seconds since 1970."""
 
 
 class Issuers:
@@ -52,7 +71,7 @@ class Issuers:
         self,
         identity: Identity,
         sender: Sender,
-        records: Records,
+        stores: Stores,
         identify: Identify,
         sessions: Sessions,
         clock: Callable[[], float] = time.time,
@@ -66,7 +85,8 @@ class Issuers:
         self._issuers = {each.name or urlsplit(each.issuer).hostname or "": each for each in identity.issuers if each.client_id}
         self._resource = identity.resource
         self._sender = sender
-        self._records = records
+        self._records = stores.records
+        self._key = stores.keys.key("signing in")
         self._identify = identify
         self._sessions = sessions
         self._clock = clock
@@ -88,7 +108,7 @@ class Issuers:
             log.warning("nobody can sign in with %s: %s", name, error)
             return _failed("issuer")
         state, verifier = secrets.token_urlsafe(32), secrets.token_urlsafe(48)
-        await self._records.put(KIND, _id(state), {"issuer": name, "verifier": verifier}, expires=self._clock() + SECONDS)
+        begun = _Begun(state, name, verifier, self._clock() + SECONDS)
         asked = {
             "response_type": "code",
             "client_id": issuer.client_id,
@@ -99,23 +119,22 @@ class Issuers:
             "code_challenge_method": "S256",
             "resource": issuer.audience[0],  # RFC 8707: a token for us, and for nobody else
         }
-        mark = f"{COOKIE}={state}; Path=/console/; HttpOnly; SameSite=Lax; Max-Age={SECONDS:.0f}"
-        return RedirectResponse(f"{page}{'&' if '?' in page else '?'}{urlencode(asked)}", 303, headers={"set-cookie": mark})
+        given = _mark(self._sealed(begun), SECONDS)
+        return RedirectResponse(f"{page}{'&' if '?' in page else '?'}{urlencode(asked)}", 303, headers={"set-cookie": given})
 
     async def _back(self, request: Request) -> Response:
         """Take what the issuer's page sent the browser back with."""
         said = request.query_params
-        state, given = said.get("state", ""), request.cookies.get(COOKIE, "")
-        record = await self._records.get(KIND, _id(state)) if state and hmac.compare_digest(state.encode(), given.encode()) else None
-        if record is None or not await self._records.delete(KIND, record.id):
+        begun = self._opened(request.cookies.get(COOKIE, ""))
+        if begun is None or not hmac.compare_digest(said.get("state", "").encode(), begun.state.encode()):
             return _failed("expired")
-        issuer = self._issuers.get(record.body["issuer"])
+        issuer = self._issuers.get(begun.issuer)
         if issuer is None or said.get("iss", issuer.issuer) != issuer.issuer:
             return _failed("issuer")
         if not (code := said.get("code")):
             return _failed("refused")
         try:
-            token = await self._token(request, issuer, code, record.body["verifier"])
+            token = await self._token(request, issuer, code, begun.verifier)
             await self._identify(showing(request.scope, token))
         except NotIdentified as error:
             log.warning("a token of %s is not taken: %s", issuer.issuer, error)
@@ -123,9 +142,32 @@ class Issuers:
         except ToolgateError as error:
             log.warning("nobody can sign in with %s: %s", issuer.issuer, error)
             return _failed("issuer")
-        opened = await self._sessions.open(token)
-        secure = self._redirect_uri(request).startswith("https:")
-        return RedirectResponse(HOME, 303, headers=cookie(request.scope, opened, secure=secure))
+        if not await self._records.put(KIND, _id(begun.state), {}, expires=begun.expires):
+            return _failed("expired")  # it has opened its session
+        answer = RedirectResponse(HOME, 303, headers=self._sessions.cookie(request.scope, await self._sessions.open(token)))
+        answer.headers.append("set-cookie", _mark("", 0))
+        return answer
+
+    def _sealed(self, begun: _Begun) -> str:
+        nonce = secrets.token_bytes(NONCE)
+        return base64.urlsafe_b64encode(nonce + self._cipher.encrypt(nonce, json.dumps(begun).encode(), None)).decode().rstrip("=")
+
+    def _opened(self, sealed: str) -> _Begun | None:
+        """What `_sealed` made; None: it was not made here, or too long ago."""
+        from cryptography.exceptions import InvalidTag
+
+        try:
+            data = base64.urlsafe_b64decode(sealed + "=" * (-len(sealed) % 4))
+            begun = _Begun(*json.loads(self._cipher.decrypt(data[:NONCE], data[NONCE:], None)))
+        except (InvalidTag, ValueError):  # ValueError: cut short, or no base64
+            return None
+        return begun if self._clock() < begun.expires else None
+
+    @cached_property
+    def _cipher(self) -> AESGCM:
+        from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+        return AESGCM(self._key)
 
     async def _token(self, request: Request, issuer: Issuer, code: str, verifier: str) -> str:
         """The access token for `code`.
@@ -170,6 +212,10 @@ def _url(value: object, issuer: Issuer) -> str:
 def _failed(why: str) -> Response:
     """Back to the page, which says it in its own words: what a stranger wrote into a link must not be shown as ours."""
     return RedirectResponse(f"{HOME}#/sign-in?failed={why}", 303)
+
+
+def _mark(value: str, seconds: float) -> str:
+    return f"{COOKIE}={value}; Path=/console/; HttpOnly; SameSite=Lax; Max-Age={seconds:.0f}"
 
 
 def _id(state: str) -> str:

@@ -15,7 +15,7 @@ from toolgate.api.answers import Json, problem_answer
 from toolgate.calls import Principal
 from toolgate.errors import LimitReached, NotIdentified, ToolgateError
 from toolgate.server.identify import KEY, Identify
-from toolgate.server.session import Sessions, by_session, cookie, secret_in, showing
+from toolgate.server.session import Sessions, by_session, showing
 
 PATH = "/console/session"
 
@@ -41,7 +41,11 @@ class SignIn:
 
     async def _look(self, request: Request) -> Json:
         """Who is asking, and how one could sign in."""
-        told: dict[str, Any] = {"version": __version__, "issuers": list(self._issuers), "session": secret_in(request.scope) is not None}
+        told: dict[str, Any] = {
+            "version": __version__,
+            "issuers": list(self._issuers),
+            "session": self._sessions.secret_in(request.scope) is not None,
+        }
         try:
             return Json({**told, "principal": _told(await self._who(request.scope)), "problem": None})
         except ToolgateError as error:
@@ -62,21 +66,16 @@ class SignIn:
             return problem_answer(error.code, str(error))
         except LimitReached as error:
             return problem_answer(error.code, str(error))
-        if (before := secret_in(request.scope)) is not None:
+        if (before := self._sessions.secret_in(request.scope)) is not None:
             await self._sessions.close(before)
         opened = await self._sessions.open(key)
-        return Json({"principal": _told(principal)}, headers=cookie(request.scope, opened, secure=_secure(request)))
+        return Json({"principal": _told(principal)}, headers=self._sessions.cookie(request.scope, opened))
 
     async def _end(self, request: Request) -> Response:
-        secret = secret_in(request.scope)
+        secret = self._sessions.secret_in(request.scope)
         if secret is not None:
             await self._sessions.close(secret)
-        return Response(status_code=204, headers=cookie(request.scope, None, secure=_secure(request)))
-
-
-def _secure(request: Request) -> bool:
-    """Whether the page was loaded by https, which only the browser knows where a proxy ends TLS."""
-    return request.headers.get("origin", "").startswith("https:") or request.url.scheme == "https"
+        return Response(status_code=204, headers=self._sessions.cookie(request.scope, None))
 
 
 def _told(principal: Principal) -> Mapping[str, Any]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from hashlib import sha256
 from typing import Any
 
 import orjson
@@ -46,6 +47,11 @@ class Changes:
 def lock(definitions: Iterable[Definition]) -> Lock:
     """The lock that accepts exactly these definitions."""
     return {definition.name: Entry(definition.fingerprint, definition.key) for definition in definitions}
+
+
+def digest(definitions: Iterable[Definition]) -> str:
+    """Names exactly these definitions: what somebody has seen is accepted by it, and nothing else."""
+    return sha256(dumps(lock(definitions))).hexdigest()
 
 
 def compare(accepted: Lock, definitions: Iterable[Definition]) -> Changes:

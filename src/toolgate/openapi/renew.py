@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import tempfile
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,11 +14,12 @@ from toolgate.openapi.load import Loaded, load
 from toolgate.openapi.pin import fetch, is_url, keep_copy, write_pin
 
 
-async def renewed(declared: Loaded, state: Path, sender: Sender, *, keep: bool) -> Loaded:
+async def renewed(declared: Loaded, state: Path, sender: Sender, *, keep: bool, check: Callable[[Loaded], None] = lambda _: None) -> Loaded:
     """The integration with its description as it is now: fetched, where it is at a URL, else read anew.
 
     Args:
         keep: pin what was fetched in the integration's folder.
+        check: raises where that must not be pinned.
 
     Raises:
         Misconfigured: it cannot be loaded so.
@@ -25,7 +27,9 @@ async def renewed(declared: Loaded, state: Path, sender: Sender, *, keep: bool) 
     """
     declaration = declared.declaration
     if declaration is None or declaration.spec is None or not is_url(declaration.spec):
-        return _whole(load(declared.folder, state), declared.name)
+        found = _whole(load(declared.folder, state), declared.name)
+        check(found)
+        return found
     data = await fetch(declaration.spec, sender, networks=declaration.allow_networks)
     pin = keep_copy(data, declaration.spec, state)
     with tempfile.TemporaryDirectory(prefix="toolgate-") as temporary:
@@ -33,6 +37,7 @@ async def renewed(declared: Loaded, state: Path, sender: Sender, *, keep: bool) 
         copy = Path(shutil.copytree(declared.folder, Path(temporary) / declared.folder.name))
         write_pin(copy, pin)
         found = _whole(load(copy, state), f"{declared.name} as it is at its URL now")
+    check(found)
     if keep:
         write_pin(declared.folder, pin)
     return replace(found, folder=declared.folder)

@@ -7,7 +7,8 @@ use a session nor learn the credential. With each request the cookie becomes tha
 
 Other pages cannot use the cookie. It is `SameSite=Strict`; a site, though, is every port of a host, so a browser that says
 that the request comes from another origin (`Sec-Fetch-Site`) is not taken for the session; and a request that changes
-something carries JSON, and an `Origin` that the door compares whole.
+something carries JSON, and an `Origin` that the door compares whole. Behind https the cookie's name begins with `__Host-`,
+and no other is taken: one without could have been set by a page of a neighbouring host, or by whoever is on the way of http.
 """
 
 from __future__ import annotations
@@ -16,9 +17,10 @@ import base64
 import hmac
 import secrets
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from http.cookies import CookieError, SimpleCookie
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 from starlette.types import Scope
 
@@ -42,13 +44,35 @@ SAME = frozenset({b"same-origin", b"none"})
 SIZE = 32  # bytes of a secret
 
 
-class Sessions:
-    def __init__(self, records: Records, clock: Callable[[], float] = time.time) -> None:
+class Https:
+    """Whether browsers reach us by https, which only they and the operator know where a proxy ends TLS."""
+
+    def __init__(self, resource: str | None = None, origins: Iterable[str] = ()) -> None:
         """
         Args:
+            resource: the URL by which clients know the MCP endpoint.
+            origins: of the pages that may ask, besides those on loopback.
+        """
+        known = [urlsplit(each) for each in origins]
+        self._hosts = frozenset(each.netloc.lower().encode() for each in known if each.scheme == "https")
+        # A proxy may put a `Host` of its own into requests; then nothing in them says how the browser came.
+        self._always = urlsplit(resource or "").scheme == "https" or (bool(known) and all(each.scheme == "https" for each in known))
+
+    def __call__(self, scope: Scope) -> bool:
+        headers = dict(scope["headers"])
+        told = headers.get(b"origin", b"").startswith(b"https:") or headers.get(b"host", b"").lower() in self._hosts
+        return self._always or told or scope.get("scheme") == "https"
+
+
+class Sessions:
+    def __init__(self, records: Records, https: Callable[[Scope], bool] | None = None, clock: Callable[[], float] = time.time) -> None:
+        """
+        Args:
+            https: whether a request's browser came by https.
             clock: seconds since 1970.
         """
         self._records = records
+        self._https = https or Https()
         self._clock = clock
         self._recent = Recent(self._read)
 
@@ -70,6 +94,24 @@ class Sessions:
         await self._records.delete(KIND, _id(secret))
         self._recent.forget(secret)
 
+    def secret_in(self, scope: Scope) -> str | None:
+        """The secret of the session that a request of our own page is made in; None: in none."""
+        headers: dict[bytes, bytes] = dict(scope["headers"])
+        if b"authorization" in headers or b"cookie" not in headers or headers.get(b"sec-fetch-site", b"none") not in SAME:
+            return None
+        try:
+            found = SimpleCookie(headers[b"cookie"].decode("latin-1")).get(name_of(scope, secure=self._https(scope)))
+        except CookieError:
+            return None
+        return found.value if found and len(found.value) <= 64 else None
+
+    def cookie(self, scope: Scope, secret: str | None) -> Mapping[str, str]:
+        """The header that gives a browser the session `secret`, or takes it away."""
+        secure = self._https(scope)
+        parts = [f"{name_of(scope, secure=secure)}={secret or ''}", "Path=/", "HttpOnly", "SameSite=Strict"]
+        parts += [f"Max-Age={int(SECONDS) if secret else 0}", *(["Secure"] if secure else [])]
+        return {"set-cookie": "; ".join(parts)}
+
     async def _read(self, secret: str) -> str | None:
         record = await self._records.get(KIND, _id(secret))
         if record is None:
@@ -82,7 +124,7 @@ def by_session(identify: Identify, sessions: Sessions) -> Identify:
     """As `identify`, with a session's credential where its cookie is all that is shown."""
 
     async def identify_session(scope: Scope) -> Principal:
-        secret = secret_in(scope)
+        secret = sessions.secret_in(scope)
         if secret is None or not scope["path"].startswith(PATHS):
             return await identify(scope)
         credential = await sessions.credential(secret)
@@ -99,33 +141,9 @@ def showing(scope: Scope, credential: str) -> Scope:
     return {**scope, "headers": [*kept, (b"authorization", b"Bearer " + credential.encode())]}
 
 
-def secret_in(scope: Scope) -> str | None:
-    """The secret of the session that a request of our own page is made in; None: in none."""
-    headers: dict[bytes, bytes] = dict(scope["headers"])
-    if b"authorization" in headers or b"cookie" not in headers or headers.get(b"sec-fetch-site", b"none") not in SAME:
-        return None
-    try:
-        cookies = SimpleCookie(headers[b"cookie"].decode("latin-1"))
-    except CookieError:
-        return None
-    found = cookies.get(name_of(scope, secure=True)) or cookies.get(name_of(scope, secure=False))
-    return found.value if found and len(found.value) <= 64 else None
-
-
 def name_of(scope: Scope, *, secure: bool) -> str:
     """What the cookie is called. Cookies know no ports, so that two servers on one machine would take each other's."""
     return "__Host-toolgate" if secure else f"toolgate_{(scope.get('server') or ('', 0))[1]}"
-
-
-def cookie(scope: Scope, secret: str | None, *, secure: bool) -> Mapping[str, str]:
-    """The header that gives a browser the session `secret`, or takes it away.
-
-    Args:
-        secure: the page was loaded by https.
-    """
-    parts = [f"{name_of(scope, secure=secure)}={secret or ''}", "Path=/", "HttpOnly", "SameSite=Strict"]
-    parts += [f"Max-Age={int(SECONDS) if secret else 0}", *(["Secure"] if secure else [])]
-    return {"set-cookie": "; ".join(parts)}
 
 
 def _id(secret: str) -> str:

@@ -39,10 +39,10 @@ function Card({ integration, admin, onChanged }) {
   return html`<li class="card">
     <h2><bdi>${title ?? name}</bdi> <span class=${`badge ${mood}`}>${health}</span></h2>
     <p class="quiet"><code><bdi>${name}</bdi></code> · ${kind === "mcp" ? "MCP server" : "OpenAPI"} · ${CREDENTIALS[credentials] ?? ""}</p>
-    <p>${tools} ${tools === 1 ? "tool" : "tools"}, ${visible} of them visible to you${quarantined > 0 && html`, <b class="warn">${quarantined} kept back</b>`}</p>
+    <p>${tools} ${tools === 1 ? "tool" : "tools"}, ${visible} of them visible to you${quarantined > 0 && html`, <b class="warn">${quarantined} kept back</b> (Refresh shows why)`}</p>
     ${problem && html`<p class="problem"><bdi>${problem}</bdi></p>`}
     ${suspended > 0 && html`<p class="problem">It kept failing and is left alone for ${Math.ceil(suspended)} s.</p>`}
-    ${admin && html`<${Changing} name=${name} enabled=${enabled} kept=${quarantined} onChanged=${onChanged} />`}
+    ${admin && html`<${Changing} name=${name} enabled=${enabled} onChanged=${onChanged} />`}
     ${admin &&
     html`<details onToggle=${(event) => setOpen(event.target.open)}>
       <summary>The last day, limits and findings</summary>
@@ -60,17 +60,17 @@ function healthOf({ enabled, problem, suspended, quarantined, credentials }) {
 }
 
 /** Test, switch, compare with what it defines now, accept. */
-function Changing({ name, enabled, kept, onChanged }) {
+function Changing({ name, enabled, onChanged }) {
   const [said, setSaid] = useState("");
   const [bad, setBad] = useState(false);
   const [found, setFound] = useState(null);
   const [busy, setBusy] = useState(false);
-  const act = async (what, told) => {
+  const act = async (what, told, body = {}) => {
     setBusy(true);
     setBad(false);
     setSaid("…");
     try {
-      const answer = await ask(`/v1/integrations/${encodeURIComponent(name)}/${what}`, { method: "POST", body: {} });
+      const answer = await ask(`/v1/integrations/${encodeURIComponent(name)}/${what}`, { method: "POST", body });
       setSaid(told(answer));
       onChanged();
     } catch (error) {
@@ -95,12 +95,12 @@ function Changing({ name, enabled, kept, onChanged }) {
     act("accept", ({ added, changed, removed }) => {
       setFound(null);
       return `Accepted: ${added.length} added, ${changed.length} changed, ${removed.length} removed.`;
-    });
+    }, { digest: found.digest });
   return html`<div class="actions">
       <button type="button" disabled=${busy} aria-label=${`Test ${name}`} onClick=${test}>Test</button>
       <button type="button" disabled=${busy} aria-label=${`${enabled ? "Disable" : "Enable"} ${name}`} onClick=${toggle}>${enabled ? "Disable" : "Enable"}</button>
       <button type="button" disabled=${busy} aria-label=${`Refresh ${name}`} onClick=${refresh}>Refresh</button>
-      ${(found?.total > 0 || kept > 0) && html`<button type="button" class="main" disabled=${busy} aria-label=${`Accept ${name}`} onClick=${accept}>Accept as it is now</button>`}
+      ${found?.total > 0 && html`<button type="button" class="main" disabled=${busy} aria-label=${`Accept ${name}`} onClick=${accept}>Accept as it is now</button>`}
       ${found?.total > 0 && html`<button type="button" disabled=${busy} onClick=${() => setFound(null)}>Keep as it was</button>`}
     </div>
     <p role="status" class=${bad ? "problem" : "quiet"}><bdi>${said}</bdi></p>
