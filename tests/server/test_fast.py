@@ -19,7 +19,7 @@ from toolgate.calls import Binary, Call, Outcome, Passed, Principal, Problem, Te
 from toolgate.errors import InputNeeded, ProtocolError, ToolFailed, UpstreamFailed
 from toolgate.gateway import Gateway, build_gateway
 from toolgate.policy.rules import Permission, Policy, Role
-from toolgate.server import fast
+from toolgate.server import waiting
 from toolgate.server.http import McpFace
 from toolgate.server.ingress import guarded
 from toolgate.settings import Limits, Repeats, Server, Settings
@@ -420,8 +420,8 @@ async def test_a_caller_who_leaves_ends_its_call_and_hears_no_more() -> None:
 
 
 async def test_a_call_that_takes_long_shows_signs_of_life(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(fast, "WATCHED", 0.0)
-    monkeypatch.setattr(fast, "SILENCE", 0.02)
+    monkeypatch.setattr(waiting, "WATCHED", 0.0)
+    monkeypatch.setattr(waiting, "SILENCE", 0.02)
 
     async def slow(call: Call) -> Outcome:
         await anyio.sleep(0.1)

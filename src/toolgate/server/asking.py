@@ -8,7 +8,7 @@ Who cannot be asked, for want of the capability, is not: then the question waits
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any, Protocol
 
 import anyio
@@ -21,6 +21,7 @@ from pydantic import ValidationError
 
 from toolgate.approvals import Approvals
 from toolgate.calls import Principal, Question
+from toolgate.errors import ProtocolError
 from toolgate.settings import Approvals as Settings
 
 ROUNDS = "2026-07-28"
@@ -50,7 +51,12 @@ def asking(context: Any, params: types.CallToolRequestParams, settings: Settings
         return None
     if is_version_at_least(context.protocol_version, ROUNDS):
         return Rounds(params)
-    return Elicitation(context, settings.wait)
+
+    async def elicit(text: str) -> types.ElicitResult:
+        answer: types.ElicitResult = await context.session.elicit_form(text, FORM, context.request_id)
+        return answer
+
+    return Elicitation(elicit, settings.wait)
 
 
 def sealed(approvals: Approvals, who: Callable[[Any], Principal], audience: str) -> RequestStateBoundary:
@@ -86,15 +92,20 @@ class Rounds:
 class Elicitation:
     unanswered = None
 
-    def __init__(self, context: Any, seconds: float) -> None:
-        self._context = context
+    def __init__(self, elicit: Callable[[str], Awaitable[types.ElicitResult]], seconds: float) -> None:
+        """
+        Args:
+            elicit: puts the form to the client's person, under a text.
+            seconds: that an answer may take.
+        """
+        self._elicit = elicit
         self._seconds = seconds
 
     async def ask(self, question: Question) -> bool | None:
         with anyio.move_on_after(self._seconds):
             try:
-                return _said(await self._context.session.elicit_form(question.text, FORM, self._context.request_id))
-            except (MCPError, ValidationError):  # the client cannot after all, or answers what is no answer
+                return _said(await self._elicit(question.text))
+            except (MCPError, ProtocolError, ValidationError):  # the client cannot after all, or answers what is no answer
                 return None
         return None
 

@@ -83,8 +83,8 @@ def result(outcome: Outcome, version: str) -> types.CallToolResult:
     )
 
 
-def wire(outcome: Outcome, stamp: Mapping[str, Any]) -> bytes:
-    """`result` in JSON, as the SDK would send it to a client of 2026-07-28.
+def wire(outcome: Outcome, stamp: Mapping[str, Any], version: str = NEWEST) -> bytes:
+    """`result` in JSON, as the SDK would send it to a client of `version`.
 
     Args:
         stamp: what `_meta` of every result says of this server.
@@ -94,31 +94,36 @@ def wire(outcome: Outcome, stamp: Mapping[str, Any]) -> bytes:
     """
     if not outcome.passed and all(type(piece) is Text for piece in outcome.content):
         with suppress(TypeError):  # a lone surrogate, a number over 64 bits
-            return orjson.dumps(_texts(outcome, stamp))
-    return dumped(shaped(result(outcome, NEWEST)), stamp)
+            return orjson.dumps(_texts(outcome, stamp, version))
+    return dumped(shaped(result(outcome, version), version), stamp)
 
 
-def shaped(answer: types.CallToolResult | types.InputRequiredResult) -> Mapping[str, Any]:
-    """`answer` as a client of 2026-07-28 takes it. Raises ValidationError when it cannot be sent."""
-    return methods.serialize_server_result("tools/call", NEWEST, answer.model_dump(by_alias=True, mode="json", exclude_none=True))
+def shaped(answer: types.CallToolResult | types.InputRequiredResult, version: str = NEWEST) -> Mapping[str, Any]:
+    """`answer` as a client of `version` takes it. Raises ValidationError when it cannot be sent."""
+    return methods.serialize_server_result("tools/call", version, answer.model_dump(by_alias=True, mode="json", exclude_none=True))
 
 
 def dumped(shape: Mapping[str, Any], stamp: Mapping[str, Any]) -> bytes:
     """In JSON, with what `_meta` of every result says."""
-    return json.dumps({**shape, "_meta": {**shape.get("_meta", {}), **stamp}}, separators=(",", ":")).encode()
+    meta = {**shape.get("_meta", {}), **stamp}
+    return json.dumps({**shape, "_meta": meta} if meta else shape, separators=(",", ":")).encode()
 
 
-def _texts(outcome: Outcome, stamp: Mapping[str, Any]) -> dict[str, Any]:
+def _texts(outcome: Outcome, stamp: Mapping[str, Any], version: str) -> dict[str, Any]:
     """A result whose content is text, ready for orjson."""
     problem, structured = outcome.problem, outcome.structured
     texts = [piece.text for piece in outcome.content if isinstance(piece, Text)]
-    sent = {"resultType": "complete", "isError": problem is not None, "_meta": {**(_meta(outcome) or {}), **stamp}}
+    sent: dict[str, Any] = {"isError": problem is not None}
+    if version == NEWEST:
+        sent["resultType"] = "complete"
+    if meta := {**(_meta(outcome) or {}), **stamp}:
+        sent["_meta"] = meta
     if problem is not None:
         texts.insert(0, advice(problem))
     elif structured is not UNSET:
         value = orjson.dumps(structured)
         texts = texts or [value.decode()]
-        if structured is not None:
+        if structured is not None and _carried(structured, version):
             sent["structuredContent"] = orjson.Fragment(value)
     sent["content"] = [{"type": "text", "text": text} for text in texts]
     return sent

@@ -10,8 +10,7 @@ detail goes on to the SDK untouched, which alone knows how to refuse it, so that
     a tool that says nothing while it runs, or a client that said it could not be asked anything
     nobody who could be asked, where the policy asks
 
-Lists are not made here at all: the SDK's answer to the first request for a page is kept and sent again, with another id, for as
-long as the caller's tools are the very same mapping (`Gateway.visible` makes a new one when the policy changes).
+Lists are not made here at all (`lists`).
 
 Sessions of the handshake eras stay with the SDK: only it knows which of them still live, who has opened them and what was
 agreed there, and it would close for idleness a session whose calls it does not see.
@@ -20,33 +19,32 @@ agreed there, and it would close for idleness a session whose calls it does not 
 from __future__ import annotations
 
 import asyncio
-import logging
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
 from weakref import WeakKeyDictionary
 
-import anyio
 import mcp_types as types
 import orjson
 from mcp.server.streamable_http import check_accept_headers
-from mcp.shared.exceptions import MCPError
-from mcp.shared.inbound import ERROR_CODE_HTTP_STATUS, decode_header_value
+from mcp.shared.inbound import decode_header_value
 from mcp_types import methods
 from pydantic import ValidationError
 from starlette.requests import HTTPConnection, Request
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from toolgate.calls import Principal, Tool
 from toolgate.gateway import Gateway, unwrapped
 from toolgate.policy.rules import Policy
-from toolgate.server import ANSWER, asking, convert, passing
+from toolgate.server import asking, convert, passing
 from toolgate.server.apps import can_show
-from toolgate.server.handlers import A_BUG, NAME, Underway, called, refuse_unknown, with_headers
+from toolgate.server.handlers import NAME, Underway, with_headers
 from toolgate.server.identify import principal_of
 from toolgate.server.ingress import VALUE
-from toolgate.server.resource import note
+from toolgate.server.lists import Lists
+from toolgate.server.reply import reply
+from toolgate.server.waiting import Fresh, Waiting
 
 VERSION = "2026-07-28"
 PATH = "/mcp"
@@ -64,23 +62,8 @@ KEPT_ENVELOPES = 256
 """What different clients say of themselves; the same one says the same each time."""
 LARGEST_ENVELOPE = 4096
 """Bytes of what is kept of one."""
-KEPT_LISTS, KEPT_BYTES = 64, 32 * 1024 * 1024
-"""Sets of tools, and bytes of their pages; a list of 1,223 tools has 1.5 MB."""
 LARGEST_NAME = 256
 """Bytes of a tool's name in a header; written in Base64 it has 80 at most."""
-WATCHED = 0.05
-"""Seconds after which somebody looks whether the caller is still there: most calls are over by then and need nobody."""
-SILENCE = 15.0
-"""Seconds without a byte after which the answer becomes a stream with a sign of life, as the SDK's does."""
-STREAM = [
-    (b"content-type", b"text/event-stream"),
-    (b"cache-control", b"no-cache, no-transform"),
-    (b"connection", b"keep-alive"),
-    (b"x-accel-buffering", b"no"),
-]
-PING = b": ping\r\n\r\n"
-
-log = logging.getLogger("toolgate.server")
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,8 +101,8 @@ class Fast:
         self._envelopes: dict[bytes, Said | None] = {}
         self._tools: WeakKeyDictionary[Tool, bool] = WeakKeyDictionary()
         self._asking: tuple[Policy, bool] | None = None
-        self._lists = _Lists()
-        self._fresh = _Fresh()
+        self._lists = Lists(app)
+        self._fresh = Fresh()
         self._seal: Any = asking.sealed(gateway.approvals, lambda context: context.principal, NAME)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -132,8 +115,9 @@ class Fast:
                     if self._is_regular_call(params, headers, principal, said):
                         await self._call(scope, receive, send, message["id"], params, principal)
                         return
-                elif params.keys() <= LIST and b"mcp-name" not in headers and not can_show(params["_meta"][CAPABILITIES_KEY]):
-                    await self._list(scope, receive, send, message["id"], params.get("cursor"), principal)
+                elif _is_regular_list(params, headers):
+                    key = VERSION, False, params.get("cursor")
+                    await self._lists.serve(scope, receive, send, message["id"], key, lambda: self._gateway.visible(principal))
                     return
         await self._app(scope, receive, send)
 
@@ -190,46 +174,22 @@ class Fast:
         return self._asking[1]
 
     async def _call(self, scope: Scope, receive: Receive, send: Send, id: int | str, params: dict[str, Any], principal: Principal) -> None:
-        waiting = _Waiting(receive, send, self._fresh)
+        async def seal(question: Mapping[str, Any]) -> Mapping[str, Any]:
+            return await self._sealed(question, params, principal)
+
+        waiting = Waiting(scope, receive, send, self._fresh)
         try:
             with self._underway:
                 try:
-                    status, answer = await self._answer(scope, params, principal)
+                    client, request = passing.Mute(params["_meta"]), HTTPConnection(scope)
+                    status, answer = await reply(self._gateway, params, principal, client, VERSION, self._stamp, request=request, seal=seal)
                 finally:
-                    if waiting.begun:
-                        await waiting.end()
-                    else:
-                        self._fresh.remove(waiting)
+                    await waiting.over()
         except asyncio.CancelledError:
-            if waiting.has_left():
+            if waiting.was_cancelled():
                 return  # nothing more may be sent
             raise
-        body = b'{"jsonrpc":"2.0","id":%b,%b}' % (orjson.dumps(id), answer)
-        if waiting.streams:
-            await send({"type": "http.response.body", "body": b"event: message\r\ndata: %b\r\n\r\n" % body})
-        elif status is not None or not _answered(scope, body):
-            await _send(send, status or 200, (body,))
-
-    async def _answer(self, scope: Scope, params: dict[str, Any], principal: Principal) -> tuple[int | None, bytes]:
-        """The status, None for a call that went well, and the member of a JSON-RPC answer that says how it ended."""
-        name = params["name"]
-        try:
-            meta = params["_meta"]
-            outcome = await called(self._gateway, name, params.get("arguments", {}), principal, meta, client=passing.Mute(meta))
-            if outcome.problem is None:
-                return None, b'"result":' + convert.wire(outcome, self._stamp)
-            if (asked := passing.round_of(outcome, VERSION)) is not None:
-                return 200, b'"result":' + convert.dumped(await self._sealed(convert.shaped(asked), params, principal), self._stamp)
-            note(HTTPConnection(scope), outcome)
-            passing.refuse(outcome, VERSION)
-            refuse_unknown(self._gateway, name, principal, outcome)
-            return 200, b'"result":' + convert.wire(outcome, self._stamp)
-        except MCPError as error:
-            told = error.error.model_dump(mode="json", by_alias=True, exclude_none=True)
-            return ERROR_CODE_HTTP_STATUS.get(error.error.code, 200), b'"error":' + orjson.dumps(told)
-        except Exception:
-            log.exception("a call of %s failed by a bug", name[:64])
-            return 200, b'"error":' + orjson.dumps({"code": types.INTERNAL_ERROR, "message": A_BUG})
+        await waiting.answer(status, b'{"jsonrpc":"2.0","id":%b,%b}' % (orjson.dumps(id), answer))
 
     async def _sealed(self, question: Mapping[str, Any], params: Mapping[str, Any], principal: Principal) -> Mapping[str, Any]:
         """With what the client is to carry to its next round sealed, as the SDK would."""
@@ -241,136 +201,11 @@ class Fast:
         assert isinstance(answer, Mapping)
         return answer
 
-    async def _list(self, scope: Scope, receive: Receive, send: Send, id: int | str, cursor: Any, principal: Principal) -> None:
-        visible = self._gateway.visible(principal)
-        page = self._lists.get(visible, cursor) if isinstance(cursor, str | None) else None
-        if page is not None:
-            await _send(send, 200, (b'{"jsonrpc":"2.0","id":%b,"result":' % orjson.dumps(id), page, b"}"))
-            return
-        heard = _Heard(send)
-        await self._app(scope, receive, heard)
-        # The policy may have changed while the list was made.
-        if isinstance(cursor, str | None) and heard.status == 200 and self._gateway.visible(principal) is visible:
-            answer = orjson.loads(heard.body)
-            if "result" in answer:
-                self._lists.keep(visible, cursor, orjson.dumps(answer["result"]))
 
-
-class _Fresh:
-    """Calls that have only just begun. One timer for all: most are over before anybody looks."""
-
-    def __init__(self) -> None:
-        self._calls: dict[_Waiting, float] = {}
-        """With the loop's time at their beginning, the oldest first."""
-        self._looks = False
-
-    def add(self, call: _Waiting) -> None:
-        loop = asyncio.get_running_loop()
-        self._calls[call] = loop.time()
-        if not self._looks:
-            self._looks = True
-            loop.call_later(WATCHED, self._look)
-
-    def remove(self, call: _Waiting) -> None:
-        del self._calls[call]
-
-    def _look(self) -> None:
-        """Have those watched that take long by now, and come back for the next."""
-        loop = asyncio.get_running_loop()
-        due = loop.time() - WATCHED
-        while self._calls:
-            call, began = next(iter(self._calls.items()))
-            if began > due:
-                loop.call_at(began + WATCHED, self._look)
-                return
-            del self._calls[call]
-            call.begin()
-        self._looks = False
-
-
-class _Waiting:
-    """What a call that takes long needs: somebody who sees that its caller has left, and a sign of life now and then."""
-
-    def __init__(self, receive: Receive, send: Send, fresh: _Fresh) -> None:
-        self._receive = receive
-        self._send = send
-        self._call = asyncio.current_task()
-        self._tasks: list[asyncio.Task[None]] = []
-        self._left = False
-        self.begun = False
-        self.streams = False
-        """Whether the answer has begun, as a stream."""
-        fresh.add(self)
-
-    async def end(self) -> None:
-        """Look no longer. What is just being sent is sent to its end."""
-        try:
-            with anyio.CancelScope(shield=True):
-                async with self._sending:
-                    pass
-        finally:
-            for task in self._tasks:
-                task.cancel()
-
-    def has_left(self) -> bool:
-        """Whether the call was cancelled because its caller has left, and for nothing else."""
-        return self._left and self._call is not None and self._call.uncancel() == 0
-
-    def begin(self) -> None:
-        self.begun = True
-        self._sending = asyncio.Lock()
-        self._tasks = [asyncio.create_task(each) for each in (self._watch(), self._ping(self._sending))]
-
-    async def _watch(self) -> None:
-        while (await self._receive())["type"] != "http.disconnect":
-            pass
-        self._left = True
-        if self._call is not None:
-            self._call.cancel()
-
-    async def _ping(self, sending: asyncio.Lock) -> None:
-        await asyncio.sleep(SILENCE - WATCHED)
-        while True:
-            async with sending:
-                if not self.streams:
-                    self.streams = True
-                    await self._send({"type": "http.response.start", "status": 200, "headers": list(STREAM)})
-                await self._send({"type": "http.response.body", "body": PING, "more_body": True})
-            await asyncio.sleep(SILENCE)
-
-
-class _Lists:
-    """Pages of lists as bytes, by the mapping of tools that they show and the cursor that leads to them."""
-
-    def __init__(self) -> None:
-        self._kept: dict[int, tuple[Mapping[str, Tool], dict[str | None, bytes]]] = {}
-        self._bytes = 0
-
-    def get(self, tools: Mapping[str, Tool], cursor: str | None) -> bytes | None:
-        kept = self._kept.get(id(tools))  # its id is nobody else's while it is kept here
-        return kept[1].get(cursor) if kept is not None else None
-
-    def keep(self, tools: Mapping[str, Tool], cursor: str | None, page: bytes) -> None:
-        if self._bytes + len(page) > KEPT_BYTES or len(self._kept) >= KEPT_LISTS:
-            self._kept.clear()
-            self._bytes = 0
-        pages = self._kept.setdefault(id(tools), (tools, {}))[1]
-        self._bytes += len(page) - len(pages.get(cursor, b""))
-        pages[cursor] = page
-
-
-class _Heard:
-    """A `send` that remembers what was sent."""
-
-    def __init__(self, send: Send) -> None:
-        self._send = send
-        self.status = 0
-        self.body = b""
-
-    async def __call__(self, message: Message) -> None:
-        self.status = message.get("status", self.status)
-        self.body += message.get("body", b"")
-        await self._send(message)
+def _is_regular_list(params: Mapping[str, Any], headers: Mapping[bytes, bytes]) -> bool:
+    if not params.keys() <= LIST or b"mcp-name" in headers or can_show(params["_meta"][CAPABILITIES_KEY]):
+        return False
+    return isinstance(params.get("cursor"), str | None)
 
 
 @lru_cache(maxsize=64)
@@ -393,22 +228,6 @@ def _read(meta: Mapping[str, Any]) -> Said | None:
         return Said(asking.able(types.ClientCapabilities.model_validate(capabilities)), mute=not capabilities)
     except ValidationError:
         return None
-
-
-def _answered(scope: Scope, body: bytes) -> bool:
-    """Whether the server could send the whole answer at once."""
-    answer = scope.get("extensions", {}).get(ANSWER)
-    return answer is not None and answer(body)
-
-
-async def _send(send: Send, status: int, pieces: Iterable[bytes]) -> None:
-    pieces = tuple(pieces)
-    length = sum(map(len, pieces))
-    headers = [(b"content-length", b"%d" % length), (b"content-type", b"application/json")]
-    await send({"type": "http.response.start", "status": status, "headers": headers})
-    for piece in pieces[:-1]:
-        await send({"type": "http.response.body", "body": piece, "more_body": True})
-    await send({"type": "http.response.body", "body": pieces[-1]})
 
 
 __all__ = ["Fast"]

@@ -1,0 +1,71 @@
+"""A call that is made without the SDK: through the same gate, and answered in the same words, as bytes."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any
+
+import mcp_types as types
+import orjson
+from mcp.shared.exceptions import MCPError
+from mcp.shared.inbound import ERROR_CODE_HTTP_STATUS
+from starlette.requests import HTTPConnection
+
+from toolgate.calls import Ask, Client, Principal, Progress
+from toolgate.gateway import Gateway
+from toolgate.server import convert, passing
+from toolgate.server.handlers import A_BUG, called, refuse_unknown
+from toolgate.server.resource import note
+
+Seal = Callable[[Mapping[str, Any]], Awaitable[Mapping[str, Any]]]
+"""Seals what the client is to carry to its next round, in an answer that asks something."""
+
+log = logging.getLogger("toolgate.server")
+
+
+async def reply(
+    gateway: Gateway,
+    params: Mapping[str, Any],
+    principal: Principal,
+    client: Client,
+    version: str,
+    stamp: Mapping[str, Any],
+    *,
+    request: HTTPConnection | None = None,
+    progress: Progress | None = None,
+    ask: Ask | None = None,
+    seal: Seal | None = None,
+) -> tuple[int | None, bytes]:
+    """Make a call of `tools/call`.
+
+    Args:
+        params: regular ones, so that nothing is left to check but what the gate does.
+        version: of the protocol.
+        stamp: what `_meta` of every result says of this server.
+        request: is told which scopes the call lacked.
+        seal: None: the protocol has no rounds.
+
+    Returns:
+        The HTTP status, None for a call that went well, and the member of a JSON-RPC answer that says how it ended.
+    """
+    name = params["name"]
+    try:
+        meta = params.get("_meta", {})
+        outcome = await called(gateway, name, params.get("arguments", {}), principal, meta, progress=progress, ask=ask, client=client)
+        if outcome.problem is None:
+            return None, b'"result":' + convert.wire(outcome, stamp, version)
+        if seal is not None and (asked := passing.round_of(outcome, version)) is not None:
+            return 200, b'"result":' + convert.dumped(await seal(convert.shaped(asked)), stamp)
+        note(request, outcome)
+        passing.refuse(outcome, version)
+        refuse_unknown(gateway, name, principal, outcome)
+        return 200, b'"result":' + convert.wire(outcome, stamp, version)
+    except MCPError as error:
+        told = error.error.model_dump(mode="json", by_alias=True, exclude_none=True)
+        # Before 2026-07-28 only what is no JSON-RPC at all had a status of its own.
+        status = ERROR_CODE_HTTP_STATUS.get(error.error.code, 200) if version == convert.NEWEST else 200
+        return status, b'"error":' + orjson.dumps(told)
+    except Exception:
+        log.exception("a call of %s failed by a bug", name[:64])
+        return 200, b'"error":' + orjson.dumps({"code": types.INTERNAL_ERROR, "message": A_BUG})

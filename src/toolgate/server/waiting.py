@@ -1,0 +1,168 @@
+"""What a call that takes long needs while it goes a short way: a sign of life now and then, and somebody who sees its caller leave."""
+
+from __future__ import annotations
+
+import asyncio
+
+import anyio
+from starlette.types import Receive, Scope, Send
+
+from toolgate.server import ANSWER
+
+WATCHED = 0.05
+"""Seconds after which somebody looks whether the caller is still there: most calls are over by then and need nobody."""
+SILENCE = 15.0
+"""Seconds without a byte after which the answer becomes a stream with a sign of life, as the SDK's does."""
+STREAM = [
+    (b"content-type", b"text/event-stream"),
+    (b"cache-control", b"no-cache, no-transform"),
+    (b"connection", b"keep-alive"),
+    (b"x-accel-buffering", b"no"),
+]
+PING = b": ping\r\n\r\n"
+
+
+class Fresh:
+    """Calls that have only just begun. One timer for all: most are over before anybody looks."""
+
+    def __init__(self) -> None:
+        self._calls: dict[Waiting, float] = {}
+        """With the loop's time at their beginning, the oldest first."""
+        self._looks = False
+
+    def add(self, call: Waiting) -> None:
+        loop = asyncio.get_running_loop()
+        self._calls[call] = loop.time()
+        if not self._looks:
+            self._looks = True
+            loop.call_later(WATCHED, self._look)
+
+    def remove(self, call: Waiting) -> None:
+        del self._calls[call]
+
+    def _look(self) -> None:
+        """Have those watched that take long by now, and come back for the next."""
+        loop = asyncio.get_running_loop()
+        due = loop.time() - WATCHED
+        while self._calls:
+            call, began = next(iter(self._calls.items()))
+            if began > due:
+                loop.call_at(began + WATCHED, self._look)
+                return
+            del self._calls[call]
+            call.begin()
+        self._looks = False
+
+
+class Waiting:
+    """One call that is under way, and the connection that its answer goes out by."""
+
+    def __init__(self, scope: Scope, receive: Receive, send: Send, fresh: Fresh, *, stays: bool = False) -> None:
+        """
+        Args:
+            stays: the call goes on when its caller leaves, as in sessions: only `notifications/cancelled` ends it there.
+        """
+        self._scope = scope
+        self._receive = receive
+        self._send = send
+        self._fresh = fresh
+        self._stays = stays
+        self._call = asyncio.current_task()
+        self._tasks: list[asyncio.Task[None]] = []
+        self._ended = False
+        self._begun = False
+        self._streams = False
+        """Whether the answer has begun, as a stream."""
+        fresh.add(self)
+
+    async def over(self) -> None:
+        """The call has ended: look no longer. What is just being sent is sent to its end."""
+        if not self._begun:
+            self._fresh.remove(self)
+            return
+        try:
+            with anyio.CancelScope(shield=True):
+                async with self._sending:
+                    pass
+        finally:
+            for task in self._tasks:
+                task.cancel()
+
+    async def tell(self, message: bytes) -> None:
+        """Send a message ahead of the answer, which is a stream from now on.
+
+        Args:
+            message: JSON in one line.
+        """
+        if not self._begun:
+            self._fresh.remove(self)
+            self.begin()
+        async with self._sending:
+            await self._write(event(message))
+
+    async def answer(self, status: int | None, body: bytes) -> None:
+        """Send the answer, JSON in one line. After `over`.
+
+        Args:
+            status: of HTTP, unless the answer has begun by now; None for a call that went well.
+        """
+        if self._streams:
+            await self._send({"type": "http.response.body", "body": event(body)})
+        elif status is not None or not self._at_once(body):
+            await send_json(self._send, status or 200, body)
+
+    def cancel(self) -> None:
+        """End the call."""
+        self._ended = True
+        if self._call is not None:
+            self._call.cancel()
+
+    def was_cancelled(self) -> bool:
+        """Whether the call was cancelled by `cancel` or its caller's leaving, and by nothing else."""
+        return self._ended and self._call is not None and self._call.uncancel() == 0
+
+    def begin(self) -> None:
+        """From now on somebody looks after the call."""
+        self._begun = True
+        self._sending = asyncio.Lock()
+        self._tasks = [asyncio.create_task(self._ping())]
+        if not self._stays:
+            self._tasks.append(asyncio.create_task(self._watch()))
+
+    async def _watch(self) -> None:
+        while (await self._receive())["type"] != "http.disconnect":
+            pass
+        self.cancel()
+
+    async def _ping(self) -> None:
+        await asyncio.sleep(SILENCE - WATCHED)
+        while True:
+            async with self._sending:
+                await self._write(PING)
+            await asyncio.sleep(SILENCE)
+
+    async def _write(self, piece: bytes) -> None:
+        if not self._streams:
+            self._streams = True
+            await self._send({"type": "http.response.start", "status": 200, "headers": list(STREAM)})
+        await self._send({"type": "http.response.body", "body": piece, "more_body": True})
+
+    def _at_once(self, body: bytes) -> bool:
+        """Whether the server could send the whole answer at once."""
+        answer = self._scope.get("extensions", {}).get(ANSWER)
+        return answer is not None and answer(body)
+
+
+async def send_json(send: Send, status: int, *pieces: bytes) -> None:
+    """Send an answer whose JSON is `pieces`, which are not copied to make one of them."""
+    length = sum(map(len, pieces))
+    headers = [(b"content-length", b"%d" % length), (b"content-type", b"application/json")]
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    for piece in pieces[:-1]:
+        await send({"type": "http.response.body", "body": piece, "more_body": True})
+    await send({"type": "http.response.body", "body": pieces[-1]})
+
+
+def event(message: bytes) -> bytes:
+    """`message`, JSON in one line, as a server-sent event."""
+    return b"event: message\r\ndata: %b\r\n\r\n" % message
