@@ -249,6 +249,8 @@ class Call:
     """None: nobody is there to be asked."""
     client: Client | None = field(default=None, repr=False, compare=False)
     """None: it came by no MCP client."""
+    work: Callable[[Call], Awaitable[Outcome]] | None = field(default=None, repr=False, compare=False)
+    """Done in place of the tool's own `run`, by a face that does in a form of its own what the tool does; None: that `run`."""
 
     @property
     def once(self) -> str:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import replace
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pytest
@@ -141,3 +141,30 @@ async def test_the_callers_that_were_silent_longest_are_forgotten() -> None:
 
     assert len(repeat._rows) == KEPT
     assert ("default", "user 4", None) not in repeat._rows
+
+
+@dataclass
+class Rounds:
+    """A client whose call brings the person's answers to what it was asked the round before."""
+
+    answers: Mapping[str, Any]
+    key = "c"
+    in_rounds = True
+    capabilities: Mapping[str, Any] = field(default_factory=dict)
+    meta: Mapping[str, Any] = field(default_factory=dict)
+    log_level: str | None = None
+
+    async def tell(self, method: str, params: Mapping[str, Any]) -> None:
+        raise AssertionError
+
+    async def ask(self, method: str, params: Mapping[str, Any]) -> Mapping[str, Any]:
+        raise AssertionError
+
+
+async def test_a_call_that_brings_other_answers_is_not_the_one_before_it_made_again() -> None:
+    repeat, call = a_repeat(), a_call(a_tool(reads=False))
+
+    for number in range(6):
+        await repeat(replace(call, client=Rounds({"requestState": f"s{number}"})), Echo())
+
+    assert await times(repeat, replace(call, client=Rounds({"requestState": "s5"})), 5) == 2

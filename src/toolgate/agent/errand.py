@@ -1,9 +1,12 @@
-"""One call of `agent_run`: a run within it, told of as progress, and its end as an outcome."""
+"""One call of `agent_run`: a run within it, told of as progress, and its end as an outcome.
+
+Faces that have a form of their own for runs make the same call, so that the same steps count it, refuse it and write it down.
+"""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import replace
 from decimal import Decimal
 from typing import Any
@@ -13,9 +16,10 @@ from toolgate.agent.loop import Agent
 from toolgate.agent.report import report
 from toolgate.agent.rounds import Rounds
 from toolgate.agent.runs import Task
+from toolgate.agent.tool import LONGEST, NAME, may_run
 from toolgate.agent.turns import Limits
-from toolgate.calls import Call, Outcome, Question, Text
-from toolgate.errors import InvalidArguments, ToolFailed
+from toolgate.calls import Call, Outcome, Principal, Question, Text
+from toolgate.errors import AuditUnavailable, InvalidArguments, NotPermitted, ToolFailed, ToolgateError
 from toolgate.money import micros
 
 
@@ -61,6 +65,58 @@ async def run(agent: Agent, call: Call) -> Outcome:
     if rounds is not None:
         await rounds.asked(end)
     return _outcome(end)
+
+
+async def through(
+    agent: Agent,
+    user: Principal,
+    arguments: Mapping[str, Any],
+    go: Callable[[Call], Awaitable[Finished]],
+    trace_parent: str | None = None,
+) -> Finished | Outcome:
+    """Have `go`, a run in another face's form, as the call of `agent_run` that it is.
+
+    Args:
+        arguments: as `agent_run` takes them; of a longer task the end, which says what is asked now.
+
+    Returns:
+        How the run ended, or how the gate ended the call without it.
+
+    Raises:
+        ToolgateError: `go` raised it.
+    """
+    found: Finished | ToolgateError | None = None
+
+    async def work(call: Call) -> Outcome:
+        nonlocal found
+        try:
+            found = await go(call)
+        except ToolgateError as error:
+            found = error
+            raise
+        return _outcome(found)
+
+    whole = {**arguments, "task": str(arguments["task"])[-LONGEST:] or "go on"}
+    outcome = await agent.gateway.call(NAME, whole, user, trace_parent=trace_parent, work=work)
+    unwritten = outcome.problem is not None and outcome.problem.code == AuditUnavailable.code
+    if found is None or unwritten:  # nobody may hear of an end that is not written down
+        return outcome
+    if isinstance(found, ToolgateError):
+        raise found
+    return found
+
+
+async def admit(agent: Agent, user: Principal) -> None:
+    """Refuse who may not have runs, in better words than that there is no such tool; the gate's refusal is in the audit.
+
+    Raises:
+        NotPermitted: the policy does not let `user` have runs.
+    """
+    try:
+        may_run(agent.gateway, user)
+    except NotPermitted:
+        await agent.gateway.call(NAME, {}, user)
+        raise
 
 
 def limits_of(limits: Limits, arguments: Mapping[str, Any]) -> Limits:

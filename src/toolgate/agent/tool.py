@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 from toolgate.calls import PROTOCOL, Annotations, Call, Outcome, Principal, Tool
 from toolgate.errors import NotPermitted
-from toolgate.gateway.approve import OBLIGATION
 from toolgate.money import FREE
 
 if TYPE_CHECKING:
@@ -75,16 +74,3 @@ def may_run(gateway: Gateway, user: Principal) -> None:
         raise NotPermitted(
             f"{user.id} may not run the agent: that takes a role that may call {NAME}, and a tier with the feature agent", NAME
         )
-
-
-async def may_run_so(gateway: Gateway, user: Principal, arguments: Mapping[str, Any]) -> None:
-    """Hold a run that another face asks for against the policy, as the call of `agent_run` that it is.
-
-    Raises:
-        NotPermitted: a rule, a bound or a scope refuses that call, or a person has to be asked before it.
-        InvalidArguments: it is none.
-    """
-    whole = {**arguments, "task": str(arguments["task"])[:LONGEST] or "go on"}
-    call = await gateway.permitted(NAME, whole, user)
-    if OBLIGATION in call.obligations:
-        raise NotPermitted(f"a run of {user.id} needs a person's yes, which only a call of the tool {NAME} can wait for", call.rule or NAME)

@@ -18,18 +18,19 @@ from pydantic.alias_generators import to_camel
 from starlette.requests import Request
 from starlette.responses import Response
 
-from toolgate.agent.errand import limits_of
+from toolgate.agent.errand import admit, limits_of, through
 from toolgate.agent.events import ApprovalWanted, Event, Finished
 from toolgate.agent.loop import Agent
 from toolgate.agent.runs import Run, Task
-from toolgate.agent.tool import NAME, SCHEMA, may_run, may_run_so
+from toolgate.agent.tool import NAME, SCHEMA
 from toolgate.api.agui import Stream
-from toolgate.api.answers import problem_answer
+from toolgate.api.answers import outcome_answer, problem_answer
 from toolgate.api.conversation import Asked, asked
 from toolgate.api.events import Events, Say
-from toolgate.calls import Principal, Problem, key
+from toolgate.calls import Call, Outcome, Principal, Problem, key
 from toolgate.errors import InvalidArguments, NotPermitted, ToolgateError, UnknownApproval, UnknownRun
 from toolgate.llm.learning import fits
+from toolgate.server.context import trace_parent
 from toolgate.server.identify import principal_of
 
 log = logging.getLogger("toolgate.api")
@@ -75,10 +76,9 @@ class AgUi:
     async def run(self, request: Request) -> Response:
         user = principal_of(request.scope)
         try:
-            may_run(self._agent.gateway, user)
+            await admit(self._agent, user)
             read = RunAgentInput.model_validate(orjson.loads(await request.body()))
             said, props = asked(read.messages), _forwarded(read.forwarded_props)
-            await may_run_so(self._agent.gateway, user, {"task": said.text, **props})
         except NotPermitted as error:
             return problem_answer(error.code, str(error))
         except ValidationError as error:
@@ -87,10 +87,8 @@ class AgUi:
         except (InvalidArguments, orjson.JSONDecodeError) as error:
             return problem_answer("bad_request", str(error))
 
-        async def work(say: Say) -> None:
-            await Talk(self._agent, user, read, said, props, say).go()
-
-        return Events(work)
+        trace = trace_parent(request.headers.get("traceparent"))
+        return Events(lambda say: Talk(self._agent, user, read, said, props, say).go(trace))
 
 
 class Talk:
@@ -103,23 +101,32 @@ class Talk:
         self._said = said
         self._props = props
         self._say = say
+        self._heard = False
         own = agent.settings.approvals.by == "caller"
         self._stream = Stream(read.thread_id, read.run_id, [dict(message) for message in read.messages], answerable=own)
 
-    async def go(self) -> None:
+    async def go(self, trace: str | None) -> Response | None:
+        """The answer, where the gate lets no run begin."""
         try:
             run = await self._thread()
-            if run is None:
-                await self._begin()
-            else:
-                await self._go_on(run)
+            # A call that brings an answer is not the one before it made again.
+            answers = "; ".join(f"{entry.interrupt_id}: {entry.status}" for entry in self._read.resume)
+            arguments = {"task": answers or self._said.text, **self._props, **({"resume": run.id} if run else {})}
+            end = await through(
+                self._agent, self._user, arguments, lambda call: self._begin(call) if run is None else self._go_on(run), trace
+            )
+            if isinstance(end, Outcome) and end.problem is not None:
+                if not self._heard:
+                    return outcome_answer(end)
+                await self._broke(end.problem)
         except ToolgateError as error:
             await self._broke(Problem(error.code, str(error)))
         except Exception:
             log.exception("a run over AG-UI failed by a bug")
             await self._broke(A_BUG)
+        return None
 
-    async def _begin(self) -> None:
+    async def _begin(self, call: Call) -> Finished:
         if self._read.resume:
             raise UnknownRun("this thread has no run that could be resumed; it may have been forgotten")
         if not self._said.text:
@@ -134,16 +141,16 @@ class Talk:
             props.get("schema"),
             "\n\n".join(part for part in (self._said.instructions, context) if part),
         )
-        await self._agent.run(task, self._user, self._hear)
+        return await self._agent.run(task, self._user, self._hear, parent=call)
 
-    async def _go_on(self, run: Run) -> None:
+    async def _go_on(self, run: Run) -> Finished:
         events = await self._agent.replay(run.id, self._user)
         ends = [event for event in events if isinstance(event, Finished)]
         self._stream.before = ends[-1].bill if ends else None
         for entry in self._read.resume:
             await self._decide(entry)
         text = None if self._read.resume or not self._said.text else self._said.text
-        await self._agent.resume(run.id, self._user, self._hear, text=text)
+        return await self._agent.resume(run.id, self._user, self._hear, text=text)
 
     async def _decide(self, entry: Resume) -> None:
         """Write down the user's answer to one question. One that is not asked any more is asked anew by the gate."""
@@ -155,6 +162,7 @@ class Talk:
                 await approvals.decide(entry.interrupt_id, yes, self._user, "client")
 
     async def _hear(self, event: Event) -> None:
+        self._heard = True
         if isinstance(event, ApprovalWanted):
             with suppress(UnknownApproval):
                 found = [await self._agent.gateway.approvals.find(one.approval) for one in event.wanted]

@@ -18,6 +18,8 @@ STATUSES: Mapping[str, int] = {
     "bad_request": 400,
     "not_identified": 401,
     "not_permitted": 403,
+    "not_linked": 403,
+    "approval_needed": 403,
     "egress_blocked": 403,
     "unknown_tool": 404,
     "not_found": 404,

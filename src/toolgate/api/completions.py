@@ -17,11 +17,13 @@ from toolgate.agent.report import report
 from toolgate.api.answers import Json
 from toolgate.api.conversation import asked
 from toolgate.api.events import Events, Say
-from toolgate.api.openai import OURS, Wanted, Wire, answer_of, bill_of, ended, good, problem, read, schema_in, told, used
-from toolgate.calls import new_id
-from toolgate.errors import InvalidArguments, ModelFailed, ToolFailed, ToolgateError
+from toolgate.api.openai import A_BUG, OURS, Wanted, Wire, answer_of, bill_of, good, problem_answer, problem_of, read, schema_in, told, used
+from toolgate.api.tools import unless_gone
+from toolgate.calls import Problem, new_id
+from toolgate.errors import InvalidArguments, ModelFailed, ToolgateError
 from toolgate.llm.messages import Tokens
 from toolgate.llm.models import Models
+from toolgate.server.context import trace_parent
 
 log = logging.getLogger("toolgate.api")
 
@@ -55,16 +57,17 @@ class Completions:
             _check(body)
             run = (body.metadata or {}).get(RUN)
             before = await bill_of(self._agent, str(run), user) if run is not None else None
-            wanted = Wanted(self._agent, user, body.model, asked(body.messages), schema_in(body.response_format), run, before)
-            await wanted.permitted()
-            if body.stream:
-                return Events(Chunks(wanted, with_usage=bool(body.stream_options and body.stream_options.include_usage)).go)
-            end = await ended(request, wanted, _nothing)
+            said, schema = asked(body.messages), schema_in(body.response_format)
         except ToolgateError as error:
-            return problem(error)
+            return problem_answer(problem_of(error))
+        wanted = Wanted(self._agent, user, body.model, said, schema, run, before, trace_parent(request.headers.get("traceparent")))
+        if body.stream:
+            return Events(Chunks(wanted, with_usage=bool(body.stream_options and body.stream_options.include_usage)).go)
+        end = await unless_gone(request, wanted.go(_nothing))
         if end is None:
             return Response(status_code=499)  # nobody reads it
-        return Json(_completion(wanted, end))
+        end = good(end)
+        return problem_answer(end) if isinstance(end, Problem) else Json(_completion(wanted, end))
 
 
 class Chunks:
@@ -77,8 +80,12 @@ class Chunks:
         self._created = int(time.time())
         self._step: int | None = None
 
-    async def go(self, say: Say) -> None:
+    async def go(self, say: Say) -> Response | None:
+        begun = False
+
         async def hear(event: Event) -> None:
+            nonlocal begun
+            begun = True
             match event:
                 case Started(run):
                     self._id = f"chatcmpl-{run}"
@@ -92,19 +99,21 @@ class Chunks:
 
         try:
             end = good(await self._wanted.go(hear))
-        except ToolgateError as error:
-            await say(json.dumps(told(error)))
-            return
         except Exception:
             log.exception("a run over chat completions failed by a bug")
-            await say(json.dumps(told(ToolFailed("the run failed by a bug; the operator of this server finds more in its log"))))
-            return
+            end = A_BUG
+        if isinstance(end, Problem):
+            if not begun:
+                return problem_answer(end)
+            await say(json.dumps(told(end)))
+            return None
         if end.status != "done":
             await say(self._chunk({"content": f"\n\n[{end.status}: {end.reason}]"}))
         await say(self._chunk({}, _finish(end), **{OURS: report(end)}))
         if self._with_usage:
             await say(self._chunk(None, usage=_usage(used(end.bill, self._wanted.before))))
         await say("[DONE]")
+        return None
 
     def _chunk(self, delta: Any, finish: str | None = None, **more: Any) -> str:
         choices = [] if delta is None else [{"index": 0, "delta": delta, "finish_reason": finish, "logprobs": None}]

@@ -12,15 +12,14 @@ import orjson
 from pydantic import BaseModel, ConfigDict, ValidationError
 from starlette.requests import Request
 
+from toolgate.agent.errand import admit, through
 from toolgate.agent.events import Bill, Event, Finished
 from toolgate.agent.loop import Agent
 from toolgate.agent.runs import Task
-from toolgate.agent.tool import may_run, may_run_so
 from toolgate.api.answers import STATUSES, Json
 from toolgate.api.conversation import Asked
-from toolgate.api.tools import unless_gone
-from toolgate.calls import Principal
-from toolgate.errors import InvalidArguments, NoModel, ToolFailed, ToolgateError, UnknownRun
+from toolgate.calls import Call, Outcome, Principal, Problem
+from toolgate.errors import InvalidArguments, NoModel, ToolFailed, ToolgateError
 from toolgate.llm.messages import Tokens
 from toolgate.llm.models import Models
 from toolgate.server.identify import principal_of
@@ -29,6 +28,7 @@ OURS = "toolgate"
 """The model of who leaves the choice to the router, and the key of what we say beside OpenAI's words."""
 KINDS: Mapping[int, str] = {400: "invalid_request_error", 401: "authentication_error", 403: "permission_error", 404: "not_found_error"}
 Hear = Callable[[Event], Awaitable[None]]
+A_BUG = Problem(ToolFailed.code, "the run failed by a bug; the operator of this server finds more in its log")
 
 
 class Wire(BaseModel):
@@ -52,16 +52,31 @@ class Wanted:
     before: Bill | None = field(default=None, compare=False)
     """What that had used."""
 
-    async def permitted(self) -> None:
-        """
-        Raises:
-            NotPermitted: the policy does not let them have this run.
-        """
+    trace: str | None = None
+    """W3C `traceparent` of the caller."""
+    first: Callable[[], Awaitable[None]] | None = None
+    """Done once the gate lets it through, before the run goes on."""
+    answers: str = ""
+    """What it answers of what the run has asked, as a text: a call that brings an answer is not the one before it made again."""
+
+    async def go(self, hear: Hear) -> Finished | Problem:
+        """How the run ended, or why it did not: the gate may not let through the call of `agent_run` that it is."""
         said = {"model": "" if self.model == OURS else self.model, "schema": self.schema, "resume": self.run}
         arguments = {name: value for name, value in said.items() if value}
-        await may_run_so(self.agent.gateway, self.user, {"task": self.asked.text, **arguments})
 
-    async def go(self, hear: Hear) -> Finished:
+        async def work(call: Call) -> Finished:
+            if self.first is not None:
+                await self.first()
+            return await self._go(call, hear)
+
+        task = self.asked.text or self.answers if self.run else self.asked.task
+        try:
+            end = await through(self.agent, self.user, {"task": task, **arguments}, work, self.trace)
+        except ToolgateError as error:
+            return problem_of(error)
+        return end.problem or A_BUG if isinstance(end, Outcome) else end
+
+    async def _go(self, call: Call, hear: Hear) -> Finished:
         if self.run is not None:
             return await self.agent.resume(self.run, self.user, hear, text=self.asked.text or None)
         if not self.asked.text:
@@ -73,35 +88,13 @@ class Wanted:
             schema=self.schema,
             instructions=self.asked.instructions,
         )
-        return await self.agent.run(task, self.user, hear)
+        return await self.agent.run(task, self.user, hear, parent=call)
 
 
-async def ended(request: Request, wanted: Wanted, hear: Hear) -> Finished | None:
-    """How the run ended; None: nobody waits for it any more, so that it was broken off.
-
-    Raises:
-        ToolgateError: it could not begin, or failed.
-    """
-
-    async def go() -> Finished | ToolgateError:  # a task group would raise it in a group
-        try:
-            return good(await wanted.go(hear))
-        except ToolgateError as error:
-            return error
-
-    end = await unless_gone(request, go())
-    if isinstance(end, ToolgateError):
-        raise end
-    return end
-
-
-def good(end: Finished) -> Finished:
-    """
-    Raises:
-        ToolFailed: it failed.
-    """
-    if end.status in ("failed", "cancelled"):
-        raise ToolFailed(f"the run {end.run} {end.status}: {end.reason or 'no reason is known'}")
+def good(end: Finished | Problem) -> Finished | Problem:
+    """The end of a run; one that failed is a problem too."""
+    if isinstance(end, Finished) and end.status in ("failed", "cancelled"):
+        return Problem(ToolFailed.code, f"the run {end.run} {end.status}: {end.reason or 'no reason is known'}")
     return end
 
 
@@ -115,7 +108,7 @@ async def read(request: Request, agent: Agent, models: Models, form: type[Wire])
         Misconfigured: there is none at all.
     """
     user = principal_of(request.scope)
-    may_run(agent.gateway, user)
+    await admit(agent, user)
     try:
         body: Any = form.model_validate(orjson.loads(await request.body()))
     except orjson.JSONDecodeError as error:
@@ -175,19 +168,22 @@ def answer_of(end: Finished) -> str:
     return answer if end.status == "done" else "\n\n".join(part for part in (answer, f"[{end.status}: {end.reason}]") if part)
 
 
-def status_of(error: ToolgateError) -> int:
-    if isinstance(error, InvalidArguments):
-        return 400
-    return 404 if isinstance(error, UnknownRun | NoModel) else STATUSES.get(error.code, 502)
+def problem_of(error: ToolgateError) -> Problem:
+    return Problem(error.code, str(error), error.retry_after)
 
 
-def told(error: ToolgateError) -> dict[str, Any]:
-    """The error in OpenAI's words."""
-    return {"error": {"message": str(error), "type": KINDS.get(status_of(error), "server_error"), "param": None, "code": error.code}}
+def status_of(problem: Problem) -> int:
+    return 404 if problem.code == NoModel.code else STATUSES.get(problem.code, 502)
 
 
-def problem(error: ToolgateError) -> Json:
-    status = status_of(error)
-    headers = {} if error.retry_after is None else {"retry-after": str(math.ceil(error.retry_after))}
+def told(problem: Problem) -> dict[str, Any]:
+    """The problem in OpenAI's words."""
+    kind = KINDS.get(status_of(problem), "server_error")
+    return {"error": {"message": problem.message, "type": kind, "param": None, "code": problem.code}}
+
+
+def problem_answer(problem: Problem) -> Json:
+    status = status_of(problem)
+    headers = {} if problem.retry_after is None else {"retry-after": str(math.ceil(problem.retry_after))}
     # The SDK would send the whole run again, which may have done something: only what was refused before it began may be.
-    return Json(told(error), status_code=status, headers=headers | ({} if status in (429, 503) else {"x-should-retry": "false"}))
+    return Json(told(problem), status_code=status, headers=headers | ({} if status in (429, 503) else {"x-should-retry": "false"}))

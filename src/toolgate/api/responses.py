@@ -23,11 +23,27 @@ from toolgate.agent.report import report
 from toolgate.api.answers import Json
 from toolgate.api.conversation import Asked, asked
 from toolgate.api.events import Events, Say
-from toolgate.api.openai import OURS, Wanted, Wire, answer_of, bill_of, ended, problem, read, schema_in, status_of, told, used
-from toolgate.calls import Principal, new_id
-from toolgate.errors import InvalidArguments, ModelFailed, ToolFailed, ToolgateError, UnknownApproval
+from toolgate.api.openai import (
+    A_BUG,
+    OURS,
+    Wanted,
+    Wire,
+    answer_of,
+    bill_of,
+    good,
+    problem_answer,
+    problem_of,
+    read,
+    schema_in,
+    status_of,
+    used,
+)
+from toolgate.api.tools import unless_gone
+from toolgate.calls import Principal, Problem, new_id
+from toolgate.errors import InvalidArguments, ModelFailed, ToolgateError, UnknownApproval
 from toolgate.llm.messages import Tokens
 from toolgate.llm.models import Models
+from toolgate.server.context import trace_parent
 
 log = logging.getLogger("toolgate.api")
 
@@ -66,19 +82,23 @@ class Responses:
             before = await bill_of(self._agent, run, user) if run is not None else None
             said, answers = _said(body)
             schema = schema_in(body.text.format) if body.text else None
-            wanted = Wanted(self._agent, user, body.model, said, schema, run, before)
-            await wanted.permitted()
+        except ToolgateError as error:
+            return problem_answer(problem_of(error))
+
+        async def decide() -> None:
             for answer in answers:
                 await self._decide(answer, user)
-            output = Output(wanted, body)
-            if body.stream:
-                return Events(output.stream)
-            end = await ended(request, wanted, output.hear)
-        except ToolgateError as error:
-            return problem(error)
+
+        trace = trace_parent(request.headers.get("traceparent"))
+        answered = "; ".join(f"{answer.get('approval_request_id')}: {answer.get('approve')}" for answer in answers)
+        output = Output(Wanted(self._agent, user, body.model, said, schema, run, before, trace, decide, answered), body)
+        if body.stream:
+            return Events(output.stream)
+        end = await unless_gone(request, output.go())
         if end is None:
             return Response(status_code=499)  # nobody reads it
-        return Json(output.whole(end))
+        end = good(end)
+        return problem_answer(end) if isinstance(end, Problem) else Json(output.whole(end))
 
     async def _decide(self, answer: Mapping[str, Any], user: Principal) -> None:
         """Write down the user's answer to one question. One that is not asked any more is asked anew by the gate."""
@@ -105,19 +125,26 @@ class Output:
         self._say: Say | None = None
         self._talking = False
 
-    async def stream(self, say: Say) -> None:
+    async def go(self) -> Finished | Problem:
+        return await self._wanted.go(self.hear)
+
+    async def stream(self, say: Say) -> Response | None:
         self._say = say
         try:
-            end = await self._wanted.go(self.hear)
-            await self._tell(self._closed())
-            whole = self.whole(end)
-            kind = {"completed": "completed", "failed": "failed"}.get(whole["status"], "incomplete")
-            await self._tell([{"type": f"response.{kind}", "response": whole}])
-        except ToolgateError as error:
-            await self._broke(error)
+            end = await self.go()
         except Exception:
             log.exception("a run over responses failed by a bug")
-            await self._broke(ToolFailed("the run failed by a bug; the operator of this server finds more in its log"))
+            end = A_BUG
+        if isinstance(end, Problem):
+            if not self._number:
+                return problem_answer(end)
+            await self._broke(end)
+            return None
+        await self._tell(self._closed())
+        whole = self.whole(end)
+        kind = {"completed": "completed", "failed": "failed"}.get(whole["status"], "incomplete")
+        await self._tell([{"type": f"response.{kind}", "response": whole}])
+        return None
 
     async def hear(self, event: Event) -> None:
         await self._tell(self._of(event))
@@ -233,9 +260,9 @@ class Output:
                 await self._say(orjson.dumps({**event, "sequence_number": self._number}).decode())
                 self._number += 1
 
-    async def _broke(self, error: ToolgateError) -> None:
-        said = told(error)["error"]
-        await self._tell([{"type": "error", "code": said["code"], "message": said["message"], "param": None, "status": status_of(error)}])
+    async def _broke(self, problem: Problem) -> None:
+        said = {"type": "error", "code": problem.code, "message": problem.message, "param": None}
+        await self._tell([said | {"status": status_of(problem)}])
 
 
 def _message(id: str, text: str) -> dict[str, Any]:

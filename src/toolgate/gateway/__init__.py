@@ -113,6 +113,7 @@ class Gateway:
         ask: Ask | None = None,
         approval: str | None = None,
         client: Client | None = None,
+        work: Handler | None = None,
     ) -> Outcome:
         """Let a call through the gate, or not: expected errors are in the outcome.
 
@@ -123,6 +124,7 @@ class Gateway:
             ask: puts a question to the person at the caller's client.
             approval: the id of the yes that the caller means to have; see `toolgate.server.context.approval`.
             session: see `Call.session`; its parent's where it has one.
+            work: see `Call.work`; only for tools that are not `remote`.
         """
         call = self._made(name, arguments, principal, parent)
         call = changed(
@@ -135,6 +137,7 @@ class Gateway:
             progress=progress,
             ask=ask,
             client=client,
+            work=work,
         )
         try:
             return await self._handler(call)

@@ -45,7 +45,9 @@ class Repeat:
             return await call_next(call)
         # Calls of one tool of ours are a row of their own: they would break the row of the calls that they are made for.
         caller = (call.principal.tenant, call.principal.id, call.parent_id)
-        mark = hash((call.tool.name, _bytes(call.arguments)))
+        # What brings the answers to an earlier round's questions is not that round made again.
+        answers = _bytes(call.client.answers) if call.client is not None and call.client.answers else b""
+        mark = hash((call.tool.name, _bytes(call.arguments), answers))
         self._check(call, self._rows.get(caller), mark)
         try:
             outcome = await call_next(call)

@@ -38,7 +38,7 @@ class Run:
                 with Within(call.seconds_left()):
                     return await self._tried(call)
             with anyio.fail_after(call.seconds_left()):  # calls within it write down how they end, shielded
-                return await call.tool.run(call)
+                return await (call.work or call.tool.run)(call)
         except TimeoutError:
             raise TimedOut(f"{call.tool.name} did not answer within {call.tool.timeout:g} s") from None
 
