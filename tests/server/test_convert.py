@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import json
 from base64 import b64encode
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from mcp_types import methods
 
-from toolgate.calls import UNSET, Annotations, Binary, Outcome, Problem, Text, Tool
+from toolgate.calls import UNSET, Annotations, Binary, Outcome, Passed, Problem, Text, Tool
 from toolgate.catalog import Catalog
 from toolgate.gateway.discover import discovery
 from toolgate.gateway.search import Search
-from toolgate.server.convert import definition, misfit, result
+from toolgate.server.convert import definition, misfit, result, wire
 from toolgate.testing import a_tool
 
 VERSIONS = ["2024-11-05", "2025-03-26", "2025-06-18", "2025-11-25", "2026-07-28"]
@@ -143,3 +146,39 @@ def test_a_schema_that_would_lose_a_client_its_list_is_recognised(schema: dict[s
     why = misfit(definition(a_tool(schema=schema)), version)
 
     assert (fits, why is not None and "inputSchema" in why) == (None, True)
+
+
+WORDS = st.text(st.characters(exclude_categories=()), max_size=5)  # lone surrogates too
+VALUES = st.recursive(
+    st.none() | st.booleans() | st.integers(-(2**63), 2**64 - 1) | st.text(max_size=5) | st.just(UNSET),
+    lambda inner: (
+        st.lists(inner.filter(lambda value: value is not UNSET), max_size=3)
+        | st.dictionaries(st.text(max_size=3), inner.filter(lambda value: value is not UNSET), max_size=3)
+    ),
+    max_leaves=6,
+)
+PIECES = st.one_of(
+    st.builds(Text, WORDS),
+    st.builds(Binary, st.binary(max_size=4), st.sampled_from(["image/png", "audio/wav", "x/y"])),
+    st.just(Passed("a link", {"type": "resource_link", "uri": "a:b", "name": "n"})),
+)
+OUTCOMES = st.builds(
+    Outcome,
+    content=st.lists(PIECES, max_size=3).map(tuple),
+    structured=VALUES,
+    problem=st.none() | st.builds(Problem, st.just("odd"), st.text(max_size=5), st.none() | st.just(2.0), st.just({"status": 500})),
+    cost=st.sampled_from([0, 5]),
+    meta=st.sampled_from([{}, {"next": None}]),
+    passed=st.sampled_from([{}, {"vendor.example/a": 1}]),
+)
+
+
+@given(OUTCOMES, st.sampled_from(VERSIONS))
+def test_what_is_written_at_once_says_what_the_sdk_would_send(outcome: Outcome, version: str) -> None:
+    shape = methods.serialize_server_result(
+        "tools/call", version, result(outcome, version).model_dump(by_alias=True, mode="json", exclude_none=True)
+    )
+    stamp = {"us": 1} if version == NEW else {}
+    stamped = {**shape, "_meta": {**shape.get("_meta", {}), **stamp}} if stamp else shape
+
+    assert json.loads(wire(outcome, stamp, version)) == json.loads(json.dumps(stamped))

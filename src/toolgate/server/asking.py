@@ -8,7 +8,8 @@ Who cannot be asked, for want of the capability, is not: then the question waits
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
 from typing import Any, Protocol
 
 import anyio
@@ -68,6 +69,32 @@ def sealed(approvals: Approvals, who: Callable[[Any], Principal], audience: str)
 
     security = RequestStateSecurity(keys=[approvals.seal], ttl=approvals.settings.ttl, bind_principal=principal)
     return RequestStateBoundary(security, default_audience=audience)
+
+
+@dataclass(frozen=True, slots=True)
+class _Carried:
+    """What the SDK's sealing wants to know of a request."""
+
+    method: str
+    params: Mapping[str, Any]
+    principal: Principal
+
+
+class Sealing:
+    """`sealed` for calls that do not come by the SDK."""
+
+    def __init__(self, approvals: Approvals, audience: str) -> None:
+        self._boundary: Any = sealed(approvals, lambda carried: carried.principal, audience)
+
+    async def __call__(self, question: Mapping[str, Any], params: Mapping[str, Any], principal: Principal) -> Mapping[str, Any]:
+        """`question`, with what the client is to carry to its next round sealed."""
+
+        async def asked(_: Any) -> Mapping[str, Any]:
+            return question
+
+        answer = await self._boundary(_Carried("tools/call", params, principal), asked)
+        assert isinstance(answer, Mapping)
+        return answer
 
 
 def round_of(question: Question) -> types.InputRequiredResult:

@@ -11,7 +11,6 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from toolgate.calls import Tool
 from toolgate.server.waiting import send_json
 
-_id = id  # a request has an `id` too
 KEPT_LISTS, KEPT_BYTES = 64, 32 * 1024 * 1024
 """Sets of tools, and bytes of their pages; a list of 1,223 tools has 1.5 MB."""
 
@@ -19,8 +18,28 @@ Key = tuple[str, bool, str | None]
 """A page of one set of tools: the version of the protocol, whether the client shows MCP Apps, the cursor."""
 
 
-class Lists:
+class Pages:
     """By the mapping of tools that they show: `Gateway.visible` makes a new one when the policy changes."""
+
+    def __init__(self) -> None:
+        self._kept: dict[int, tuple[Mapping[str, Tool], dict[Key, bytes]]] = {}
+        self._bytes = 0
+
+    def get(self, tools: Mapping[str, Tool], key: Key) -> bytes | None:
+        kept = self._kept.get(id(tools))  # its id is nobody else's while it is kept here
+        return kept[1].get(key) if kept is not None else None
+
+    def keep(self, tools: Mapping[str, Tool], key: Key, page: bytes) -> None:
+        if self._bytes + len(page) > KEPT_BYTES or len(self._kept) >= KEPT_LISTS:
+            self._kept.clear()
+            self._bytes = 0
+        pages = self._kept.setdefault(id(tools), (tools, {}))[1]
+        self._bytes += len(page) - len(pages.get(key, b""))
+        pages[key] = page
+
+
+class Lists:
+    """Pages over HTTP."""
 
     def __init__(self, app: ASGIApp) -> None:
         """
@@ -28,8 +47,7 @@ class Lists:
             app: makes the pages.
         """
         self._app = app
-        self._kept: dict[int, tuple[Mapping[str, Tool], dict[Key, bytes]]] = {}
-        self._bytes = 0
+        self._pages = Pages()
 
     async def serve(
         self, scope: Scope, receive: Receive, send: Send, id: int | str, key: Key, visible: Callable[[], Mapping[str, Tool]]
@@ -41,8 +59,7 @@ class Lists:
             visible: the tools that the caller may see.
         """
         tools = visible()
-        kept = self._kept.get(_id(tools))
-        page = kept[1].get(key) if kept is not None else None
+        page = self._pages.get(tools, key)
         if page is not None:
             await send_json(send, 200, b'{"jsonrpc":"2.0","id":%b,"result":' % orjson.dumps(id), page, b"}")
             return
@@ -50,15 +67,7 @@ class Lists:
         await self._app(scope, receive, heard)
         # The policy may have changed while the list was made.
         if visible() is tools and (result := heard.result) is not None:
-            self._keep(tools, key, orjson.dumps(result))
-
-    def _keep(self, tools: Mapping[str, Tool], key: Key, page: bytes) -> None:
-        if self._bytes + len(page) > KEPT_BYTES or len(self._kept) >= KEPT_LISTS:
-            self._kept.clear()
-            self._bytes = 0
-        pages = self._kept.setdefault(_id(tools), (tools, {}))[1]  # its id is nobody else's while it is kept here
-        self._bytes += len(page) - len(pages.get(key, b""))
-        pages[key] = page
+            self._pages.keep(tools, key, orjson.dumps(result))
 
 
 class _Heard:

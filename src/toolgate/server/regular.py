@@ -1,0 +1,157 @@
+"""What is regular on every short way around the SDK's layers.
+
+A short way takes what is regular in every detail and leaves all else to the SDK, which alone knows how to refuse it:
+
+    jsonrpc, id, method and params, nothing else · an id that is text or an integer
+    beside what is asked: nothing that wants to be told of progress or to hear what happens meanwhile
+    a tool that the caller sees, and that says nothing while it runs; or a client that can be told and asked nothing
+    nobody who could be asked, where the policy asks
+
+What the client can do it says in each request since 2026-07-28 (`Envelopes`), and before once for all (`declared`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import mcp_types as types
+import orjson
+from mcp_types import methods
+from pydantic import ValidationError
+
+from toolgate.calls import Principal, Tool
+from toolgate.gateway import Gateway, unwrapped
+from toolgate.policy.rules import Policy
+from toolgate.server import asking, convert
+
+NEWEST = convert.NEWEST
+OURS = "io.modelcontextprotocol/"
+"""What the specification's own keys in `_meta` begin with."""
+VERSION_KEY, CAPABILITIES_KEY, INFO_KEY = (f"{OURS}{name}" for name in ("protocolVersion", "clientCapabilities", "clientInfo"))
+ENVELOPE = frozenset({VERSION_KEY, CAPABILITIES_KEY, INFO_KEY})
+BESIDE = frozenset({convert.META, "traceparent", "tracestate", "baggage"})
+"""Further keys that are read, or known to mean nothing to us."""
+KNOWN = ENVELOPE | BESIDE
+MESSAGE = frozenset({"jsonrpc", "id", "method", "params"})
+CALL = frozenset({"name", "arguments", "_meta"})
+LIST = frozenset({"cursor", "_meta"})
+KEPT_ENVELOPES = 256
+"""What different clients say of themselves; the same one says the same each time."""
+LARGEST_ENVELOPE = 4096
+"""Bytes of what is kept of one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Said:
+    """What a client says of itself."""
+
+    person: bool
+    """It can put a question to its person."""
+    mute: bool
+    """No tool can ask it anything, and without a token or a level none tells it anything."""
+
+
+def is_request(message: Any) -> bool:
+    """Whether `message` is a call or a list, with all that belongs to one and nothing else, as far as every era agrees."""
+    if not isinstance(message, dict) or message.keys() != MESSAGE or message["jsonrpc"] != "2.0":
+        return False
+    method, params = message["method"], message["params"]
+    if type(message["id"]) not in (int, str) or not isinstance(params, dict):
+        return False
+    if method == "tools/call":
+        return params.keys() <= CALL and isinstance(params.get("name"), str) and isinstance(params.get("arguments", {}), dict)
+    return bool(method == "tools/list" and params.keys() <= LIST and isinstance(params.get("cursor"), str | None))
+
+
+def is_plain(params: Mapping[str, Any]) -> bool:
+    """Whether a request of the handshake eras says nothing beside that its session would have to know of."""
+    meta = params.get("_meta", {})
+    return isinstance(meta, dict) and _is_beside(meta, BESIDE)
+
+
+def declared(capabilities: types.ClientCapabilities | None) -> Said:
+    """What a client of the handshake eras has said of itself: until it asks for less, it is told everything."""
+    return Said(asking.able(capabilities), mute=False)
+
+
+def answer(id: int | str, member: bytes) -> bytes:
+    """A JSON-RPC answer with such a `result` or `error`."""
+    return b'{"jsonrpc":"2.0","id":%b,%b}' % (orjson.dumps(id), member)
+
+
+class Envelopes:
+    """What clients of 2026-07-28 say of themselves with each request, each read once."""
+
+    def __init__(self) -> None:
+        self._read: dict[bytes, Said | None] = {}
+
+    def said(self, meta: Any) -> Said | None:
+        """None: what the client says of itself is not regular."""
+        if not isinstance(meta, dict) or meta.get(VERSION_KEY) != NEWEST or CAPABILITIES_KEY not in meta:
+            return None
+        if not _is_beside(meta, KNOWN):
+            return None
+        said = orjson.dumps([meta[CAPABILITIES_KEY], meta.get(INFO_KEY)])
+        if said not in self._read:
+            if len(said) > LARGEST_ENVELOPE:
+                return None
+            if len(self._read) >= KEPT_ENVELOPES:
+                self._read.clear()
+            self._read[said] = _read({key: meta[key] for key in ENVELOPE if key in meta})
+        return self._read[said]
+
+
+class Calls:
+    """Which calls may go straight to the gate."""
+
+    def __init__(self, gateway: Gateway) -> None:
+        self._gateway = gateway
+        self._asking: tuple[Policy, bool] | None = None
+
+    def tool(self, params: Mapping[str, Any], principal: Principal, said: Said) -> Tool | None:
+        """The tool that a call names; None when the call has to go by the SDK."""
+        name = params["name"]
+        visible = self._gateway.visible(principal)
+        outer, inner = visible.get(name), visible.get(unwrapped(name, params.get("arguments", {}))[0])
+        if outer is None or inner is None or not (inner.quiet or said.mute):
+            return None
+        return None if said.person and self._asks() else outer
+
+    def _asks(self) -> bool:
+        """Whether some call needs a person's yes under the policy in force."""
+        policy = self._gateway.live.current
+        if self._asking is None or self._asking[0] is not policy:
+            asks = any(permission.obligations for role in policy.roles.values() for permission in role.permissions)
+            self._asking = policy, asks
+        return self._asking[1]
+
+
+def _is_beside(meta: Mapping[str, Any], known: frozenset[str]) -> bool:
+    """Whether `meta` has nothing but `known` keys and such of others, which tell us nothing."""
+    return meta.keys() <= known or all(key in known or ("/" in key and not key.startswith(OURS)) for key in meta)
+
+
+def _read(meta: Mapping[str, Any]) -> Said | None:
+    """What a client says of itself; None: the SDK would refuse it, or read it in its own way."""
+    capabilities = meta[CAPABILITIES_KEY]
+    try:
+        methods.validate_client_request("tools/list", NEWEST, {"_meta": meta})
+        return Said(asking.able(types.ClientCapabilities.model_validate(capabilities)), mute=not capabilities)
+    except ValidationError:
+        return None
+
+
+__all__ = [
+    "CAPABILITIES_KEY",
+    "NEWEST",
+    "VERSION_KEY",
+    "Calls",
+    "Envelopes",
+    "Said",
+    "answer",
+    "declared",
+    "is_plain",
+    "is_request",
+]
