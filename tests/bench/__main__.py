@@ -35,6 +35,7 @@ GOALS = {
     "agent": "a turn of the agent beside its call, the router included, all of it durable: p95 ≤ 5 ms",
     "route": "a decision among 50 models: CPU p99 ≤ 100 µs",
     "route_calibrated": "the same with labelled prompts",
+    "route_undeclared": "the same of a prompt whose task nobody declared",
     "route_count": "an attempt at a model counted: ≤ 2 µs",
     "search": "search_tools over 4,000 tools: p95 CPU ≤ 1 ms; the index, made by the first search",
 }

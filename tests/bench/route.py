@@ -1,34 +1,36 @@
-"""A decision among 50 models, with and without labelled prompts; and one attempt counted."""
+"""A decision among 50 models, with labelled prompts or without, of a task declared or guessed; and one attempt counted."""
 
 from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Container, Mapping
 
 from tests.bench.common import tell
 from tests.llm.labelled import labelled
 from toolgate.calls import Principal
 from toolgate.llm.calibration import calibrate, tariff_of
-from toolgate.llm.messages import Errand, Prompt, User
+from toolgate.llm.decision import Speed
+from toolgate.llm.messages import Errand, Prompt, TaskType, User
 from toolgate.llm.metrics import Performance, ProviderExecutionMetric
 from toolgate.llm.model import Model
 from toolgate.llm.router import Router
 from toolgate.policy.models import Models
 
 MODELS = tuple(Model("acme", f"m{number}", quality=0.6 + number % 7 / 25) for number in range(50))
+SPEEDS = {model.id: Speed(1.0, 1.0) for model in MODELS}
 TEXT = "Sort the rows of this table by the second column and say which of them are doubled, please. " * 12
 
 
 class World:
+    def troubled(self) -> Container[str]:
+        return ()
+
     def available(self, model: Model) -> str | None:
         return None
 
-    def p95(self, model_id: str) -> float | None:
-        return 1.0
-
-    def first_token_p95(self, model_id: str) -> float | None:
-        return 1.0
+    def lately(self) -> Mapping[str, Speed]:
+        return SPEEDS
 
     def per_token(self, model: Model) -> tuple[float, float]:
         return 1.0 + len(model.id), 3.0 + len(model.id)
@@ -44,7 +46,7 @@ def spread(work: Callable[[int], object], rounds: int) -> list[float]:
     return sorted(taken)
 
 
-def decide(calibrated: bool) -> None:
+def decide(calibrated: bool, task: TaskType) -> None:
     policy = Models.model_validate({"rules": [{"id": "quick", "max_p95": 20, "max_price": 1000}]})
     world = World()
     router = Router(lambda: MODELS, lambda: policy, health=world, speeds=world, rates=world)
@@ -56,9 +58,9 @@ def decide(calibrated: bool) -> None:
     who = Principal("local:ada", roles=("developer",), tier="pro")
 
     def one(number: int) -> None:
-        decision = router.route(Prompt([User(TEXT)]), Errand(who, task="coding"), 300)
+        decision = router.route(Prompt([User(TEXT)]), Errand(who, task=task), 300)
         if number % 3 == 0:  # what is heard in between has to be taken into account
-            router.learn(decision.chain[0].id, "coding", 1.0, "verifier")
+            router.learn(decision.chain[0].id, decision.task, 1.0, "verifier")
 
     spread(one, 200)
     taken = spread(one, 3000)
@@ -80,4 +82,4 @@ def count() -> None:
     tell({"record p50 µs": taken[1000], "with the adding up later, µs": whole})
 
 
-count() if "count" in sys.argv else decide("calibrated" in sys.argv)
+count() if "count" in sys.argv else decide("calibrated" in sys.argv, "other" if "undeclared" in sys.argv else "coding")

@@ -106,10 +106,9 @@ def test_what_models_took_lately_is_forgotten_after_a_quarter_of_an_hour() -> No
     performance = Performance(clock)
     performance.record(attempt(latency_ms=3000.0))
 
-    assert performance.p95("acme/large") == pytest.approx(3.0, rel=0.01)
-    assert performance.first_token_p95("acme/large") == pytest.approx(0.05, rel=0.01)
+    assert performance.lately()["acme/large"] == pytest.approx((3.0, 0.05), rel=0.01)
     clock.now += 16 * 60
-    assert performance.p95("acme/large") is None
+    assert "acme/large" not in performance.lately()
 
 
 def test_prometheus_hears_of_attempts_without_waiting_and_of_a_bounded_number_of_models() -> None:
@@ -199,7 +198,7 @@ def remembering(records: Records, clock: FakeClock) -> tuple[Router, Performance
         beliefs=Beliefs(lambda: policy.half_life, clock),
         heard=performance.judge,
     )
-    return router, performance, Memory(records, router, performance)
+    return router, performance, Memory(records, router, performance, now=clock)
 
 
 async def test_what_was_learned_and_measured_is_there_after_a_restart() -> None:
@@ -238,6 +237,34 @@ async def test_two_processes_learn_from_each_other_and_nothing_is_overwritten() 
     for router in (one, other):
         assert router.beliefs.of("effect", "acme/large", "coding").seen == 2
         assert router.beliefs.of("effect", "acme/small", "chat").seen == 1
+
+
+async def test_how_fast_models_are_is_known_of_all_processes_and_counted_once() -> None:
+    records, clock = MemoryRecords(), FakeClock(NOON)
+    _, one, of_one = remembering(records, clock)
+    _, other, of_other = remembering(records, clock)
+    await of_one.ready()
+    for _ in range(19):
+        other.record(attempt(latency_ms=1000.0))
+    await of_other.save()
+    clock.now += 60
+    one.record(attempt(latency_ms=5000.0, timestamp=clock.now))  # alone, or counted twice, it would be in the last twentieth
+    await of_one.save()
+
+    await of_one.look()
+
+    assert one.lately()["acme/large"].p95 == pytest.approx(1.0, rel=0.01)
+    for _ in range(10):  # heard since the last look, and written since
+        one.record(attempt(latency_ms=5000.0, timestamp=clock.now))
+    await of_one.save()
+    one.measure()
+    assert one.lately()["acme/large"].p95 == pytest.approx(5.0, rel=0.01)
+    clock.now += 14 * 60
+    await of_one.look()
+    assert one.lately()["acme/large"].p95 == pytest.approx(5.0, rel=0.01)
+    clock.now += 2 * 60
+    await of_one.look()
+    assert "acme/large" not in one.lately()
 
 
 class Unwritable(MemoryRecords):

@@ -1,14 +1,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import pytest
 
 from toolgate.calls import Principal
 from toolgate.errors import NoModel
-from toolgate.llm.messages import Errand, Image, Prompt, ToolResult, ToolSpec, User
+from toolgate.llm.decision import Speed
+from toolgate.llm.messages import Errand, Image, Prompt, TaskType, ToolResult, ToolSpec, User
 from toolgate.llm.model import Model
 from toolgate.llm.router import Router
 from toolgate.policy.models import Models
@@ -28,14 +29,14 @@ class World:
     ill: dict[str, str] = field(default_factory=dict)
     slow: dict[str, float] = field(default_factory=dict)
 
+    def troubled(self) -> Container[str]:
+        return self.ill
+
     def available(self, model: Model) -> str | None:
         return self.ill.get(model.id)
 
-    def p95(self, model_id: str) -> float | None:
-        return self.slow.get(model_id)
-
-    def first_token_p95(self, model_id: str) -> float | None:
-        return self.slow.get(model_id)
+    def lately(self) -> Mapping[str, Speed]:
+        return {model: Speed(seconds, seconds) for model, seconds in self.slow.items()}
 
     def per_token(self, model: Model) -> tuple[float, float]:
         return PRICES.get(model.id, (1.0, 1.0))
@@ -195,6 +196,18 @@ def test_a_rule_applies_where_tenant_tier_role_and_task_all_fit() -> None:
 
     assert "acme/dear" in router.route(*ask(task="coding"), 100).dropped
     assert "acme/dear" not in router.route(*ask(task="chat"), 100).dropped
+
+
+def test_a_rule_for_a_task_is_not_passed_by_declaring_another_one() -> None:
+    router = World(policy=models(rules=[{"id": "one", "tasks": ["coding"], "deny": ["acme/dear"]}])).router()
+
+    def asked(text: str, task: TaskType) -> tuple[str, bool]:
+        decision = router.route(Prompt([User(text)]), Errand(ADA, task=task), 100)
+        return decision.task, "acme/dear" in decision.dropped
+
+    assert asked("Refactor this: def f(x): pass", "chat") == ("chat", True)
+    assert asked("Good morning", "chat") == ("chat", False)
+    assert asked("Good morning", "coding") == ("coding", True)
 
 
 def test_what_a_prompt_needs_drops_who_has_it_not() -> None:

@@ -14,7 +14,7 @@ import math
 import random
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Container, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -79,6 +79,11 @@ class Breakers:
         self._clock = clock
         self._chance = chance
         self._breakers: dict[str, Breaker] = {}
+        self._troubled: set[str] = set()
+        """Models that are left alone, or were until nobody asked them since."""
+
+    def troubled(self) -> Container[str]:
+        return self._troubled
 
     def available(self, model: Model) -> str | None:
         """Why it cannot be asked just now; None: it can."""
@@ -145,6 +150,10 @@ class Breakers:
             self._ill(breaker, now, attempt.trying)
             if failed.retry_after:
                 _pause(breaker, attempt, now, failed.retry_after, "it asks for that")
+        if breaker.open_until is None and breaker.paused_until <= now:
+            self._troubled.discard(attempt.model)
+        else:
+            self._troubled.add(attempt.model)
 
     def gave_up(self, attempt: Attempt) -> None:
         """It was cancelled, which says nothing."""

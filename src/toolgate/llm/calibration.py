@@ -18,6 +18,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from math import sqrt
 from typing import Any
 
@@ -73,7 +74,7 @@ class Tariff:
         return read * tokens + written * self.outputs.get(task, {}).get(model, EXPECTED_OUTPUT)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Calibration:
     models: tuple[str, ...]
     table: Mapping[str, tuple[float, ...]]
@@ -90,15 +91,18 @@ class Calibration:
     """As of `Tariff`."""
     rows: int
 
+    @cached_property
+    def _numbers(self) -> Mapping[str, int]:
+        return {model: number for number, model in enumerate(self.models)}
+
     def price(self, loss: float) -> float | None:
         """Of quality, where `loss` points may be lost."""
         return self.prices[bisect_right(LOSSES, loss) - 1]
 
     def expected(self, model: str, task: str) -> float | None:
         """What the table says; None: the model was not there."""
-        if model not in self.models:
-            return None
-        return self.table.get(task, self.table[""])[self.models.index(model)]
+        number = self._numbers.get(model)
+        return None if number is None else self.table.get(task, self.table[""])[number]
 
     def qualities(self, task: str, text: str, tools: int) -> dict[str, float]:
         """Of those kept, for one prompt."""

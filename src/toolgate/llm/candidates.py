@@ -1,56 +1,62 @@
-"""Who may be asked at all: what the policy permits, the prompt needs, health and ceilings leave."""
+"""Who may be asked at all: what the policy permits, the prompt needs, health and ceilings leave.
+
+What does not depend on the very prompt is worked out once for each kind of asker and prompt, a `Slate`, and kept in columns; a decision
+among fifty models is a few passes over these, and writes a sentence only for those that it drops.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from math import inf
+from operator import itemgetter
 from typing import NamedTuple
 
 from toolgate.errors import NoModel
-from toolgate.llm.decision import Health, Rates, Speeds
+from toolgate.llm.decision import Health, Rates, Speed, Speeds
 from toolgate.llm.messages import Errand, Prompt, User
 from toolgate.llm.model import Model
-from toolgate.llm.scoring import Belief
+from toolgate.llm.standing import Columns
 from toolgate.money import MICROS, Micros, dollars
 from toolgate.policy.models import ModelRule, Models, forbidden
 
-SIEVED = 512  # kinds of callers and tasks whose permitted models are kept ready
+SIEVED = 512  # kinds of askers and prompts whose permitted models are kept ready
 CACHED = 0.1  # of the price, that a read from a cache costs: both large providers' rate
 
 
 class Card(NamedTuple):
-    """What of a model is asked on every decision, ready to read: fifty candidates take less than a tenth of a millisecond so."""
+    """What of a model is asked again and again, ready to read."""
 
     model: Model
     id: str
+    number: int
+    """In the roster."""
     read: float
     """Micro-US-dollars a token; as `written`."""
     written: float
-    window: int
-    reply: int
-    tools: bool
-    vision: bool
-    only_named: bool
 
 
-class Option(NamedTuple):
-    """A model that may be first."""
+@dataclass(slots=True)
+class Options:
+    """Models that may be first, in columns of equal length; whoever decides among them passes positions around."""
 
-    model: Model
-    id: str
-    belief: Belief
-    cost: float
+    models: Sequence[Model]
+    ids: Sequence[str]
+    means: Sequence[float]
+    """Of these and the next two as `standing.Columns`."""
+    sure: Sequence[float]
+    seen: Sequence[float]
+    costs: Sequence[float]
     """Micro-US-dollars that the request is expected to cost."""
 
-
-Look = Callable[[str], tuple[Belief, float]]
-"""What is thought of a model, by id, at the task in question, and how many tokens its answer is expected to have."""
+    def only(self, kept: Sequence[int]) -> Options:
+        columns = self.models, self.ids, self.means, self.sure, self.seen, self.costs
+        return Options(*([column[at] for at in kept] for column in columns))  # type: ignore[arg-type]  # of the types they had
 
 
 @dataclass(frozen=True, slots=True)
 class Candidates:
-    able: list[Option]
+    able: Options
     """At least one."""
     dropped: Mapping[str, str]
     rules: tuple[ModelRule, ...]
@@ -70,13 +76,26 @@ class Ceilings:
     first_token: float
 
 
-@dataclass(frozen=True, slots=True)
-class _Permitted:
-    cards: tuple[Card, ...]
+@dataclass(slots=True)
+class Slate:
+    """Whom one kind of asker may ask with one kind of prompt, as long as policy and roster stay."""
+
+    models: tuple[Model, ...]
+    ids: tuple[str, ...]
+    rates: tuple[tuple[float, float], ...]
+    """Micro-US-dollars a token, read and written."""
+    pick: Callable[[Sequence[float]], Sequence[float]]
+    """These models' values from a column of the whole roster."""
+    room: int
+    """Tokens of input that each of them takes together with its longest reply."""
     dropped: Mapping[str, str]
     rules: tuple[ModelRule, ...]
     ceilings: Ceilings | None
     """None: there are none."""
+    speeds: Mapping[str, Speed] = field(default_factory=dict)
+    """Those that `slow` is of."""
+    slow: frozenset[str] = frozenset()
+    """Models above a ceiling of seconds, by id."""
 
 
 class Sieve:
@@ -84,141 +103,171 @@ class Sieve:
         self._source = models
         self._health, self._speeds, self._rates = health, speeds, rates
         self._models: tuple[Model, ...] = ()
+        self._given: Sequence[Model] = ()
         self._policy: Models | None = None
-        self._permitted: dict[tuple[object, ...], _Permitted] = {}
+        self._slates: dict[tuple[object, ...], Slate] = {}
         self._cards: dict[str, Card] = {}
 
-    def models(self) -> tuple[Model, ...]:
+    def models(self, policy: Models) -> tuple[Model, ...]:
+        """The roster now; to be taken before `candidates` under the same policy."""
         given = self._source()
-        if given is not self._models and (now := tuple(given)) != self._models:
-            self._models = now
-            self._permitted.clear()
-            self._cards.clear()
+        changed = given is not self._given and tuple(given) != self._models
+        if changed or policy is not self._policy:  # prices may have changed with the policy
+            self._models, self._policy = tuple(given), policy
+            self._slates.clear()
+            self._cards = {each.id: Card(each, each.id, number, *self._rates.per_token(each)) for number, each in enumerate(self._models)}
+        self._given = given
         return self._models
 
     def candidates(
-        self, policy: Models, prompt: Prompt, errand: Errand, task: str, tokens: int, look: Look, left: Micros | None
+        self, policy: Models, prompt: Prompt, errand: Errand, tasks: Sequence[str], tokens: int, columns: Columns, left: Micros | None
     ) -> Candidates:
         """
         Args:
+            tasks: types that the prompt may be of; a rule for any of them holds.
+            columns: what is thought of the roster's models.
             left: what may still be spent.
 
         Raises:
             NoModel: nobody is left.
         """
-        permitted = self._permitted_to(policy, errand, task)
-        dropped = dict(permitted.dropped)
-        named, tools, most = prompt.model, bool(prompt.tools), prompt.max_tokens
-        sees = any(isinstance(message, User) and message.images for message in prompt.messages)
-        available = self._health.available
-        able: list[Option] = []
-        for model, id, read, written, window, reply, takes_tools, vision, only_named in permitted.cards:  # noqa: A001 - a field's name
-            if named:
-                if named not in (id, model.provider):
-                    dropped[id] = f"the prompt names {named}"
-                    continue
-            elif only_named:
-                dropped[id] = "it is only asked by its name"
-                continue
-            if tools and not takes_tools:
-                dropped[id] = "it takes no tools"
-            elif sees and not vision:
-                dropped[id] = "it sees no images"
-            elif tokens + (most if most < reply else reply) > window:
-                dropped[id] = f"its window holds {window} tokens; {tokens} of input and the reply are more"
-            elif why := available(model):
-                dropped[id] = why
-            else:
-                belief, length = look(id)
-                able.append(Option(model, id, belief, read * tokens + written * length))
-        if prompt.schema is not None and any(option.model.strict for option in able):
-            dropped |= {option.id: "it cannot be held to a schema, and others can" for option in able if not option.model.strict}
-            able = [option for option in able if option.model.strict]
-        if not able:
-            raise NoModel(dropped)
-        return self._below_ceilings(able, dropped, permitted, policy.on_empty, left)
+        slate = self._slate(policy, prompt, errand, tasks)
+        pick = slate.pick
+        costs = [read * tokens + written * length for (read, written), length in zip(slate.rates, pick(columns.lengths), strict=True)]
+        able = Options(slate.models, slate.ids, pick(columns.means), pick(columns.sure), pick(columns.seen), costs)
+        dropped: dict[str, str] = {}
+        if tokens > slate.room:
+            for model, id in zip(slate.models, slate.ids, strict=True):  # noqa: A001 - a model's
+                if tokens + min(prompt.max_tokens, model.max_output) > model.window:
+                    dropped[id] = f"its window holds {model.window} tokens; {tokens} of input and the reply are more"
+        troubled = self._health.troubled()
+        if troubled:
+            for model, id in zip(slate.models, slate.ids, strict=True):  # noqa: A001
+                if id in troubled and id not in dropped and (why := self._health.available(model)):
+                    dropped[id] = why
+        if prompt.schema is not None and any(model.strict and model.id not in dropped for model in slate.models):
+            dropped |= {
+                model.id: "it cannot be held to a schema, and others can"
+                for model in slate.models
+                if not model.strict and model.id not in dropped
+            }
+        if dropped:
+            able = able.only([at for at, each in enumerate(slate.ids) if each not in dropped])
+        if not able.ids:
+            raise NoModel({**slate.dropped, **dropped})
+        return self._below_ceilings(able, dropped, slate, policy.on_empty, left)
 
-    def price(self, model: Model) -> float:
-        """Of a usual request, to rank models by."""
-        card = self._card(model)
-        return 3 * card.read + card.written
+    def prices(self) -> Mapping[str, float]:
+        """Of a usual request, by model, to rank models by."""
+        return {card.id: 3 * card.read + card.written for card in self._cards.values()}
 
     def reading(self, model: Model, tokens: int) -> float:
         """What it costs more to have `model` read what another one has in its cache."""
-        return self._card(model).read * tokens * (1 - CACHED)
+        return self._cards[model.id].read * tokens * (1 - CACHED)
 
-    def _card(self, model: Model) -> Card:
-        found = self._cards.get(model.id)
+    def _slate(self, policy: Models, prompt: Prompt, errand: Errand, tasks: Sequence[str]) -> Slate:
+        if len(self._slates) >= SIEVED:
+            self._slates.clear()
+        principal, named, tools = errand.principal, prompt.model, bool(prompt.tools)
+        sees = any(isinstance(message, User) and message.images for message in prompt.messages)
+        key = principal.tenant, principal.tier, principal.roles, tasks, named, tools, sees
+        found = self._slates.get(key)
         if found is None:
-            read, written = self._rates.per_token(model)
-            able = model.tools, model.vision, model.only_named
-            found = self._cards[model.id] = Card(model, model.id, read, written, model.window, model.max_output, *able)
+            found = self._slates[key] = self._made(policy.applying(principal, *tasks), named, tools, sees)
         return found
 
-    def _permitted_to(self, policy: Models, errand: Errand, task: str) -> _Permitted:
-        models, principal = self.models(), errand.principal
-        if policy is not self._policy or len(self._permitted) >= SIEVED:
-            self._permitted.clear()
-            self._cards.clear()  # prices may have changed with the policy
-            self._policy = policy
-        asker = principal.tenant, principal.tier, principal.roles, task
-        found = self._permitted.get(asker)
-        if found is None:
-            rules = policy.applying(principal, task)
-            dropped = {model.id: why for model in models if (why := forbidden(rules, model.id, model.region, model.tags))}
-            cards = tuple(self._card(model) for model in models if model.id not in dropped)
-            found = _Permitted(cards, dropped, rules, _ceilings(rules, cards))
-            self._permitted[asker] = found
-        return found
+    def _made(self, rules: tuple[ModelRule, ...], named: str, tools: bool, sees: bool) -> Slate:
+        cards: list[Card] = []
+        dropped: dict[str, str] = {}
+        for card in self._cards.values():
+            model = card.model
+            if why := forbidden(rules, card.id, model.region, model.tags):
+                dropped[card.id] = why
+            elif named and named not in (card.id, model.provider):
+                dropped[card.id] = f"the prompt names {named}"
+            elif model.only_named and not named:
+                dropped[card.id] = "it is only asked by its name"
+            elif tools and not model.tools:
+                dropped[card.id] = "it takes no tools"
+            elif sees and not model.vision:
+                dropped[card.id] = "it sees no images"
+            else:
+                cards.append(card)
+        return Slate(
+            models=tuple(card.model for card in cards),
+            ids=tuple(card.id for card in cards),
+            rates=tuple((card.read, card.written) for card in cards),
+            pick=_picking([card.number for card in cards], len(self._cards)),
+            room=min((card.model.window - card.model.max_output for card in cards), default=0),
+            dropped=dropped,
+            rules=rules,
+            ceilings=_ceilings(rules, cards),
+        )
 
-    def _below_ceilings(
-        self, able: list[Option], dropped: dict[str, str], permitted: _Permitted, on_empty: str, left: Micros | None
-    ) -> Candidates:
-        rules, ceilings = permitted.rules, permitted.ceilings
-        if ceilings is None and left is None:
-            return Candidates(able, dropped, rules)
+    def _below_ceilings(self, able: Options, dropped: dict[str, str], slate: Slate, on_empty: str, left: Micros | None) -> Candidates:
         above: dict[str, str] = {}
-        if left is not None:
+        if left is not None and max(able.costs) > left:
             above = {
-                option.id: f"it is expected to cost {dollars(round(option.cost))}, and {dollars(left)} is left"
-                for option in able
-                if option.cost > left
+                id: f"it is expected to cost {dollars(round(cost))}, and {dollars(left)} is left"
+                for id, cost in zip(able.ids, able.costs, strict=True)  # noqa: A001
+                if cost > left
             }
-        if ceilings is not None:
-            above |= self._above(able, ceilings, rules)
+        if slate.ceilings is not None:
+            above |= self._above(able, slate, slate.ceilings)
         if not above:
-            return Candidates(able, dropped, rules)
-        if len(above) < len(able):
-            return Candidates([option for option in able if option.id not in above], dropped | above, rules)
-        # What there is no money for is never asked all the same.
-        affordable = [option for option in able if left is None or option.cost <= left]
-        if on_empty == "cheapest":
-            affordable = sorted(affordable, key=lambda option: option.cost)[:1]
-        else:
-            affordable = [option for option in affordable if option.id == on_empty]
-        if not affordable:
-            raise NoModel(dropped | above)
-        del above[affordable[0].id]
-        return Candidates(affordable, dropped | above, rules, f"no model is below every ceiling, and on_empty says {on_empty}")
+            return Candidates(able, {**slate.dropped, **dropped} if dropped else slate.dropped, slate.rules)
+        below = [at for at, id in enumerate(able.ids) if id not in above]  # noqa: A001
+        fallback = ""
+        if not below:
+            # What there is no money for is never asked all the same.
+            below = [at for at, cost in enumerate(able.costs) if left is None or cost <= left]
+            if on_empty == "cheapest":
+                below = sorted(below, key=able.costs.__getitem__)[:1]
+            else:
+                below = [at for at in below if able.ids[at] == on_empty]
+            if not below:
+                raise NoModel({**slate.dropped, **dropped, **above})
+            del above[able.ids[below[0]]]
+            fallback = f"no model is below every ceiling, and on_empty says {on_empty}"
+        return Candidates(able.only(below), {**slate.dropped, **dropped, **above}, slate.rules, fallback)
 
-    def _above(self, able: Sequence[Option], ceilings: Ceilings, rules: tuple[ModelRule, ...]) -> dict[str, str]:
+    def _above(self, able: Options, slate: Slate, ceilings: Ceilings) -> dict[str, str]:
         """Those above a ceiling, with a sentence that names it."""
-        found = {option.id: self._named(option, rules) for option in able if option.id in ceilings.dear or option.cost > ceilings.cost}
-        for asked, most in ((self._speeds.p95, ceilings.p95), (self._speeds.first_token_p95, ceilings.first_token)):
-            if most < inf:
-                found |= {option.id: self._named(option, rules) for option in able if (asked(option.id) or 0.0) > most}
-        return found
+        lately = self._speeds.lately()
+        if slate.speeds is not lately:  # as long as nobody measures anew the same are slow
+            slow = [id for id in slate.ids if _slow(lately.get(id), ceilings)]  # noqa: A001
+            slate.speeds, slate.slow = lately, frozenset(slow)
+        out = ceilings.dear | slate.slow
+        if not out and max(able.costs) <= ceilings.cost:
+            return {}
+        return {
+            id: self._named(model, cost, slate.rules)
+            for id, model, cost in zip(able.ids, able.models, able.costs, strict=True)  # noqa: A001
+            if id in out or cost > ceilings.cost
+        }
 
-    def _named(self, option: Option, rules: tuple[ModelRule, ...]) -> str:
-        card, speeds = self._card(option.model), self._speeds
+    def _named(self, model: Model, cost: float, rules: tuple[ModelRule, ...]) -> str:
+        card, speed = self._cards[model.id], self._speeds.lately().get(model.id)
         for rule in rules:
             if rule.max_price is not None and max(card.read, card.written) > rule.max_price:
                 return f"{rule.id} allows ${rule.max_price} for a million tokens"
-            if rule.max_cost is not None and option.cost > float(rule.max_cost) * MICROS:
-                return f"{rule.id} allows ${rule.max_cost} a request, and it is expected to cost {dollars(round(option.cost))}"
-            if rule.max_p95 is not None and (speeds.p95(option.id) or 0.0) > rule.max_p95:
+            if rule.max_cost is not None and cost > float(rule.max_cost) * MICROS:
+                return f"{rule.id} allows ${rule.max_cost} a request, and it is expected to cost {dollars(round(cost))}"
+            if rule.max_p95 is not None and speed is not None and (speed.p95 or 0.0) > rule.max_p95:
                 return f"{rule.id} allows {rule.max_p95:g} s, and 5 of 100 answers took longer lately"
         return f"{_first_token(rules)} allows less time to the first piece than 5 of 100 answers took lately"
+
+
+def _picking(numbers: Sequence[int], whole: int) -> Callable[[Sequence[float]], Sequence[float]]:
+    if len(numbers) == whole:
+        return lambda column: column
+    if len(numbers) > 1:
+        return itemgetter(*numbers)
+    return lambda column: [column[number] for number in numbers]
+
+
+def _slow(speed: Speed | None, ceilings: Ceilings) -> bool:
+    return speed is not None and ((speed.p95 or 0.0) > ceilings.p95 or (speed.first_token_p95 or 0.0) > ceilings.first_token)
 
 
 def _first_token(rules: tuple[ModelRule, ...]) -> str:

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Literal, NamedTuple, Protocol
 
 from toolgate.llm.model import Model
-from toolgate.llm.scoring import Belief
+from toolgate.llm.scoring import deviation
 
 Mode = Literal["chosen", "explored", "kept", "switched", "cascade", "escalated", "named", "fallback"]
 """Why the first of a chain is first: the cheapest that is good enough; a try; the run's own model; the run's own cannot go on or
@@ -19,18 +19,27 @@ another is worth the change; the cheap beginning of a checked task; its next, af
 class Health(Protocol):
     """Which models can be asked just now."""
 
+    def troubled(self) -> Container[str]:
+        """Models that perhaps cannot, by id: only of these it is asked why. Called on every decision, as `available`: no work, no wait."""
+
     def available(self, model: Model) -> str | None:
-        """Why it cannot, such as `its breaker is open for 12 s`; None: it can. Called on every decision: no work, no wait."""
+        """Why it cannot, such as `its breaker is open for 12 s`; None: it can."""
+
+
+class Speed(NamedTuple):
+    """Seconds in which 95 of 100 answers of a model came lately."""
+
+    p95: float | None
+    """None: not measured."""
+    first_token_p95: float | None
+    """Until the first piece."""
 
 
 class Speeds(Protocol):
     """How fast models are; `metrics.Performance` is one."""
 
-    def p95(self, model_id: str) -> float | None:
-        """Seconds in which 95 of 100 answers came lately; None: not measured."""
-
-    def first_token_p95(self, model_id: str) -> float | None:
-        """The same until the first piece."""
+    def lately(self) -> Mapping[str, Speed]:
+        """Of the models that were measured, by id. Called on every decision: no work, no wait."""
 
 
 class Rates(Protocol):
@@ -59,29 +68,35 @@ class Score(NamedTuple):
         return said | {"cost_micros": round(self.cost, 1), "p95_seconds": None if self.p95 is None else round(self.p95, 3)}
 
 
-class Thought(Protocol):
-    """What a router thinks of a model, as `candidates.Option`."""
+class Thoughts(Protocol):
+    """What a router thinks of models, in columns, as `candidates.Options`."""
 
     @property
-    def id(self) -> str: ...
+    def ids(self) -> Sequence[str]: ...
     @property
-    def belief(self) -> Belief: ...
+    def means(self) -> Sequence[float]: ...
     @property
-    def cost(self) -> float: ...
+    def sure(self) -> Sequence[float]: ...
+    @property
+    def seen(self) -> Sequence[float]: ...
+    @property
+    def costs(self) -> Sequence[float]: ...
 
 
 class Scores(Mapping[str, Score]):
     """Scores by `provider/model`, in the chain's order, made when somebody looks: the decision itself needs none."""
 
-    def __init__(self, thoughts: Sequence[Thought], speeds: Speeds) -> None:
-        self._thoughts, self._speeds = thoughts, speeds
+    def __init__(self, thoughts: Thoughts, order: Sequence[int], speeds: Speeds) -> None:
+        self._thoughts, self._order, self._speeds = thoughts, order, speeds
 
     @cached_property
     def _made(self) -> dict[str, Score]:
-        p95 = self._speeds.p95
-        return {
-            each.id: Score(each.belief.mean, each.belief.deviation, each.belief.seen, each.cost, p95(each.id)) for each in self._thoughts
-        }
+        of, lately = self._thoughts, self._speeds.lately()
+        made = {}
+        for at in self._order:
+            mean, speed = of.means[at], lately.get(of.ids[at])
+            made[of.ids[at]] = Score(mean, deviation(mean, of.sure[at]), of.seen[at], of.costs[at], speed.p95 if speed else None)
+        return made
 
     def __getitem__(self, model_id: str) -> Score:
         return self._made[model_id]
@@ -90,7 +105,7 @@ class Scores(Mapping[str, Score]):
         return iter(self._made)
 
     def __len__(self) -> int:
-        return len(self._thoughts)
+        return len(self._order)
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Mapping) and dict(self._made) == dict(other)

@@ -8,7 +8,7 @@ asked was right, and nothing of the others.
 from __future__ import annotations
 
 import random
-from collections.abc import Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass
 from statistics import fmean
 from typing import Any
@@ -16,6 +16,7 @@ from typing import Any
 from toolgate.calls import Principal
 from toolgate.llm.beliefs import Beliefs
 from toolgate.llm.calibration import Sample, Tariff, calibrate, tariff_of
+from toolgate.llm.decision import Speed
 from toolgate.llm.messages import Errand, Prompt, User
 from toolgate.llm.model import Model
 from toolgate.llm.router import Router
@@ -46,14 +47,14 @@ class _World:
 
     tariff: Tariff
 
+    def troubled(self) -> Container[str]:
+        return ()
+
     def available(self, model: Model) -> str | None:
         return None
 
-    def p95(self, model_id: str) -> float | None:
-        return None
-
-    def first_token_p95(self, model_id: str) -> float | None:
-        return None
+    def lately(self) -> Mapping[str, Speed]:
+        return {}
 
     def per_token(self, model: Model) -> tuple[float, float]:
         return self.tariff.per_token[model.id]

@@ -6,16 +6,19 @@ less than to hash them, and two words never share a weight.
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from math import log, log1p, sqrt
+from string import ascii_lowercase, digits
 from typing import Any
 
-WORD = re.compile(r"[a-z]{2,}|\d+|[^\sa-z\d]")
+LETTERS, DIGITS = (bytes(each if each in kept.encode() else 32 for each in range(256)) for kept in (ascii_lowercase, digits))
+"""Of bytes in UTF-8: what is no letter, or no digit, is a space."""
 LOOKED_AT = 1500
 """Characters of a prompt whose words count; the length is that of the whole."""
+NO_DIGITS = bytes(each for each in range(256) if each not in digits.encode())
 WORDS = 200
 SHAPES = 4
 PLENTY = 100  # labelled prompts of a task from which on length and shape have a meaning of their own in it
@@ -27,7 +30,7 @@ Vector = list[tuple[int, float]]
 """Index and value, where it is not zero."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Features:
     tasks: Mapping[str, int]
     """Index of each known task type."""
@@ -41,6 +44,11 @@ class Features:
     words: Mapping[str, tuple[int, float]]
     """Index and weight of each known word."""
     size: int
+
+    @cached_property
+    def _characters(self) -> tuple[str, ...]:
+        """Words of one character that is neither letter nor digit."""
+        return tuple(word for word in self.words if len(word) == 1 and not word.isdigit())
 
     def vector(self, task: str, text: str, tools: int) -> Vector:
         found: Vector = [(0, INTERCEPT)]
@@ -57,8 +65,9 @@ class Features:
             if own is not None:
                 found += enumerate(shape, own)
         if self.words:
-            words = self.words
-            there = [words[word] for word in words_of(text) if word in words]
+            said = text[:LOOKED_AT].lower()
+            found_words = self.words.keys() & runs_of(said) | {each for each in self._characters if each in said}
+            there = sorted([self.words[word] for word in found_words])  # one order, and so one sum, in every process
             if there:
                 share = TEXT / sqrt(sum(weight * weight for _, weight in there))
                 found += [(index, weight * share) for index, weight in there]
@@ -82,15 +91,24 @@ class Features:
         return cls(said["tasks"], said["shaped"], *shape, said["shape_at"], words, said["size"])
 
 
+def runs_of(said: str) -> list[str]:
+    """Runs of letters, and those of digits: in a third of the time that a pattern takes, which is that of a decision."""
+    whole = said.encode(errors="replace")
+    return whole.translate(LETTERS).decode().split() + whole.translate(DIGITS).decode().split()
+
+
 def words_of(text: str) -> set[str]:
-    return set(WORD.findall(text[:LOOKED_AT].lower()))
+    """Words of two letters and more, numbers, and every other character by itself."""
+    said = text[:LOOKED_AT].lower()
+    words = {run for run in runs_of(said) if len(run) > 1 or run.isdigit()}
+    return words | {each for each in set(said) if not (each.isspace() or (each.isascii() and each.isalnum()))}
 
 
 def shape_of(text: str, tools: int) -> tuple[float, ...]:
     """Length, digits, lines and tools, on scales on which they are spread evenly."""
     looked_at = text[:LOOKED_AT]
-    digits = sum(map(looked_at.count, "0123456789"))
-    return log(len(text) + 1), digits / (len(looked_at) + 1), log1p(looked_at.count("\n")), log1p(tools)
+    figures = len(looked_at.encode(errors="replace").translate(None, NO_DIGITS))
+    return log(len(text) + 1), figures / (len(looked_at) + 1), log1p(looked_at.count("\n")), log1p(tools)
 
 
 def features_of(prompts: Sequence[tuple[str, str, int]], *, shape: bool, words: bool) -> Features:

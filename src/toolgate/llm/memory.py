@@ -16,7 +16,7 @@ import anyio
 from toolgate.errors import AuditUnavailable
 from toolgate.llm.beliefs import read
 from toolgate.llm.calibration import Calibration
-from toolgate.llm.metrics import Performance
+from toolgate.llm.metrics import LATELY, Performance
 from toolgate.llm.minutes import Minutes
 from toolgate.llm.router import Router
 from toolgate.stores import Records
@@ -51,6 +51,8 @@ class Memory:
         self._reading = anyio.Lock()
         self._calibrated = 0
         """The version of the calibration in force."""
+        self._looked = 0.0
+        """When, in seconds since 1970."""
 
     async def ready(self) -> None:
         """Have what was remembered; at once after the first time."""
@@ -64,7 +66,7 @@ class Memory:
                     self._start(self._keep)
 
     async def look(self) -> None:
-        """Take over what others learned."""
+        """Take over what others learned, and how fast models were with them."""
         beliefs = await self._records.get(BELIEFS, CURRENT)
         if beliefs is not None:
             self._router.beliefs.replace(read(self._router.beliefs.merge_into(beliefs.body, {})))
@@ -73,6 +75,10 @@ class Memory:
         if version != self._calibrated:
             self._router.calibration = Calibration.from_json(calibration.body) if calibration else None
             self._calibrated = version
+        now = self._now()
+        # Minutes that are over stay as they are, but for what somebody wrote of them a little late.
+        self._performance.measure(await self.minutes.lately(max(now - LATELY * 60, self._looked - 60)))
+        self._looked = now
 
     async def save(self) -> None:
         """Write down what is new; what cannot be written stays new."""
@@ -87,7 +93,7 @@ class Memory:
             while taken:
                 minute = next(iter(taken))
                 await self.minutes.add(minute, taken[minute])
-                del taken[minute]
+                self._performance.wrote(minute, taken.pop(minute))
         finally:
             self._performance.give(taken)
 

@@ -8,16 +8,19 @@ from __future__ import annotations
 
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from math import inf
 
-from toolgate.llm.histogram import Histogram
+from toolgate.llm.decision import Speed
 from toolgate.llm.series import OTHERS, Batch, CostKey, Key, Series, Spending
 from toolgate.money import Micros
 from toolgate.telemetry import Metrics
 
 LATELY = 15
 """Minutes that the router looks back for how fast a model is."""
+MEASURED_SECONDS = 30.0
+"""How long what was worked out of that holds where nobody works it out beside the calls."""
 RECENT = 10_000
 """Attempts kept one by one."""
 FOLD = 256
@@ -72,8 +75,10 @@ class Performance:
         self._waiting: list[ProviderExecutionMetric] = []
         self._minutes: dict[int, Batch] = {}
         """Not written down yet, by minute since 1970."""
-        self._speeds: dict[str, deque[tuple[int, Histogram, Histogram]]] = {}
-        self._p95: dict[str, tuple[float, float | None, float | None]] = {}
+        self._written: dict[int, Batch] = {}
+        """What the store had of the last minutes when it was last looked at, and what was written to it since, by minute."""
+        self._speeds: dict[str, Speed] = {}
+        self._measured = -inf
         self._watched: Watched | None = None
 
     def record(self, metric: ProviderExecutionMetric) -> None:
@@ -94,13 +99,35 @@ class Performance:
         series.judged += worth
         series.won += good * worth
 
-    def p95(self, model_id: str) -> float | None:
-        """Seconds in which 95 of 100 answers of `provider/model` came lately; None: not measured."""
-        return self._lately(model_id)[0]
+    def lately(self) -> Mapping[str, Speed]:
+        """How fast models were in the last minutes, by id: what this process heard, and what the store had of the others when it was last
+        looked at."""
+        if self._clock() - self._measured >= MEASURED_SECONDS:
+            self.measure()
+        return self._speeds
 
-    def first_token_p95(self, model_id: str) -> float | None:
-        """The same until the first piece."""
-        return self._lately(model_id)[1]
+    def measure(self, stored: Mapping[int, Batch] | None = None) -> None:
+        """Work out anew how fast models are.
+
+        Args:
+            stored: what the store has of all processes, by minute since 1970; of minutes that are not there it has what it had.
+        """
+        self.fold()
+        self._measured = self._clock()
+        oldest = int(self._measured // 60) - LATELY
+        self._written = {minute: batch for minute, batch in (self._written | dict(stored or {})).items() if minute > oldest}
+        series: dict[str, Series] = {}
+        for minutes in (self._written, self._minutes):
+            for minute, batch in minutes.items():
+                for key, each in batch.series.items() if minute > oldest else ():
+                    series.setdefault(f"{key.provider}/{key.model}", Series()).merge(each)
+        self._speeds = {
+            model: Speed(_seconds(each.latency.quantile(0.95)), _seconds(each.first.quantile(0.95))) for model, each in series.items()
+        }
+
+    def wrote(self, minute: int, batch: Batch) -> None:
+        """Something that was taken is in the store now."""
+        self._written.setdefault(minute, Batch()).merge(Batch(batch.series))
 
     @property
     def changed(self) -> bool:
@@ -137,8 +164,6 @@ class Performance:
         for metric in waiting:
             self.recent.append(metric)
             self._add(metric)
-            if metric.success:
-                self._note_speed(metric)
             if self._watched is not None:
                 self._watched.count(metric)
 
@@ -174,29 +199,6 @@ class Performance:
         spending.requests += 1
         spending.cost += metric.cost
         spending.tokens += metric.tokens_in + metric.tokens_out
-
-    def _note_speed(self, metric: ProviderExecutionMetric) -> None:
-        minutes = self._speeds.setdefault(metric.model_id, deque(maxlen=LATELY))
-        minute = int(metric.timestamp // 60)
-        if not minutes or minutes[-1][0] < minute:
-            minutes.append((minute, Histogram(), Histogram()))
-        minutes[-1][1].add(metric.latency_ms)
-        if metric.ttft_ms is not None:
-            minutes[-1][2].add(metric.ttft_ms)
-        self._p95.pop(metric.model_id, None)
-
-    def _lately(self, model_id: str) -> tuple[float | None, float | None]:
-        if self._waiting:
-            self.fold()
-        known, now = self._p95.get(model_id), self._clock() // 60
-        if known is None or known[0] != now:
-            whole, first = Histogram(), Histogram()
-            for minute, latency, ttft in self._speeds.get(model_id, ()):
-                if minute > now - LATELY:
-                    whole.merge(latency)
-                    first.merge(ttft)
-            known = self._p95[model_id] = (now, _seconds(whole.quantile(0.95)), _seconds(first.quantile(0.95)))
-        return known[1], known[2]
 
 
 class Watched:

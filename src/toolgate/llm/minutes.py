@@ -7,7 +7,8 @@ yet deleted when a process died is not counted twice.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
+from math import inf
 from typing import Any
 
 from toolgate.llm.series import Batch
@@ -41,15 +42,24 @@ class Minutes:
         seven days ago whole hours."""
         total = Batch()
         for kind, seconds in ((HOUR, 3600), (MINUTE, 60)):
-            after, last = _id(int(since // seconds) - 1), int(until // seconds)
-            while page := await self._records.list(kind, limit=PAGE, after=after):
-                for record in page:
-                    if int(record.id) * seconds < until and int(record.id) <= last:
-                        total.merge(Batch.from_json(record.body))
-                after = page[-1].id
-                if len(page) < PAGE or int(after) > last:
-                    break
+            async for _, batch in self._each(kind, seconds, since, until):
+                total.merge(batch)
         return total
+
+    async def lately(self, since: float) -> Mapping[int, Batch]:
+        """What there is of the minutes that end after `since`, by minute; at most seven days ago."""
+        return {minute: batch async for minute, batch in self._each(MINUTE, 60, since, inf)}
+
+    async def _each(self, kind: str, seconds: int, since: float, until: float) -> AsyncIterator[tuple[int, Batch]]:
+        after = _id(int(since // seconds) - 1)
+        while page := await self._records.list(kind, limit=PAGE, after=after):
+            for record in page:
+                if int(record.id) * seconds >= until:
+                    return
+                yield int(record.id), Batch.from_json(record.body)
+            after = page[-1].id
+            if len(page) < PAGE:
+                return
 
     async def roll(self, now: float) -> int:
         """Make hours of minutes that are seven days old, and forget hours after 400 days. How many minutes there were."""

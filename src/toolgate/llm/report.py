@@ -142,5 +142,5 @@ class Report:
             "only_named": model.only_named,
             "usd_per_million": {"input": round(read, 6), "output": round(written, 6)},
             "unavailable": self._models.breakers.available(model),
-            "p95_seconds": self._models.performance.p95(model.id),
+            "p95_seconds": speed.p95 if (speed := self._models.performance.lately().get(model.id)) else None,
         }

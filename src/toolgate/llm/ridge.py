@@ -52,10 +52,8 @@ def fit(rows: Sequence[Vector], targets: Sequence[Sequence[float]], size: int) -
 
 def predict(weights: Sequence[Sequence[float]], row: Vector) -> list[float]:
     """(k)"""
-    total = [0.0] * len(weights[0])
-    for index, value in row:
-        total = [sum_ + value * weight for sum_, weight in zip(total, weights[index], strict=True)]
-    return total
+    values = [value for _, value in row]
+    return [sum(map(float.__mul__, values, column)) for column in zip(*[weights[index] for index, _ in row], strict=True)]
 
 
 def inverted(matrix: Matrix) -> Matrix:

@@ -41,15 +41,19 @@ class Roster:
     _local: dict[str, tuple[float, Sequence[Model]]] = field(default_factory=dict, init=False)
     """Models of local servers, and until when that holds."""
     _named: dict[str, Model] = field(default_factory=dict, init=False)
+    _all: tuple[Model, ...] | None = field(default=None, init=False)
     _asking: anyio.Lock = field(default_factory=anyio.Lock, init=False)
 
     def __post_init__(self) -> None:
         self._by_name = {each.name: each for each in self.declared}
 
     def models(self) -> Sequence[Model]:
-        known = [each for provider in self.declared for each in self.of(provider)]
-        ids = {each.id for each in known}
-        return [*known, *(each for each in self._named.values() if each.id not in ids)]
+        """The same object until something changes: every decision asks."""
+        if self._all is None:
+            known = [each for provider in self.declared for each in self.of(provider)]
+            ids = {each.id for each in known}
+            self._all = (*known, *(each for each in self._named.values() if each.id not in ids))
+        return self._all
 
     def of(self, provider: Declared) -> Sequence[Model]:
         """Its models, as far as they are known."""
@@ -71,6 +75,7 @@ class Roster:
             while len(self._named) >= MOST_NAMED:
                 del self._named[next(iter(self._named))]
             self._named[named] = model(provider.name, provider.kind, name, region=provider.region)
+            self._all = None
 
     def check(self, named: str) -> None:
         """
@@ -113,3 +118,4 @@ class Roster:
             self._local[provider.name] = (self.clock() + HOLDS / 2, known)
         else:
             self._local[provider.name] = (self.clock() + HOLDS, models)
+            self._all = None

@@ -13,13 +13,14 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Literal
 
 from toolgate.llm.beliefs import Beliefs
-from toolgate.llm.calibration import EXPECTED_OUTPUT, Calibration
-from toolgate.llm.candidates import Candidates, Look, Option, Sieve
+from toolgate.llm.calibration import Calibration
+from toolgate.llm.candidates import Options, Sieve
 from toolgate.llm.decision import Decision, Health, Mode, Rates, Scores, Speeds
 from toolgate.llm.messages import Errand, Prompt, ToolResult
 from toolgate.llm.model import Model
 from toolgate.llm.runs import Runs
-from toolgate.llm.scoring import CALIBRATED, STRENGTH, Belief, believe, by_price, effect, exploring, floor, to_try, usual
+from toolgate.llm.scoring import effect, exploring, to_try, usual
+from toolgate.llm.standing import Standing
 from toolgate.llm.task import asked, guessed
 from toolgate.money import Micros
 from toolgate.policy.models import Models
@@ -28,19 +29,11 @@ Source = Literal["feedback", "verifier", "arguments", "tool"]
 """Who says how good an answer was: a person, a check of the whole answer, the schema of a tool's arguments, the tool's success."""
 WORTH: Mapping[Source, float] = {"feedback": 1.0, "verifier": 1.0, "arguments": 0.2, "tool": 0.2}
 """Observations. The last two are nearly always right and say little of an answer: guesses."""
-ANSWERS = 20.0
-"""Answers that the expected length of answers is worth until a task's own are known: a guess."""
-
-
 Heard = Callable[[str, str, float, float], None]
 """Takes the model's id, the task, how good the answer was, and how many answers that is worth."""
-TASKS = 100
-"""Task types for which what is thought of models is kept ready."""
-NOBODY_SAYS = 0.5
-"""`Model.quality` where the operator says nothing of it."""
 Why = tuple[Mode, tuple[str, ...]]
-BY_QUALITY: Callable[[Option], float] = lambda option: option[2][0]  # noqa: E731 - by number, which is half of the time of a sort
-BY_COST: Callable[[Option], tuple[float, float]] = lambda option: (option[3], -option[2][0])  # noqa: E731
+Order = list[int]
+"""Positions in `Options`, the one to ask first in front."""
 
 
 class Router:
@@ -71,10 +64,8 @@ class Router:
         self._heard = heard
         self.runs = Runs()
         self._decisions = 0
-        self._kept: dict[str, dict[str, tuple[Belief, float]]] = {}
-        """Belief and expected tokens of an answer, by task and model, until something is heard of the model."""
-        self._kept_of: tuple[object, ...] = ()
-        self._expected: Mapping[str, float] = {}
+        self._standing: Standing | None = None
+        self._standing_of: tuple[object, ...] = ()
 
     def route(self, prompt: Prompt, errand: Errand, tokens: int, *, left: Micros | None = None) -> Decision:
         """Decide which models to ask.
@@ -95,26 +86,31 @@ class Router:
     def explain(self, prompt: Prompt, errand: Errand, tokens: int, *, left: Micros | None = None) -> Decision:
         """What `route` would decide now; nothing changes by it. Raises as `route` does."""
         policy = self._policy()
+        standing = self._prepared(policy)
         undeclared = errand.task == "other"
-        task = guessed(prompt) if undeclared else errand.task
-        self._prepare()
+        guess = guessed(prompt) if undeclared or any(rule.tasks for rule in policy.rules) else "other"
+        task = guess if undeclared else errand.task
+        # What kind of task it is says its asker, who may want to slip through a rule: what is plain from the prompt counts as well.
+        tasks = (task,) if guess in ("other", task) else (task, guess)
         known = self.runs.get(errand.run)
-        there = self._sieve.candidates(policy, prompt, errand, task, tokens, self._looking(task), left)
+        there = self._sieve.candidates(policy, prompt, errand, tasks, tokens, standing.at(task), left)
         options = there.able
         loss = min((rule.max_quality_loss for rule in there.rules if rule.max_quality_loss is not None), default=policy.max_quality_loss)
-        options, why = self._ordered(options, prompt, task, loss)
-        if policy.cascade and errand.checkable and len(options) > 1 and not errand.high_risk:
-            options, why = cascade(options, known.failed if known else frozenset())
+        order, why = self._ordered(options, prompt, task, loss)
+        if policy.cascade and errand.checkable and len(order) > 1 and not errand.high_risk:
+            order, why = cascade(options, order, known.failed if known else frozenset())
         else:
             if policy.explore and not errand.high_risk and not prompt.model and all(rule.explore for rule in there.rules):
-                options, why = self._tried(options, policy.explore, why)
+                order, why = self._tried(options, order, policy.explore, why)
             if known:
-                options, why = self._kept_to(known.model, options, known.spare(policy.switch_share), tokens, why)
+                order, why = self._kept_to(known.model, options, order, known.spare(policy.switch_share), tokens, why)
         if there.fallback:
             why = "fallback", (there.fallback, *why[1])
         if prompt.model:
             why = "named", (f"the prompt names {prompt.model}", *why[1])
-        return self._decision(options, there, why, task, undeclared)
+        chain = tuple([options.models[at] for at in order])
+        scores = Scores(options, order, self._speeds)
+        return Decision(chain, scores, why[1], there.dropped, why[0], task, undeclared, tuple([rule.id for rule in there.rules]))
 
     def learn(self, model_id: str, task: str, good: float, source: Source, *, run: str = "") -> None:
         """Hear how good an answer was. What the transport did is no business of quality: tell that to health.
@@ -134,10 +130,10 @@ class Router:
         table = self.calibration.expected(model_id, task) if self.calibration and kind == "usual" else None
         base = usual(beliefs.of(kind, "", ""), beliefs.of(kind, "", task)) if table is None else table
         overall, at_task = beliefs.of("effect", model_id, ""), beliefs.of("effect", model_id, task)
-        own = 0.0 if table is not None else effect(self._prior(model_id), overall, at_task)
+        own = 0.0 if table is not None else effect(self._prepared(self._policy()).expected(model_id), overall, at_task)
         beliefs.add("effect", model_id, task, worth * (good - base), worth)
         beliefs.add(kind, "", task, worth * (good - own), worth)
-        self._forget(model_id)
+        self._hear(model_id)
         if self._heard is not None and kind == "usual":
             self._heard(model_id, task, good, worth)
         if known and good < 0.5 and kind == "usual":
@@ -175,140 +171,103 @@ class Router:
             known.spent += cost
             task = known.task if task == "other" else task
         self.beliefs.add("output", model_id, task, tokens_out, 1.0)
-        self._forget(model_id)
+        self._hear(model_id)
 
-    def _ordered(self, options: list[Option], prompt: Prompt, task: str, loss: float) -> tuple[list[Option], Why]:
+    def _ordered(self, options: Options, prompt: Prompt, task: str, loss: float) -> tuple[Order, Why]:
         """All of `options`, the one to ask first, and why."""
-        calibration = self.calibration
-        kept = calibration.kept if calibration else ()
-        worth_asking = [option for option in options if option.id in kept]
-        if calibration is not None and worth_asking:
-            said = calibration.qualities(task, asked(prompt), len(prompt.tools))
-            ordered = self._priced([self._shifted(option, said, task) for option in worth_asking], loss)
-            best = max(ordered, key=BY_QUALITY)
-            rest = sorted([option for option in options if option.id not in kept], key=BY_QUALITY, reverse=True)
+        calibration, ids = self.calibration, options.ids
+        said = calibration.qualities(task, asked(prompt), len(prompt.tools)) if calibration else {}
+        kept = [at for at, id in enumerate(ids) if id in said] if said else []  # noqa: A001 - a model's
+        if calibration is not None and kept:
+            means, lower = list(options.means), list(options.sure)
+            for at in kept:  # the quality at this very prompt in place of that at its task
+                by = said[ids[at]] - (calibration.expected(ids[at], task) or 0.0)
+                means[at] += by
+                lower[at] += by
+            options.means, options.sure = means, lower
+            order = self._priced(options, kept, calibration, loss)
+            best = max(order, key=means.__getitem__)
+            rest = sorted([at for at in range(len(ids)) if at not in kept], key=means.__getitem__, reverse=True)
         else:
-            best = max(options, key=BY_QUALITY)
-            enough = floor([option.belief for option in options], loss / 100)
-            ordered = sorted([option for option in options if option.belief.sure >= enough], key=BY_COST)
-            self._quickest_first(ordered)
-            rest = sorted([option for option in options if option.belief.sure < enough], key=BY_QUALITY, reverse=True)
-        return ordered + rest, ("chosen", _because(ordered[0], best, loss))
+            ranked = sorted(range(len(ids)), key=options.means.__getitem__, reverse=True)
+            sure, best = options.sure, ranked[0]
+            enough = max(sure) - loss / 100
+            order = sorted([at for at in ranked if sure[at] >= enough], key=options.costs.__getitem__)
+            self._quickest_first(options, order)
+            rest = [at for at in ranked if sure[at] < enough]
+        return order + rest, ("chosen", _because(options, order[0], best, loss))
 
-    def _priced(self, options: list[Option], loss: float) -> list[Option]:
+    def _priced(self, options: Options, kept: Order, calibration: Calibration, loss: float) -> Order:
         """By quality less what calibration has the cost be worth."""
-        calibration = self.calibration
-        assert calibration is not None
+        ids, costs, means = options.ids, options.costs, options.means
         price, reference = calibration.price(loss), calibration.reference
-        alone = next((option.cost for option in options if option.id == reference), 0.0) or max(option.cost for option in options) or 1.0
         if price is None:
-            return sorted(options, key=lambda option: (option.id == reference, option.belief.mean), reverse=True)
-        return sorted(options, key=lambda option: option.belief.mean - price * option.cost / alone, reverse=True)
+            return sorted(kept, key=lambda at: (ids[at] == reference, means[at]), reverse=True)
+        alone = next((costs[at] for at in kept if ids[at] == reference), 0.0) or max(costs[at] for at in kept) or 1.0
+        return sorted(kept, key=lambda at: means[at] - price * costs[at] / alone, reverse=True)
 
-    def _quickest_first(self, ordered: list[Option]) -> None:
+    def _quickest_first(self, options: Options, order: Order) -> None:
         """Of several that cost the same, the one that is known to answer soonest."""
-        same = 1
-        while same < len(ordered) and ordered[same].cost == ordered[0].cost:
+        costs, same = options.costs, 1
+        while same < len(order) and costs[order[same]] == costs[order[0]]:
             same += 1
         if same > 1:
-            p95 = self._speeds.p95
-            ordered[:same] = sorted(ordered[:same], key=lambda option: p95(option.id) or 0.0)
+            lately = self._speeds.lately()
+            order[:same] = sorted(order[:same], key=lambda at: (speed.p95 if (speed := lately.get(options.ids[at])) else None) or 0.0)
 
-    def _shifted(self, option: Option, said: Mapping[str, float], task: str) -> Option:
-        """`option` with the quality at this very prompt in place of that at its task."""
-        assert self.calibration is not None
-        belief, by = option.belief, said[option.id] - (self.calibration.expected(option.id, task) or 0.0)
-        return option._replace(belief=belief._replace(mean=belief.mean + by, sure=belief.sure + by))
-
-    def _tried(self, options: list[Option], share: float, why: Why) -> tuple[list[Option], Why]:
+    def _tried(self, options: Options, order: Order, share: float, why: Why) -> tuple[Order, Why]:
         """Perhaps with one first that may be better than is known."""
-        beliefs = self.beliefs.of("usual", "", "")
-        seen = beliefs.seen + (self.calibration.rows if self.calibration else 0)
+        calibration = self.calibration
+        seen = self.beliefs.of("usual", "", "").seen + (calibration.rows if calibration else 0)
         if draw(self._seed, self._decisions) >= exploring(share, seen):
-            return options, why
-        worth_asking = [option for option in options if not self.calibration or option.id in self.calibration.kept] or options
-        tried = worth_asking[to_try([option.belief for option in worth_asking])]
-        if tried is options[0]:
-            return options, why
-        because = f"{tried.id} is tried: little is known of it ({tried.belief.seen:.0f} answers), and it may be the best"
-        return [tried, *(option for option in options if option is not tried)], ("explored", (because,))
+            return order, why
+        worth_asking = [at for at in order if not calibration or options.ids[at] in calibration.kept] or order
+        tried = worth_asking[to_try([options.means[at] for at in worth_asking], [options.sure[at] for at in worth_asking])]
+        if tried == order[0]:
+            return order, why
+        seen = options.seen[tried]
+        because = f"{options.ids[tried]} is tried: little is known of it ({seen:.0f} answers), and it may be the best"
+        return _first(tried, order), ("explored", (because,))
 
-    def _kept_to(self, model: Model, options: list[Option], spare: float, tokens: int, why: Why) -> tuple[list[Option], Why]:
+    def _kept_to(self, model: Model, options: Options, order: Order, spare: float, tokens: int, why: Why) -> tuple[Order, Why]:
         """The run's own model first, while it can be asked and a change is not worth its cache."""
-        own = next((option for option in options if option.id == model.id), None)
-        if own is None:
-            return options, ("switched", (f"{model.id}, which the run began with, cannot be asked now", *why[1]))
-        if own is options[0]:
-            return options, ("kept", why[1])
-        lost = self._sieve.reading(options[0].model, tokens)
-        if spare and lost <= spare and options[0].cost + lost < own.cost:
-            return options, ("switched", (f"the cache of {model.id} is given up, which the run can spare", *why[1]))
-        return [own, *(option for option in options if option is not own)], ("kept", (f"the run stays with {model.id}",))
+        if model.id not in options.ids:
+            return order, ("switched", (f"{model.id}, which the run began with, cannot be asked now", *why[1]))
+        own, best = options.ids.index(model.id), order[0]
+        if own == best:
+            return order, ("kept", why[1])
+        lost = self._sieve.reading(options.models[best], tokens)
+        if spare and lost <= spare and options.costs[best] + lost < options.costs[own]:
+            return order, ("switched", (f"the cache of {model.id} is given up, which the run can spare", *why[1]))
+        return _first(own, order), ("kept", (f"the run stays with {model.id}",))
 
-    def _decision(self, options: Sequence[Option], there: Candidates, why: Why, task: str, undeclared: bool) -> Decision:
-        chain = tuple([option.model for option in options])
-        scores = Scores(options, self._speeds)
-        return Decision(chain, scores, why[1], there.dropped, why[0], task, undeclared, tuple([rule.id for rule in there.rules]))
-
-    def _looking(self, task: str) -> Look:
-        """What is thought of models at `task`, worked out once until something is heard of them."""
-        kept = self._kept.get(task)
-        if kept is None:
-            if len(self._kept) >= TASKS:
-                self._kept.clear()
-            kept = self._kept[task] = {}
-        for model in self._sieve.models() if len(kept) < len(self._expected) else ():
-            if model.id not in kept:
-                kept[model.id] = self._believed(model, task), self._length(model, task)
-        return kept.__getitem__
-
-    def _believed(self, model: Model, task: str) -> Belief:
-        beliefs = self.beliefs
-        overall, own = beliefs.of("effect", model.id, ""), beliefs.of("effect", model.id, task)
-        table = self.calibration.expected(model.id, task) if self.calibration else None
-        if table is not None:
-            return believe(table, 0.0, overall, own, CALIBRATED)
-        base = usual(beliefs.of("usual", "", ""), beliefs.of("usual", "", task))
-        return believe(base, self._prior(model.id), overall, own, STRENGTH)
-
-    def _prior(self, model_id: str) -> float:
-        """How much better than usual a model is expected to be before anything was seen."""
-        return self._expected.get(model_id, 0.0)
-
-    def _length(self, model: Model, task: str) -> float:
-        told = self.calibration.outputs.get(task, {}).get(model.id, EXPECTED_OUTPUT) if self.calibration else EXPECTED_OUTPUT
-        seen = self.beliefs.of("output", model.id, task)
-        return (told * ANSWERS + seen.sum) / (ANSWERS + seen.seen)
-
-    def _prepare(self) -> None:
-        """Forget what was worked out of a state that is no more."""
+    def _prepared(self, policy: Models) -> Standing:
+        """What is thought of models, begun anew where it is of a state that is no more."""
         self.beliefs.fade()
-        now = (self.beliefs.version, self.calibration, self._sieve.models())
-        if now != self._kept_of:
-            self._kept_of = now
-            self._kept.clear()
-            models = now[2]
-            ranked = by_price({model.id: self._sieve.price(model) for model in models})
-            said = {model.id: ranked[model.id] if model.quality == NOBODY_SAYS else model.quality for model in models}
-            middle = sum(said.values()) / max(1, len(said))
-            self._expected = {model: quality - middle for model, quality in said.items()}
+        models = self._sieve.models(policy)
+        now = (self.beliefs.version, self.calibration, models, policy)
+        if self._standing is None or now != self._standing_of:
+            self._standing_of = now
+            self._standing = Standing(models, self._sieve.prices(), self.beliefs, self.calibration)
+        return self._standing
 
-    def _forget(self, model_id: str) -> None:
-        for kept in self._kept.values():
-            kept.pop(model_id, None)
+    def _hear(self, model_id: str) -> None:
+        if self._standing is not None:
+            self._standing.hear(model_id)
 
 
-def cascade(options: Sequence[Option], failed: frozenset[str]) -> tuple[list[Option], Why]:
+def cascade(options: Options, order: Order, failed: frozenset[str]) -> tuple[Order, Why]:
     """For answers that are checked: the least cost for a right answer first, and after a failed check the next.
 
     That order costs least until the first right answer where answers are right independently of each other: an exchange of two
     neighbours shows it. Those that failed in this run come last.
     """
-    ordered = sorted(options, key=lambda option: (option.id in failed, option.cost / max(option.belief.mean, 0.05)))
-    first = ordered[0].id
+    ids, costs, means = options.ids, options.costs, options.means
+    order = sorted(order, key=lambda at: (ids[at] in failed, costs[at] / max(means[at], 0.05)))
+    first = ids[order[0]]
     if failed:
-        return ordered, ("escalated", (f"the check failed for {', '.join(sorted(failed))}; {first} is next",))
-    return ordered, ("cascade", (f"answers are checked, so it begins with {first}, which costs least for a right one",))
+        return order, ("escalated", (f"the check failed for {', '.join(sorted(failed))}; {first} is next",))
+    return order, ("cascade", (f"answers are checked, so it begins with {first}, which costs least for a right one",))
 
 
 def draw(seed: int, number: int) -> float:
@@ -320,8 +279,13 @@ def draw(seed: int, number: int) -> float:
     return (z ^ (z >> 31)) / 2**64
 
 
-def _because(first: Option, best: Option, loss: float) -> tuple[str, ...]:
-    said = f"{first.id} is expected to be right {first.belief.mean:.1%} of the time"
-    if first is best:
+def _first(at: int, order: Order) -> Order:
+    return [at, *(other for other in order if other != at)]
+
+
+def _because(options: Options, first: int, best: int, loss: float) -> tuple[str, ...]:
+    ids, means = options.ids, options.means
+    said = f"{ids[first]} is expected to be right {means[first]:.1%} of the time"
+    if first == best:
         return (f"{said}, more than any other",)
-    return (f"{said}, the best, {best.id}, {best.belief.mean:.1%}: a loss of {loss:g} points on average is allowed, and it costs less",)
+    return (f"{said}, the best, {ids[best]}, {means[best]:.1%}: a loss of {loss:g} points on average is allowed, and it costs less",)

@@ -11,7 +11,7 @@ asked the same tasks equally often, and who was given the easy ones would look b
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import sqrt
 from typing import NamedTuple
@@ -58,19 +58,6 @@ USUAL = 0.7
 """Share of right answers where nothing was seen: a guess that all models share, so that it decides nothing."""
 
 
-class Belief(NamedTuple):
-    """What to think of a model at a task type."""
-
-    mean: float
-    """Share of right answers, 0 to 1."""
-    deviation: float
-    """What the mean may be wrong by: one standard deviation."""
-    seen: float
-    """Observations behind it."""
-    sure: float
-    """The mean, lowered by `CAREFUL` deviations."""
-
-
 def usual(overall: Tally, task: Tally, strength: Strength = STRENGTH) -> float:
     """The share of right answers of a model like any other at a task type.
 
@@ -93,15 +80,22 @@ def effect(expected: float, overall: Tally, task: Tally, strength: Strength = ST
     return (general * pooled + task.sum) / (pooled + task.seen)
 
 
-def believe(base: float, expected: float, overall: Tally, task: Tally, strength: Strength = STRENGTH) -> Belief:
-    """
+def believe(expected: Sequence[float], masses: Sequence[float]) -> tuple[list[float], list[float]]:
+    """What to think of several models: the share of right answers, 0 to 1, and the same lowered by `CAREFUL` deviations.
+
     Args:
-        base: what is usual at the task.
+        expected: what is usual, and how much better than that each is; perhaps outside of 0 to 1.
+        masses: observations that this rests on, what was expected before anything was seen counted as some.
     """
-    mean = min(1.0, max(0.0, base + effect(expected, overall, task, strength)))
-    bounded = min(0.95, max(0.05, mean))
-    deviation = sqrt(bounded * (1 - bounded) / (strength.prior + overall.seen + 1))
-    return Belief(mean, deviation, overall.seen, mean - CAREFUL * deviation)
+    means = [0.0 if mean < 0.0 else 1.0 if mean > 1.0 else mean for mean in expected]
+    bounded = [0.05 if mean < 0.05 else 0.95 if mean > 0.95 else mean for mean in means]
+    sure = [mean - CAREFUL * sqrt(at * (1 - at) / (mass + 1)) for mean, at, mass in zip(means, bounded, masses, strict=True)]
+    return means, sure
+
+
+def deviation(mean: float, sure: float) -> float:
+    """What `mean` may be wrong by: one standard deviation."""
+    return (mean - sure) / CAREFUL
 
 
 def by_price(prices: Mapping[str, float]) -> dict[str, float]:
@@ -112,14 +106,9 @@ def by_price(prices: Mapping[str, float]) -> dict[str, float]:
     return {model: 0.3 + 0.4 * ranked.index(price) / steps if len(ranked) > 1 else 0.5 for model, price in prices.items()}
 
 
-def floor(beliefs: Iterable[Belief], loss: float) -> float:
-    """What `Belief.sure` has to reach to be within `loss` (0 to 1) of the best: all estimates are lowered by how unsure they are."""
-    return max([belief.sure for belief in beliefs]) - loss
-
-
-def to_try(beliefs: Sequence[Belief]) -> int:
-    """The one that may be best, as far as anybody knows."""
-    hopes = [belief.mean + PLAUSIBLE * belief.deviation for belief in beliefs]
+def to_try(means: Sequence[float], sure: Sequence[float]) -> int:
+    """The one that may be best, as far as anybody knows; by position."""
+    hopes = [mean + PLAUSIBLE * deviation(mean, low) for mean, low in zip(means, sure, strict=True)]
     return hopes.index(max(hopes))
 
 

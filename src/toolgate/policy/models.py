@@ -43,12 +43,12 @@ class ModelRule(Strict):
     explore: bool = True
     """False: no experiments with these requests."""
 
-    def applies(self, principal: Principal, task: str) -> bool:
+    def applies(self, principal: Principal, *tasks: str) -> bool:
         return (
             _any(self.tenants, (principal.tenant,))
             and _any(self.tiers, (principal.tier,))
             and _any(self.roles, principal.roles)
-            and _any(self.tasks, (task,))
+            and _any(self.tasks, tasks)
         )
 
 
@@ -70,8 +70,9 @@ class Models(Strict):
     """After so long an observation counts half."""
     rules: tuple[ModelRule, ...] = ()
 
-    def applying(self, principal: Principal, task: str) -> tuple[ModelRule, ...]:
-        return tuple(rule for rule in self.rules if rule.applies(principal, task))
+    def applying(self, principal: Principal, *tasks: str) -> tuple[ModelRule, ...]:
+        """The rules for requests of `principal` that are of any of `tasks`."""
+        return tuple(rule for rule in self.rules if rule.applies(principal, *tasks))
 
 
 def forbidden(rules: tuple[ModelRule, ...], id: str, region: str, tags: frozenset[str]) -> str | None:

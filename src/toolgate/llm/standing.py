@@ -1,0 +1,107 @@
+"""What is thought of every model at a kind of task: columns in the roster's order, worked out anew only where something was heard."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from toolgate.llm.beliefs import Beliefs
+from toolgate.llm.calibration import EXPECTED_OUTPUT, Calibration
+from toolgate.llm.model import Model
+from toolgate.llm.scoring import CALIBRATED, STRENGTH, believe, by_price, effect, usual
+
+ANSWERS = 20.0
+"""Answers that the expected length of answers is worth until a task's own are known: a guess."""
+TASKS = 100
+"""Task types for which what is thought of models is kept ready."""
+NOBODY_SAYS = 0.5
+"""`Model.quality` where the operator says nothing of it."""
+
+
+@dataclass(slots=True)
+class Columns:
+    """By the models' numbers. Lists are replaced, never changed, so that whoever holds one holds what was thought then."""
+
+    means: Sequence[float]
+    """Share of right answers expected, 0 to 1."""
+    sure: Sequence[float]
+    """The same, lowered by how unsure it is."""
+    seen: Sequence[float]
+    """Observations behind it."""
+    lengths: Sequence[float]
+    """Tokens that an answer is expected to have."""
+
+
+@dataclass(slots=True)
+class _Kept:
+    """What columns are made of, by the models' numbers."""
+
+    tables: list[float | None]
+    """What labelled prompts say of it; None: nothing."""
+    effects: list[float]
+    """How much better it is than that, or than usual."""
+    masses: list[float]
+    """Observations that this rests on, what was expected before counted as some."""
+    seen: list[float]
+    lengths: list[float]
+    stale: set[int]
+    columns: Columns
+
+
+class Standing:
+    def __init__(self, models: Sequence[Model], prices: Mapping[str, float], beliefs: Beliefs, calibration: Calibration | None) -> None:
+        """
+        Args:
+            prices: of a usual request, by model, to rank models by of which nothing else is known.
+        """
+        self._models, self._beliefs, self._calibration = models, beliefs, calibration
+        self._numbers = {model.id: number for number, model in enumerate(models)}
+        self._tasks: dict[str, _Kept] = {}
+        ranked = by_price(prices)
+        said = {model.id: ranked[model.id] if model.quality == NOBODY_SAYS else model.quality for model in models}
+        middle = sum(said.values()) / max(1, len(said))
+        self._expected = {model: quality - middle for model, quality in said.items()}
+
+    def at(self, task: str) -> Columns:
+        kept = self._tasks.get(task)
+        if kept is None:
+            if len(self._tasks) >= TASKS:
+                self._tasks.clear()
+            n = len(self._models)
+            tables: list[float | None] = [None] * n
+            kept = _Kept(tables, [0.0] * n, [0.0] * n, [0.0] * n, [0.0] * n, set(range(n)), Columns((), (), (), ()))
+            self._tasks[task] = kept
+        if kept.stale:
+            self._freshen(kept, task)
+        return kept.columns
+
+    def hear(self, model_id: str) -> None:
+        """Something new is known of a model."""
+        number = self._numbers.get(model_id)
+        if number is not None:
+            for kept in self._tasks.values():
+                kept.stale.add(number)
+
+    def expected(self, model_id: str) -> float:
+        """How much better than usual it is expected to be before anything was seen."""
+        return self._expected.get(model_id, 0.0)
+
+    def _freshen(self, kept: _Kept, task: str) -> None:
+        of = self._beliefs.of
+        for number in kept.stale:
+            id = self._models[number].id  # noqa: A001 - a model's
+            overall, own = of("effect", id, ""), of("effect", id, task)
+            table = self._calibration.expected(id, task) if self._calibration else None
+            expected, strength = (self.expected(id), STRENGTH) if table is None else (0.0, CALIBRATED)
+            kept.tables[number], kept.effects[number] = table, effect(expected, overall, own, strength)
+            kept.masses[number], kept.seen[number] = strength.prior + overall.seen, overall.seen
+            kept.lengths[number] = self._length(id, task)
+        base = usual(of("usual", "", ""), of("usual", "", task))
+        expected_of = [(base if table is None else table) + better for table, better in zip(kept.tables, kept.effects, strict=True)]
+        kept.columns = Columns(*believe(expected_of, kept.masses), tuple(kept.seen), tuple(kept.lengths))
+        kept.stale.clear()
+
+    def _length(self, model_id: str, task: str) -> float:
+        told = self._calibration.outputs.get(task, {}).get(model_id, EXPECTED_OUTPUT) if self._calibration else EXPECTED_OUTPUT
+        seen = self._beliefs.of("output", model_id, task)
+        return (told * ANSWERS + seen.sum) / (ANSWERS + seen.seen)
