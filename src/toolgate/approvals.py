@@ -70,6 +70,8 @@ class Approval:
     """Who answered."""
     how: How | None = None
     reason: str | None = None
+    instead_of: str | None = None
+    """The id of the question whose arguments whoever said yes changed to these; None: they are the caller's own."""
     version: int = 0
     """Of the record that it was read from."""
 
@@ -141,8 +143,13 @@ class Approvals:
             await self._expire(there)
         raise UnknownApproval(f"nothing waits for a yes under {id[:64]!r}: it never did, or it was used or has expired")
 
-    async def decide(self, id: str, yes: bool, who: Principal, how: How, reason: str | None = None) -> Approval:
+    async def decide(
+        self, id: str, yes: bool, who: Principal, how: How, reason: str | None = None, *, instead_of: str | None = None
+    ) -> Approval:
         """Answer a question; what was answered already, an operator may answer otherwise, and others only with a no.
+
+        Args:
+            instead_of: the id of the question whose arguments `who` has changed to these.
 
         Raises:
             UnknownApproval: nothing waits under that id (any more).
@@ -152,10 +159,16 @@ class Approvals:
             if yes and how != "operator" and there.state != "pending":
                 return there
             decided = replace(
-                there, state="approved" if yes else "denied", by=who.id, how=how, reason=reason, expires=self._clock() + self.settings.ttl
+                there,
+                state="approved" if yes else "denied",
+                by=who.id,
+                how=how,
+                reason=reason,
+                instead_of=instead_of,
+                expires=self._clock() + self.settings.ttl,
             )
             if await self._put(decided, there.version):
-                said = {"by": who.id, "how": how, "reason": reason}
+                said = {"by": who.id, "how": how, "reason": reason, **({"instead_of": instead_of} if instead_of else {})}
                 await self._tell("approval.granted" if yes else "approval.denied", decided, who, **said)
                 return replace(decided, version=there.version + 1)
 

@@ -10,7 +10,7 @@ import pytest
 
 from tests.api.talking import Talking, an_input, by_name, events, said
 from toolgate.errors import ModelFailed
-from toolgate.llm.messages import Tokens
+from toolgate.llm.messages import Assistant, Tokens, ToolResult
 from toolgate.server.identify import STATE
 from toolgate.testing import Line
 
@@ -100,6 +100,78 @@ async def test_a_no_is_told_to_the_model_and_nothing_is_done(entry: dict[str, An
 
     assert world.issues.closed == []
     assert second[-1]["result"]["answer"] == "Then not."
+
+
+async def test_a_yes_with_other_arguments_makes_the_call_with_these_and_tells_the_model_and_the_audit() -> None:
+    world = Talking([CLOSES, Line("It was #8, then.")])
+    async with world.client() as client:
+        first = events(await client.post("/v1/agent", json=an_input([said("Close #7")])))
+        (asked,) = first[-1]["outcome"]["interrupts"]
+        payload = {"approved": True, "editedArgs": {"number": 8}}
+        resume = [{"interruptId": asked["id"], "status": "resolved", "payload": payload}]
+        second = events(await client.post("/v1/agent", json=an_input(conversation(first), resume=resume)))
+
+    changed = 'ada changed the arguments of close_issue before it is called, to {"number": 8}'
+    told = '[Toolgate] ada changed the arguments of this call before it was made: {"number": 8}\n\n#8 is closed'
+    assert "editedArgs" in asked["responseSchema"]["properties"]
+    assert world.issues.closed == [8]
+    assert [event["value"]["text"] for event in second if event.get("name") == "toolgate.noted"] == [changed]
+    assert [event["content"] for event in second if event["type"] == "TOOL_CALL_RESULT"] == [told]
+    assert "TOOL_CALL_START" not in kinds(second)
+    replied, result = world.model.asked[1].messages[-2:]
+    assert isinstance(replied, Assistant)
+    assert isinstance(result, ToolResult)
+    assert [call.arguments for call in replied.calls] == [{"number": 7}]  # what the model said stays
+    assert told in result.text
+    lines = [entry.body for entry in reversed(await world.stores.journal.read("audit"))]
+    answers = [(line["type"], line["details"]["by"]) for line in lines if line["type"] in ("approval.granted", "approval.denied")]
+    (granted,) = (line["details"] for line in lines if line["type"] == "approval.granted")
+    (outcome,) = (line for line in lines if line["type"] == "call.outcome" and line["tool"]["name"] == "close_issue")
+    assert answers == [("approval.denied", "ada"), ("approval.granted", "ada")]
+    assert granted["instead_of"] == asked["id"]
+    assert (outcome["notes"]["approve"]["by"], outcome["notes"]["approve"]["instead_of"]) == ("ada", asked["id"])
+    (intent,) = (line for line in lines if line["type"] == "call.intent" and line["tool"]["name"] == "close_issue")
+    assert intent["arguments"]["values"] == {"number": 8}
+
+
+@pytest.mark.parametrize(
+    ("payload", "says"),
+    [
+        ({"approved": True, "editedArgs": {}}, "required"),
+        ({"approved": True, "editedArgs": {"number": "eight"}}, "is not of type"),
+        ({"approved": True, "editedArgs": [8]}, "an answer is"),
+    ],
+)
+async def test_arguments_that_do_not_fit_are_told_before_anything_is_decided(payload: Any, says: str) -> None:
+    world = Talking([CLOSES, Line("Done.")])
+    async with world.client() as client:
+        first = events(await client.post("/v1/agent", json=an_input([said("Close #7")])))
+        (asked,) = first[-1]["outcome"]["interrupts"]
+
+        async def answered(payload: Any) -> list[dict[str, Any]]:
+            resume = [{"interruptId": asked["id"], "status": "resolved", "payload": payload}]
+            return events(await client.post("/v1/agent", json=an_input(conversation(first), resume=resume)))
+
+        second = await answered(payload)
+        assert (second[-1]["type"], second[-1]["code"]) == ("RUN_ERROR", "invalid_arguments")
+        assert says in second[-1]["message"]
+        assert world.issues.closed == []
+        third = await answered({"approved": True, "editedArgs": {"number": 9}})  # it still waits
+
+    assert world.issues.closed == [9]
+    assert third[-1]["outcome"] == {"type": "success"}
+
+
+async def test_a_no_with_arguments_is_a_no() -> None:
+    world = Talking([CLOSES, Line("Then not.")])
+    async with world.client() as client:
+        first = events(await client.post("/v1/agent", json=an_input([said("Close #7")])))
+        (asked,) = first[-1]["outcome"]["interrupts"]
+        payload = {"approved": False, "editedArgs": {"number": 8}}
+        resume = [{"interruptId": asked["id"], "status": "resolved", "payload": payload}]
+        await client.post("/v1/agent", json=an_input(conversation(first), resume=resume))
+
+    assert world.issues.closed == []
 
 
 async def test_an_answer_that_is_neither_yes_nor_no_is_an_error_and_decides_nothing() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -14,6 +15,7 @@ from tests.browser.axe import SCHEMES, violations
 from tests.browser.gate import Gate, signed_in
 
 HOSTILE = '<img src=x onerror="window.hit=1"><script>window.hit=1</script>\u202eelpmaxe'
+ISSUE = "github_create_issue"
 MONEY = {"usd": "0.0123", "micros": 12300}
 
 
@@ -75,15 +77,16 @@ USAGE = [{"provider": "mill", "model": "small-1", "inputTokens": 321, "outputTok
 DONE = {"type": "RUN_FINISHED", "outcome": {"type": "success"}, "result": {"status": "done"}, "usage": USAGE}
 
 
-def interrupted(*ids: str, mine: bool = True) -> Mapping[str, Any]:
+def interrupted(*ids: str, mine: bool = True, tool: str = "drop", editable: bool = True) -> Mapping[str, Any]:
+    answers = {"type": "object", "properties": {"approved": {}, **({"editedArgs": {"type": "object"}} if editable else {})}}
     interrupts = [
         {
             "id": one,
             "reason": "tool_call",
             "message": f"ada wants to call drop {one}",
             "toolCallId": "c1",
-            **({"responseSchema": {"type": "object"}} if mine else {}),
-            "metadata": {"toolgate": {"tool": "drop"}},
+            **({"responseSchema": answers} if mine else {}),
+            "metadata": {"toolgate": {"tool": tool}},
         }
         for one in ids
     ]
@@ -170,19 +173,40 @@ def test_of_several_calls_all_are_answered_before_the_run_goes_on(page: Any, gat
     assert [(each["interruptId"], each["payload"]["approved"]) for each in script.asked[1]["resume"]] == [("a1", True), ("a2", False)]
 
 
-def test_a_call_can_be_asked_for_otherwise(page: Any, gate: Gate) -> None:
-    script = scripted(page, [*call("drop", {"id": 7}), interrupted("a1")], [DONE], [*said("Dropped 8."), DONE])
+def test_a_call_can_be_changed_before_it_is_approved_with_the_keyboard_alone(page: Any, gate: Gate) -> None:
+    script = scripted(
+        page, [*call(ISSUE, {"owner": "acme", "repo": "rocket", "title": 7}), interrupted("a1", tool=ISSUE)], [*said("Opened."), DONE]
+    )
     dock = opened(page, gate)
-    dock.get_by_label("Task").fill("Drop it")
+    page.keyboard.type("Open an issue")
+    page.keyboard.press("Enter")
+    expect(dock).to_contain_text("ada wants to call drop a1")
+
+    dock.get_by_role("button", name="Change…").focus()
+    page.keyboard.press("Enter")
+    form = dock.get_by_role("form", name=f"Arguments of {ISSUE}")
+    form.get_by_label("owner").focus()
+    page.keyboard.press("Enter")
+    expect(form.get_by_label("title")).to_have_accessible_description(re.compile("is not of type"))
+    assert len(script.asked) == 1  # what does not fit decides nothing
+    form.get_by_label("title").focus()
+    page.keyboard.press("Control+a")
+    page.keyboard.type("Refuel")
+    page.keyboard.press("Enter")
+
+    expect(dock.get_by_role("log")).to_contain_text("Opened.")
+    payload = {"approved": True, "editedArgs": {"owner": "acme", "repo": "rocket", "title": "Refuel"}}
+    assert script.asked[1]["resume"] == [{"interruptId": "a1", "status": "resolved", "payload": payload}]
+
+
+def test_where_a_server_takes_no_other_arguments_none_are_offered(page: Any, gate: Gate) -> None:
+    scripted(page, [*call(ISSUE, {}), interrupted("a1", tool=ISSUE, editable=False)])
+    dock = opened(page, gate)
+    dock.get_by_label("Task").fill("Open an issue")
     dock.get_by_label("Task").press("Enter")
 
-    dock.get_by_role("button", name="Change…").click()
-    dock.get_by_label("Deny it").fill('{"id": 8}')
-    dock.get_by_role("button", name="Ask for that instead").click()
-
-    expect(dock.get_by_role("log")).to_contain_text("Dropped 8.")
-    assert script.asked[1]["resume"][0]["payload"] == {"approved": False}
-    assert script.asked[2]["messages"][-1]["content"].endswith('instead: {"id": 8}')
+    expect(dock.get_by_role("button", name="Approve once")).to_be_visible()
+    expect(dock.get_by_role("button", name="Change…")).to_have_count(0)
 
 
 def test_a_call_that_only_an_operator_may_answer_leads_there(page: Any, gate: Gate) -> None:

@@ -52,6 +52,29 @@ def test_a_run_waits_for_a_yes_goes_on_with_it_and_is_found_among_past_runs(page
     expect(told).to_contain_text("That is done.")
 
 
+def test_a_call_is_made_with_the_arguments_that_a_person_gave_it_instead_and_the_audit_says_who(page: Any, gate: Gate) -> None:
+    signed_in(page, gate, "developer")
+    page.keyboard.press("Control+j")
+    dock = page.get_by_role("complementary", name="Agent")
+    dock.get_by_label("Task").fill("Open an issue for the lander")
+    dock.get_by_label("Task").press("Enter")
+    dock.get_by_role("button", name="Change…").click()
+    form = dock.get_by_role("form", name="Arguments of github_create_issue")
+    expect(form.get_by_label("repo")).to_have_value("rocket")
+    form.get_by_label("repo").fill("lander")
+
+    form.get_by_role("button", name="Approve with these arguments").click()
+
+    log = dock.get_by_role("log")
+    expect(log).to_contain_text("That is done.")
+    expect(log).to_contain_text("developer-1 changed the arguments of github_create_issue")
+    assert gate.heard[-1] == "POST /repos/acme/lander/issues"
+    outcome = next(line for line in gate.lines() if line["type"] == "call.outcome" and line["tool"]["name"] == "github_create_issue")
+    assert outcome["notes"]["approve"]["by"] == "developer-1"
+    signed_in(page, gate, "admin", f"#/audit/{outcome['call']}")
+    expect(page.locator("dt:text('arguments changed by') + dd")).to_have_text("developer-1")
+
+
 def test_how_models_do_is_told_with_the_metrics(page: Any, gate: Gate) -> None:
     signed_in(page, gate, "admin", "#/metrics")
 

@@ -160,6 +160,27 @@ def test_on_a_terminal_the_person_is_asked_and_can_talk_on(terminal: Terminal, s
     assert (run["status"], run["steps"], run["calls"]) == ("done", 3, 1)
 
 
+def test_a_person_at_the_terminal_may_change_the_arguments_in_their_editor(
+    terminal: Terminal, scripted: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scripted(ADDS)
+    editor = tmp_path / "editor"
+    editor.write_text(f"#!{sys.executable}\nimport sys\nopen(sys.argv[1], 'w').write('{{\"name\": \"kettle\"}}')\n")
+    editor.chmod(0o755)
+    monkeypatch.setenv("EDITOR", str(editor))
+    monkeypatch.delenv("VISUAL", raising=False)
+    leader, follower = pty.openpty()
+    with Popen([sys.executable, "-m", "toolgate", "agent", "Add a pot"], stdin=follower, stdout=follower, stderr=follower) as process:
+        os.close(follower)
+        _until(leader, "Let it through?")
+        os.write(leader, b"e\n")
+        said = _until(leader, "The pot is added.")
+        process.wait(timeout=60)
+    os.close(leader)
+
+    assert "kettle" in said
+
+
 def _until(leader: int, text: str) -> str:
     """What the terminal shows until `text` is there."""
     said = b""

@@ -6,6 +6,7 @@ result; only one that waits for a person's yes has none yet.
 
 from __future__ import annotations
 
+import json
 import logging
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -15,30 +16,34 @@ from typing import Any, Literal
 
 import anyio
 
-from toolgate.agent.bill import called
+from toolgate.agent.bill import called, edited
 from toolgate.agent.events import ApprovalWanted, Calling, Event, Noted, Wanted
-from toolgate.agent.facts import Answered, Fact
+from toolgate.agent.facts import Answered, Edited, Fact
 from toolgate.agent.offer import FOUND, LOAD_SKILL, SKILLS, outside
 from toolgate.agent.purse import Purse
 from toolgate.agent.result import cut, text_of
 from toolgate.agent.runs import Run, Runs
 from toolgate.agent.turns import State
-from toolgate.approvals import How
-from toolgate.calls import UNSET, Call, Outcome, Principal, Problem, Tool, key, new_id
+from toolgate.approvals import Approval, How
+from toolgate.audit.line import canonical
+from toolgate.calls import UNSET, Call, Outcome, Principal, Problem, Question, Tool, key, new_id
 from toolgate.errors import KeyReused, UnknownApproval
 from toolgate.gateway import Gateway, unwrapped
 from toolgate.llm.messages import ToolCall
 
 log = logging.getLogger("toolgate")
 
-Person = Callable[[Wanted], Awaitable[bool | None]]
-"""Asks whoever is there for a yes or a no. None: no answer came, and the run waits."""
+Answer = bool | Mapping[str, Any]
+"""A person's: yes, no, or yes to the same call with these arguments instead, all of them."""
+Person = Callable[[Wanted], Awaitable[Answer | None]]
+"""Asks whoever is there. None: no answer came, and the run waits."""
 Unanswered = Literal["wait", "refuse"]
 """What becomes of calls that need a yes and have none: the run waits for it, or the gate refuses them."""
 ROUNDS = 3
 """In which a call may come to need yet another yes, as when the policy changes meanwhile; after them it is refused."""
 SAFE = 0.9
 """Of the time in which idempotency keys are remembered: what may have begun longer ago is not made again."""
+SHOWN = 2000  # characters of changed arguments that the model is told
 USED = ("cost", "tokens", "steps", "calls")
 
 
@@ -78,6 +83,9 @@ class Batch:
         self._state = state
         self._parent = replace(around.call, tainted=state.tainted or around.call.tainted)
         self._tools = around.gateway.visible(around.agent)
+        self._edited: dict[str, ToolCall] = {}
+        """By id, calls that a person changed while this batch asked."""
+        self._editors = dict(state.edited)
 
     async def make(self, calls: Sequence[ToolCall], spent: str | None) -> str | None:
         """Make `calls`.
@@ -96,7 +104,7 @@ class Batch:
         for _ in range(ROUNDS):
             if wait := await self._yes(calls):
                 return wait
-            calls = await self._together(calls)
+            calls = await self._together([self._edited.get(call.id, call) for call in calls])
             if not calls:
                 return None
         for call in calls:
@@ -114,23 +122,28 @@ class Batch:
         around = self._around
         if around.unanswered == "refuse":
             return None
-        wanted: dict[str, Wanted] = {}
+        wanted: dict[str, tuple[Wanted, ToolCall]] = {}
         for call in calls:
-            name, arguments = self._meant(call)
-            asked = await around.gateway.asks(name, arguments, around.agent, parent=self._parent) if self._wrong(call) is None else None
+            asked = await self._asks(call)
             if asked is not None and asked[0].state == "pending":
                 approval, question = asked
-                wanted.setdefault(approval.id, Wanted(approval.id, call.id, unwrapped(name, arguments)[0], arguments, question.text))
+                tool, arguments = unwrapped(*self._meant(call))
+                wanted.setdefault(approval.id, (Wanted(approval.id, call.id, tool, arguments, question.text), call))
         if not wanted:
             return None
-        await around.hear(ApprovalWanted(list(wanted.values())))
-        waiting = [one for one in wanted.values() if not await self._decided(one)]
+        await around.hear(ApprovalWanted([one for one, _ in wanted.values()]))
+        waiting = [one for one, call in wanted.values() if not await self._decided(one, call)]
         if not waiting:
             return None
         calls_wait = "1 call waits" if len(waiting) == 1 else f"{len(waiting)} calls wait"
         return f"{calls_wait} for a person's yes: {', '.join(one.approval for one in waiting)}"
 
-    async def _decided(self, wanted: Wanted) -> bool:
+    async def _asks(self, call: ToolCall) -> tuple[Approval, Question] | None:
+        if self._wrong(call) is not None:
+            return None
+        return await self._around.gateway.asks(*self._meant(call), self._around.agent, parent=self._parent)
+
+    async def _decided(self, wanted: Wanted, call: ToolCall) -> bool:
         """Ask, and write the answer down; False: there is none."""
         around = self._around
         approvals = around.gateway.approvals
@@ -141,8 +154,25 @@ class Batch:
             return False
         how: How = "terminal" if around.user.via == "terminal" else "client"
         with suppress(UnknownApproval):  # it came too late; the gate will ask anew
-            await approvals.decide(wanted.approval, answer, around.user, how)
+            if isinstance(answer, bool) or canonical(answer) == canonical(wanted.arguments):
+                await approvals.decide(wanted.approval, answer is not False, around.user, how)
+            else:
+                await self._change(wanted, call, answer, how)
         return True
+
+    async def _change(self, wanted: Wanted, call: ToolCall, arguments: Mapping[str, Any], how: How) -> None:
+        """Have `call` made with `arguments`, to which its person has said yes by changing them; as it was, it is refused."""
+        around, approvals = self._around, self._around.gateway.approvals
+        await approvals.decide(wanted.approval, False, around.user, how, "its arguments were changed")
+        whole = arguments if wanted.tool == call.name else {"name": wanted.tool, "arguments": arguments}
+        fact = Edited(around.clock(), call.id, whole, around.user.id)
+        await around.add(fact)
+        await around.hear(edited(fact, wanted.tool))
+        self._edited[call.id] = changed = replace(call, arguments=whole)
+        self._editors[call.id] = fact.by
+        asked = await self._asks(changed)
+        if asked is not None:  # None: so it needs no yes, or is refused whatever anybody says
+            await approvals.decide(asked[0].id, True, around.user, how, instead_of=wanted.approval)
 
     async def _together(self, calls: Sequence[ToolCall]) -> list[ToolCall]:
         """Make `calls` at the same time; those that turn out to need a yes all the same."""
@@ -209,7 +239,7 @@ class Batch:
         return True
 
     async def _answer(self, call: ToolCall, outcome: Outcome, name: str, seconds: float, most: int) -> None:
-        around, text, kept = self._around, text_of(outcome), None
+        around, text, kept = self._around, self._said_of(call) + text_of(outcome), None
         tool = self._tool(call)
         strange = (tool is None or tool.annotations.open_world) and not outcome.refused  # None: it came to be while the batch ran
         if len(text.encode(errors="replace")) > most:
@@ -235,6 +265,14 @@ class Batch:
             used=_used(outcome),
         )
         await self._told(fact)
+
+    def _said_of(self, call: ToolCall) -> str:
+        """What the model has to know of its call before the result."""
+        if (who := self._editors.get(call.id)) is None:
+            return ""
+        said = json.dumps(call.arguments, ensure_ascii=False)
+        shown = said if len(said) <= SHOWN else f"{said[:SHOWN]}… (cut)"
+        return f"[Toolgate] {who} changed the arguments of this call before it was made: {shown}\n\n"
 
     async def _refuse(self, call: ToolCall, code: str, text: str) -> None:
         """The result of a call that the gate is not asked about."""

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from typing import Any
 
 from toolgate.agent.events import Bill, Called, Calling, Event, Finished, Noted, Routed, Said, Spent, Started
-from toolgate.agent.facts import Answered, Asked, Compacted, Ended, Fact, Hinted, Replied, Resumed, Stopping
+from toolgate.agent.facts import Answered, Asked, Compacted, Edited, Ended, Fact, Hinted, Replied, Resumed, Stopping
 from toolgate.agent.turns import State, after
 from toolgate.llm.messages import Tokens
 from toolgate.money import Micros
@@ -89,6 +90,8 @@ def events_of(run: str, facts: Sequence[Fact]) -> Iterator[Event]:
                     yield Calling(call.id, call.name, call.arguments or {}, step)
             case Answered():
                 yield called(fact, step)
+            case Edited():
+                yield edited(fact, next(call.name for call in state.pending if call.id == fact.id))
             case Hinted(text=text) | Stopping(text=text):
                 yield Noted("hint", text)
             case Compacted(summary=summary):
@@ -105,6 +108,11 @@ def events_of(run: str, facts: Sequence[Fact]) -> Iterator[Event]:
 
 def routed(fact: Replied) -> Routed:
     return Routed(fact.provider, fact.model, list(fact.route.get("reasons", ())), dict(fact.route.get("scores", {})))
+
+
+def edited(fact: Edited, tool: str) -> Noted:
+    said = json.dumps(dict(fact.arguments), ensure_ascii=False)
+    return Noted("edited", f"{fact.by} changed the arguments of {tool} before it is called, to {said}")
 
 
 def called(fact: Answered, step: int) -> Called:

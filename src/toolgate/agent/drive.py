@@ -17,7 +17,7 @@ import jsonschema_rs
 import orjson
 
 from toolgate.agent import turns
-from toolgate.agent.batch import Around, Batch, Person, Unanswered
+from toolgate.agent.batch import Answer, Around, Batch, Person, Unanswered
 from toolgate.agent.bill import finished, spent
 from toolgate.agent.events import Event, Finished, Noted, Routed, Said, Thought, Wanted, Withdrawn
 from toolgate.agent.facts import Answered, Asked, Compacted, Ended, Fact, Hinted, Replied, Stopping
@@ -254,7 +254,7 @@ class Drive:
     def _left(self) -> float:
         return max(LAST_SECONDS, self.run.task.limits.seconds - self._seconds())
 
-    async def _asked(self, wanted: Wanted) -> bool | None:
+    async def _asked(self, wanted: Wanted) -> Answer | None:
         began = self._clock()
         try:
             return await self._person(wanted) if self._person else None

@@ -91,6 +91,7 @@ class Wanted:
     call: str
     """The tool call's id."""
     tool: str
+    """The one that is meant, where it is called by `call_tool`; and its arguments."""
     arguments: Mapping[str, Any]
     text: str
     """The question as a person should see it, secrets masked."""
@@ -117,9 +118,10 @@ class Spent:
 
 @dataclass(frozen=True, slots=True)
 class Noted:
-    """Something a person may want to know: a hint given to the model, a compaction, a result that was cut and kept."""
+    """Something a person may want to know: a hint given to the model, a compaction, a result that was cut and kept, arguments that
+    somebody changed."""
 
-    kind: Literal["hint", "compacted", "kept", "plan", "warning"]
+    kind: Literal["hint", "compacted", "kept", "plan", "warning", "edited"]
     text: str
 
 

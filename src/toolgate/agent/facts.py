@@ -72,6 +72,19 @@ class Answered:
 
 
 @dataclass(frozen=True, slots=True)
+class Edited:
+    """A person changed the arguments of a call that had not been made, before saying yes to it."""
+
+    at: float
+    id: str
+    """The tool call's."""
+    arguments: Mapping[str, Any]
+    """All of them, in place of the model's."""
+    by: str
+    """Who did."""
+
+
+@dataclass(frozen=True, slots=True)
 class Hinted:
     """The model was told something by us."""
 
@@ -116,9 +129,9 @@ class Resumed:
     at: float
 
 
-Fact = Asked | Replied | Answered | Hinted | Compacted | Stopping | Ended | Resumed
+Fact = Asked | Replied | Answered | Edited | Hinted | Compacted | Stopping | Ended | Resumed
 KINDS: Mapping[str, type[Fact]] = {
-    kind.__name__.lower(): kind for kind in (Asked, Replied, Answered, Hinted, Compacted, Stopping, Ended, Resumed)
+    kind.__name__.lower(): kind for kind in (Asked, Replied, Answered, Edited, Hinted, Compacted, Stopping, Ended, Resumed)
 }
 
 

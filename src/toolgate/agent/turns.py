@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 
 from toolgate.agent import repeats
 from toolgate.agent.events import Status
-from toolgate.agent.facts import Answered, Asked, Compacted, Ended, Fact, Hinted, Replied, Resumed, Stopping
+from toolgate.agent.facts import Answered, Asked, Compacted, Edited, Ended, Fact, Hinted, Replied, Resumed, Stopping
 from toolgate.agent.repeats import Trail
 from toolgate.agent.summary import cut_at, summary_of, weight
 from toolgate.llm.messages import Message, Stop, ToolCall, ToolResult, User
@@ -93,6 +93,8 @@ class State:
     """Of the last reply: all of its calls, as long as one of them has no result."""
     results: Mapping[str, ToolResult] = field(default_factory=dict)
     """Of `pending`, those that have one."""
+    edited: Mapping[str, str] = field(default_factory=dict)
+    """Of `pending`, calls whose arguments a person changed, and who did. The conversation has what the model said."""
     used: Used = NOTHING
     """In all."""
     granted: Used = NOTHING
@@ -255,6 +257,9 @@ def _after(state: State, fact: Fact) -> State:
             return _replied(state, fact)
         case Answered():
             return _answered(state, fact)
+        case Edited(_, id, arguments, by):
+            pending = tuple(replace(call, arguments=arguments) if call.id == id else call for call in state.pending)
+            return replace(state, pending=pending, edited={**state.edited, id: by})
         case Hinted(_, text, about):
             return _said(replace(state, hinted=(*state.hinted, about)), User(text))
         case Compacted(_, cut, summary):
@@ -280,6 +285,7 @@ def _replied(state: State, fact: Replied) -> State:
         messages=(*state.messages, fact.message),
         pending=fact.message.calls,
         results={},
+        edited={},
         used=used,
         stop=fact.stop,
         context=fact.tokens.input + fact.tokens.output,
@@ -308,7 +314,7 @@ def _answered(state: State, fact: Answered) -> State:
     if len(results) < len(state.pending):
         return state
     messages = (*state.messages, *(results[call.id] for call in state.pending))
-    return replace(state, messages=messages, pending=(), results={}, idle=True)
+    return replace(state, messages=messages, pending=(), results={}, edited={}, idle=True)
 
 
 def _following(state: State, fact: Answered) -> tuple[str, ...] | None:

@@ -18,8 +18,9 @@ from pydantic.alias_generators import to_camel
 from starlette.requests import Request
 from starlette.responses import Response
 
+from toolgate.agent.batch import Answer
 from toolgate.agent.errand import admit, limits_of, through
-from toolgate.agent.events import ApprovalWanted, Event, Finished
+from toolgate.agent.events import ApprovalWanted, Event, Finished, Wanted
 from toolgate.agent.loop import Agent
 from toolgate.agent.runs import Run, Task
 from toolgate.agent.tool import NAME, SCHEMA
@@ -27,6 +28,7 @@ from toolgate.api.agui import Stream
 from toolgate.api.answers import outcome_answer, problem_answer
 from toolgate.api.conversation import Asked, asked
 from toolgate.api.events import Events, Say
+from toolgate.approvals import Approval
 from toolgate.calls import Call, Outcome, Principal, Problem, key
 from toolgate.errors import InvalidArguments, NotPermitted, ToolgateError, UnknownApproval, UnknownRun
 from toolgate.llm.learning import fits
@@ -102,6 +104,8 @@ class Talk:
         self._props = props
         self._say = say
         self._heard = False
+        self._instead: dict[str, Answer] = {}
+        """By the question's id, arguments that the user would have instead."""
         own = agent.settings.approvals.by == "caller"
         self._stream = Stream(read.thread_id, read.run_id, [dict(message) for message in read.messages], answerable=own)
 
@@ -147,19 +151,45 @@ class Talk:
         events = await self._agent.replay(run.id, self._user)
         ends = [event for event in events if isinstance(event, Finished)]
         self._stream.before = ends[-1].bill if ends else None
-        for entry in self._read.resume:
-            await self._decide(entry)
+        # All are read before one is heeded: what cannot be meant decides nothing.
+        for entry, answer in [(entry, await self._checked(entry)) for entry in self._read.resume]:
+            await self._decide(entry, answer)
         text = None if self._read.resume or not self._said.text else self._said.text
-        return await self._agent.resume(run.id, self._user, self._hear, text=text)
+        return await self._agent.resume(run.id, self._user, self._hear, text=text, person=self._changed)
 
-    async def _decide(self, entry: Resume) -> None:
+    async def _checked(self, entry: Resume) -> Answer:
+        """The user's answer to one question.
+
+        Raises:
+            InvalidArguments: it is none, or its arguments do not fit the tool.
+            Refused: the call would be refused with them.
+        """
+        answer = _answer(entry)
+        if not isinstance(answer, bool):
+            with suppress(UnknownApproval):
+                approval = await self._asked(entry)
+                if approval is not None:
+                    await self._agent.gateway.permitted(approval.tool, answer, self._user.delegate())
+        return answer
+
+    async def _decide(self, entry: Resume, answer: Answer) -> None:
         """Write down the user's answer to one question. One that is not asked any more is asked anew by the gate."""
-        yes = _yes(entry)
-        approvals = self._agent.gateway.approvals
+        if not isinstance(answer, bool):
+            self._instead[entry.interrupt_id] = answer
+            return
         with suppress(UnknownApproval):
-            approval = await approvals.find(entry.interrupt_id)
-            if approvals.settings.by == "caller" and approvals.owns(self._user, approval):
-                await approvals.decide(entry.interrupt_id, yes, self._user, "client")
+            if await self._asked(entry) is not None:
+                await self._agent.gateway.approvals.decide(entry.interrupt_id, answer, self._user, "client")
+
+    async def _asked(self, entry: Resume) -> Approval | None:
+        """What was asked, if the user may answer it. Raises UnknownApproval."""
+        approvals = self._agent.gateway.approvals
+        approval = await approvals.find(entry.interrupt_id)
+        return approval if approvals.settings.by == "caller" and approvals.owns(self._user, approval) else None
+
+    async def _changed(self, wanted: Wanted) -> Answer | None:
+        """The arguments that the user would have instead."""
+        return self._instead.get(wanted.approval)
 
     async def _hear(self, event: Event) -> None:
         self._heard = True
@@ -197,17 +227,21 @@ class Talk:
         await records.put(THREAD, self._key, {"run": run}, replaces=there.version if there else 0, expires=expires)
 
 
-def _yes(entry: Resume) -> bool:
+def _answer(entry: Resume) -> Answer:
     """
     Raises:
         InvalidArguments: it is neither a yes nor a no.
     """
     if entry.status == "cancelled":
         return False
-    payload = entry.payload.get("approved") if isinstance(entry.payload, Mapping) else entry.payload
-    if entry.status != "resolved" or not isinstance(payload, bool):
-        raise InvalidArguments('an answer is {"status": "resolved", "payload": {"approved": true or false}}, or has the status "cancelled"')
-    return payload
+    payload = entry.payload if isinstance(entry.payload, Mapping) else {"approved": entry.payload}
+    yes, edited = payload.get("approved"), payload.get("editedArgs")
+    if entry.status != "resolved" or not isinstance(yes, bool) or not (edited is None or isinstance(edited, Mapping)):
+        raise InvalidArguments(
+            'an answer is {"status": "resolved", "payload": {"approved": true or false}}, to a yes perhaps with the arguments to be '
+            'used instead as "editedArgs", an object; or it has the status "cancelled"'
+        )
+    return edited if yes and edited is not None else yes
 
 
 def _forwarded(props: Any) -> Mapping[str, Any]:

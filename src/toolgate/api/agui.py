@@ -37,7 +37,11 @@ OURS = "toolgate"
 """The key of our metadata, and the beginning of our events' names."""
 YES_OR_NO: Mapping[str, Any] = {
     "type": "object",
-    "properties": {"approved": {"type": "boolean", "description": "It counts once, for exactly this call."}},
+    "properties": {
+        "approved": {"type": "boolean", "description": "It counts once, for exactly this call."},
+        # What it is called in AG-UI's "Approve with edits" (docs.ag-ui.com/concepts/interrupts).
+        "editedArgs": {"type": "object", "description": "Full replacement of the tool's arguments. Not merged."},
+    },
     "required": ["approved"],
 }
 Json = dict[str, Any]

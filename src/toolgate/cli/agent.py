@@ -7,7 +7,9 @@ stderr. Off a terminal nothing is asked: what needs a person's yes makes the run
 from __future__ import annotations
 
 import asyncio
+import json
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
@@ -20,7 +22,7 @@ from toolgate.cli.options import config_option, json_option, settings_of, wait_f
 from toolgate.cli.output import say
 
 if TYPE_CHECKING:
-    from toolgate.agent.batch import Person, Unanswered
+    from toolgate.agent.batch import Answer, Person, Unanswered
     from toolgate.agent.events import Finished, Wanted
     from toolgate.agent.loop import Agent
     from toolgate.agent.turns import Limits
@@ -31,6 +33,7 @@ if TYPE_CHECKING:
 
 Approve = Literal["never", "ask", "always"]
 TASK_TYPES = ("planning", "coding", "analysis", "extraction", "summarization", "chat", "tool_use", "math", "other")
+CHOICES = click.Choice(("y", "n", "e"), case_sensitive=False)
 EXITS = {"done": 0, "waiting": 6, "budget_exhausted": 7, "looping": 5, "failed": 5, "cancelled": 130}
 
 
@@ -191,14 +194,35 @@ async def yes(_wanted: Wanted) -> bool:
     return True
 
 
-async def prompt(wanted: Wanted) -> bool | None:
+async def prompt(wanted: Wanted) -> Answer | None:
     """Ask at the terminal. None: Ctrl-D or Ctrl-C, and the run waits."""
     say(wanted.text)
     try:
-        # This stops the whole process, which has nothing else to do; in a thread, Ctrl-C could not end it.
-        return click.confirm("Let it through?", err=True)
+        while True:
+            # This stops the whole process, which has nothing else to do; in a thread, Ctrl-C could not end it.
+            choice = click.prompt("Let it through? (e: change the arguments)", type=CHOICES, default="n", err=True)
+            if choice != "e":
+                return bool(choice == "y")
+            if (changed := _changed(wanted.arguments)) is not None:
+                return changed
     except click.Abort:
         return None
+
+
+def _changed(arguments: Mapping[str, Any]) -> Mapping[str, Any] | None:
+    """`arguments` as the person leaves them in their editor; None: not at all, or not as JSON."""
+    text = click.edit(json.dumps(dict(arguments), indent=2, ensure_ascii=False), extension=".json")
+    if text is None:
+        return None
+    try:
+        changed = json.loads(text)
+    except json.JSONDecodeError as error:
+        say(f"that is not JSON: {error}")
+        return None
+    if not isinstance(changed, dict):
+        say("the arguments are an object: {…}")
+        return None
+    return changed
 
 
 def cost_of(text: str) -> int:

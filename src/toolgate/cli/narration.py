@@ -75,7 +75,7 @@ class Narration:
             case ApprovalWanted(wanted):
                 self._aside()
                 self._line(f"{len(wanted)} to be approved before anything of this step runs", "yellow")
-            case Noted("hint" | "warning" | "kept" | "plan", text):
+            case Noted("hint" | "warning" | "kept" | "plan" | "edited", text):
                 self._line(text, "yellow")
             case Noted(kind, _):
                 self._line(kind, "dim")

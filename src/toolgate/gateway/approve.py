@@ -45,6 +45,8 @@ class Approve:
     async def _obliged(self, call: Call, call_next: Handler) -> Outcome:
         approval = await self._answered(call)
         notes: Mapping[str, Any] = {"id": approval.id, "by": approval.by, "how": approval.how}
+        if approval.instead_of is not None:  # whose arguments these are
+            notes = {**notes, "instead_of": approval.instead_of}
         try:
             used = await self._approvals.use(approval, call)
             if used is None:  # the same call, made at the same time, was faster

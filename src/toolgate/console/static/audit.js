@@ -150,6 +150,7 @@ function Told({ call, lines }) {
     policy: decision?.policy,
     "money, micro-dollars": money && `reserved ${money.reserved ?? 0}, settled ${money.settled}`,
     approval,
+    "arguments changed by": last.notes?.approve?.instead_of && last.notes.approve.by,
     trace,
   };
   return html`<article class="card">

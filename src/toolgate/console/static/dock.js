@@ -1,11 +1,14 @@
 // The agent beside every page: ask, watch what it does and what that costs, say yes or no, stop it, look at what it did before.
 import { after, eventsOf, messagesOf, NOTHING } from "./agui.js";
 import { ask, problemOf, send } from "./api.js";
+import { Arguments } from "./form.js";
 import { html, useEffect, useRef, useState } from "./lib.js";
 import { dollars } from "./money.js";
 import { Runs } from "./runs.js";
 import { to } from "./route.js";
 import { Transcript } from "./transcript.js";
+
+const VOID = new Set(["invalid_arguments", "not_permitted"]);
 
 /** @param {{open: boolean, onClose: () => void}} props */
 export function Dock({ open, onClose }) {
@@ -54,10 +57,10 @@ export function Dock({ open, onClose }) {
   const pressed = (event) => {
     if (event.key === "Enter" && !event.shiftKey && !event.isComposing) submit(event);
   };
-  const answered = async (decisions, instead) => {
-    const resume = Object.entries(decisions).map(([interruptId, approved]) => ({ interruptId, status: "resolved", payload: { approved } }));
-    const then = await go(talk, resume);
-    if (instead && then.status !== "failed") say(instead, then);
+  const answered = async (answers) => {
+    const then = await go(talk, Object.entries(answers).map(([interruptId, payload]) => ({ interruptId, status: "resolved", payload })));
+    // What cannot be meant has decided nothing, and still waits.
+    if (then.status === "failed" && VOID.has(then.items.at(-1).code)) setTalk({ ...then, status: "waiting", asked: talk.asked });
   };
   const fresh = () => {
     running.current?.abort();
@@ -78,7 +81,7 @@ export function Dock({ open, onClose }) {
     html`<div class="talk" tabindex="0" role="log" aria-label="Conversation" aria-busy=${String(busy)}>
         ${!talk.items.length && html`<p class="quiet">Give the agent a task. It calls tools through the same gate as you, and may do no more than you may.</p>`}
         <${Transcript} items=${talk.items} />
-        ${talk.status === "waiting" && html`<${Asked} key=${talk.asked.map(({ id }) => id).join()} asked=${talk.asked} onAnswer=${answered} onGo=${() => go(talk)} />`}
+        ${talk.status === "waiting" && html`<${Asked} key=${talk.asked.map(({ id }) => id).join()} asked=${talk.asked} items=${talk.items} onAnswer=${answered} onGo=${() => go(talk)} />`}
         <span ref=${end}></span>
       </div>
       <${Spent} talk=${talk} />
@@ -115,44 +118,69 @@ function namesOf({ providers = [] }) {
 }
 
 /** Calls that wait for a yes: all are answered, then the run goes on. */
-function Asked({ asked, onAnswer, onGo }) {
-  const [decisions, setDecisions] = useState({});
-  const [editing, setEditing] = useState("");
-  const [instead, setInstead] = useState("");
+function Asked({ asked, items, onAnswer, onGo }) {
+  const [answers, setAnswers] = useState({});
   const mine = asked.filter(({ responseSchema }) => responseSchema);
-  const decide = (id, yes) => {
-    const all = { ...decisions, [id]: yes };
-    setDecisions(all);
-    if (mine.every((each) => each.id in all)) onAnswer(all, "");
-  };
-  const change = (event, id, tool) => {
-    event.preventDefault();
-    const others = Object.fromEntries(mine.map((each) => [each.id, decisions[each.id] ?? false]));
-    onAnswer({ ...others, [id]: false }, `Do not make that call of ${tool} as it was. Make it with exactly these arguments instead: ${instead}`);
+  const answer = (id, payload) => {
+    const all = { ...answers, [id]: payload };
+    setAnswers(all);
+    if (mine.every((each) => each.id in all)) onAnswer(all);
   };
   return html`<section class="asked" aria-label="Waits for a yes">
-    ${asked.map(({ id, message, responseSchema, metadata }) => {
-      const tool = metadata?.toolgate?.tool ?? "the tool";
-      return html`<div key=${id} class="card">
-        <p class="about"><bdi>${message}</bdi></p>
-        ${!responseSchema && html`<p>An operator answers: <a href=${to("approvals", id)}>${id.slice(0, 8)}…</a> <button type="button" onClick=${onGo}>Go on</button></p>`}
-        ${responseSchema &&
-        !(id in decisions) &&
-        html`<div class="actions">
-          <button type="button" class="main" onClick=${() => decide(id, true)}>Approve once</button>
-          <button type="button" onClick=${() => decide(id, false)}>Deny</button>
-          <button type="button" aria-expanded=${String(editing === id)} onClick=${() => setEditing(editing === id ? "" : id)}>Change…</button>
-        </div>`}
-        ${id in decisions && html`<p>${decisions[id] ? "approved" : "denied"}</p>`}
-        ${editing === id &&
-        html`<form onSubmit=${(event) => change(event, id, tool)}>
-          <label for=${`instead-${id}`}>Deny it, and ask for these arguments instead</label>
-          <textarea id=${`instead-${id}`} class="json" rows="4" required value=${instead} onInput=${(event) => setInstead(event.target.value)}></textarea>
-          <button>Ask for that instead</button>
-        </form>`}
-      </div>`;
-    })}
+    ${asked.map(
+      (one) => html`<div key=${one.id} class="card">
+        <p class="about"><bdi>${one.message}</bdi></p>
+        ${!one.responseSchema && html`<p>An operator answers: <a href=${to("approvals", one.id)}>${one.id.slice(0, 8)}…</a> <button type="button" onClick=${onGo}>Go on</button></p>`}
+        ${one.responseSchema && !(one.id in answers) && html`<${Question} one=${one} said=${saidIn(items, one)} onAnswer=${(payload) => answer(one.id, payload)} />`}
+        ${one.id in answers && html`<p>${!answers[one.id].approved ? "denied" : answers[one.id].editedArgs ? "approved with other arguments" : "approved"}</p>`}
+      </div>`,
+    )}
   </section>`;
+}
+
+/** Yes, no, or yes to the same call with arguments of one's own. */
+function Question({ one, said, onAnswer }) {
+  const [changing, setChanging] = useState(false);
+  const changeable = said !== null && one.responseSchema.properties?.editedArgs;
+  return html`<div class="actions">
+      <button type="button" class="main" onClick=${() => onAnswer({ approved: true })}>Approve once</button>
+      <button type="button" onClick=${() => onAnswer({ approved: false })}>Deny</button>
+      ${changeable && html`<button type="button" aria-expanded=${String(changing)} onClick=${() => setChanging(!changing)}>Change…</button>`}
+    </div>
+    ${changing && html`<${Changing} id=${one.id} tool=${one.metadata?.toolgate?.tool ?? ""} said=${said} onApprove=${(editedArgs) => onAnswer({ approved: true, editedArgs })} />`}`;
+}
+
+/** The call's arguments, to be changed; the server says what does not fit before anything is decided. */
+function Changing({ id, tool, said, onApprove }) {
+  const [schema, setSchema] = useState(null);
+  const [values, setValues] = useState(said);
+  const [problem, setProblem] = useState(null);
+  const path = `/v1/tools/${encodeURIComponent(tool)}`;
+  useEffect(() => {
+    // Without its schema they are changed as JSON.
+    ask(path).then((found) => setSchema(found.inputSchema), () => setSchema({ type: "object" }));
+  }, [path]);
+  const submit = async (event) => {
+    event.preventDefault();
+    const looked = await ask(`${path}/preview`, { method: "POST", body: { arguments: values } }).catch((error) => ({ problem: error }));
+    if (looked.problem?.code === "invalid_arguments") setProblem(looked.problem);
+    else onApprove(values);
+  };
+  if (!schema) return html`<p>…</p>`;
+  return html`<form onSubmit=${submit} noValidate aria-label=${`Arguments of ${tool}`}>
+    <${Arguments} form=${`edit-${id}`} schema=${schema} value=${values} onChange=${setValues} problems=${problem?.details?.problems ?? []} />
+    <p role="alert" class="problem"><bdi>${problem?.message ?? ""}</bdi></p>
+    <button class="main">Approve with these arguments</button>
+  </form>`;
+}
+
+/** The arguments of the call that is asked about, as the model said them; null: they are not known. */
+function saidIn(items, { toolCallId }) {
+  try {
+    return JSON.parse(items.findLast(({ kind, id }) => kind === "call" && id === toolCallId).args);
+  } catch {
+    return null;
+  }
 }
 
 /** What it costs, as it grows. */

@@ -4,12 +4,12 @@ import { fieldOf, initial, scalar, whole } from "./schema.js";
 
 /**
  * @typedef {{schema: object, root: object, value: any, onChange: (value: any) => void, path: string, label: string,
- *   required: boolean, problems: {path: string, message: string}[]}} FieldProps
- *   path: JSON pointer of the value in the arguments; problems: as the server found them, by path
+ *   required: boolean, problems: {path: string, message: string}[], form: string}} FieldProps
+ *   form: what ids of this form begin with; path: JSON pointer of the value in the arguments; problems: as the server found them, by path
  */
 
 /** The arguments as fields, or as JSON beside it. */
-export function Arguments({ schema, value, onChange, problems }) {
+export function Arguments({ schema, value, onChange, problems, form = "arg" }) {
   const [raw, setRaw] = useState(false);
   const empty = !Object.keys(whole(schema, schema).properties ?? {}).length;
   return html`<div class="arguments">
@@ -17,15 +17,15 @@ export function Arguments({ schema, value, onChange, problems }) {
       <button type="button" aria-pressed=${String(!raw)} onClick=${() => setRaw(false)}>Form</button>
       <button type="button" aria-pressed=${String(raw)} onClick=${() => setRaw(true)}>JSON</button>
     </div>
-    ${raw && html`<${Json} id="arg" schema=${{}} value=${value} onChange=${(next) => onChange(next ?? {})} path="" label="Arguments" problems=${[]} />`}
+    ${raw && html`<${Json} id=${form} schema=${{}} value=${value} onChange=${(next) => onChange(next ?? {})} path="" label="Arguments" problems=${[]} />`}
     ${!raw && empty && html`<p class="quiet">It takes no arguments.</p>`}
-    ${!raw && !empty && html`<${Properties} ...${{ schema: whole(schema, schema), root: schema, value: plain(value), onChange, path: "", problems }} />`}
+    ${!raw && !empty && html`<${Properties} ...${{ schema: whole(schema, schema), root: schema, value: plain(value), onChange, path: "", problems, form }} />`}
     ${raw ? problems.map(({ path, message }) => html`<p class="problem">${path} ${message}</p>`) : html`<${Wrong} path="" problems=${problems} />`}
   </div>`;
 }
 
 /** The properties of an object: those that are required first. */
-function Properties({ schema, root, value, onChange, path, problems }) {
+function Properties({ schema, root, value, onChange, path, problems, form }) {
   const needed = new Set(schema.required ?? []);
   const names = Object.keys(schema.properties).sort((one, other) => needed.has(other) - needed.has(one));
   const set = (name, next) => {
@@ -34,7 +34,7 @@ function Properties({ schema, root, value, onChange, path, problems }) {
   };
   return names.map((name) => {
     const below = `${path}/${name.replaceAll("~", "~0").replaceAll("/", "~1")}`;
-    const props = { schema: schema.properties[name], root, value: value[name], path: below, label: name, required: needed.has(name), problems };
+    const props = { schema: schema.properties[name], root, value: value[name], path: below, label: name, required: needed.has(name), problems, form };
     return html`<${Field} key=${name} ...${props} onChange=${(next) => set(name, next)} />`;
   });
 }
@@ -43,7 +43,7 @@ function Properties({ schema, root, value, onChange, path, problems }) {
 function Field(props) {
   const schema = whole(props.schema, props.root);
   const field = fieldOf(schema, props.root);
-  const given = { ...props, schema, id: `arg${props.path}` };
+  const given = { ...props, schema, id: `${props.form}${props.path}` };
   const Kind = { choice: Choice, one: OneOf, object: Group, array: Rows, boolean: Choice, number: Number_, text: Text, scalar: Scalar, json: Json }[field.kind];
   const values = field.kind === "boolean" ? [true, false] : field.values;
   return html`<${Kind} ...${given} values=${values} branches=${field.of} />`;
@@ -98,20 +98,20 @@ function Text({ value, onChange, ...props }) {
       : html`<input id=${props.id} autocomplete="off" value=${shown(value)} placeholder=${example(props.schema)} onInput=${typed} ...${aria} />`}<//>`;
 }
 
-function Group({ schema, root, value, onChange, path, label, required, problems, id }) {
+function Group({ schema, root, value, onChange, path, label, required, problems, form, id }) {
   const absent = value === undefined && !required;
   return html`<fieldset>
     <legend><bdi>${label}</bdi>${required && html` <span class="required">required</span>`}</legend>
     <${Describe} id=${`${id}-about`} text=${schema.description} />
     ${absent
       ? html`<button type="button" onClick=${() => onChange(initial(schema, root) ?? {})}>Add ${label}</button>`
-      : html`<${Properties} ...${{ schema, root, value: plain(value), onChange, path, problems }} />
+      : html`<${Properties} ...${{ schema, root, value: plain(value), onChange, path, problems, form }} />
           ${!required && html`<button type="button" class="plain" onClick=${() => onChange(undefined)}>Leave out ${label}</button>`}`}
     <${Wrong} path=${path} problems=${problems} />
   </fieldset>`;
 }
 
-function Rows({ schema, root, value, onChange, path, label, required, problems, id }) {
+function Rows({ schema, root, value, onChange, path, label, required, problems, form, id }) {
   const rows = Array.isArray(value) ? value : [];
   const put = (next) => onChange(next.length || required ? next : undefined);
   return html`<fieldset>
@@ -119,7 +119,7 @@ function Rows({ schema, root, value, onChange, path, label, required, problems, 
     <${Describe} id=${`${id}-about`} text=${schema.description} />
     ${rows.map(
       (row, index) => html`<div class="item" key=${index}>
-        <${Field} ...${{ schema: schema.items, root, value: row, path: `${path}/${index}`, label: `${label} ${index + 1}`, required: false, problems }}
+        <${Field} ...${{ schema: schema.items, root, value: row, path: `${path}/${index}`, label: `${label} ${index + 1}`, required: false, problems, form }}
           onChange=${(next) => put(rows.with(index, next ?? null))} />
         <button type="button" class="plain" aria-label=${`Remove ${label} ${index + 1}`} onClick=${() => put(rows.toSpliced(index, 1))}>Remove</button>
       </div>`,
@@ -129,7 +129,7 @@ function Rows({ schema, root, value, onChange, path, label, required, problems, 
   </fieldset>`;
 }
 
-function OneOf({ branches, root, value, onChange, path, label, required, problems, schema, id }) {
+function OneOf({ branches, root, value, onChange, path, label, required, problems, schema, form, id }) {
   const [at, setAt] = useState(0);
   const choose = (event) => {
     const next = Number(event.target.value);
@@ -142,7 +142,7 @@ function OneOf({ branches, root, value, onChange, path, label, required, problem
     <select aria-label=${`Form of ${label}`} value=${String(at)} onChange=${choose}>
       ${branches.map((branch, index) => html`<option key=${index} value=${String(index)}>${titled(branch, index)}</option>`)}
     </select>
-    <${Field} key=${at} ...${{ schema: branches[at], root, value, onChange, path, label: titled(branches[at], at), required, problems }} />
+    <${Field} key=${at} ...${{ schema: branches[at], root, value, onChange, path, label: titled(branches[at], at), required, problems, form }} />
   </fieldset>`;
 }
 
