@@ -268,8 +268,18 @@ async def test_a_cheaper_model_is_asked_where_the_dearer_one_may_cost_too_much()
 
     assert reply.provider == "a"
     intent, _ = await world.events()
-    assert (intent["model"]["provider"], intent["route"]["chain"]) == ("a", ["b/m", "a/m"])
-    assert "b/m may cost more than is left" in reply.route["reasons"]
+    assert (intent["model"]["provider"], intent["route"]["chain"]) == ("a", ["a/m"])
+    assert intent["route"]["dropped"] == {"b/m": "it may cost $0.000284, and $0.00018 is left"}
+
+
+async def test_the_ledger_decides_where_what_is_left_was_heard_a_moment_ago() -> None:
+    models = [Model("b", "m", window=10_000, quality=0.9), Model("a", "m", window=10_000, quality=0.1)]
+    world = World({"a": [Line("Hi")], "b": [Line("Hi")]}, given=models, tiers=poor("0.00045"))
+
+    first, second = await world.routed.reply(HELLO, ERRAND), await world.routed.reply(HELLO, ERRAND)
+
+    assert (first.provider, second.provider) == ("b", "a")
+    assert "b/m may cost more than is left" in second.route["reasons"]
 
 
 async def test_nothing_is_asked_when_it_cannot_be_written_down() -> None:

@@ -149,12 +149,12 @@ def test_less_is_tried_the_more_is_known() -> None:
 def test_what_is_left_of_a_budget_is_a_ceiling_that_on_empty_does_not_lift() -> None:
     router = World(policy=models(on_empty="cheapest")).router()
 
-    decision = router.route(*ask(), 100, left=300)
+    decision = router.route(*ask(), 100, left=1649)
 
-    assert [model.id for model in decision.chain] == ["acme/cheap"]  # 100 * 0.1 + 400 * 0.4 micro-dollars
-    assert decision.dropped["acme/dear"] == "it is expected to cost $0.0065, and $0.0003 is left"
+    assert [model.id for model in decision.chain] == ["acme/cheap"]  # 100 * 0.1 + 4096 * 0.4 micro-dollars at most
+    assert decision.dropped["acme/dear"] == "it may cost $0.06194, and $0.001649 is left"
     with pytest.raises(NoModel):
-        router.route(*ask(), 100, left=100)
+        router.route(*ask(), 100, left=1600)
 
 
 @pytest.mark.parametrize(

@@ -93,6 +93,23 @@ async def test_a_budget_without_room_is_named_and_nothing_is_reserved(ledger: Le
     assert await ledger.reserve(hold("4", 20)) is None
 
 
+async def test_what_is_left_is_that_of_the_tightest_budget_with_what_is_held_taken_off(ledger: Ledger) -> None:
+    both = Limit(ADA, day=100, month=500), Limit(ACME)
+    assert await ledger.left(both) == 100
+    assert await ledger.left([Limit(BOB)]) is None
+
+    await ledger.reserve(hold("1", 60, *both))
+    ledger.settle("1", 25)
+    await ledger.reserve(hold("2", 30, *both))
+    assert await ledger.left(both) == 100 - 25 - 30
+
+    await ledger.budget(ACME, "month", 60)
+    assert await ledger.left(both) == 60 - 25 - 30
+    ledger.settle("2", 90)
+    await ledger.reap()  # what is not waited for is written by then
+    assert await ledger.left(both) == 0
+
+
 async def test_one_budget_without_room_leaves_the_others_untouched(ledger: Ledger) -> None:
     await ledger.reserve(hold("1", 10, Limit(ADA, day=100), Limit(ACME, month=15)))
 

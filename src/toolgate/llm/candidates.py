@@ -86,6 +86,8 @@ class Slate:
     """Micro-US-dollars a token, read and written."""
     pick: Callable[[Sequence[float]], Sequence[float]]
     """These models' values from a column of the whole roster."""
+    dearest: tuple[float, float]
+    """The highest of these rates."""
     room: int
     """Tokens of input that each of them takes together with its longest reply."""
     dropped: Mapping[str, str]
@@ -126,7 +128,7 @@ class Sieve:
         Args:
             tasks: types that the prompt may be of; a rule for any of them holds.
             columns: what is thought of the roster's models.
-            left: what may still be spent.
+            left: what may still be spent: who may cost more, with the longest answer asked for, is not asked.
 
         Raises:
             NoModel: nobody is left.
@@ -145,6 +147,11 @@ class Sieve:
             for model, id in zip(slate.models, slate.ids, strict=True):  # noqa: A001
                 if id in troubled and id not in dropped and (why := self._health.available(model)):
                     dropped[id] = why
+        if left is not None and slate.dearest[0] * tokens + slate.dearest[1] * prompt.max_tokens > left:
+            for model, id, (read, written) in zip(slate.models, slate.ids, slate.rates, strict=True):  # noqa: A001
+                most = read * tokens + written * min(prompt.max_tokens, model.max_output)
+                if most > left and id not in dropped:
+                    dropped[id] = f"it may cost {dollars(round(most))}, and {dollars(left)} is left"
         if prompt.schema is not None and any(model.strict and model.id not in dropped for model in slate.models):
             dropped |= {
                 model.id: "it cannot be held to a schema, and others can"
@@ -155,7 +162,7 @@ class Sieve:
             able = able.only([at for at, each in enumerate(slate.ids) if each not in dropped])
         if not able.ids:
             raise NoModel({**slate.dropped, **dropped})
-        return self._below_ceilings(able, dropped, slate, policy.on_empty, left)
+        return self._below_ceilings(able, dropped, slate, policy.on_empty)
 
     def prices(self) -> Mapping[str, float]:
         """Of a usual request, by model, to rank models by."""
@@ -197,6 +204,7 @@ class Sieve:
             models=tuple(card.model for card in cards),
             ids=tuple(card.id for card in cards),
             rates=tuple((card.read, card.written) for card in cards),
+            dearest=(max((card.read for card in cards), default=0.0), max((card.written for card in cards), default=0.0)),
             pick=_picking([card.number for card in cards], len(self._cards)),
             room=min((card.model.window - card.model.max_output for card in cards), default=0),
             dropped=dropped,
@@ -204,14 +212,8 @@ class Sieve:
             ceilings=_ceilings(rules, cards),
         )
 
-    def _below_ceilings(self, able: Options, dropped: dict[str, str], slate: Slate, on_empty: str, left: Micros | None) -> Candidates:
+    def _below_ceilings(self, able: Options, dropped: dict[str, str], slate: Slate, on_empty: str) -> Candidates:
         above: dict[str, str] = {}
-        if left is not None and max(able.costs) > left:
-            above = {
-                id: f"it is expected to cost {dollars(round(cost))}, and {dollars(left)} is left"
-                for id, cost in zip(able.ids, able.costs, strict=True)  # noqa: A001
-                if cost > left
-            }
         if slate.ceilings is not None:
             above |= self._above(able, slate, slate.ceilings)
         if not above:
@@ -219,12 +221,10 @@ class Sieve:
         below = [at for at, id in enumerate(able.ids) if id not in above]  # noqa: A001
         fallback = ""
         if not below:
-            # What there is no money for is never asked all the same.
-            below = [at for at, cost in enumerate(able.costs) if left is None or cost <= left]
             if on_empty == "cheapest":
-                below = sorted(below, key=able.costs.__getitem__)[:1]
+                below = [able.costs.index(min(able.costs))]
             else:
-                below = [at for at in below if able.ids[at] == on_empty]
+                below = [at for at, id in enumerate(able.ids) if id == on_empty]  # noqa: A001
             if not below:
                 raise NoModel({**slate.dropped, **dropped, **above})
             del above[able.ids[below[0]]]

@@ -16,8 +16,11 @@ from toolgate.llm.model import Model
 from toolgate.llm.prices import PriceList
 from toolgate.money import Micros
 from toolgate.policy.live import Live
-from toolgate.stores import Hold, Ledger, Shortage, Use
+from toolgate.stores import Hold, Ledger, Limit, Shortage, Use
 
+RECENT = 2.0
+"""Seconds for which what is left of a budget is taken to be so."""
+KEPT = 4096  # askers of whom that is known
 Begin = Callable[[Hold | None], Awaitable[Shortage | None]]
 
 
@@ -47,12 +50,26 @@ class Purse:
     def __init__(self, ledger: Ledger, live: Live, prices: PriceList, clock: Callable[[], float] = time.time) -> None:
         """
         Args:
-            clock: seconds since 1970, only to say how long until a budget renews.
+            clock: seconds since 1970.
         """
         self._ledger = ledger
         self._live = live
         self._prices = prices
         self._clock = clock
+        self._known: dict[tuple[Limit, ...], tuple[float, Micros | None]] = {}
+        """When it was asked, and what was left."""
+
+    async def left(self, errand: Errand) -> Micros | None:
+        """What `errand` may still spend on models, as of at most `RECENT` seconds ago: to choose by, never to permit by. None: anything."""
+        limits = limits_of(errand.principal, "", errand.run or None, self._live.current)
+        limits = tuple(limit for limit in limits if limit.account.scope != "tool")  # each model has its own
+        now = self._clock()
+        known = self._known.get(limits)
+        if known is None or not 0 <= now - known[0] < RECENT:
+            if len(self._known) >= KEPT:
+                self._known.clear()
+            known = self._known[limits] = now, await self._ledger.left(limits)
+        return known[1]
 
     async def reserve(
         self, model: Model, errand: Errand, tokens_in: int, tokens_out: int, seconds: float, begin: Begin | None = None

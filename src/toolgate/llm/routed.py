@@ -139,12 +139,16 @@ class Routed:
         """Which models to ask. Where all that may be asked are left alone for a bearable while, that is waited."""
         prompt, waited = request.prompt, 0.0
         request.tokens = self.count(prompt)
+        left = await self.purse.left(request.errand)
         while True:
             try:
-                return self.router.route(prompt, request.errand, request.tokens)
+                return self.router.route(prompt, request.errand, request.tokens, left=left)
             except NoModel as none:
                 paused = [model.id for model in self.providers.models() if none.dropped.get(model.id) == self.breakers.available(model)]
                 wait = self.breakers.soonest(paused)
+                if wait is None and left is not None:
+                    left = None  # the ledger itself says then which budget has no room, and when it will
+                    continue
                 if wait is None:
                     raise
                 if waited + wait > self.settings.patience or wait >= request.deadline - self.clock():

@@ -313,6 +313,9 @@ class Ledger(Protocol):
     def count(self, use: Use, *, refused: bool = False) -> None:
         """Count a call that costs nothing, or one that was refused for want of money. Not waited for."""
 
+    async def left(self, limits: Sequence[Limit]) -> Micros | None:
+        """What may still be reserved against all of `limits` together, as far as it is written; None: anything."""
+
     async def reap(self) -> int:
         """Count expired holds as spent, and say how many there were. `reserve` does so by itself every few seconds."""
 

@@ -130,3 +130,9 @@ def shortage(
         if short is None or found.renews > short.renews:
             short = found
     return short
+
+
+def left(lines: Sequence[Line], balances: Mapping[str, tuple[Micros, Micros]], budgets: Mapping[str, Micros | None]) -> Micros | None:
+    """What the tightest of the budgets has left, at least 0; None: none has a limit. Arguments as of `shortage`."""
+    limited = [(limit, line.key) for line in lines if (limit := budgets.get(line.budget, line.limit)) is not None]
+    return min((max(0, limit - sum(balances.get(key, (0, 0)))) for limit, key in limited), default=None)

@@ -20,8 +20,8 @@ from typing import Any, Protocol, TypeVar
 import orjson
 
 from toolgate.money import Micros
-from toolgate.stores import DIMENSIONS, Account, Balance, Dimension, Every, Hold, Shortage, Usage, Use
-from toolgate.stores.budget import Line, account_of, balance_key, budget_key, day_of, forgotten, lines, period, shortage
+from toolgate.stores import DIMENSIONS, Account, Balance, Dimension, Every, Hold, Limit, Shortage, Usage, Use
+from toolgate.stores.budget import Line, account_of, balance_key, budget_key, day_of, forgotten, left, lines, period, shortage
 
 T = TypeVar("T")
 I = TypeVar("I")  # noqa: E741
@@ -125,6 +125,13 @@ class SqlLedger:
             self._counted[use] = (calls, refusals + 1) if refused else (calls + 1, refusals)
         if not waiting:
             self._database.send(self._write_counted)
+
+    async def left(self, limits: Sequence[Limit]) -> Micros | None:
+        def found(connection: Connection) -> Micros | None:
+            counted = lines(tuple(limits), max(_seen(connection), day_of(self._clock())))
+            return left(counted, *_looked_up(connection, {line.key: line for line in counted}))
+
+        return await self._database.read(found)
 
     async def reap(self) -> int:
         return await self._database.write(self._reap)
