@@ -84,12 +84,18 @@ class Approval:
 class Approvals:
     """Keeps nothing itself: any number of these over one store are one book."""
 
-    def __init__(self, stores: Stores, settings: Settings, clock: Callable[[], float] = time.time) -> None:
+    def __init__(
+        self, stores: Stores, settings: Settings, clock: Callable[[], float] = time.time, find: redact.Find = lambda name: None
+    ) -> None:
+        """
+        Args:
+            find: tools by name, for calls that carry another.
+        """
         self.settings = settings.approvals
         self._records = stores.records
         self._journal = stores.journal
         self._keys = stores.keys
-        self._redactor = Redactor(settings.audit.redact)
+        self._redactor = Redactor(settings.audit.redact, find)
         self._values = settings.audit.arguments == "values"
         self._clock = clock
 

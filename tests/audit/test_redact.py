@@ -165,3 +165,31 @@ def test_numbers_are_kept_and_names_in_the_shape_of_a_key_are_not(arguments: dic
 @pytest.mark.parametrize("name", ["ghp_" + "a" * 16, "sk_live_" + "a" * 16, "github_pat_" + "a" * 16])
 def test_a_key_for_a_name_is_taken_out_of_numbers_too(name: str) -> None:
     assert kept({name: 1}) == {HIDDEN: 1}
+
+
+CARRIES = {"type": "object", "properties": {"tool": {"type": "string"}, "arguments": {"type": "object", "x-arguments-of": "tool"}}}
+INNER = {
+    "type": "object",
+    "properties": {"word": {"$ref": "#/$defs/word"}, "plain": {"type": "string"}},
+    "$defs": {"word": {"type": "string", "format": "password"}},
+}
+
+
+def carried(arguments: dict[str, Any], *rules: str) -> Any:
+    tools = {"crm_add": a_tool(name="crm_add", schema=INNER), "job": a_tool(name="job", schema=CARRIES)}
+    found = Redactor(rules, tools.get).arguments(tools["job"], canonical(arguments))
+    return orjson.loads(orjson.dumps(found))
+
+
+def test_a_carried_call_is_held_against_the_schema_and_the_rules_of_its_own_tool() -> None:
+    arguments = {"word": "x", "plain": "p"}
+    nested = {"tool": "job", "arguments": {"tool": "crm_add", "arguments": arguments}}
+
+    assert carried({"tool": "crm_add", "arguments": arguments})["arguments"] == {"word": HIDDEN, "plain": "p"}
+    assert carried({"tool": "crm_add", "arguments": arguments}, "crm_*:plain")["arguments"] == {"word": HIDDEN, "plain": HIDDEN}
+    assert carried(nested)["arguments"]["arguments"] == {"word": HIDDEN, "plain": "p"}
+
+
+@pytest.mark.parametrize("tool", ["unknown", 7, None])
+def test_of_a_carried_call_that_no_schema_knows_nothing_is_kept(tool: Any) -> None:
+    assert carried({"tool": tool, "arguments": {"word": "x"}}) == {"tool": tool, "arguments": HIDDEN}

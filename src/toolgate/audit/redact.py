@@ -2,13 +2,14 @@
 
 Three nets, one behind the other. The tool's schema says so: `format: password`, `writeOnly`, `x-sensitive`. The operator
 says so: `audit.redact` names tools and arguments. Or it looks like one: a name such as `api_key`, a text in the shape of
-a known key. Long texts are cut. All of that happens before a record is hashed, so a secret is never part of the chain.
+a known key. The arguments of a call that is carried in those of another (`x-arguments-of`) go through the nets of the tool
+that they are for. Long texts are cut. All of that happens before a record is hashed, so a secret is never part of the chain.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from fnmatch import fnmatchcase
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -24,7 +25,7 @@ TEXT = 2048  # characters of one text
 WHOLE = 16 * 1024  # bytes of one call's arguments
 DEPTH = 64  # levels of a value that are looked at
 
-_NAME = r"passw(?:or)?d|passphrase|secret|token|api[_-]?key|authorization|credential|private[_-]?key|cookie"
+_NAME = r"passw(?:or)?d|pass[_-]?phrase|secret|token|api[_-]?key|authorization|credential|private[_-]?key|cookie"
 _KEYS = "|".join(
     (
         r"gh[opsur]_[A-Za-z0-9]{16,}",  # GitHub
@@ -59,15 +60,20 @@ SUSPECT = _compiled(rf"{_ANYWHERE}|{_USERINFO}|(?i:{_NAME})")
 PLAIN = re.compile(rb'\{(?:"[a-z_]{1,19}":(?:-?[0-9.]{1,20}|true|false|null)(?:,|(?=\})))*\}')
 """Numbers by short names in lower case: calls of a kind that is common, and there is nothing to be taken out of them."""
 NAME = _compiled(rf"(?i:{_NAME})")
-MARKS = re.compile(rb'"format":"password"|"writeOnly":true|"x-sensitive":')
+MARKS = re.compile(rb'"format":"password"|"writeOnly":true|"x-sensitive":|"x-arguments-of":')
+CARRIED = "x-arguments-of"
+"""In the schema of an argument that is another call's arguments: which argument beside it names the tool."""
+Find = Callable[[str], Tool | None]
+"""The tool of that name; None: there is none."""
 
 
 class Redactor:
-    def __init__(self, rules: Iterable[str] = ()) -> None:
+    def __init__(self, rules: Iterable[str] = (), find: Find = lambda name: None) -> None:
         """
         Args:
             rules: `TOOL:PATH`, both with `*`: `crm_*:customer.email` hides that argument, whatever is in it.
         """
+        self._find = find
         self._rules = [tuple(rule.partition(":")[::2]) for rule in rules]
         self._tools: WeakKeyDictionary[Tool, tuple[bool, tuple[str, ...]]] = WeakKeyDictionary()
 
@@ -77,8 +83,13 @@ class Redactor:
         if not marked and not paths and len(text) <= TEXT and (PLAIN.fullmatch(text) or not SUSPECT.search(text)):
             return orjson.Fragment(text)
         schemas = (tool.schema,) if marked else ()
-        kept = canonical(_Walk(tool.schema, paths).value(orjson.loads(text), schemas, ""))
+        kept = canonical(_Walk(tool.schema, paths, self._inner).value(orjson.loads(text), schemas, ""))
         return orjson.Fragment(kept if len(kept) <= WHOLE else canonical(cut(orjson.loads(text))))
+
+    def _inner(self, name: Any) -> _Walk:
+        """The walk through the arguments of a call of the tool called so; nothing is left of those that no schema knows."""
+        tool = self._find(name) if isinstance(name, str) else None
+        return _Walk({"x-sensitive": True}, ()) if tool is None else _Walk(tool.schema, self._of(tool)[1], self._inner)
 
     def _of(self, tool: Tool) -> tuple[bool, tuple[str, ...]]:
         """Whether the tool's schema marks something, and the operator's paths."""
@@ -114,9 +125,14 @@ def text(value: str) -> str:
 class _Walk:
     """Through a value, with the schemas that apply at each place."""
 
-    def __init__(self, root: Mapping[str, Any], paths: Sequence[str]) -> None:
+    def __init__(self, root: Mapping[str, Any], paths: Sequence[str], inner: Callable[[Any], _Walk] | None = None) -> None:
+        """
+        Args:
+            inner: the walk through the arguments of a call that is carried, by the name of its tool.
+        """
         self._root = root
         self._paths = paths
+        self._inner = inner
 
     def value(self, value: Any, schemas: Sequence[Any], path: str, depth: int = DEPTH) -> Any:
         applicable = [schema for each in schemas for schema in self._flat(each, frozenset())]
@@ -127,16 +143,21 @@ class _Walk:
         if depth == 0:
             return HIDDEN
         if isinstance(value, dict):
-            return {text(name): self._member(name, item, applicable, path, depth) for name, item in value.items()}
+            return {text(name): self._member(value, name, applicable, path, depth) for name in value}
         if isinstance(value, list):
             below = [schema for each in applicable for schema in _of_items(each)]
             return [self.value(item, below, path, depth - 1) for item in value]
         return value
 
-    def _member(self, name: str, item: Any, applicable: Sequence[Mapping[str, Any]], path: str, depth: int) -> Any:
+    def _member(self, of: Mapping[str, Any], name: str, applicable: Sequence[Mapping[str, Any]], path: str, depth: int) -> Any:
+        item = of[name]
         if NAME.search(name) and isinstance(item, str):
             return HIDDEN
         below = [schema for each in applicable for schema in _of_member(each, name)]
+        carried = next((schema[CARRIED] for schema in below if isinstance(schema, Mapping) and CARRIED in schema), None)
+        if carried is not None and self._inner is not None:
+            walk = self._inner(of.get(carried))
+            item = walk.value(item, (walk._root,), "", depth - 1)  # then through our own nets too
         return self.value(item, below, f"{path}.{name}" if path else name, depth - 1)
 
     def _flat(self, schema: Any, seen: frozenset[str]) -> Iterator[Mapping[str, Any]]:

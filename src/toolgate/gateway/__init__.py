@@ -241,9 +241,13 @@ def build_gateway(
         Misconfigured: two tools have one name.
     """
     live = policy if isinstance(policy, Live) else Live(policy)
-    proof = Proof(stores, settings.audit)
+
+    def find(name: str) -> Tool | None:
+        return gateway.catalog.get(name)
+
+    proof = Proof(stores, settings.audit, find)
     intent = Intent(proof, stores.ledger, settings.audit)
-    approvals = Approvals(stores, settings)
+    approvals = Approvals(stores, settings, find=find)
     metrics = Metrics()
     validate, permit, approve = Validate(), Permit(live), Approve(approvals)
     replay = Replay(stores.records, stores.lives, settings.replay, metrics)

@@ -34,12 +34,16 @@ UNSURE = frozenset({"invalid_arguments", "unknown_tool"})
 class Proof:
     """What is written of calls, before they run and after: shared by the steps `audit` and `intent`."""
 
-    def __init__(self, stores: Stores, settings: Settings) -> None:
+    def __init__(self, stores: Stores, settings: Settings, find: redact.Find = lambda name: None) -> None:
+        """
+        Args:
+            find: tools by name, for calls that carry another.
+        """
         self.journal = stores.journal
         self._ledger = stores.ledger
         self._begin_together = stores.begin
         self._keys = stores.keys
-        self._redactor = Redactor(settings.redact)
+        self._redactor = Redactor(settings.redact, find)
         self._values = settings.arguments == "values"
         self._running: set[str] = set()
         self._callers: dict[Principal, orjson.Fragment] = {}

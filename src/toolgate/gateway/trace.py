@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from opentelemetry import trace as otel
-from opentelemetry.trace import SpanKind
+from opentelemetry.trace import SpanKind, StatusCode
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
 from toolgate import telemetry
@@ -26,8 +26,16 @@ async def trace(call: Call, call_next: Handler) -> Outcome:
         telemetry.DEPTH: call.depth,
     }
     name = f"execute_tool {call.tool.name}"
-    with _tracer.start_as_current_span(name, context=parent, kind=SpanKind.INTERNAL, attributes=attributes) as span:
-        outcome = await call_next(call)
+    # A bug's words may quote what somebody sent: a span has its kind alone, the log has the rest.
+    with _tracer.start_as_current_span(
+        name, parent, SpanKind.INTERNAL, attributes, record_exception=False, set_status_on_exception=False
+    ) as span:
+        try:
+            outcome = await call_next(call)
+        except BaseException as error:
+            span.set_attribute(telemetry.PROBLEM, type(error).__name__)
+            span.set_status(StatusCode.ERROR)
+            raise
         if outcome.problem is not None:
             span.set_attribute(telemetry.PROBLEM, outcome.problem.code)
         return outcome

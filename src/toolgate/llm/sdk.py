@@ -23,6 +23,8 @@ CAPS = Caps(received=64 * 1024 * 1024, decoded=64 * 1024 * 1024, ratio=1000)
 """Of an answer. Events repeat themselves, and pack well."""
 SENT = frozenset("accept content-type authorization x-api-key anthropic-version anthropic-beta".split())
 """Headers that go out. SDKs add some from the environment, meant for their own service, and what machine and Python this is."""
+HEARD = frozenset("content-type content-encoding content-length transfer-encoding date retry-after retry-after-ms x-should-retry".split())
+"""Headers of answers that come in. SDKs write all of them into their logs, and a provider may repeat what it was shown."""
 OURS = frozenset({"openai", "anthropic", "httpx2"})
 """Packages whose errors tell of an answer, or that there is none."""
 
@@ -37,7 +39,10 @@ class Plain(httpx2.AsyncBaseTransport):
     async def handle_async_request(self, request: httpx2.Request) -> httpx2.Response:
         for name in {name.lower() for name in request.headers} - self._kept - {"host", "content-length"}:
             del request.headers[name]
-        return await self._inner.handle_async_request(request)
+        response = await self._inner.handle_async_request(request)
+        for name in {name.lower() for name in response.headers} - HEARD:
+            del response.headers[name]
+        return response
 
 
 def http(provider: Declared, transport: Transport) -> httpx2.AsyncClient:
