@@ -87,9 +87,10 @@ class App:
 
     def report(self) -> Report:
         """What may be known of the language models."""
+        from toolgate.agent.runs import Runs
         from toolgate.llm.report import Report
 
-        return Report(self.models)
+        return Report(self.models, Runs(self.models.stores, self.settings.agent.keep))
 
     def ready(self) -> str | None:
         """Why calls cannot be let through now; None when they can."""

@@ -153,6 +153,8 @@ async def test_a_run_is_its_users_own_and_nobody_elses() -> None:
     for who in (a_principal(id="local:eve"), a_principal("admin", id="local:root")):
         with pytest.raises(UnknownRun):
             await world.resume(end.run, user=who, text="more")
+        with pytest.raises(UnknownRun):
+            await world.agent.runs.judge(end.run, 0.0, who)
     with pytest.raises(UnknownRun):
         await world.agent.replay(end.run, a_principal(id="local:eve"))
     assert [run.id for run in await world.agent.runs.seen_by(ADA)] == [end.run]

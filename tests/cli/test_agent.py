@@ -17,6 +17,8 @@ from typing import Any
 import pytest
 import yaml
 
+from toolgate.llm.prompts import templates
+
 Terminal = Callable[..., Any]
 LOOK = {"tool": "shop_list_items", "arguments": {"kind": "tea"}}
 ADDS = [
@@ -195,6 +197,24 @@ def _until(leader: int, text: str) -> str:
 def test_amounts_that_are_none_are_refused(terminal: Terminal) -> None:
     for amount in ("much", "-1", "nan"):
         assert terminal("agent", "x", "--max-cost", amount).code == 1
+
+
+def test_a_run_is_judged_at_the_terminal_once_and_its_model_wins_or_loses_by_it(terminal: Terminal, scripted: Any) -> None:
+    scripted([{"text": "There are items."}])
+    run = terminal("agent", "What is there?", "--output", "json").value["run"]
+
+    first = terminal("runs", "feedback", run, "good", "--json")
+    again = terminal("runs", "feedback", run, "bad")
+    unknown = terminal("runs", "feedback", "nothing", "bad")
+    [line] = terminal("providers", "wins", "--json").value["wins"]
+    [stats] = terminal("providers", "stats", "--by", "prompt", "--json").value["stats"]
+
+    assert first.value == {"run": run, "verdict": "good", "model": "play/scripted-1"}
+    assert (again.code, unknown.code) == (1, 1)
+    assert "you have judged it" in again.err
+    assert (line["task"], line["model"], line["win_rate"], line["judged"]) == ("tool_use", "scripted-1", 1, 1)
+    assert stats["prompt"].startswith(templates()["system"].id)
+    assert stats["total_requests"] == 1
 
 
 def test_who_may_have_no_runs_by_policy_has_none_at_the_terminal(terminal: Terminal, scripted: Any, tmp_path: Path) -> None:

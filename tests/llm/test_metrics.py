@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 
 import pytest
@@ -10,7 +11,7 @@ from toolgate.llm.metrics import Performance, ProviderExecutionMetric
 from toolgate.llm.minutes import HOUR, KEPT_MINUTES, MINUTE, Minutes
 from toolgate.llm.router import Router
 from toolgate.llm.scoring import Tally
-from toolgate.llm.series import Batch, Key, Series, costs, stats, wins
+from toolgate.llm.series import Batch, Key, Series, added, costs, stats, wins
 from toolgate.policy.models import Models
 from toolgate.stores import Records
 from toolgate.stores.memory import MemoryRecords
@@ -184,6 +185,18 @@ async def test_lines_of_costs_are_bounded() -> None:
     lines = costs(await minutes.between(NOON, NOON + 60), ("user",))
     assert len(lines) == 1001
     assert sum(line["requests"] for line in lines) == 1200
+
+
+def test_stats_tell_versions_of_a_template_apart_and_what_was_written_before_them_is_read() -> None:
+    performance = Performance(FakeClock(NOON))
+    for version in ("system@1", "system@2", "system@2"):
+        performance.record(attempt(prompt_version=version))
+    before = {"series": [["acme", "large", "chat", {"requests": 5, "succeeded": 5}]], "costs": []}
+
+    batch = added([Batch.from_json(before), Batch.from_json(json.loads(json.dumps(whole(performance).to_json())))])
+
+    assert [(each.of["prompt"], each.total_requests) for each in stats(batch, ["prompt"])] == [("", 5), ("system@1", 1), ("system@2", 2)]
+    assert [each.total_requests for each in stats(batch, ["task"])] == [8]
 
 
 def remembering(records: Records, clock: FakeClock) -> tuple[Router, Performance, Memory]:

@@ -322,7 +322,7 @@ def test_to_explain_changes_nothing() -> None:
         beside.explain(*ask("r1"), 100)
 
     assert [router.route(*ask(), 100).mode for _ in range(30)] == [beside.route(*ask(), 100).mode for _ in range(30)]
-    assert beside.feedback("r1", 1.0, ADA.user) is None
+    assert beside.feedback("r1", 1.0, ADA) is None
 
 
 def test_a_decision_is_json_without_the_prompt() -> None:

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from toolgate.agent.events import Status
-from toolgate.agent.facts import Fact, from_json, to_json
+from toolgate.agent.facts import Fact, Replied, from_json, to_json
 from toolgate.agent.turns import Limits
 from toolgate.calls import Principal, new_id
 from toolgate.errors import Busy, UnknownRun
@@ -16,7 +16,7 @@ from toolgate.llm.messages import TaskType
 from toolgate.policy.bounds import is_admin
 from toolgate.stores import Stores
 
-RUN, FACT, RESULT = "run", "run.fact", "run.result"
+RUN, FACT, RESULT, JUDGED = "run", "run.fact", "run.result", "run.judged"
 PAGE = 500
 
 
@@ -151,6 +151,29 @@ class Runs:
         expires = self._clock() + 4 * self._keep
         if not await self._records.put(FACT, f"{run.id}-{number:08d}", to_json(fact), expires=expires):
             raise Busy(f"the run {run.id} is taken up elsewhere")
+
+    async def judge(self, id: str, good: float, who: Principal) -> tuple[str, str, str] | None:
+        """Hear from its owner how good a run's answer was, once.
+
+        Args:
+            good: 0 (wrong) to 1 (right).
+
+        Returns:
+            Whom it is put down to: the model's id, the type of task as the router saw it, and the session; None: no model answered in it,
+            or it was judged before.
+
+        Raises:
+            UnknownRun: as `get`; also where it is somebody else's whom `who` may see.
+        """
+        run = await self.get(id, who)
+        if run.owner != who.user:
+            raise UnknownRun(f"the run {id[:64]!r} is not yours to judge")
+        replies = [fact for fact in (await self.facts(run))[0] if isinstance(fact, Replied) and fact.provider]
+        body = {"good": good, "at": self._clock()}
+        if not replies or not await self._records.put(JUDGED, run.id, body, expires=self._clock() + 4 * self._keep):
+            return None
+        last = replies[-1]
+        return f"{last.provider}/{last.model}", last.route.get("task", run.task.task), run.session
 
     async def keep(self, run: Run, text: str, open: bool) -> str:
         """Keep a result whole for the owner of `run`; the id under which it can be read."""

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,14 +10,13 @@ import click
 
 from toolgate.cli.options import config_option, json_option, settings_of, wait_for
 from toolgate.cli.output import emit, say, table
-from toolgate.errors import Misconfigured
+from toolgate.cli.state import opened
 
 if TYPE_CHECKING:
-    from toolgate.approvals import Approvals
-    from toolgate.calls import Principal
     from toolgate.settings import Settings
 
 COLUMNS = ("approval", "state", "caller", "tool", "arguments", "expires (UTC)")
+FORGETS = "with the store `memory` what waits is known to the server alone; answer by POST /v1/approvals/ID"
 SHOWN = 300  # characters of arguments in a table
 
 reason_option = click.option("--reason", metavar="TEXT", help="Kept in the audit, and told to a caller who is denied.")
@@ -80,28 +78,15 @@ def _row(line: Mapping[str, Any]) -> tuple[str, ...]:
     return (line["id"], line["state"], line["caller"], line["tool"], shown, line["expires"][:19].replace("T", " "))
 
 
-@asynccontextmanager
-async def _opened(settings: Settings) -> AsyncIterator[tuple[Approvals, Principal]]:
-    from toolgate.approvals import Approvals
-    from toolgate.server.identify import local
-    from toolgate.settings import state_folder
-    from toolgate.stores import open_stores
-
-    if settings.store == "memory":
-        raise Misconfigured("with the store `memory` what waits is known to the server alone; answer by POST /v1/approvals/ID")
-    async with open_stores(settings.store, state_folder(settings), settings.audit) as stores:
-        yield Approvals(stores, settings), local(settings.stdio, "terminal")
-
-
 async def _list(settings: Settings) -> Sequence[Mapping[str, Any]]:
-    from toolgate.approvals import told_of
+    from toolgate.approvals import Approvals, told_of
 
-    async with _opened(settings) as (approvals, _):
-        return [told_of(each) for each in await approvals.list()]
+    async with opened(settings, FORGETS) as (stores, _):
+        return [told_of(each) for each in await Approvals(stores, settings).list()]
 
 
 async def _answer(settings: Settings, id: str, yes: bool, reason: str | None) -> Mapping[str, Any]:
-    from toolgate.approvals import told_of
+    from toolgate.approvals import Approvals, told_of
 
-    async with _opened(settings) as (approvals, who):
-        return told_of(await approvals.decide(id, yes, who, "operator", reason))
+    async with opened(settings, FORGETS) as (stores, who):
+        return told_of(await Approvals(stores, settings).decide(id, yes, who, "operator", reason))

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -14,10 +13,12 @@ import click
 from toolgate.cli.endings import ended
 from toolgate.cli.options import config_option, json_option, settings_of, wait_for
 from toolgate.cli.output import emit, say, show, table
+from toolgate.cli.state import opened
 
 if TYPE_CHECKING:
     from toolgate.audit.export import Format
     from toolgate.audit.keys import Keys
+    from toolgate.calls import Principal
     from toolgate.settings import Settings
     from toolgate.stores import Entry, Stores
     from toolgate.stores.verify import Report
@@ -146,14 +147,14 @@ async def newest(
     """
     found: list[Entry] = []
     before: int | None = None
-    async with _opened(settings) as stores:
+    async with opened(settings) as (stores, who):
         while page := await stores.journal.read("audit", limit=PAGE, before=before):
             found += [entry for entry in page if _matches(entry.body, tool, ending, kind)]
             if len(found) >= limit:
                 break
             before = page[-1].seq
         if told:
-            await _tell(stores, settings, "audit list", lines=len(found[:limit]), tool=tool, ending=ending, kind=kind)
+            await _tell(stores, who, "audit list", lines=len(found[:limit]), tool=tool, ending=ending, kind=kind)
     return found[:limit]
 
 
@@ -238,8 +239,8 @@ async def _export(settings: Settings, form: Format, since: int, after: int) -> N
 
     source = _keys(settings).signer.verifier.name
     written = 0
-    async with _opened(settings) as stores:
-        await _tell(stores, settings, "audit export", format=form, since=since, after=after)
+    async with opened(settings) as (stores, who):
+        await _tell(stores, who, "audit export", format=form, since=since, after=after)
     for entry in records(_database(settings), after=after, since=since):
         click.echo(line(exported(entry.seq, entry.at, entry.body, form, source)))
         written += 1
@@ -248,29 +249,17 @@ async def _export(settings: Settings, form: Format, since: int, after: int) -> N
 
 async def _seal(settings: Settings, before: int) -> Mapping[str, Any] | None:
     from toolgate.gateway.audit import record
-    from toolgate.server.identify import local
     from toolgate.stores.seal import seal
 
-    async with _opened(settings) as stores:
+    async with opened(settings) as (stores, who):
         segment = seal(_database(settings), stores.keys, before)
         if segment is None:
             return None
-        who = local(settings.stdio, "terminal")
         await record(stores.journal, "audit.sealed", principal=who, size=segment.size, file=segment.file)
     return {"size": segment.size, "file": segment.file}
 
 
-@asynccontextmanager
-async def _opened(settings: Settings) -> AsyncIterator[Stores]:
-    from toolgate.settings import state_folder
-    from toolgate.stores import open_stores
-
-    async with open_stores(settings.store, state_folder(settings), settings.audit) as stores:
-        yield stores
-
-
-async def _tell(stores: Stores, settings: Settings, by: str, **asked: Any) -> None:
+async def _tell(stores: Stores, who: Principal, by: str, **asked: Any) -> None:
     from toolgate.gateway.audit import record
-    from toolgate.server.identify import local
 
-    await record(stores.journal, "audit.read", principal=local(settings.stdio, "terminal"), by=by, **asked)
+    await record(stores.journal, "audit.read", principal=who, by=by, **asked)

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Callable, Sequence
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -12,15 +11,15 @@ import click
 
 from toolgate.cli.options import config_option, json_option, settings_of, wait_for
 from toolgate.cli.output import emit, say, table
-from toolgate.errors import Misconfigured
+from toolgate.cli.state import opened
 
 if TYPE_CHECKING:
-    from toolgate.calls import Principal
     from toolgate.money import Micros
     from toolgate.settings import Settings
-    from toolgate.stores import Account, Balance, Every, Scope, Stores
+    from toolgate.stores import Account, Balance, Every, Scope
 
 F = TypeVar("F", bound=Callable[..., Any])
+FORGETS = "the store `memory` forgets budgets at once; set `store` to another to keep them"
 COLUMNS = ("whose", "tenant", "period", "limit", "spent", "held", "left")
 SCOPES = ("user", "tenant", "tool", "session")
 
@@ -157,27 +156,15 @@ def _said(text: str, limit: Micros | None) -> str:
     return "any amount" if text == "none" else "what the tier says"
 
 
-@asynccontextmanager
-async def _opened(settings: Settings) -> AsyncIterator[tuple[Stores, Principal]]:
-    from toolgate.server.identify import local
-    from toolgate.settings import state_folder
-    from toolgate.stores import open_stores
-
-    if settings.store == "memory":
-        raise Misconfigured("the store `memory` forgets budgets at once; set `store` to another to keep them")
-    async with open_stores(settings.store, state_folder(settings), settings.audit, settings.ledger) as stores:
-        yield stores, local(settings.stdio, "terminal")
-
-
 async def _show(settings: Settings) -> Sequence[Balance]:
-    async with _opened(settings) as (stores, _):
+    async with opened(settings, FORGETS, ledger=True) as (stores, _):
         return await stores.ledger.balances()
 
 
 async def _set(settings: Settings, account: Account, every: Every, limit: Micros | None, *, unset: bool) -> None:
     from toolgate.gateway.audit import record
 
-    async with _opened(settings) as (stores, who):
+    async with opened(settings, FORGETS, ledger=True) as (stores, who):
         if unset:
             await stores.ledger.unset(account, every)
         else:
@@ -189,7 +176,7 @@ async def _set(settings: Settings, account: Account, every: Every, limit: Micros
 async def _reset(settings: Settings, account: Account, every: Every) -> Micros:
     from toolgate.gateway.audit import record
 
-    async with _opened(settings) as (stores, who):
+    async with opened(settings, FORGETS, ledger=True) as (stores, who):
         spent = await stores.ledger.reset(account, every)
         change = {"change": "reset", "scope": account.scope, "name": _name(account), "period": every, "spent": spent}
         await record(stores.journal, "budget.changed", principal=who, tenant=account.tenant or None, **change)

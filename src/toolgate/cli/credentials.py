@@ -14,6 +14,7 @@ import click
 
 from toolgate.cli.options import config_option, json_option, settings_of, wait_for
 from toolgate.cli.output import emit, say, table
+from toolgate.cli.state import opened
 from toolgate.errors import Misconfigured, NotLinked
 
 if TYPE_CHECKING:
@@ -200,14 +201,9 @@ async def _link(
 @asynccontextmanager
 async def _opened(settings: Settings) -> AsyncIterator[tuple[Links, Stores, Principal]]:
     from toolgate.app import links_of
-    from toolgate.server.identify import local
-    from toolgate.settings import state_folder
-    from toolgate.stores import open_stores
 
-    if settings.store == "memory":
-        raise Misconfigured("the store `memory` forgets a credential at once; set `store` to another to keep them")
-    async with open_stores(settings.store, state_folder(settings)) as stores:
-        yield links_of(settings, stores), stores, local(settings.stdio, "terminal")
+    async with opened(settings, "the store `memory` forgets a credential at once; set `store` to another to keep them") as (stores, who):
+        yield links_of(settings, stores), stores, who
 
 
 async def _set(settings: Settings, integration: str, user: str | None, tenant: str | None, secret: str) -> Holder:

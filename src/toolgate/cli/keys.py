@@ -13,7 +13,7 @@ import click
 
 from toolgate.cli.options import config_option, duration, json_option, settings_of, wait_for
 from toolgate.cli.output import emit, say, show, table
-from toolgate.errors import Misconfigured
+from toolgate.cli.state import opened
 
 if TYPE_CHECKING:
     from toolgate.calls import Principal
@@ -146,15 +146,10 @@ def _check(caller: Caller, settings: Settings) -> None:
 
 @asynccontextmanager
 async def _opened(settings: Settings) -> AsyncIterator[tuple[Keys, Stores, Principal]]:
-    from toolgate.server.identify import local
     from toolgate.server.keys import Keys
-    from toolgate.settings import state_folder
-    from toolgate.stores import open_stores
 
-    if settings.store == "memory":
-        raise Misconfigured("the store `memory` forgets a key at once; set `store` to another to keep keys")
-    async with open_stores(settings.store, state_folder(settings)) as stores:
-        yield Keys(stores.records), stores, local(settings.stdio, "terminal")
+    async with opened(settings, "the store `memory` forgets a key at once; set `store` to another to keep keys") as (stores, who):
+        yield Keys(stores.records), stores, who
 
 
 async def _create(settings: Settings, owner: str, caller: Caller, seconds: float | None, scopes: tuple[str, ...] | None) -> tuple[Key, str]:

@@ -12,6 +12,7 @@ import click
 
 from toolgate.cli.options import config_option, json_option, settings_of, wait_for
 from toolgate.cli.output import emit, say, show, table
+from toolgate.cli.state import opened
 
 if TYPE_CHECKING:
     from toolgate.calls import Call, Principal, Tool
@@ -210,11 +211,9 @@ def _operations(each: Considered) -> str:
 async def _replay(settings: Settings, days: int, tools: Sequence[Tool], policies: tuple[Policy, Policy]) -> Replayed:
     from toolgate.gateway.audit import record
     from toolgate.policy.replay import replay
-    from toolgate.settings import state_folder
-    from toolgate.stores import open_stores
 
     since, before, events = time.time_ns() - days * DAY, None, []
-    async with open_stores(settings.store, state_folder(settings), settings.audit) as stores:
+    async with opened(settings) as (stores, _):
         while page := await stores.journal.read("audit", limit=PAGE, before=before):
             events += [entry.body for entry in page if entry.at >= since]
             before = page[-1].seq

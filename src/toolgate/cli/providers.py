@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -11,6 +10,7 @@ import click
 
 from toolgate.cli.options import config_option, json_option, settings_of, wait_for
 from toolgate.cli.output import emit, say, table
+from toolgate.cli.state import opened_models
 
 if TYPE_CHECKING:
     from toolgate.llm.models import Models
@@ -60,7 +60,7 @@ def _row(provider: Mapping[str, Any], model: Mapping[str, Any] | None) -> tuple[
 @config_option
 @json_option
 @since_option
-@click.option("--by", default="provider,model", show_default=True, help="Any of provider, model, task, separated by commas.")
+@click.option("--by", default="provider,model", show_default=True, help="Any of provider, model, task, prompt, separated by commas.")
 def stats(config: Path | None, as_json: bool, since: str, by: str) -> None:
     """Requests, success, latency, tokens and cost. Percentiles are within 1 %."""
     found = _asked(settings_of(config), lambda report: report.stats(since, by))
@@ -187,34 +187,15 @@ def calibrate(file: Path, config: Path | None, as_json: bool, clear: bool) -> No
 
 
 async def _with_models(settings: Settings, work: Callable[[Models], Awaitable[T]]) -> T:
-    async with _models(settings) as models:
+    async with opened_models(settings) as (models, _):
         return await work(models)
-
-
-@asynccontextmanager
-async def _models(settings: Settings) -> AsyncIterator[Models]:
-    """The language models alone, without tools or gate: nothing is asked of them here."""
-    from toolgate.egress.transport import open_transport
-    from toolgate.llm.models import open_models
-    from toolgate.policy.live import Live
-    from toolgate.policy.load import load_policy
-    from toolgate.settings import bundled, state_folder
-    from toolgate.stores import open_stores
-
-    live = Live(load_policy(settings.policies or bundled("policies")))
-    async with (
-        open_stores(settings.store, state_folder(settings), settings.audit, settings.ledger) as stores,
-        open_transport() as transport,
-        open_models(settings, transport, stores, live) as models,
-    ):
-        yield models
 
 
 def _asked(settings: Settings, work: Callable[[Report], Awaitable[T]]) -> T:
     async def ask() -> T:
         from toolgate.llm.report import Report
 
-        async with _models(settings) as models:
+        async with opened_models(settings) as (models, _):
             return await work(Report(models))
 
     try:

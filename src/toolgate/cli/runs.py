@@ -2,25 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
 from toolgate.cli.agent import EXITS, Approve, Wishes, approve_option, cost_option, one, output_option
 from toolgate.cli.options import config_option, json_option, settings_of, wait_for
 from toolgate.cli.output import emit, say, table
-from toolgate.errors import Misconfigured
+from toolgate.cli.state import opened, opened_models
+from toolgate.errors import UnknownRun
 
 if TYPE_CHECKING:
-    from toolgate.agent.runs import Runs
-    from toolgate.calls import Principal
     from toolgate.cli.narration import Output
     from toolgate.settings import Settings
 
+FORGETS = "with the store `memory` runs are known to their process alone"
 COLUMNS = ("run", "status", "started (UTC)", "steps", "calls", "cost", "task")
 BILL = ("", "times", "", "cost")
 SHOWN = 80
@@ -78,6 +76,31 @@ def resume(
     return wait_for(_resume(settings_of(config), wishes, run, text))
 
 
+@command.command()
+@config_option
+@json_option
+@click.argument("run")
+@click.argument("verdict", type=click.Choice(["good", "bad"]))
+def feedback(config: Path | None, as_json: bool, run: str, verdict: Literal["good", "bad"]) -> None:
+    """Say how good the answer of RUN was, once: the model that gave it is thought better or worse of from now on."""
+    model = wait_for(_feedback(settings_of(config), run, float(verdict == "good")))
+    if as_json:
+        emit({"run": run, "verdict": verdict, "model": model})
+    else:
+        say(f"{model} is put down as {'right' if verdict == 'good' else 'wrong'}; servers take it over within 15 s")
+
+
+async def _feedback(settings: Settings, run: str, good: float) -> str:
+    from toolgate.agent.runs import Runs
+    from toolgate.llm.report import Report
+
+    async with opened_models(settings, FORGETS) as (models, user):
+        model = await Report(models, Runs(models.stores, settings.agent.keep)).feedback(run, good, user)
+    if model is None:
+        raise UnknownRun(f"there is no run {run[:64]!r} of yours in which a model answered, or you have judged it")
+    return model
+
+
 async def _resume(settings: Settings, wishes: Wishes, run: str, text: str | None) -> int:
     from toolgate.app import local_principal, open_app
 
@@ -86,19 +109,23 @@ async def _resume(settings: Settings, wishes: Wishes, run: str, text: str | None
 
 
 async def _list(settings: Settings) -> list[dict[str, Any]]:
+    from toolgate.agent.runs import Runs
     from toolgate.agent.told import told_of
 
-    async with _opened(settings) as (runs, user):
+    async with opened(settings, FORGETS) as (stores, user):
+        runs = Runs(stores, settings.agent.keep)
         return [told_of(run, await runs.under_way(run)) for run in await runs.seen_by(user)]
 
 
 async def _show(settings: Settings, run: str, as_json: bool) -> None:
     from toolgate.agent.bill import events_of
     from toolgate.agent.events import Finished
+    from toolgate.agent.runs import Runs
     from toolgate.agent.told import told
     from toolgate.cli.narration import Narration, bill_rows
 
-    async with _opened(settings) as (runs, user):
+    async with opened(settings, FORGETS) as (stores, user):
+        runs = Runs(stores, settings.agent.keep)
         facts, _ = await runs.facts(await runs.get(run, user))
     events = list(events_of(run, facts))
     if as_json:
@@ -116,16 +143,3 @@ def _row(run: dict[str, Any]) -> tuple[str, ...]:
     task = " ".join(run["task"].split())
     shown = task if len(task) <= SHOWN else f"{task[:SHOWN]}…"
     return (run["run"], run["status"], started, str(run["steps"]), str(run["calls"]), f"${run['cost']['usd']}", shown)
-
-
-@asynccontextmanager
-async def _opened(settings: Settings) -> AsyncIterator[tuple[Runs, Principal]]:
-    from toolgate.agent.runs import Runs
-    from toolgate.server.identify import local
-    from toolgate.settings import state_folder
-    from toolgate.stores import open_stores
-
-    if settings.store == "memory":
-        raise Misconfigured("with the store `memory` runs are known to their process alone")
-    async with open_stores(settings.store, state_folder(settings), settings.audit) as stores:
-        yield Runs(stores, settings.agent.keep), local(settings.stdio, "terminal")

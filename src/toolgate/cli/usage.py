@@ -13,6 +13,7 @@ import click
 
 from toolgate.cli.options import config_option, json_option, settings_of, wait_for
 from toolgate.cli.output import emit, say, table
+from toolgate.cli.state import opened
 
 if TYPE_CHECKING:
     from toolgate.settings import Settings
@@ -106,8 +107,5 @@ def _days(since: str, until: str) -> tuple[str, str]:
 
 
 async def _usage(settings: Settings, by: Sequence[str], first: str, last: str) -> Sequence[Usage]:
-    from toolgate.settings import state_folder
-    from toolgate.stores import open_stores
-
-    async with open_stores(settings.store, state_folder(settings), settings.audit, settings.ledger) as stores:
+    async with opened(settings, ledger=True) as (stores, _):
         return await stores.ledger.usage(cast("Sequence[Dimension]", by), since=first, until=last)

@@ -60,6 +60,8 @@ class ProviderExecutionMetric:
     phase: str = ""
     tool: str = ""
     """The tool that the reply called, the first of several; empty: none."""
+    prompt_version: str = ""
+    """As `Errand.prompt_version`."""
 
     @property
     def model_id(self) -> str:
@@ -172,7 +174,7 @@ class Performance:
 
     def _add(self, metric: ProviderExecutionMetric) -> None:
         batch = self._minute(metric.timestamp)
-        key = Key(metric.provider_id, metric.model, metric.task_type)
+        key = Key(metric.provider_id, metric.model, metric.task_type, metric.prompt_version)
         series = batch.series.get(key)
         if series is None:
             series = batch.series[key] = Series()
@@ -192,7 +194,7 @@ class Performance:
             series.errors[error] = series.errors.get(error, 0) + 1
         if metric.ttft_ms is not None:
             series.first.add(metric.ttft_ms)
-        of = CostKey(*key, metric.user_id, metric.tool, metric.phase)
+        of = CostKey(*key[:3], metric.user_id, metric.tool, metric.phase)
         spending = batch.costs.get(of)
         if spending is None:
             spending = batch.costs[of] = Spending()

@@ -6,9 +6,10 @@ import os
 import re
 import time
 from collections.abc import Mapping, Sequence
-from typing import Any, cast, get_args
+from typing import Any, Protocol, cast, get_args
 
 from toolgate.calls import Principal
+from toolgate.errors import UnknownRun
 from toolgate.llm.declared import Declared
 from toolgate.llm.known import SERVICES
 from toolgate.llm.messages import Errand, Prompt, TaskType, User
@@ -47,9 +48,21 @@ def told_apart(text: str, known: Sequence[str], default: Sequence[str]) -> tuple
     return names
 
 
+class Book(Protocol):
+    """The agent's runs, as `agent.runs.Runs`."""
+
+    async def judge(self, id: str, good: float, who: Principal) -> tuple[str, str, str] | None:
+        """Whom it is put down to, model, task and session, the first time; raises UnknownRun where it is none of `who`'s."""
+
+
 class Report:
-    def __init__(self, models: Models, environ: Mapping[str, str] = os.environ) -> None:
+    def __init__(self, models: Models, book: Book | None = None, environ: Mapping[str, str] = os.environ) -> None:
+        """
+        Args:
+            book: runs that outlive the process; None: there are none.
+        """
         self._models = models
+        self._book = book
         self._environ = environ
 
     async def providers(self, principal: Principal | None = None) -> dict[str, Any]:
@@ -108,8 +121,19 @@ class Report:
         return self._models.router.explain(prompt, errand, routed.count(prompt)).to_json()
 
     async def feedback(self, run: str, good: float, principal: Principal) -> str | None:
-        """Hear how good a run's answer was; the id of the model that it is put down to, None where the run is not known."""
-        return self._models.router.feedback(run, good, principal.user)
+        """Hear how good a run's answer was, of the agent's, or of others that this process remembers; the id of the model that it is put
+        down to, None where the run is not known or was judged."""
+        await self._models.memory.ready()
+        router = self._models.router
+        try:
+            found = await self._book.judge(run, good, principal) if self._book else None
+        except UnknownRun:
+            return router.feedback(run, good, principal)
+        if found is None:
+            return None if self._book else router.feedback(run, good, principal)
+        model, task, session = found
+        router.learn(model, task, good, "feedback", run=session)
+        return model
 
     async def _batch(self, since: str) -> Batch:
         now = time.time()

@@ -12,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import Literal
 
+from toolgate.calls import Principal
 from toolgate.llm.beliefs import Beliefs
 from toolgate.llm.calibration import Calibration
 from toolgate.llm.candidates import Options, Sieve
@@ -80,7 +81,7 @@ class Router:
         decision = self.explain(prompt, errand, tokens, left=left)
         self._decisions += 1
         if errand.run:
-            self.runs.remember(errand.run, decision, errand.principal.user)
+            self.runs.remember(errand.run, decision, errand.principal)
         return decision
 
     def explain(self, prompt: Prompt, errand: Errand, tokens: int, *, left: Micros | None = None) -> Decision:
@@ -148,17 +149,17 @@ class Router:
         good = sum(not result.failed for result in results) / len(results)
         self.learn(known.model.id, known.task, good, "tool", run=run)
 
-    def feedback(self, run: str, good: float, user: str) -> str | None:
+    def feedback(self, run: str, good: float, who: Principal) -> str | None:
         """Hear from a person how good a run was: its model learns, once.
 
         Args:
-            user: who says it, as `Principal.user`; only the run's own is heard.
+            who: says it; only the run's own is heard.
 
         Returns:
             The model's id; None: no such run of theirs is known (any more), or it was told before.
         """
         known = self.runs.get(run)
-        if known is None or known.user != user or known.told:
+        if known is None or known.owner != (who.tenant, who.user) or known.told:
             return None
         known.told = True
         self.learn(known.model.id, known.task, good, "feedback", run=run)

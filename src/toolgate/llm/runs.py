@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from dataclasses import dataclass, field
 
+from toolgate.calls import Principal
 from toolgate.llm.decision import Decision
 from toolgate.llm.model import Model
 
@@ -16,8 +17,8 @@ RUNS = 10_000
 class Run:
     model: Model
     task: str
-    user: str = ""
-    """Whose it is, as `Principal.user`."""
+    owner: tuple[str, str]
+    """Tenant and user."""
     told: bool = False
     """Somebody said how good it was."""
     spent: float = 0.0
@@ -44,11 +45,11 @@ class Runs:
     def get(self, run: str) -> Run | None:
         return self._runs.get(run) if run else None
 
-    def remember(self, run: str, decision: Decision, user: str) -> None:
+    def remember(self, run: str, decision: Decision, principal: Principal) -> None:
         first = decision.chain[0]
         known = self._runs.get(run)
         if known is None:
-            self._runs[run] = Run(first, decision.task, user)
+            self._runs[run] = Run(first, decision.task, (principal.tenant, principal.user))
             if len(self._runs) > RUNS:
                 self._runs.popitem(last=False)
             return

@@ -10,8 +10,8 @@ from toolgate.llm.histogram import Histogram
 from toolgate.llm.scoring import interval
 from toolgate.money import Micros, shown
 
-By = Literal["provider", "model", "task"]
-BY: tuple[By, ...] = ("provider", "model", "task")
+By = Literal["provider", "model", "task", "prompt"]
+BY: tuple[By, ...] = ("provider", "model", "task", "prompt")
 Of = Literal["provider", "model", "task", "user", "tool", "phase"]
 COSTS_BY: tuple[Of, ...] = ("provider", "model", "task", "user", "tool", "phase")
 OTHERS = "(others)"
@@ -21,6 +21,8 @@ class Key(NamedTuple):
     provider: str
     model: str
     task: str
+    prompt: str = ""
+    """Version of the prompt template; empty: none was used, or it was written down before versions were."""
 
 
 class CostKey(NamedTuple):

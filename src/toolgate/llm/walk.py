@@ -286,4 +286,5 @@ def _metric(
         timestamp=now,
         phase=errand.phase,
         tool=calls[0].name if calls else "",
+        prompt_version=errand.prompt_version,
     )
