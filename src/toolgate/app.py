@@ -386,8 +386,10 @@ async def serve(app: App, *, ready: Callable[[str], None]) -> None:
 
 async def serve_stdio(app: App) -> None:
     """Serve MCP over standard input and output until the input ends."""
+    from toolgate.server.listen import settle_down
     from toolgate.server.stdio import serve_stdio as serve
 
+    settle_down()
     await serve(app.gateway, app.settings)
 
 

@@ -32,6 +32,9 @@ GOALS = {
     "rest_mcp_16": "the same call of an MCP server's tool, 16 connections: ≥ 4,000 calls/s",
     "rest_list_1": "a list of all of them once it is kept: CPU ≤ 1,000 µs",
     "rest_old_16": "the call in sessions of 2025-11-25, 16 connections",
+    "stdio_toolgate_1": "the call through one stdio session of 2026-07-28, one under way",
+    "stdio_toolgate_16": "the same, 16 under way: ≥ 3,000 calls/s",
+    "stdio_old_16": "the same in a session of 2025-11-25, 16 under way: ≥ 3,000 calls/s",
     "agent": "a turn of the agent beside its call, the router included, all of it durable: p95 ≤ 5 ms",
     "route": "a decision among 50 models: CPU p99 ≤ 100 µs",
     "route_calibrated": "the same with labelled prompts",
@@ -39,11 +42,15 @@ GOALS = {
     "route_count": "an attempt at a model counted: ≤ 2 µs",
     "search": "search_tools over 4,000 tools: p95 CPU ≤ 1 ms; the index, made by the first search",
 }
+PEERS = {
+    "rest_fastmcp_16": "FastMCP, tuned, nothing checked: the call, 16 connections",
+    "stdio_fastmcp_16": "the same through one stdio session, 16 under way",
+    "stdio_fastmcpold_16": "the same in a session of 2025-11-25",
+}
 
 
 def main() -> None:
-    peers = {"rest_fastmcp_16": "FastMCP, tuned, nothing checked: the call, 16 connections"} if "BENCH_FASTMCP" in os.environ else {}
-    goals = GOALS | peers
+    goals = GOALS | (PEERS if "BENCH_FASTMCP" in os.environ else {})
     wanted = sys.argv[1:] or list(goals)
     print(f"CPython {platform.python_version()}, {os.cpu_count()} cores, {platform.machine()}, medians of {ROUNDS}\n")
     print("| goal | measured |\n|---|---|")

@@ -28,7 +28,7 @@ async def reply(
     gateway: Gateway,
     params: Mapping[str, Any],
     principal: Principal,
-    client: Client,
+    client: Client | None,
     version: str,
     stamp: Mapping[str, Any],
     *,
@@ -41,6 +41,7 @@ async def reply(
 
     Args:
         params: regular ones, so that nothing is left to check but what the gate does.
+        client: None: the tool tells its client nothing and asks it nothing.
         version: of the protocol.
         stamp: what `_meta` of every result says of this server.
         request: is told which scopes the call lacked.

@@ -5,17 +5,32 @@ Standard output belongs to the protocol: while serving, whatever else is printed
 
 from __future__ import annotations
 
-from mcp.server.stdio import stdio_server
+import math
+
+import anyio
+import mcp_types as types
+from mcp.shared.message import SessionMessage
 
 from toolgate.gateway import Gateway
+from toolgate.server.dialogue import Dialogue
 from toolgate.server.handlers import Underway, build_server, called
 from toolgate.server.identify import local
+from toolgate.server.lines import Input, Output, claimed
 from toolgate.server.offered import Offered
 from toolgate.settings import Settings
+
+LAST_SECONDS = 5.0
+"""That a client may take to read the last answers once it has closed our input."""
 
 
 async def serve_stdio(gateway: Gateway, settings: Settings) -> None:
     """Answer until the client closes our standard input; calls that are then under way are cancelled and written down."""
+    with claimed() as (source, sink):
+        await converse(gateway, settings, Input(source), Output(sink))
+
+
+async def converse(gateway: Gateway, settings: Settings, source: Input, sink: Output) -> None:
+    """Answer what comes from `source` until it ends."""
     principal, page_size = local(settings.stdio, "stdio"), settings.server.page_size
     offered = Offered(gateway, lambda _context: principal, page_size, called)
     server = build_server(
@@ -27,5 +42,29 @@ async def serve_stdio(gateway: Gateway, settings: Settings) -> None:
         offered=offered,
         instructions=settings.server.instructions,
     )
-    async with offered.telling(), stdio_server() as (reader, writer):
-        await server.run(reader, writer, server.create_initialization_options())
+    # Without a bound, since the SDK takes all that comes and begins it at once; only a handshake keeps it.
+    hand, heard = anyio.create_memory_object_stream[SessionMessage | Exception](math.inf)
+    say, said = anyio.create_memory_object_stream[SessionMessage](0)
+    stamp = {types.SERVER_INFO_META_KEY: server.server_info_stamp}
+    dialogue = Dialogue(gateway, principal, stamp, sink.write, hand.send_nowait)
+
+    async def tell() -> None:
+        async with said:
+            async for message in said:
+                dialogue.tell(message.message)
+                await sink.drained()
+
+    async with offered.telling(), anyio.create_task_group() as writing:
+        writing.start_soon(sink.run)
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(tell)
+            tasks.start_soon(server.run, heard, say, server.create_initialization_options())
+            try:
+                await source.read(dialogue.hear, sink)
+            finally:
+                hand.close()
+                await dialogue.end()
+            tasks.cancel_scope.deadline = anyio.current_time() + LAST_SECONDS
+        with anyio.move_on_after(LAST_SECONDS):
+            await sink.flushed()
+        writing.cancel_scope.cancel()
