@@ -38,12 +38,15 @@ class Connection(asyncio.Protocol):
     status: int
     headers: list[tuple[bytes, bytes]]
     """As they came, without the white space around values."""
+    named: dict[bytes, bytes]
+    """The last header of each name, which is in lower case."""
 
     def __init__(self, dialled: Dialled) -> None:
         assert dialled.transport is not None
         self._dialled = dialled
         self._transport = dialled.transport
         self._transport.set_protocol(self)
+        self._loop = asyncio.get_running_loop()
         self._parser = HttpResponseParser(self)
         # As aiohttp and browsers read answers: what is only untidy is not refused.
         self._parser.set_dangerous_leniencies(
@@ -90,12 +93,16 @@ class Connection(asyncio.Protocol):
             await self._more()
 
     async def piece(self) -> bytes:
-        """What has come of the body, as it went over the wire; empty at its end. Raises Lost or NotHttp when that does not come."""
-        while not self._pieces:
-            if self._done:
-                return b""
+        """What comes of the body, as it went over the wire; empty at its end. Raises Lost or NotHttp when that does not come."""
+        while (piece := self.here()) is None:
             await self._more()
+        return piece
+
+    def here(self) -> bytes | None:
+        """What has come of the body; empty at its end, None where more is to come."""
         pieces = self._pieces
+        if not pieces:
+            return b"" if self._done else None
         piece = pieces.popleft() if len(pieces) == 1 else b"".join(pieces)
         pieces.clear()
         self._waiting_bytes = 0
@@ -115,18 +122,16 @@ class Connection(asyncio.Protocol):
         self._transport.abort()
         self._dialled.close()
 
-    async def _more(self) -> None:
+    def _more(self) -> asyncio.Future[None]:
         if self._problem is not None:
             raise self._problem
-        self._waiter = asyncio.get_running_loop().create_future()
-        try:
-            await self._waiter
-        finally:
-            self._waiter = None
+        self._waiter = self._loop.create_future()
+        return self._waiter
 
     def _wake(self) -> None:
-        if self._waiter is not None and not self._waiter.done():
-            self._waiter.set_result(None)
+        waiter, self._waiter = self._waiter, None
+        if waiter is not None and not waiter.done():
+            waiter.set_result(None)
 
     def _fail(self, problem: Exception) -> None:
         if self._problem is None:
@@ -199,9 +204,8 @@ class Connection(asyncio.Protocol):
         if self._without_body:
             self._done = True
             self._keeps = False  # the parser would wait for a body
-        names = {name.lower(): value for name, value in self.headers}
-        coding = names.get(b"transfer-encoding", b"").lower()
-        self._until_close = not (b"content-length" in names or coding.endswith(b"chunked"))
+        self.named = named = {name.lower(): value for name, value in self.headers}
+        self._until_close = b"content-length" not in named and not named.get(b"transfer-encoding", b"").lower().endswith(b"chunked")
 
     def on_body(self, body: bytes) -> None:
         if not self._done:

@@ -36,7 +36,7 @@ class Intake:
         self._who = who
         self._received = 0
         self._decoded = 0
-        self._gzip = zlib.decompressobj(GZIP) if is_gzip(codings, who) else None
+        self._gzip = zlib.decompressobj(GZIP) if codings and is_gzip(codings, who) else None
 
     def expect(self, length: int) -> None:
         """Hear that `length` bytes are announced. Raises AnswerTooLarge when these are too many."""
@@ -54,7 +54,8 @@ class Intake:
         if self._received > self._caps.received:
             raise AnswerTooLarge(f"the answer of {self._who} has more than the {self._caps.received} bytes that are taken at most")
         if self._gzip is None:
-            self._count(len(chunk))
+            if self._received > self._caps.decoded:
+                self._count(self._received)
             return chunk
         return b"".join(self._inflate(self._gzip, chunk))
 

@@ -32,14 +32,15 @@ class Exchange:
     async def complete(self) -> Response:
         """Send, and read the whole answer. Raises as `Sender.send`."""
         try:
-            await self.start()
+            connection = await self._begun()
             body = await self.read()
-            if body and (piece := await self.read()):
+            if not connection.at_end:
                 whole = bytearray(body)  # not a list of pieces: a million tiny ones would weigh ten times their bytes
-                while piece:
+                while piece := await self.read():
                     whole += piece
-                    piece = await self.read()
                 body = bytes(whole)
+            elif body:
+                self._intake.end()
             return Response(self.status, self.headers, body)
         finally:
             self.close()
@@ -50,21 +51,16 @@ class Exchange:
 
     async def start(self) -> None:
         """Send, and wait for `status` and `headers`."""
-        connection = await self._ask()
-        self.status: int = connection.status
-        self.headers: Headers = tuple([(name.decode("latin-1"), value.decode("latin-1")) for name, value in connection.headers])
-        names = {name.lower(): value for name, value in self.headers}
-        codings = [value for name, value in self.headers if name.lower() == "content-encoding"] if "content-encoding" in names else ()
-        self._intake = Intake(codings, self._caps, self._place.origin)
-        if self._method != "HEAD" and (length := names.get("content-length")):
-            self._intake.expect(int(length))
+        await self._begun()
 
     async def read(self) -> bytes:
         """The next piece of the decoded body; empty at its end."""
         assert self._connection is not None
         while True:
             try:
-                chunk = await self._connection.piece()
+                chunk = self._connection.here()
+                if chunk is None:
+                    chunk = await self._connection.piece()
             except (Lost, NotHttp):
                 raise UpstreamFailed(f"{self._place.origin} broke off in the middle of its answer") from None
             if not chunk:
@@ -86,9 +82,21 @@ class Exchange:
             return TimedOut(f"{self._place.origin} did not complete its answer within {seconds:g} s; whether it acted is not known")
         return Unreachable(f"no connection to {self._place.origin} within {seconds:g} s")
 
+    async def _begun(self) -> Connection:
+        """The connection, once the head of the answer has come over it."""
+        connection = await self._ask()
+        self.status: int = connection.status
+        self.headers: Headers = tuple([(name.decode("latin-1"), value.decode("latin-1")) for name, value in connection.headers])
+        named = connection.named
+        codings = [value for name, value in self.headers if name.lower() == "content-encoding"] if b"content-encoding" in named else ()
+        self._intake = Intake(codings, self._caps, self._place.origin)
+        if self._method != "HEAD" and (length := named.get(b"content-length")):
+            self._intake.expect(int(length))
+        return connection
+
     async def _ask(self) -> Connection:
         while True:
-            connection, self._ready = self._ready or await self._pool.connect(self._lane), None
+            connection, self._ready = self._ready or self._pool.idle(self._lane) or await self._pool.connect(self._lane), None
             self._connection = connection  # given back or dropped by `close`, whatever comes
             used, self._sent = connection.used, True
             connection.ask(self._wire, without_body=self._method == "HEAD")

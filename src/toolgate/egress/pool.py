@@ -24,6 +24,7 @@ from toolgate.egress.address import Network, why_blocked
 from toolgate.egress.connection import Connection
 from toolgate.egress.exchange import Exchange
 from toolgate.egress.origin import Place
+from toolgate.egress.room import Room
 from toolgate.egress.wire import Caps
 from toolgate.errors import EgressBlocked, Unreachable
 
@@ -50,7 +51,7 @@ class Lane:
     place: Place
     dial: ClientRequest
     """What the connector wants to know of it."""
-    room: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(CONNECTIONS_AN_ORIGIN))
+    room: Room = field(default_factory=lambda: Room(CONNECTIONS_AN_ORIGIN))
     """For more that are under way."""
     idle: list[tuple[Connection, float]] = field(default_factory=list)
     """With the loop's time at which each is closed, the longest idle first."""
@@ -61,6 +62,7 @@ class Pool:
 
     def __init__(self, networks: frozenset[Network], resolver: Resolver, tls: SSLContext | None) -> None:
         self._networks = networks
+        self._loop = asyncio.get_running_loop()
         self._connector = TCPConnector(
             resolver=Checked(resolver, networks),
             ssl=tls or True,
@@ -68,7 +70,7 @@ class Pool:
         )
         self._lanes: dict[str, Lane] = {}
         """By origin."""
-        self._under_way = asyncio.Semaphore(CONNECTIONS)
+        self._under_way = Room(CONNECTIONS)
         self._sweeping: asyncio.TimerHandle | None = None
 
     def exchange(self, method: str, place: Place, wire: bytes, caps: Caps) -> Exchange:
@@ -79,6 +81,17 @@ class Pool:
         """
         return Exchange(method, self._lanes.get(place.origin) or self._lane(place), wire, self, caps)
 
+    def idle(self, lane: Lane) -> Connection | None:
+        """An idle connection, ready for a request, if there is one and room for a request. It has to be given back."""
+        if not lane.idle or not lane.room.take():
+            return None
+        if self._under_way.take():
+            if (connection := self._rested(lane)) is not None:
+                return connection
+            self._under_way.give()
+        lane.room.give()
+        return None
+
     async def connect(self, lane: Lane) -> Connection:
         """An idle or new connection, ready for a request. It has to be given back.
 
@@ -86,19 +99,14 @@ class Pool:
             EgressBlocked: an address of the host is neither public nor allowed.
             Unreachable: no connection could be made.
         """
-        await lane.room.acquire()
+        await lane.room.wait()
         try:
-            await self._under_way.acquire()
+            await self._under_way.wait()
         except BaseException:
-            lane.room.release()
+            lane.room.give()
             raise
         try:
-            while lane.idle:
-                connection, _ = lane.idle.pop()
-                if connection.reusable:
-                    return connection
-                connection.drop()  # it was closed, or said something while nobody had asked
-            return Connection(await self._connect(lane))
+            return self._rested(lane) or Connection(await self._connect(lane))
         except BaseException:
             self._release(lane)
             raise
@@ -106,13 +114,12 @@ class Pool:
     def give_back(self, lane: Lane, connection: Connection) -> None:
         """Keep it for others if its answer was read to its end, else drop it."""
         self._release(lane)
-        if not connection.reusable or not connection.at_end:
+        if not connection.at_end or not connection.reusable:
             connection.drop()
             return
-        loop = asyncio.get_running_loop()
-        lane.idle.append((connection, loop.time() + IDLE))
+        lane.idle.append((connection, self._loop.time() + IDLE))
         if self._sweeping is None:
-            self._sweeping = loop.call_later(IDLE, self._sweep)
+            self._sweeping = self._loop.call_later(IDLE, self._sweep)
 
     async def close(self) -> None:
         if self._sweeping is not None:
@@ -122,14 +129,21 @@ class Pool:
                 lane.idle.pop()[0].drop()
         await self._connector.close()
 
+    def _rested(self, lane: Lane) -> Connection | None:
+        while lane.idle:
+            connection, _ = lane.idle.pop()
+            if connection.reusable:
+                return connection
+            connection.drop()  # it was closed, or said something while nobody had asked
+        return None
+
     def _release(self, lane: Lane) -> None:
-        self._under_way.release()
-        lane.room.release()
+        self._under_way.give()
+        lane.room.give()
 
     def _sweep(self) -> None:
         """Close what has been idle for long."""
-        loop = asyncio.get_running_loop()
-        now, kept = loop.time(), 0
+        now, kept = self._loop.time(), 0
         for lane in self._lanes.values():
             idle, lane.idle = lane.idle, []
             for connection, until in idle:
@@ -138,7 +152,7 @@ class Pool:
                 else:
                     connection.drop()
             kept += len(lane.idle)
-        self._sweeping = loop.call_later(IDLE, self._sweep) if kept else None
+        self._sweeping = self._loop.call_later(IDLE, self._sweep) if kept else None
 
     def _lane(self, place: Place) -> Lane:
         """What there is for `place`; made once, for places that are allowed."""
