@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
+from typing import Any
 
 from toolgate.calls import Call, Outcome
 
-Handler = Callable[[Call], Awaitable[Outcome]]
-Middleware = Callable[[Call, Handler], Awaitable[Outcome]]
-"""Answers itself, raises a ToolgateError, or awaits `call_next`."""
+Coming = Coroutine[Any, Any, Outcome]
+"""An outcome, once it is awaited."""
+Handler = Callable[[Call], Coming]
+Middleware = Callable[[Call, Handler], Coming]
+"""Answers itself, raises a ToolgateError, or awaits `call_next`; one that has nothing to do may return what that returns."""
 
 
 def chain(steps: Sequence[Middleware], handler: Handler) -> Handler:

@@ -7,7 +7,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from decimal import Decimal
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -56,7 +56,7 @@ class World:
         return Policy([], {"pro": tier}, prices)
 
     async def call(self, tool: Tool, principal: Principal | None = None, run: Handler | None = None, **more: Any) -> Outcome:
-        return await self.spend(a_call(tool, principal=principal, **more), run or tool.run)
+        return await self.spend(a_call(tool, principal=principal, **more), run or cast("Handler", tool.run))
 
     async def spent(self, account: Account = ADA) -> tuple[Micros, Micros]:
         """What is spent and what is held today."""

@@ -70,21 +70,25 @@ def about(type: Type, call: Call, instance: str, *, by: Any = None, of: Any = No
         of: `what` was called, likewise.
     """
     return {
-        **new_event(type, call.principal.tenant, instance),
+        "version": VERSION,
+        "id": os.urandom(16).hex(),
+        "type": type,
+        "tenant": call.principal.tenant,
+        "instance": instance,
         "call": call.id,
         "parent": call.parent_id,
         "depth": call.depth,
         "tainted": call.tainted,
         "principal": who(call.principal) if by is None else by,
         "tool": what(call.tool) if of is None else of,
-        "approval": _short(call.approval),
-        "trace": _short(call.trace_parent),
+        "approval": call.approval and _short(call.approval),
+        "trace": call.trace_parent and _short(call.trace_parent),
     }
 
 
-def _short(id: str | None) -> str | None:
+def _short(id: str) -> str | None:
     """An id that a caller sent, unless it is too long to be one; a `traceparent` has 55 characters."""
-    return id if id is None or len(id) <= SHORT else None
+    return id if len(id) <= SHORT else None
 
 
 def who(principal: Principal) -> dict[str, Any]:

@@ -12,7 +12,7 @@ from typing import Any
 
 from toolgate.approvals import Approval, Approvals, How
 from toolgate.calls import Call, Outcome, Principal, Question, changed
-from toolgate.chain import Handler
+from toolgate.chain import Coming, Handler
 from toolgate.errors import ApprovalNeeded, EgressBlocked, NotPermitted, Refused, Suspended, ToolgateError, UnknownApproval
 
 OBLIGATION = "approve"
@@ -22,12 +22,14 @@ class Approve:
     def __init__(self, approvals: Approvals) -> None:
         self._approvals = approvals
 
-    async def __call__(self, call: Call, call_next: Handler) -> Outcome:
-        within = call.parent_id is not None
+    def __call__(self, call: Call, call_next: Handler) -> Coming:
         if OBLIGATION not in call.obligations:
             # What a caller claims must not look, further on, like what a person said.
-            return await call_next(call if call.approval is None or within else changed(call, approval=None))
-        if within and call.approval is not None:
+            return call_next(call if call.approval is None or call.parent_id is not None else changed(call, approval=None))
+        return self._asked(call, call_next)
+
+    async def _asked(self, call: Call, call_next: Handler) -> Outcome:
+        if call.parent_id is not None and call.approval is not None:
             return _noted(await call_next(call), {"id": call.approval, "within": call.parent_id})
         return await self._obliged(call, call_next)
 

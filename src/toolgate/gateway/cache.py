@@ -19,7 +19,7 @@ import anyio
 
 from toolgate.audit.line import canonical
 from toolgate.calls import Call, Outcome, Principal, changed, key
-from toolgate.chain import Handler
+from toolgate.chain import Coming, Handler
 from toolgate.stores import Memory
 from toolgate.stores.outcome import dumps, loads
 from toolgate.telemetry import Metrics
@@ -47,17 +47,10 @@ class Cache:
         self._count = metrics.counter("toolgate_cache_total", "Reads that may be answered from the cache.", "integration", "result")
         metrics.gauge("toolgate_cache_hit_rate", "Share of them that needed no call of their own, 0 to 1.", self.hit_rate)
 
-    async def __call__(self, call: Call, call_next: Handler) -> Outcome:
-        tool = call.tool
-        if not tool.annotations.read_only:
-            try:
-                return await call_next(call)
-            finally:
-                if tool.integration in self._writes:
-                    self._writes[tool.integration] += 1
-        if not tool.cache:
-            return await call_next(call)
-        return await self._read(call, call_next, self._name(call))
+    def __call__(self, call: Call, call_next: Handler) -> Coming:
+        if not call.tool.annotations.read_only:
+            return self._written(call, call_next)
+        return self._read(call, call_next, self._name(call)) if call.tool.cache else call_next(call)
 
     def hit_rate(self) -> float:
         """The share of reads that were answered without a call, since this process began."""
@@ -65,6 +58,13 @@ class Cache:
         for (_, result), times in self._count.values.items():
             found[result] += int(times)
         return (found["hit"] + found["waited"]) / (found.total() or 1)
+
+    async def _written(self, call: Call, call_next: Handler) -> Outcome:
+        try:
+            return await call_next(call)
+        finally:
+            if call.tool.integration in self._writes:
+                self._writes[call.tool.integration] += 1
 
     async def _read(self, call: Call, call_next: Handler, name: str) -> Outcome:
         kept = await self._memory.get(name)

@@ -7,8 +7,10 @@ process die between here and the outcome, the next one to open the journal finds
 
 from __future__ import annotations
 
+from collections.abc import Awaitable
+
 from toolgate.calls import Call, Outcome
-from toolgate.chain import Handler
+from toolgate.chain import Coming, Handler
 from toolgate.gateway.audit import Proof
 from toolgate.settings import Audit as Settings
 from toolgate.stores import Hold, Ledger, Shortage
@@ -20,14 +22,16 @@ class Intent:
         self._ledger = ledger
         self._writes_only = settings.intent == "writes"
 
-    async def __call__(self, call: Call, call_next: Handler) -> Outcome:
-        if self._is_due(call) and not self._proof.has_begun(call):
-            await self._proof.begin(call)
-        return await call_next(call)
+    def __call__(self, call: Call, call_next: Handler) -> Coming:
+        return self._begun(call, call_next) if self._is_due(call) and not self._proof.has_begun(call) else call_next(call)
 
-    async def reserve(self, call: Call, hold: Hold) -> Shortage | None:
+    def reserve(self, call: Call, hold: Hold) -> Awaitable[Shortage | None]:
         """As `Ledger.reserve`, and write down what is about to happen; then this step has nothing left to do."""
-        return await (self._proof.begin(call, hold) if self._is_due(call) else self._ledger.reserve(hold))
+        return self._proof.begin(call, hold) if self._is_due(call) else self._ledger.reserve(hold)
+
+    async def _begun(self, call: Call, call_next: Handler) -> Outcome:
+        await self._proof.begin(call)
+        return await call_next(call)
 
     def _is_due(self, call: Call) -> bool:
         return not (self._writes_only and call.tool.annotations.read_only)

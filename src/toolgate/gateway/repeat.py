@@ -10,7 +10,7 @@ from __future__ import annotations
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import orjson
 
@@ -22,8 +22,7 @@ from toolgate.settings import Repeats
 KEPT = 10_000  # callers; the one that was silent longest is forgotten first
 
 
-@dataclass(frozen=True, slots=True)
-class Row:
+class Row(NamedTuple):
     """The last call of a caller, and how often it was made in a row."""
 
     call: int

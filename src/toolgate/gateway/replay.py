@@ -26,7 +26,7 @@ import anyio
 
 from toolgate.audit.line import canonical
 from toolgate.calls import Call, Outcome, Problem, Text, Tool, changed, key
-from toolgate.chain import Handler
+from toolgate.chain import Coming, Handler
 from toolgate.errors import AuditUnavailable, KeyReused, OutcomeUnknown, TimedOut, ToolgateError
 from toolgate.gateway.settle import settled
 from toolgate.settings import Replay as Settings
@@ -70,9 +70,10 @@ class Replay:
         self._under_way: dict[str, UnderWay] = {}
         self._count = metrics.counter("toolgate_replays_total", "Calls with an idempotency key, by what became of them.", "result")
 
-    async def __call__(self, call: Call, call_next: Handler) -> Outcome:
-        if call.idempotency_key is None:
-            return await call_next(call)
+    def __call__(self, call: Call, call_next: Handler) -> Coming:
+        return call_next(call) if call.idempotency_key is None else self._once(call, call_next)
+
+    async def _once(self, call: Call, call_next: Handler) -> Outcome:
         mine = UnderWay(call.once, sha256(canonical(call.arguments)).hexdigest())
         until = time.monotonic() + call.seconds_left()
         while (first := self._under_way.get(mine.once)) is not None:

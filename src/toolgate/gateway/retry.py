@@ -37,6 +37,8 @@ class Trouble:
 
 def trouble(ending: Outcome | ToolgateError, annotations: Annotations) -> Trouble | None:
     """What is wrong with an attempt that ended so; None: nothing that concerns the other side."""
+    if isinstance(ending, Outcome) and ending.problem is None:
+        return None
     if isinstance(ending, Unreachable):
         return Trouble(effect_unknown=False, passing=True, ill=True, retry_after=ending.retry_after)
     if isinstance(ending, UpstreamFailed):  # whether it was raised or told, a status decides

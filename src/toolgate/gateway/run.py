@@ -46,10 +46,9 @@ class Run:
         """The outcome of the last attempt, or of an earlier one that may have done something if the last did not."""
         earlier: Ending | None = None
         for attempt in range(1, self._attempts + 1):
-            ending = await self._attempt(call)
+            ending, found = await self._attempt(call)
             if earlier is not None and isinstance(ending, Suspended):
                 return _told(earlier, attempt - 1)
-            found = trouble(ending, call.tool.annotations)
             if found is None:
                 return _told(ending, attempt)
             worst = ending if earlier is None or found.effect_unknown or not _unknown(earlier, call) else earlier
@@ -60,17 +59,23 @@ class Run:
             earlier = worst
         raise AssertionError("the last attempt returns")
 
-    async def _attempt(self, call: Call) -> Ending:
+    async def _attempt(self, call: Call) -> tuple[Ending, Trouble | None]:
+        """How it ended, and what is wrong with that."""
         breaker = self._breakers.of(call.tool.integration)
         try:
             breaker.enter()
         except Suspended as error:
-            return error
+            return error, None
         ill: bool | None = None
         try:
-            ending = await _ending(call)
-            ill = _is_ill(trouble(ending, call.tool.annotations), ending)
-            return ending
+            ending: Ending
+            try:
+                ending = await call.tool.run(call)
+            except ToolgateError as error:
+                ending = error
+            found = trouble(ending, call.tool.annotations)
+            ill = _is_ill(found, ending)
+            return ending, found
         except anyio.get_cancelled_exc_class():
             # Cancelled from outside says nothing of the other side; its own time used up does.
             ill = True if call.seconds_left() <= 0 else None
@@ -82,13 +87,6 @@ class Run:
                 breaker.failed()
             else:
                 breaker.succeeded()
-
-
-async def _ending(call: Call) -> Ending:
-    try:
-        return await call.tool.run(call)
-    except ToolgateError as error:
-        return error
 
 
 def _is_ill(found: Trouble | None, ending: Ending) -> bool | None:

@@ -8,15 +8,19 @@ from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapProp
 
 from toolgate import telemetry
 from toolgate.calls import Call, Outcome
-from toolgate.chain import Handler
+from toolgate.chain import Coming, Handler
 
 _tracer = otel.get_tracer("toolgate")  # a proxy: does nothing until an operator installs an OpenTelemetry SDK
 _propagator = TraceContextTextMapPropagator()
 
 
-async def trace(call: Call, call_next: Handler) -> Outcome:
+def trace(call: Call, call_next: Handler) -> Coming:
     if isinstance(otel.get_tracer_provider(), otel.ProxyTracerProvider):  # nobody has installed one: not even a span that does nothing
-        return await call_next(call)
+        return call_next(call)
+    return _traced(call, call_next)
+
+
+async def _traced(call: Call, call_next: Handler) -> Outcome:
     parent = _propagator.extract({"traceparent": call.trace_parent}) if call.trace_parent else None
     attributes: dict[str, str | int] = {
         telemetry.OPERATION: "execute_tool",

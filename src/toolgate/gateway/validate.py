@@ -14,8 +14,8 @@ from weakref import WeakKeyDictionary
 import jsonschema_rs
 import orjson
 
-from toolgate.calls import Call, Outcome, Tool
-from toolgate.chain import Handler
+from toolgate.calls import Call, Tool
+from toolgate.chain import Coming, Handler
 from toolgate.documents import deeper_than
 from toolgate.errors import InvalidArguments
 
@@ -28,7 +28,7 @@ class Validate:
     def __init__(self) -> None:
         self._validators: WeakKeyDictionary[Tool, jsonschema_rs.Validator] = WeakKeyDictionary()
 
-    async def __call__(self, call: Call, call_next: Handler) -> Outcome:
+    def __call__(self, call: Call, call_next: Handler) -> Coming:
         validator = self._validators.get(call.tool)
         if validator is None:
             # `mask` keeps argument values out of every message.
@@ -36,7 +36,7 @@ class Validate:
             self._validators[call.tool] = validator
         if not validator.is_valid(call.arguments):
             raise _refusal(call, validator)
-        return await call_next(call)
+        return call_next(call)
 
 
 def _refusal(call: Call, validator: jsonschema_rs.Validator) -> InvalidArguments:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Awaitable, Iterable, Sequence
 from functools import cached_property
 from pathlib import Path
 
@@ -43,8 +43,8 @@ class Operation:
         self._credentials = credentials
         self._uploads = uploads
 
-    async def __call__(self, call: Call) -> Outcome:
-        return await self._executor(call)
+    def __call__(self, call: Call) -> Awaitable[Outcome]:
+        return self._executor(call)
 
     def preview(self, call: Call) -> Request:
         """The request that `call` would send, secrets masked."""

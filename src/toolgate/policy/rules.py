@@ -128,8 +128,8 @@ class Policy:
 
     def view(self, principal: Principal) -> tuple[object, ...]:
         """Callers for whom this is equal see the same tools."""
-        asked = (getattr(principal, name, None) for name in self._seen_of_caller)
-        return (principal.roles, principal.bound_by, principal.tier, principal.scopes, *asked)
+        bounds = principal.roles, principal.bound_by, principal.tier, principal.scopes
+        return (*bounds, *(getattr(principal, name, None) for name in self._seen_of_caller)) if self._seen_of_caller else bounds
 
 
 class _RoleSet:

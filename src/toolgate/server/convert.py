@@ -11,6 +11,7 @@ from base64 import b64encode
 from collections.abc import Mapping
 from contextlib import suppress
 from decimal import Decimal
+from functools import lru_cache
 from typing import Any
 
 import mcp_types as types
@@ -21,6 +22,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from toolgate.calls import UNSET, Annotations, Binary, Content, Outcome, Passed, Problem, Text, Tool
 from toolgate.gateway.discover import CALL_TOOL
+from toolgate.money import Micros
 
 ANYTHING_MAY_HAPPEN = Annotations()
 BLOCK: TypeAdapter[types.ContentBlock] = TypeAdapter(types.ContentBlock)
@@ -33,6 +35,7 @@ SINCE: Mapping[Any, str] = {
 META = "toolgate"
 """The key of what we say to programs, in `_meta`."""
 NEWEST = "2026-07-28"
+ONLY_TEXTS = frozenset({Text})
 
 
 def definition(tool: Tool, version: str = NEWEST) -> types.Tool:
@@ -92,9 +95,11 @@ def wire(outcome: Outcome, stamp: Mapping[str, Any], version: str = NEWEST) -> b
     Raises:
         ValidationError: it cannot be sent.
     """
-    if not outcome.passed and all(type(piece) is Text for piece in outcome.content):
-        with suppress(TypeError):  # a lone surrogate, a number over 64 bits
+    if not outcome.passed and ONLY_TEXTS.issuperset(map(type, outcome.content)):
+        try:
             return orjson.dumps(_texts(outcome, stamp, version))
+        except TypeError:  # a lone surrogate, a number over 64 bits
+            pass
     return dumped(shaped(result(outcome, version), version), stamp)
 
 
@@ -149,11 +154,16 @@ def _meta(outcome: Outcome) -> dict[str, Any] | None:
         if outcome.problem.retry_after is not None:
             said["retry_after"] = outcome.problem.retry_after
     if outcome.cost:
-        said["cost"] = f"{Decimal(outcome.cost) / 1_000_000:f}"
+        said["cost"] = _dollars(outcome.cost)
     if outcome.replayed:
         said["replayed"] = True
     every = {**outcome.passed, META: said} if said else dict(outcome.passed)
     return every or None
+
+
+@lru_cache(maxsize=256)
+def _dollars(cost: Micros) -> str:
+    return f"{Decimal(cost) / 1_000_000:f}"
 
 
 def _text(text: str) -> types.ContentBlock:

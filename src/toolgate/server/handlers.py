@@ -279,6 +279,8 @@ def _listable(tools: Sequence[Tool], version: str) -> list[types.Tool]:
 def _said(meta: Mapping[str, Any]) -> tuple[str | None, str | None]:
     """The idempotency key and the approval that a call names."""
     found = meta.get(convert.META)
+    if found is None:
+        return None, None
     ours = found if isinstance(found, Mapping) else {}
     try:
         return idempotency_key(ours.get("idempotency_key")), approval(ours.get("approval"))

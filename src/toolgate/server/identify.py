@@ -21,6 +21,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from toolgate.calls import Principal
 from toolgate.errors import LimitReached, NotIdentified, ToolgateError
 from toolgate.server.failures import Failures
+from toolgate.server.headers import called
 from toolgate.server.resource import Resource
 from toolgate.settings import Caller, Server
 
@@ -115,7 +116,8 @@ def by_credential(keys: Shows, tokens: Shows | None, failures: Failures, otherwi
     """
 
     async def identify(scope: Scope) -> Principal:
-        values = [value for name, value in scope["headers"] if name == b"authorization"]
+        headers = scope["headers"]
+        values = called(b"authorization", headers, dict(headers))
         if not values:
             return await otherwise(scope)
         shown = ""

@@ -12,14 +12,16 @@ The steps are ASGI applications around applications; `guarded` puts them in orde
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Mapping
+from collections.abc import Awaitable, Mapping, Sequence
 from contextlib import suppress
 from functools import lru_cache
+from itertools import chain
 
 from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from toolgate.server import WHOLE
+from toolgate.server.headers import called
 from toolgate.server.identify import Identified, Identify
 from toolgate.server.resource import Resource
 from toolgate.server.strict import Ambiguous, check
@@ -71,20 +73,27 @@ class Door:
         if scope["type"] != "http":  # a websocket; closing it before it is accepted answers 403
             await send({"type": "websocket.close", "code": 1008})
             return
-        # RFC 9110, 5.5: the white space around a value is not part of it, but httptools leaves what follows.
-        scope["headers"] = [(name, value.strip(b" \t")) for name, value in scope["headers"]]
-        answer = self._refusal(scope) or self._app
+        headers = scope["headers"]
+        text = b"\n".join(chain.from_iterable(headers)) + b"\n"
+        # RFC 9110, 5.5: the white space around a value is not part of it, but httptools leaves what follows. Hardly ever is there any.
+        if b" \n" in text or b"\t\n" in text or b"\n " in text or b"\n\t" in text:
+            scope["headers"] = [(name, value.strip(b" \t")) for name, value in headers]
+        answer = self._refusal(scope, len(text) + 2 * len(headers)) or self._app
         await answer(scope, receive, _with_safe_headers(send))
 
-    def _refusal(self, scope: Scope) -> Response | None:
-        headers = scope["headers"]
-        if sum([len(name) + len(value) + 4 for name, value in headers]) > MAX_HEADERS:
+    def _refusal(self, scope: Scope, size: int) -> Response | None:
+        """
+        Args:
+            size: bytes of the headers, as they came.
+        """
+        if size > MAX_HEADERS:
             return refusal(scope, 431, f"the headers have more than {MAX_HEADERS} bytes")
-        hosts = [value.lower() for name, value in headers if name == b"host"]
-        ours = own_hosts(scope)
-        if len(hosts) != 1 or (hosts[0] not in ours and hosts[0] not in self._hosts):
+        headers = scope["headers"]
+        named = dict(headers)
+        hosts, ours = called(b"host", headers, named), own_hosts(scope)
+        if len(hosts) != 1 or ((host := hosts[0].lower()) not in ours and host not in self._hosts):
             return refusal(scope, 421, "this Host is not served here; operators list further ones in server.allowed_hosts")
-        origins = [value.lower() for name, value in headers if name == b"origin"]
+        origins = [value.lower() for value in called(b"origin", headers, named)] if b"origin" in named else ()
         if origins and (len(origins) > 1 or (origins[0] not in self._origins and not _is_own_origin(origins[0], ours))):
             return refusal(scope, 403, "pages of this Origin may not call; operators list those that may in server.allowed_origins")
         return None
@@ -124,7 +133,7 @@ class WholeBody:
             return
         body: bytes | Response | None = b""
         if b"content-length" in headers or b"transfer-encoding" in headers:
-            body = await self._read(scope, receive)
+            body = await (self._pieces if scope.get("state", {}).get(WHOLE) else self._read)(scope, receive)
         if isinstance(body, bytes) and scope["method"] == "POST":
             try:
                 scope.setdefault("state", {})[VALUE] = check(body)
@@ -136,7 +145,7 @@ class WholeBody:
             await body(scope, receive, send)
 
     def _refusal(self, scope: Scope, headers: Mapping[bytes, bytes]) -> Response | None:
-        if scope["method"] == "POST" and not _is_json([value for name, value in scope["headers"] if name == b"content-type"]):
+        if scope["method"] == "POST" and not _is_json(called(b"content-type", scope["headers"], headers)):
             return refusal(scope, 415, "a POST carries one Content-Type: application/json, in UTF-8")
         if headers.get(b"content-encoding", b"identity") != b"identity":
             return refusal(scope, 415, "bodies are not taken compressed")
@@ -150,8 +159,6 @@ class WholeBody:
 
     async def _read(self, scope: Scope, receive: Receive) -> bytes | Response | None:
         """The body; or what to answer instead; or None when the caller has gone."""
-        if scope.get("state", {}).get(WHOLE):
-            return await self._pieces(scope, receive)
         with suppress(TimeoutError):
             async with asyncio.timeout(self._seconds):
                 return await self._pieces(scope, receive)
@@ -181,7 +188,7 @@ def refusal(scope: Scope, status: int, message: str, *, code: int = INVALID_REQU
     return JSONResponse(body, status_code=status, headers={"connection": "close"})
 
 
-def _is_json(content_types: list[bytes]) -> bool:
+def _is_json(content_types: Sequence[bytes]) -> bool:
     return len(content_types) == 1 and _means_json(content_types[0])
 
 

@@ -233,7 +233,7 @@ class Deadlined(HttpToolsProtocol):
     def on_header(self, name: bytes, value: bytes) -> None:
         # RFC 9110, 6.5.1: what trails a body is no header; a proxy that removes or adds headers has not seen it.
         if self._in_headers:
-            super().on_header(name, value)
+            HttpToolsProtocol.on_header(self, name, value)  # `super()` takes as long as all the rest, for each header
 
     def on_headers_complete(self) -> None:
         self._headers_came()

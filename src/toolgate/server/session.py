@@ -17,7 +17,7 @@ import base64
 import hmac
 import secrets
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from http.cookies import CookieError, SimpleCookie
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -123,10 +123,11 @@ class Sessions:
 def by_session(identify: Identify, sessions: Sessions) -> Identify:
     """As `identify`, with a session's credential where its cookie is all that is shown."""
 
-    async def identify_session(scope: Scope) -> Principal:
+    def identify_session(scope: Scope) -> Awaitable[Principal]:
         secret = sessions.secret_in(scope)
-        if secret is None or not scope["path"].startswith(PATHS):
-            return await identify(scope)
+        return identify(scope) if secret is None or not scope["path"].startswith(PATHS) else shown(scope, secret)
+
+    async def shown(scope: Scope, secret: str) -> Principal:
         credential = await sessions.credential(secret)
         if credential is None:
             raise NotIdentified("the session has ended; sign in again", shown=True)

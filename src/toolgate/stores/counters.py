@@ -15,7 +15,6 @@ from collections import deque
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
-from itertools import islice
 from typing import Protocol
 
 from opentelemetry import metrics
@@ -57,6 +56,7 @@ class Window:
 
     def __init__(self, seconds: float) -> None:
         self._seconds = seconds
+        self._width = seconds / GROUPS
         self._groups: deque[list[float]] = deque()
         """Each the times of its first and last call and their number, the oldest first."""
         self._total = 0.0
@@ -79,9 +79,10 @@ class Window:
 
     def add(self, now: float) -> None:
         self._total += 1
-        if self._groups and now - self._groups[-1][0] < self._seconds / GROUPS:
-            self._groups[-1][1] = now
-            self._groups[-1][2] += 1
+        last = self._groups[-1] if self._groups else None
+        if last is not None and now - last[0] < self._width:
+            last[1] = now
+            last[2] += 1
         else:
             self._groups.append([now, now, 1.0])
 
@@ -107,13 +108,11 @@ class MemoryCounters:
         now = self._clock()
         self._forget(now)
         longest: UsedUp | None = None
-        windows = []
-        for allowance in allowances:
-            window = self._window(allowance)
+        windows = [self._window(allowance) for allowance in allowances]
+        for allowance, window in zip(allowances, windows, strict=True):
             wait = window.wait(allowance.calls, now)
             if wait is not None and (longest is None or wait > longest.wait):
                 longest = UsedUp(allowance, wait)
-            windows.append(window)
         if longest is None:
             for window in windows:
                 window.add(now)
@@ -148,9 +147,11 @@ class MemoryCounters:
     def _forget(self, now: float) -> None:
         """Up to two windows of each length that are empty: more than one call can add. What stays was used within its window."""
         for windows in self._windows.values():
-            for key in list(islice(windows, 2)):
-                if windows[key].idle(now):
-                    del windows[key]
+            for _ in range(2):
+                key = next(iter(windows), None)
+                if key is None or not windows[key].idle(now):
+                    break  # those behind it were used later
+                del windows[key]
 
 
 class Away(Exception):

@@ -95,8 +95,9 @@ class Database:
         Raises:
             AuditUnavailable: it could not be written.
         """
-        result: T = await self._done(_Job(work, self._loop.create_future()))
-        return result
+        done: asyncio.Future[T] = self._loop.create_future()
+        self._put(_Job(work, done))
+        return await done
 
     async def write_together(self, together: Together[I, T], item: I) -> T:
         """What `together` returns for `item`, once it is durable; cheaper than `write` where many write the same at once.
@@ -106,16 +107,9 @@ class Database:
         Raises:
             AuditUnavailable: it could not be written.
         """
-        result: T = await self._done(_Job(None, self._loop.create_future(), together, item))
-        return result
-
-    async def _done(self, job: _Job) -> Any:
-        self._put(job)
-        assert job.done is not None
-        await job.done
-        if job.problem is not None:
-            raise job.problem
-        return job.result
+        done: asyncio.Future[T] = self._loop.create_future()
+        self._put(_Job(None, done, together, item))
+        return await done
 
     def send(self, work: Callable[[sqlite3.Connection], object]) -> None:
         """Have `work` done before anything handed in later, without waiting. Its failure is only seen in `fault`."""
@@ -152,7 +146,7 @@ class Database:
     def _put(self, job: _Job) -> None:
         if self._ended:
             raise AuditUnavailable(f"{self.path} is closed")
-        if self._stuck():  # refused at once, rather than that calls pile up behind a disk that does not answer
+        if self._began is not None and self._stuck():  # refused at once, rather than that calls pile up behind a disk that does not answer
             raise AuditUnavailable(f"{self.path} cannot be written: a write does not end")
         if not self._handed_in:
             self._loop.call_soon(self._hand_over_soon, 0, TURNS)
@@ -305,5 +299,9 @@ def _nothing_more(_connection: sqlite3.Connection, _reason: str, _since: float) 
 
 def _tell(batch: list[_Job]) -> None:
     for job in batch:
-        if job.done is not None and not job.done.done():  # a cancelled caller no longer waits
-            job.done.set_result(None)
+        if job.done is None or job.done.done():  # a cancelled caller no longer waits
+            continue
+        if job.problem is None:
+            job.done.set_result(job.result)
+        else:
+            job.done.set_exception(job.problem)

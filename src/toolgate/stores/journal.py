@@ -10,9 +10,8 @@ import sqlite3
 import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any
+from typing import Any, NamedTuple
 
 import orjson
 
@@ -43,8 +42,7 @@ Reserve = Callable[[sqlite3.Connection, Sequence[Hold]], Sequence[Shortage | Non
 OWED = 10_000  # lines kept while nothing can be written; 10 MB
 
 
-@dataclass(frozen=True, slots=True)
-class _Line:
+class _Line(NamedTuple):
     stream: str
     at: int
     body: str
