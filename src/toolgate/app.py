@@ -425,6 +425,7 @@ async def asgi(app: App) -> AsyncIterator[ASGIApp]:
 
 def _consents(app: App) -> Consents:
     """How callers let Toolgate in over HTTP, where integrations want their own consent."""
+    from toolgate.api.begun import Waiting
     from toolgate.api.consents import Consents
 
     async def linked(principal: Principal, holder: Holder) -> None:
@@ -435,7 +436,7 @@ def _consents(app: App) -> Consents:
     if app.own.links is not None:
         consent = replace(consent, links=app.own.links)  # so that what is linked here is seen here at once
     declared = {loaded.name: loaded.declaration for loaded in app.integrations if loaded.declaration}
-    return Consents(app.gateway, consent, declared, linked)
+    return Consents(app.gateway, consent, Waiting(app.stores.records, _sealer(app.settings)), declared, linked)
 
 
 def routes(app: App, face: McpFace, resource: Resource) -> list[BaseRoute]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +14,26 @@ import httpx2
 from tests.oauth.authority import Authority, Resource
 from tests.upstream.conftest import settings_of
 from tests.upstream.test_oauth import ADA, authorities, declaration, link
+from toolgate.api.begun import MOST_OF_ONE, SECONDS, Waiting
 from toolgate.app import App, asgi, open_app
+from toolgate.oauth.flow import Client, start
+from toolgate.oauth.metadata import Server as OAuthServer
+from toolgate.openapi.links import Holder
 from toolgate.server.keys import Keys
 from toolgate.settings import Caller
 from toolgate.standin import serving
+from toolgate.stores.memory import MemoryRecords
+from toolgate.stores.sealed import Sealer
+from toolgate.testing import FakeClock
 
+ADAS = Holder("default", "corp:ada", "tracker")
+STARTED = start(
+    OAuthServer("https://id.example", "https://id.example/token", "https://id.example/authorize", challenges=("S256",)),
+    Client("c"),
+    "http://127.0.0.1:1/cb",
+    None,
+    (),
+)
 TIERS = "tiers: {enterprise: {features: [user_credentials]}}"
 
 
@@ -128,3 +143,48 @@ async def test_what_is_asked_for_can_be_more(tmp_path: Path) -> None:
         linked = await here.confirm("ada", code_on(page).lower())
 
     assert "more" in linked.json()["scopes"]
+
+
+async def test_a_consent_that_began_at_one_process_goes_on_and_ends_at_others(tmp_path: Path) -> None:
+    async with world(tmp_path) as here, open_app(here.app.settings) as other, asgi(other) as application, serving(application) as url:
+        began = (await here.begin("ada")).json()
+        back = httpx2.URL((await here.browser.get(began["url"])).headers["location"])
+        page = await here.browser.get(f"{url}/oauth/callback?{back.query.decode()}")
+        again = await here.browser.get(back)
+        wrong = await here.confirm("ada", "BBBB-BBBB")
+        headers = {"authorization": here.callers["ada"].headers["authorization"]}
+        linked = await here.browser.post(f"{url}/v1/credentials/tracker/confirm", json={"code": code_on(page)}, headers=headers)
+        after = await here.app.gateway.call("read", {}, ADA)
+
+    assert (page.status_code, again.status_code, wrong.status_code, linked.status_code) == (200, 400, 404, 200)
+    assert after.ok
+
+
+async def test_guesses_at_the_same_time_are_counted_like_others(tmp_path: Path) -> None:
+    clock = FakeClock()
+    records = MemoryRecords(clock)
+    one, other = (Waiting(records, Sealer(tmp_path / "key"), clock) for _ in range(2))
+    await one.add(ADAS, STARTED)
+    begun = await one.of(STARTED.state)
+    assert begun is not None
+    there = await one.change(begun, query="code=x")
+    assert there is not None
+
+    first, second = await one.change(there, tries=1), await other.change(there, tries=1)
+
+    assert first is not None
+    assert (first.tries, second) == (1, None)
+    assert [await one.take(first), await other.take(first)] == [True, False]
+
+
+async def test_what_waits_too_long_or_is_too_much_waits_no_longer(tmp_path: Path) -> None:
+    clock = FakeClock()
+    waiting = Waiting(MemoryRecords(clock), Sealer(tmp_path / "key"), clock)
+    for number in range(MOST_OF_ONE + 1):
+        clock.now += 1
+        await waiting.add(ADAS, replace(STARTED, state=f"s{number}"))
+    there = [await waiting.of(f"s{number}") is not None for number in range(MOST_OF_ONE + 1)]
+    clock.now += SECONDS
+
+    assert there == [False, *[True] * MOST_OF_ONE]
+    assert await waiting.of(f"s{MOST_OF_ONE}") is None

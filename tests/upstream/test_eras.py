@@ -11,12 +11,14 @@ import anyio
 import mcp_types as types
 import pytest
 from mcp import Client
+from mcp.client.sse import sse_client
 from mcp.shared.exceptions import MCPError
 from starlette.types import ASGIApp
 
-from tests.upstream.conftest import Behind
+from tests.upstream.conftest import Behind, plain
 from tests.upstream.theirs import ROUNDS, Theirs, only_handshake, only_rounds
 from toolgate.app import App, asgi
+from toolgate.calls import Principal
 from toolgate.standin import serving
 
 Mode = Literal["legacy", "2026-07-28"]
@@ -248,3 +250,19 @@ async def test_a_changed_definition_is_kept_back_while_the_others_are_served(beh
     assert "theirs_another" not in names
     assert "theirs_canary" in names
     assert (status["quarantined"], status["problem"]) == (1, None)
+
+
+@pytest.mark.parametrize("by_sse", [False, True])
+async def test_a_callers_own_conversation_ends_with_their_session(behind: Behind, by_sse: bool) -> None:
+    async with behind(theirs=plain(prefix="")) as app, asgi(app) as application, serving(application) as ours:
+        way: Any = sse_client(f"{ours}/sse") if by_sse else f"{ours}/mcp"
+        with anyio.fail_after(60):
+            async with Client(way, mode="legacy", elicitation_callback=named) as client:
+                own = int(text(await client.call_tool("pid", {})))
+                assert Path(f"/proc/{own}").exists()
+            while Path(f"/proc/{own}").exists():
+                await anyio.sleep(0.05)
+        with anyio.fail_after(60):
+            shared = await app.gateway.call("pid", {}, Principal("ada", ("reader",)))
+
+    assert own != int(shared.content[0].text)  # type: ignore[union-attr]

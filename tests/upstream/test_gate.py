@@ -74,6 +74,7 @@ class Rounds:
     capabilities: Mapping[str, Any] = field(default_factory=lambda: {"elicitation": {}})
     meta: Mapping[str, Any] = field(default_factory=dict)
     log_level: str | None = None
+    gone: anyio.Event | None = None
 
     async def tell(self, method: str, params: Mapping[str, Any]) -> None:
         raise AssertionError("nothing is told here")

@@ -12,9 +12,7 @@ from __future__ import annotations
 
 import json
 import secrets
-import time
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -23,24 +21,19 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import BaseRoute, Route
 
 from toolgate.api.answers import Json, problem_answer
+from toolgate.api.begun import SECONDS, TRIES, Begun, Waiting
 from toolgate.calls import Principal
 from toolgate.errors import ToolgateError, UpstreamFailed
 from toolgate.gateway import Gateway
 from toolgate.integration import AuthorizationCode, Integration
 from toolgate.oauth.document import PATH
-from toolgate.oauth.flow import Started, code_in
+from toolgate.oauth.flow import code_in
 from toolgate.openapi.consent import Consent, holder_of
 from toolgate.openapi.links import Holder
 from toolgate.server.identify import principal_of
 
 LINK, CONFIRM = "/v1/credentials/{name}/link", "/v1/credentials/{name}/confirm"
 """Only there where an integration wants each caller's consent."""
-SECONDS = 600.0
-"""That an authorization waits for its end."""
-MOST, MOST_OF_ONE = 1000, 5
-"""Authorizations that wait, in all and of one caller; the oldest give way."""
-TRIES = 5
-LETTERS = "BCDFGHJKLMNPQRSTVWXZ"  # no vowels, so no words
 PAGE = {
     "Cache-Control": "no-store",
     "Referrer-Policy": "no-referrer",
@@ -50,33 +43,20 @@ Linked = Callable[[Principal, Holder], Awaitable[object]]
 """Writes down that somebody has linked something."""
 
 
-@dataclass
-class _Waiting:
-    holder: Holder
-    integration: Integration
-    started: Started
-    until: float
-    code: str = field(default_factory=lambda: "".join(secrets.choice(LETTERS) for _ in range(8)), repr=False)
-    tries: int = 0
-    query: str | None = field(default=None, repr=False)
-    """What the browser came back with; None: it has not."""
-
-
 class Consents:
     def __init__(
         self,
         gateway: Gateway,
         consent: Consent,
+        waiting: Waiting,
         integrations: Mapping[str, Integration],
         linked: Linked,
-        ticks: Callable[[], float] = time.monotonic,
     ) -> None:
         self._gateway = gateway
         self._consent = consent
         self._integrations = {name: one for name, one in integrations.items() if _by_each(one)}
         self._linked = linked
-        self._ticks = ticks
-        self._waiting: dict[str, _Waiting] = {}
+        self._waiting = waiting
         self.open = frozenset({PATH}) if self._integrations else frozenset[str]()
         """Paths that answer anybody: browsers show no credential."""
 
@@ -104,23 +84,24 @@ class Consents:
             return problem_answer("bad_request", str(error))
         except ToolgateError as error:
             return problem_answer("upstream_failed", str(error))
-        self._remember(_Waiting(holder, integration, started, self._ticks() + SECONDS))
+        await self._waiting.add(holder, started)
         return Json({"url": started.url, "expires_in": SECONDS})
 
     async def back(self, request: Request) -> Response:
         """The browser comes back. Nothing is linked yet: it is told what its caller has to say."""
-        waiting = self._find(request.query_params.get("state", ""))
-        if waiting is None or waiting.query is not None:
+        begun = await self._waiting.of(request.query_params.get("state", ""))
+        if begun is None or begun.query is not None:
             return PlainTextResponse("This answer belongs to no question that waits here.", 400, headers=PAGE)
         try:
-            code_in(waiting.started, request.url.query)
+            code_in(begun.started, request.url.query)
         except UpstreamFailed as error:
-            self._waiting.pop(waiting.started.state, None)
+            await self._waiting.take(begun)
             return PlainTextResponse(f"Nothing was linked: {error}.", 400, headers=PAGE)
-        waiting.query = request.url.query
-        who, code = waiting.holder.user, f"{waiting.code[:4]}-{waiting.code[4:]}"
+        if await self._waiting.change(begun, query=request.url.query) is None:
+            return PlainTextResponse("This answer has come already.", 400, headers=PAGE)
+        who, code = begun.holder.user, f"{begun.code[:4]}-{begun.code[4:]}"
         said = (
-            f"To let Toolgate into {waiting.integration.name} as {who}, tell the program that sent you here this code, once:\n\n"
+            f"To let Toolgate into {begun.holder.integration} as {who}, tell the program that sent you here this code, once:\n\n"
             f"    {code}\n\nIf you do not know {who}, or nobody you trust sent you, tell nobody."
         )
         return PlainTextResponse(said, headers=PAGE)
@@ -133,24 +114,25 @@ class Consents:
         except ValueError:
             return problem_answer("bad_request", 'the body is {"code": "…"}, with what the browser showed')
         said = code.replace("-", "").strip().upper().encode()
-        holder = Holder.of(principal, name)
-        for waiting in [each for each in self._waiting.values() if each.holder == holder and each.query is not None]:
-            waiting.tries += 1
-            right = secrets.compare_digest(said, waiting.code.encode()) and self._ticks() < waiting.until
-            if right or waiting.tries >= TRIES:
-                self._waiting.pop(waiting.started.state, None)
-            if right:
-                return await self._finish(waiting, principal)
+        for begun in await self._waiting.of_holder(Holder.of(principal, name)):
+            # Counted before it is looked at: guesses at the same time, in several processes, are as many as these.
+            counted = await self._waiting.change(begun, tries=begun.tries + 1)
+            right = counted is not None and secrets.compare_digest(said, counted.code.encode())
+            if counted is not None and (right or counted.tries >= TRIES) and await self._waiting.take(counted) and right:
+                return await self._finish(counted, principal)
         return problem_answer("not_found", "this is not the code of an authorization of yours; begin anew")
 
-    async def _finish(self, waiting: _Waiting, principal: Principal) -> Response:
-        assert waiting.query is not None
+    async def _finish(self, begun: Begun, principal: Principal) -> Response:
+        assert begun.query is not None
+        integration = self._integrations.get(begun.holder.integration)
+        if integration is None:
+            return problem_answer("not_found", "there is no such integration any more that callers let Toolgate into themselves")
         try:
-            grant = await self._consent.finish(waiting.integration, waiting.holder, waiting.started, waiting.query)
+            grant = await self._consent.finish(integration, begun.holder, begun.started, begun.query)
         except ToolgateError as error:
             return problem_answer("upstream_failed", str(error))
-        await self._linked(principal, waiting.holder)
-        said = {"integration": waiting.integration.name, "user": waiting.holder.user}
+        await self._linked(principal, begun.holder)
+        said = {"integration": integration.name, "user": begun.holder.user}
         return Json({**said, "issuer": grant.issuer, "scopes": list(grant.scopes)})
 
     def _known(self, principal: Principal, name: str) -> Integration | None:
@@ -163,18 +145,6 @@ class Consents:
         """Where browsers come back to: by the address that the world knows, where the settings say it."""
         known = urlsplit(self._consent.document) if self._consent.document else None
         return f"{known.scheme}://{known.netloc}{PATH}" if known else f"{str(request.base_url).rstrip('/')}{PATH}"
-
-    def _remember(self, fresh: _Waiting) -> None:
-        mine = [state for state, each in self._waiting.items() if each.holder == fresh.holder]
-        for state in mine[: len(mine) - MOST_OF_ONE + 1] if len(mine) >= MOST_OF_ONE else ():
-            del self._waiting[state]
-        while len(self._waiting) >= MOST:
-            del self._waiting[next(iter(self._waiting))]
-        self._waiting[fresh.started.state] = fresh
-
-    def _find(self, state: str) -> _Waiting | None:
-        waiting = self._waiting.get(state)
-        return waiting if waiting is not None and self._ticks() < waiting.until else None
 
 
 def _by_each(integration: Integration) -> bool:

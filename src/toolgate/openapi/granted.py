@@ -3,7 +3,7 @@
 A grant belongs to whoever consented, to one integration, to one resource and to one issuer, and is sealed with all of them
 in it. It is refreshed at the issuer that gave it and shown to the resource that it is for; when an integration's URL, or who
 gives tokens for it, has become another, the grant is of no use any more, and nobody is shown it. Refresh tokens that are
-rotated are written down before the new access token is used.
+rotated are written down before the new access token is used, and shown by one process at a time.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from dataclasses import asdict, dataclass, field, replace
 from shlex import quote
 from typing import Any
 
+import anyio
 import orjson
 
 from toolgate.calls import Principal
@@ -33,6 +34,8 @@ MOST = 4096
 SHARED = ""
 """The user and tenant of a grant that is everybody's."""
 METHODS = {"basic": "client_secret_basic", "body": "client_secret_post"}
+REFRESH, TURN = 15.0, 30.0
+"""Seconds that a refresh may take, and after which another process gets a turn should one die in the middle of it."""
 SHORTEST = 10.0
 """Seconds that a refreshed token is used for at least, whatever its server says: or each call would refresh it."""
 
@@ -187,12 +190,21 @@ class _Held:
             return self._proof
         try:
             async with asyncio.timeout(seconds), self._refreshing:
-                grant = await self._current(fresh=True)  # another process may have been first
-                if not self._is_good(grant):
-                    await self._refresh(grant, seconds)
+                await self._renewed()
                 return self._proof
         except (TimeoutError, TimedOut):
             raise Unreachable(f"{grant.issuer} refreshed no token in time") from None
+
+    async def _renewed(self) -> None:
+        """A refresh token that is rotated is good once, and is taken for stolen when it is shown again (RFC 9700, 4.14.2)."""
+        if self._is_good(await self._current(fresh=True)):
+            return
+        async with self._links.turn(self._holder, TURN):
+            grant = await self._current(fresh=True)  # another process may have been first
+            if not self._is_good(grant):
+                # A caller who leaves now must not take the next refresh token along, which only the answer holds.
+                with anyio.CancelScope(shield=True):
+                    await self._refresh(grant, REFRESH)
 
     def renew(self, refused: Proof) -> bool:
         if refused is self._proof and self._grant is not None:
@@ -206,14 +218,18 @@ class _Held:
         """What to say where the grant does not reach: the other side wants `scopes`."""
         had = self._grant.scopes if self._grant else ()
         wanted = " ".join(dict.fromkeys((*had, *scopes)))
-        return NotLinked(
-            f"{self._integration.name} wants more than it was granted for this; `{self._command} --scope {quote(wanted)}` asks for that"
-        )
+        said = f"{self._integration.name} wants more than it was granted for this; `{self._command} --scope {quote(wanted)}` asks for that"
+        by_http = "" if self._holder.user == SHARED else f", and so does {self._by_http} with `scopes`: {orjson.dumps(scopes).decode()}"
+        return NotLinked(said + by_http)
 
     @property
     def _command(self) -> str:
         whose = "" if self._holder.user == SHARED else f" --user {quote(self._holder.user)}"
         return f"toolgate credentials link {self._integration.name}{whose}"
+
+    @property
+    def _by_http(self) -> str:
+        return f"POST /v1/credentials/{self._integration.name}/link"
 
     def _is_good(self, grant: Grant) -> bool:
         return grant.access != self._refused and self._clock() < grant.until - EARLY_SECONDS / 6
@@ -251,9 +267,10 @@ class _Held:
                 raise NotLinked(f"{error}; `{self._command}` grants it anew") from None
             raise
         renewed = grant.renewed(replace(fresh, seconds=max(fresh.seconds, SHORTEST + EARLY_SECONDS / 6)), self._clock())
-        text = renewed.text()
-        await self._links.set(self._holder, text)
-        self._take(text, renewed)
+        if self._text is None or not await self._links.replace(self._holder, self._text, renewed.text()):
+            await self._current(fresh=True)  # it was linked anew meanwhile, or is not any more, and stays so
+            return
+        self._take(renewed.text(), renewed)
 
     def _client(self, grant: Grant) -> Client:
         """Who we are at the grant's issuer: what the operator says, where it is about that very client."""

@@ -7,19 +7,23 @@ content into another's finds that it does not open there.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from hashlib import sha256
 
+import anyio
 import orjson
 
-from toolgate.calls import Principal
+from toolgate.calls import Principal, new_id
 from toolgate.stores import Record, Records
 from toolgate.stores.recent import Recent
 from toolgate.stores.sealed import Sealer
 
 KIND = "credential"
 """Of the records."""
+SOON, LATE = 0.02, 0.5
+"""Seconds between two looks at whether it is one's turn, at first and at most."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +103,35 @@ class Links:
             there = await self._records.get(self._kind, holder.id)
             changed = await self._records.put(self._kind, holder.id, body, replaces=there.version if there else 0)
         self._recent.forget(holder.id)
+
+    async def replace(self, holder: Holder, old: str, new: str) -> bool:
+        """Link `new` where `old` is linked still. False: it is not, somebody has linked something else or nothing; then it stays."""
+        there = await self._records.get(self._kind, holder.id)
+        if there is None or self._sealer.open(there.body["sealed"], holder.purpose) != old:
+            return False
+        body = {**there.body, "at": self._clock(), "sealed": self._sealer.seal(new, holder.purpose)}
+        done = await self._records.put(self._kind, holder.id, body, replaces=there.version)
+        self._recent.forget(holder.id)
+        return done
+
+    @asynccontextmanager
+    async def turn(self, holder: Holder, seconds: float) -> AsyncIterator[None]:
+        """Be the only one, in all processes on the store, to do something with what `holder` linked; waits until nobody else is.
+
+        Args:
+            seconds: after which another gets a turn, should this process die within its own. What is done takes less.
+        """
+        kind, wait, mine = f"{self._kind}.turn", SOON, {"whose": new_id()}
+        while not await self._records.put(kind, holder.id, mine, expires=self._clock() + seconds):
+            await anyio.sleep(wait)
+            wait = min(LATE, 2 * wait)
+        try:
+            yield
+        finally:
+            with anyio.move_on_after(seconds, shield=True):
+                there = await self._records.get(kind, holder.id)
+                if there is not None and there.body == mine:  # it may have run out meanwhile
+                    await self._records.delete(kind, holder.id)
 
     async def remove(self, holder: Holder) -> bool:
         """Whether there was one."""

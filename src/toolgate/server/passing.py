@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 from uuid import uuid4
 
+import anyio
 import mcp_types as types
 from mcp.shared.exceptions import MCPError, NoBackChannelError
 from mcp_types.version import is_version_at_least
@@ -21,7 +22,7 @@ from toolgate.errors import InputNeeded, ProtocolError
 ROUNDS = "2026-07-28"
 RESERVED = "io.modelcontextprotocol/"
 CAPABILITIES, LOG_LEVEL = f"{RESERVED}clientCapabilities", f"{RESERVED}logLevel"
-KEY, LEVEL = "toolgate.key", "toolgate.level"
+KEY, LEVEL, GONE = "toolgate.key", "toolgate.level", "toolgate.gone"
 ANSWERS = ("inputResponses", "requestState")
 EVERYTHING = "debug"
 """What clients of the handshake eras are told that have not said how much they want to hear."""
@@ -44,11 +45,13 @@ class PassingClient:
             self.key = "rounds"
             self.capabilities: Mapping[str, Any] = told if isinstance(told, Mapping) else {}
             self.log_level: str | None = self.meta.get(LOG_LEVEL)
+            self.gone: anyio.Event | None = None
         else:
             declared = context.session.client_capabilities
             self.key = session_of(context).setdefault(KEY, uuid4().hex)
             self.capabilities = declared.model_dump(by_alias=True, exclude_none=True, mode="json") if declared else {}
             self.log_level = session_of(context).get(LEVEL, EVERYTHING)
+            self.gone = _gone(context)
 
     async def tell(self, method: str, params: Mapping[str, Any]) -> None:
         await self._channel.notify(method, dict(params))
@@ -71,6 +74,7 @@ class Mute:
     capabilities: Mapping[str, Any] = {}  # nobody changes it
     answers: Mapping[str, Any] = {}
     log_level: str | None = None
+    gone: anyio.Event | None = None
 
     def __init__(self, meta: Mapping[str, Any]) -> None:
         self.meta = meta
@@ -86,6 +90,16 @@ def session_of(context: Any) -> dict[str, Any]:
     """What is remembered of a client's connection, for as long as it lasts."""
     state: dict[str, Any] = context.session._connection.state
     return state
+
+
+def _gone(context: Any) -> anyio.Event:
+    """Set once the client's connection has ended."""
+    state = session_of(context)
+    if GONE not in state:
+        state[GONE] = anyio.Event()
+        context.session._connection.exit_stack.callback(state[GONE].set)
+    gone: anyio.Event = state[GONE]
+    return gone
 
 
 def round_of(outcome: Outcome, version: str) -> types.InputRequiredResult | None:

@@ -2,7 +2,7 @@
 
 There a server asks its questions in the conversation, not in the answer to a call, and the conversation says once what
 can be asked. So a caller who can be asked anything, or whose own credential is shown, has one of their own. It is begun
-with their first call and ends when they have been silent for a while; all others share one.
+with their first call and ends with their session, or when they have been silent for a while; all others share one.
 """
 
 from __future__ import annotations
@@ -100,7 +100,7 @@ class Owned:
             if len(self._held) >= MOST and not self._end_oldest():
                 raise Busy(f"{self._dial.who} has {MOST} callers with a conversation of their own already; try again later")
             held = self._held[key] = _Held(used=anyio.current_time())
-            self._tasks.start_soon(self._hold, key, held, able(call.client), endpoint)
+            self._tasks.start_soon(self._hold, key, held, call.client, endpoint)
         await held.begun.wait()
         if held.error is not None:
             raise held.error
@@ -112,15 +112,15 @@ class Owned:
             min(idle, key=lambda held: held.used).over.set()
         return bool(idle)
 
-    async def _hold(self, key: str, held: _Held, capabilities: Mapping[str, Any], endpoint: Endpoint | None) -> None:
+    async def _hold(self, key: str, held: _Held, client: Client | None, endpoint: Endpoint | None) -> None:
         try:
             with anyio.CancelScope() as scope:
                 scope.deadline = anyio.current_time() + BEGIN_SECONDS
-                async with self._dial.open(Deaf(), capabilities, endpoint=endpoint, owned=True, handshake=True) as conversation:
+                async with self._dial.open(Deaf(), able(client), endpoint=endpoint, owned=True, handshake=True) as conversation:
                     scope.deadline = float("inf")
                     held.conversation = conversation
                     held.begun.set()
-                    await self._until_over(held, conversation)
+                    await self._until_over(held, conversation, client.gone if client is not None else None)
         except (Failed, EgressBlocked, NotLinked) as error:
             held.error = error
         except Exception:
@@ -131,12 +131,12 @@ class Owned:
             held.error = held.error or Unreachable(f"{self._dial.who} did not begin within {BEGIN_SECONDS:g} s")
             held.begun.set()
 
-    async def _until_over(self, held: _Held, conversation: Conversation) -> None:
+    async def _until_over(self, held: _Held, conversation: Conversation, gone: anyio.Event | None) -> None:
         async with anyio.create_task_group() as tasks:
 
             async def until(wait: Callable[[], Awaitable[None]]) -> None:
                 await wait()
                 tasks.cancel_scope.cancel()
 
-            for wait in (held.over.wait, conversation.peer.ended.wait, held.silent):
+            for wait in (held.over.wait, conversation.peer.ended.wait, held.silent, *([gone.wait] if gone is not None else [])):
                 tasks.start_soon(until, wait)
