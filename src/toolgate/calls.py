@@ -27,8 +27,6 @@ PROTOCOL: Final = "protocol"
 """The tag of tools that stand for other requests of the protocol, such as `resources/read`; clients make those instead."""
 
 if TYPE_CHECKING:
-    from anyio import Event
-
     changed = replace
 else:
 
@@ -190,8 +188,8 @@ class Client(Protocol):
     """What it says in `_meta` to whoever answers in the end."""
     answers: Mapping[str, Any]
     """`inputResponses` and `requestState`, where it makes a call again."""
-    gone: Event | None
-    """Set once its session has ended; None: it has none, each of its calls stands alone."""
+    gone: Callable[[], Awaitable[object]] | None
+    """Returns once its session has ended; None: it has none, each of its calls stands alone."""
     log_level: str | None
     """The least level of log messages that it wants; None: it wants none."""
 

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-import anyio
 import pytest
 
 from toolgate.calls import UNSET, Binary, Call, Outcome, Problem, Text
@@ -154,7 +153,7 @@ class Rounds:
     capabilities: Mapping[str, Any] = field(default_factory=dict)
     meta: Mapping[str, Any] = field(default_factory=dict)
     log_level: str | None = None
-    gone: anyio.Event | None = None
+    gone: Callable[[], Awaitable[object]] | None = None
 
     async def tell(self, method: str, params: Mapping[str, Any]) -> None:
         raise AssertionError

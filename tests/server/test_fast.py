@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import anyio
+import httpx2
 import pytest
 from starlette.applications import Starlette
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -21,12 +22,15 @@ from toolgate.gateway import Gateway, build_gateway
 from toolgate.policy.rules import Permission, Policy, Role
 from toolgate.server import waiting
 from toolgate.server.http import McpFace
-from toolgate.server.ingress import guarded
+from toolgate.server.ingress import ENCODED, guarded
 from toolgate.settings import Limits, Repeats, Server, Settings
+from toolgate.standin import serving
 from toolgate.stores.memory import memory_stores
 from toolgate.testing import a_tool
 
 VERSION = "2026-07-28"
+SAFE = sorted((name.decode(), value.decode()) for name, value in ENCODED)
+SAFE_NAMES = {name for name, _ in SAFE}
 OURS = "io.modelcontextprotocol/"
 REQUESTS = 3000
 META: dict[str, Any] = {
@@ -42,14 +46,15 @@ COUNTED: dict[str, Any] = {"type": "object", "properties": {"n": {"type": "integ
 @dataclass
 class Answer:
     status: int = 0
-    headers: dict[str, str] = field(default_factory=dict)
+    headers: list[tuple[str, str]] = field(default_factory=list)
+    """As they were sent, one that is sent twice too."""
     body: bytes = b""
 
     @property
-    def told(self) -> tuple[int, Mapping[str, str], Any]:
+    def told(self) -> tuple[int, Sequence[tuple[str, str]], Any]:
         """What a client makes of it: the length of the same JSON is a matter of spelling."""
-        headers = {name: value for name, value in self.headers.items() if name not in ("content-length", "mcp-session-id")}
-        if headers.get("content-type") != "application/json":
+        headers = sorted((name, value) for name, value in self.headers if name not in ("content-length", "mcp-session-id"))
+        if ("content-type", "application/json") not in headers:
             return self.status, headers, self.body
         said = json.loads(self.body)
         if isinstance(said, dict) and "requestState" in said.get("result", {}):
@@ -128,7 +133,7 @@ async def ask(app: ASGIApp, body: bytes, headers: Sequence[tuple[str, str]], lea
     async def send(message: Message) -> None:
         if message["type"] == "http.response.start":
             answer.status = message["status"]
-            answer.headers = {name.decode(): value.decode() for name, value in message["headers"]}
+            answer.headers = [(name.decode(), value.decode()) for name, value in message["headers"]]
         answer.body += message.get("body", b"")
 
     with anyio.fail_after(60):
@@ -316,6 +321,7 @@ async def test_thousands_of_requests_are_answered_as_the_sdk_answers_them(seed: 
 
             taken += ways.sdk.asked == before and answer.status == 200
             assert answer.told == expected.told, (body, headers)
+            assert sorted(header for header in answer.headers if header[0] in SAFE_NAMES) == SAFE
     assert taken > REQUESTS // 4 / 5  # else it was the SDK compared with itself
 
 
@@ -396,7 +402,7 @@ async def test_a_list_is_made_once_and_again_when_the_policy_changes() -> None:
 
     assert made == 1
     assert json.loads(again.body) == {**json.loads(first.body), "id": "b"}
-    assert again.headers["content-length"] == str(len(again.body))
+    assert dict(again.headers)["content-length"] == str(len(again.body))
     assert [tool["name"] for tool in json.loads(other.body)["result"]["tools"]] == ["echo"]
 
 
@@ -432,7 +438,24 @@ async def test_a_call_that_takes_long_shows_signs_of_life(monkeypatch: pytest.Mo
         answer = await ask(ways.quick, json.dumps(message).encode(), heads(message))
 
     *pings, event, end = answer.body.split(b"\r\n\r\n")
-    assert answer.headers["content-type"] == "text/event-stream"
+    assert dict(answer.headers)["content-type"] == "text/event-stream"
     assert set(pings) == {b": ping"}
     assert end == b""
     assert json.loads(event.removeprefix(b"event: message\r\ndata: "))["result"]["content"] == [{"type": "text", "text": "late"}]
+
+
+@pytest.mark.parametrize(
+    "message", [a_message(), a_message("tools/list"), a_message(name="nothing"), a_message(arguments={"kind": "raised"})]
+)
+async def test_over_a_connection_both_ways_send_the_same_headers_once(message: dict[str, Any]) -> None:
+    said: list[tuple[int, list[tuple[bytes, bytes]], Any]] = []
+    async with both(TOOLS) as ways, serving(ways.slow) as slow, serving(ways.quick) as quick, httpx2.AsyncClient() as client:
+        for url in (slow, quick):
+            own = [(name, value) for name, value in heads(message) if name not in ("host", "content-length")]
+            for _ in range(2):  # the second finds what the first has put together
+                answer = await client.post(f"{url}/mcp", content=json.dumps(message), headers=own)
+            kept = [(name.lower(), value) for name, value in answer.headers.raw if name.lower() not in (b"date", b"content-length")]
+            said.append((answer.status_code, sorted(kept), answer.json()))
+
+    assert said[0] == said[1]
+    assert sorted(header for header in said[1][1] if header[0].decode() in SAFE_NAMES) == sorted(ENCODED)

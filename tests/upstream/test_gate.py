@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -74,7 +74,7 @@ class Rounds:
     capabilities: Mapping[str, Any] = field(default_factory=lambda: {"elicitation": {}})
     meta: Mapping[str, Any] = field(default_factory=dict)
     log_level: str | None = None
-    gone: anyio.Event | None = None
+    gone: Callable[[], Awaitable[object]] | None = None
 
     async def tell(self, method: str, params: Mapping[str, Any]) -> None:
         raise AssertionError("nothing is told here")

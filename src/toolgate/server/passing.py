@@ -6,7 +6,7 @@ over its request channel as they are. That channel is private in mcp 2.3; nothin
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 from uuid import uuid4
 
@@ -45,13 +45,13 @@ class PassingClient:
             self.key = "rounds"
             self.capabilities: Mapping[str, Any] = told if isinstance(told, Mapping) else {}
             self.log_level: str | None = self.meta.get(LOG_LEVEL)
-            self.gone: anyio.Event | None = None
+            self.gone: Callable[[], Awaitable[object]] | None = None
         else:
             declared = context.session.client_capabilities
             self.key = session_of(context).setdefault(KEY, uuid4().hex)
             self.capabilities = declared.model_dump(by_alias=True, exclude_none=True, mode="json") if declared else {}
             self.log_level = session_of(context).get(LEVEL, EVERYTHING)
-            self.gone = _gone(context)
+            self.gone = _gone(context).wait
 
     async def tell(self, method: str, params: Mapping[str, Any]) -> None:
         await self._channel.notify(method, dict(params))
@@ -74,7 +74,7 @@ class Mute:
     capabilities: Mapping[str, Any] = {}  # nobody changes it
     answers: Mapping[str, Any] = {}
     log_level: str | None = None
-    gone: anyio.Event | None = None
+    gone: Callable[[], Awaitable[object]] | None = None
 
     def __init__(self, meta: Mapping[str, Any]) -> None:
         self.meta = meta

@@ -131,12 +131,12 @@ class Owned:
             held.error = held.error or Unreachable(f"{self._dial.who} did not begin within {BEGIN_SECONDS:g} s")
             held.begun.set()
 
-    async def _until_over(self, held: _Held, conversation: Conversation, gone: anyio.Event | None) -> None:
+    async def _until_over(self, held: _Held, conversation: Conversation, gone: Callable[[], Awaitable[object]] | None) -> None:
         async with anyio.create_task_group() as tasks:
 
-            async def until(wait: Callable[[], Awaitable[None]]) -> None:
+            async def until(wait: Callable[[], Awaitable[object]]) -> None:
                 await wait()
                 tasks.cancel_scope.cancel()
 
-            for wait in (held.over.wait, conversation.peer.ended.wait, held.silent, *([gone.wait] if gone is not None else [])):
+            for wait in (held.over.wait, conversation.peer.ended.wait, held.silent, *([gone] if gone is not None else [])):
                 tasks.start_soon(until, wait)
