@@ -374,7 +374,8 @@ async def serve(app: App, *, ready: Callable[[str], None]) -> None:
     Args:
         ready: hears the base URL once connections are taken.
     """
-    from toolgate.server.listen import listen, settle_down
+    from toolgate.server.listen import listen
+    from toolgate.server.start import settle_down
 
     def settled(url: str) -> None:
         settle_down()
@@ -386,7 +387,7 @@ async def serve(app: App, *, ready: Callable[[str], None]) -> None:
 
 async def serve_stdio(app: App) -> None:
     """Serve MCP over standard input and output until the input ends."""
-    from toolgate.server.listen import settle_down
+    from toolgate.server.start import settle_down
     from toolgate.server.stdio import serve_stdio as serve
 
     settle_down()

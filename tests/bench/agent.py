@@ -17,7 +17,7 @@ from tests.bench.common import cpu, tell
 from toolgate.agent.events import Called, Calling, Event, Started
 from toolgate.agent.runs import Task
 from toolgate.app import local_principal, open_app
-from toolgate.server.listen import settle_down
+from toolgate.server.start import settle_down
 from toolgate.settings import Settings
 from toolgate.thinking import ModelProvider
 

@@ -17,7 +17,7 @@ from toolgate.calls import Call, Outcome, Text
 from toolgate.gateway import build_gateway
 from toolgate.money import Price
 from toolgate.policy.load import load_policy
-from toolgate.server.listen import settle_down
+from toolgate.server.start import settle_down
 from toolgate.settings import Audit, Limits, Repeats, Settings, bundled
 from toolgate.stores import open_stores
 from toolgate.testing import a_principal, a_tool

@@ -118,8 +118,8 @@ def main(what: str, calls: int) -> None:
     with tempfile.TemporaryDirectory() as folder, rest.upstream() as service, started(what, Path(folder), service) as session:
         session.call(1)
         session.answered()
-        idle = resident_mb(session.process.pid)
-        tell({**drive(session, calls, rest.SECONDS), "idle MB": idle})
+        first = {"CPU s to the first answer": cpu_of(session.process.pid), "idle MB": resident_mb(session.process.pid)}
+        tell({**drive(session, calls, rest.SECONDS), **first})
 
 
 if __name__ == "__main__":

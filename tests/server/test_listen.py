@@ -321,7 +321,8 @@ async def test_cancelling_listen_ends_it_without_a_connection_left_open() -> Non
 PROGRAM = """
 import sys
 from toolgate.server import ANSWER
-from toolgate.server.listen import listen, run
+from toolgate.server.listen import listen
+from toolgate.server.start import run
 from toolgate.settings import Server
 
 async def hello(scope, receive, send):

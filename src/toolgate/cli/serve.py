@@ -46,6 +46,9 @@ def command(
     as_json: bool,
 ) -> None:
     """Serve the tools, over HTTP unless --stdio says otherwise, until Ctrl-C."""
+    from toolgate.server.start import make_haste
+
+    make_haste()
     if openapi is None and (base_url or auth or networks):
         raise click.UsageError("--base-url, --auth and --allow-network belong to --openapi")
     settings = settings_of(config)
@@ -72,7 +75,7 @@ def _guest(settings: Settings) -> Caller | None:
 
 def _serve(settings: Settings, stdio: bool, as_json: bool) -> None:
     from toolgate.app import open_app, serve, serve_stdio
-    from toolgate.server.listen import run
+    from toolgate.server.start import run
 
     async def main() -> None:
         async with open_app(settings) as app:

@@ -11,15 +11,13 @@ for nothing end (`draining` in the state of each request tells their owners); on
 from __future__ import annotations
 
 import asyncio
-import gc
 import logging
 import math
 import signal
 import socket
-import sys
 import threading
 from asyncio import TimerHandle, Transport
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from typing import ClassVar
@@ -37,8 +35,6 @@ from toolgate.server.ingress import ENCODED, MAX_HEADERS
 from toolgate.settings import Server
 
 SETTLE_SECONDS = 5.0  # what cancelled calls get to write down how they ended; an audit line may take 2
-COLLECTED = (20_000, 20, 20)
-"""Objects more than were freed, after which the youngest are looked through; and how many such rounds make one of the older."""
 TOO_LARGE = b"HTTP/1.1 431 Request Header Fields Too Large\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
 
 log = logging.getLogger("toolgate.server")
@@ -63,22 +59,6 @@ async def listen(app: ASGIApp, server: Server, *, ready: Callable[[str], None], 
             tasks.cancel_scope.cancel()
         if running.server_state.tasks:
             await asyncio.wait(running.server_state.tasks, timeout=SETTLE_SECONDS)
-
-
-def settle_down() -> None:
-    """Tell the garbage collector that what is there now stays, and to look less often through what comes.
-
-    Once the server is ready nearly all of its objects live as long as it does; a full collection of them takes longer than
-    a hundred calls. What a call leaves behind is mostly freed without the collector.
-    """
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(*COLLECTED)
-
-
-def run(main: Callable[[], Awaitable[None]]) -> None:
-    """Run `main` on the fastest event loop there is here."""
-    anyio.run(main, backend="asyncio", backend_options={"use_uvloop": sys.platform != "win32"})
 
 
 def bound(server: Server) -> socket.socket:
@@ -289,4 +269,4 @@ class Deadlined(HttpToolsProtocol):
         self.transport.close()
 
 
-__all__: Sequence[str] = ["bound", "listen", "run", "url"]
+__all__: Sequence[str] = ["bound", "listen", "url"]
