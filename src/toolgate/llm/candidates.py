@@ -59,7 +59,7 @@ class Candidates:
     able: Options
     """At least one."""
     dropped: Mapping[str, str]
-    rules: tuple[ModelRule, ...]
+    slate: Slate
     fallback: str = ""
     """What the ceilings were passed over for, as `on_empty` says."""
 
@@ -92,6 +92,12 @@ class Slate:
     """Tokens of input that each of them takes together with its longest reply."""
     dropped: Mapping[str, str]
     rules: tuple[ModelRule, ...]
+    names: tuple[str, ...]
+    """Of the rules."""
+    loss: float
+    """Points of quality that may be lost."""
+    explore: float
+    """Share of requests to try something with at first."""
     ceilings: Ceilings | None
     """None: there are none."""
     speeds: Mapping[str, Speed] = field(default_factory=dict)
@@ -180,10 +186,10 @@ class Sieve:
         key = principal.tenant, principal.tier, principal.roles, tasks, named, tools, sees
         found = self._slates.get(key)
         if found is None:
-            found = self._slates[key] = self._made(policy.applying(principal, *tasks), named, tools, sees)
+            found = self._slates[key] = self._made(policy, policy.applying(principal, *tasks), named, tools, sees)
         return found
 
-    def _made(self, rules: tuple[ModelRule, ...], named: str, tools: bool, sees: bool) -> Slate:
+    def _made(self, policy: Models, rules: tuple[ModelRule, ...], named: str, tools: bool, sees: bool) -> Slate:
         cards: list[Card] = []
         dropped: dict[str, str] = {}
         for card in self._cards.values():
@@ -209,6 +215,9 @@ class Sieve:
             room=min((card.model.window - card.model.max_output for card in cards), default=0),
             dropped=dropped,
             rules=rules,
+            names=tuple(rule.id for rule in rules),
+            loss=min((rule.max_quality_loss for rule in rules if rule.max_quality_loss is not None), default=policy.max_quality_loss),
+            explore=policy.explore if all(rule.explore for rule in rules) else 0.0,
             ceilings=_ceilings(rules, cards),
         )
 
@@ -217,7 +226,7 @@ class Sieve:
         if slate.ceilings is not None:
             above |= self._above(able, slate, slate.ceilings)
         if not above:
-            return Candidates(able, {**slate.dropped, **dropped} if dropped else slate.dropped, slate.rules)
+            return Candidates(able, {**slate.dropped, **dropped} if dropped else slate.dropped, slate)
         below = [at for at, id in enumerate(able.ids) if id not in above]  # noqa: A001
         fallback = ""
         if not below:
@@ -229,7 +238,7 @@ class Sieve:
                 raise NoModel({**slate.dropped, **dropped, **above})
             del above[able.ids[below[0]]]
             fallback = f"no model is below every ceiling, and on_empty says {on_empty}"
-        return Candidates(able.only(below), {**slate.dropped, **dropped, **above}, slate.rules, fallback)
+        return Candidates(able.only(below), {**slate.dropped, **dropped, **above}, slate, fallback)
 
     def _above(self, able: Options, slate: Slate, ceilings: Ceilings) -> dict[str, str]:
         """Those above a ceiling, with a sentence that names it."""

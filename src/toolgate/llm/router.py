@@ -95,14 +95,13 @@ class Router:
         tasks = (task,) if guess in ("other", task) else (task, guess)
         known = self.runs.get(errand.run)
         there = self._sieve.candidates(policy, prompt, errand, tasks, tokens, standing.at(task), left)
-        options = there.able
-        loss = min((rule.max_quality_loss for rule in there.rules if rule.max_quality_loss is not None), default=policy.max_quality_loss)
-        order, why = self._ordered(options, prompt, task, loss)
+        options, slate = there.able, there.slate
+        order, why = self._ordered(options, prompt, task, slate.loss)
         if policy.cascade and errand.checkable and len(order) > 1 and not errand.high_risk:
             order, why = cascade(options, order, known.failed if known else frozenset())
         else:
-            if policy.explore and not errand.high_risk and not prompt.model and all(rule.explore for rule in there.rules):
-                order, why = self._tried(options, order, policy.explore, why)
+            if slate.explore and not errand.high_risk and not prompt.model:
+                order, why = self._tried(options, order, slate.explore, why)
             if known:
                 order, why = self._kept_to(known.model, options, order, known.spare(policy.switch_share), tokens, why)
         if there.fallback:
@@ -111,7 +110,7 @@ class Router:
             why = "named", (f"the prompt names {prompt.model}", *why[1])
         chain = tuple([options.models[at] for at in order])
         scores = Scores(options, order, self._speeds)
-        return Decision(chain, scores, why[1], there.dropped, why[0], task, undeclared, tuple([rule.id for rule in there.rules]))
+        return Decision(chain, scores, why[1], there.dropped, why[0], task, undeclared, slate.names)
 
     def learn(self, model_id: str, task: str, good: float, source: Source, *, run: str = "") -> None:
         """Hear how good an answer was. What the transport did is no business of quality: tell that to health.
@@ -188,7 +187,7 @@ class Router:
             options.means, options.sure = means, lower
             order = self._priced(options, kept, calibration, loss)
             best = max(order, key=means.__getitem__)
-            rest = sorted([at for at in range(len(ids)) if at not in kept], key=means.__getitem__, reverse=True)
+            rest = sorted(set(range(len(ids))).difference(kept), key=means.__getitem__, reverse=True)
         else:
             ranked = sorted(range(len(ids)), key=options.means.__getitem__, reverse=True)
             sure, best = options.sure, ranked[0]
