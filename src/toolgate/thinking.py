@@ -109,7 +109,8 @@ class Agent(Strict):
     parallel: int = Field(default=8, gt=0)
     """Calls of tools at the same time."""
     window: int = Field(default=128_000, gt=1000)
-    """Tokens of a model's window: a tenth of it may be tools, and when it is three quarters full the conversation is made shorter."""
+    """Tokens, at most, of the model's own window that are used: a tenth may be tools, and when three quarters are full the conversation
+    is made shorter."""
     result_bytes: int = Field(default=50_000, gt=1000)
     """Bytes of one result that the model gets; of a larger one its beginning and end, and the rest with `read_result`."""
     reply_tokens: int = Field(default=8192, gt=0)

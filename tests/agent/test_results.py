@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from typing import Any
 
+import pytest
+
 from tests.agent.world import ADA, World, inside, results, says
 from toolgate.agent.drive import Known
 from toolgate.agent.events import Called, Noted
@@ -68,8 +70,15 @@ async def test_many_results_at_once_share_the_room() -> None:
     assert sum(len(called.text) for called in world.told(Called)) < 110_000
 
 
-async def test_a_full_conversation_is_made_shorter_by_whole_pairs_and_the_run_goes_on() -> None:
-    settings = Settings(agent=Uses(window=4000))
+@pytest.mark.parametrize(
+    ("settings", "known"),
+    [
+        (Settings(agent=Uses(window=4000)), Known()),
+        (Settings(), Known(window=lambda model: 4000 if model.startswith("scripted/") else 200_000)),
+    ],
+    ids=["as the operator says", "the window of the model that the run stays with"],
+)
+async def test_a_full_conversation_is_made_shorter_by_whole_pairs_and_the_run_goes_on(settings: Settings, known: Known) -> None:
 
     def say(prompt: Prompt) -> Line:
         size = sum(len(message.text) for message in prompt.messages)
@@ -80,7 +89,7 @@ async def test_a_full_conversation_is_made_shorter_by_whole_pairs_and_the_run_go
         done = len(known) + len(called)
         return Line("All ten.") if done == 10 else Line(calls=(("log", {"n": done}),), tokens=_tokens(size))
 
-    world = World([a_tool(_numbered, name="log")], say, settings=settings)
+    world = World([a_tool(_numbered, name="log")], say, settings=settings, known=known)
 
     end = await world.run()
 

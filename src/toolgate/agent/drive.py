@@ -98,10 +98,13 @@ class Drive:
         self._asking = 0.0
         """Seconds that a person took to answer."""
         self._model = ""
+        """Who was asked last."""
+        self._own = ""
+        """With whom the run stays: the first that the last request was put to."""
         self._version = ""
         """Of the templates that the model was told last."""
-        self._shown: tuple[object, list[ToolSpec], bool] | None = None
-        """What may be seen, and what of it is shown: found out once."""
+        self._shown: tuple[tuple[object, int], list[ToolSpec], bool] | None = None
+        """What may be seen in which window, and what of it is shown: found out once."""
 
     async def to_the_end(self, first: Fact, purse: Purse, within: Call) -> Finished:
         """Go on until nothing goes on by itself.
@@ -207,12 +210,15 @@ class Drive:
             checkable=self.run.task.schema is not None,
             prompt_version=self._version,
         )
-        step = self.state.used.steps + 1
+        step, first = self.state.used.steps + 1, True
         async with aclosing(self._models.stream(prompt, errand)) as deltas:  # type: ignore[type-var]
             async for delta in deltas:
                 match delta:
                     case Chosen(provider, model, route):
-                        if self._model != (chosen := f"{provider}/{model}"):
+                        chosen = f"{provider}/{model}"
+                        if first:
+                            self._own, first = chosen, False
+                        if self._model != chosen:
                             self._model = chosen
                             await self.hear(Routed(provider, model, list(route.get("reasons", ())), dict(route.get("scores", {}))))
                     case TextDelta(text):
@@ -228,8 +234,9 @@ class Drive:
     def _prompt(self, last: bool) -> Prompt:
         task, state, of = self.run.task, self.state, self._settings.agent
         visible = self._gateway.visible(self._around.agent)
-        if self._shown is None or self._shown[0] is not visible:
-            self._shown = (visible, *offered(visible, task.tools, self._window))
+        window = self._window
+        if self._shown is None or self._shown[0][0] is not visible or self._shown[0][1] != window:
+            self._shown = ((visible, window), *offered(visible, task.tools, window))
         _, shown, all_of_them = self._shown
         tools = shown if all_of_them else [*shown, *added(visible, task.tools, state.offered)]
         tokens = of.reply_tokens
@@ -263,9 +270,9 @@ class Drive:
 
     @property
     def _window(self) -> int:
-        """Tokens of the model's: what is known of it, and no more than is set."""
+        """Tokens of the window of the model that the run stays with, before there is one of the largest, and no more than is set."""
         most = self._settings.agent.window
-        return min(most, self._known.window(self.run.task.model) or most)
+        return min(most, self._known.window(self._own or self.run.task.model) or most)
 
     def _renamed(self, reply: Reply) -> tuple[Any, ...]:
         """The calls, each with an id that none has had: results are told apart by them, and effects happen once by them."""
