@@ -84,6 +84,8 @@ class Both:
     quick: ASGIApp
     sdk: Once
     """What the short way leaves to the SDK comes by here."""
+    asking: str = "ada"
+    """Who is."""
 
 
 @asynccontextmanager
@@ -93,14 +95,15 @@ async def both(tools: Sequence[Tool], policy: Policy | None = None) -> AsyncIter
     settings, server = Settings(limits=Limits(repeats=Repeats(calls=None))), Server(page_size=3)
 
     async def identify(_scope: Scope) -> Principal:
-        return Principal("ada", ("all",))
+        return Principal(ways.asking, ("all",))
 
     one, other = (build_gateway(tools, policy, memory_stores(), settings) for _ in range(2))
     plain, before = McpFace(one, server), McpFace(other, server)
     sdk = Once(Starlette(routes=before.routes()))
     async with plain.lifespan(), before.lifespan():
         slow = guarded(Starlette(routes=plain.routes()), server, identify)
-        yield Both(other, slow, guarded(before.fast(sdk), server, identify), sdk)
+        ways = Both(other, slow, guarded(before.fast(sdk), server, identify), sdk)
+        yield ways
 
 
 async def ask(app: ASGIApp, body: bytes, headers: Sequence[tuple[str, str]], leave_after: float | None = None) -> Answer:

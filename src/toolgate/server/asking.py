@@ -103,6 +103,11 @@ def round_of(question: Question) -> types.InputRequiredResult:
     return types.InputRequiredResult(input_requests={KEY: types.ElicitRequest(params=form)}, request_state=question.id)
 
 
+def form(text: str) -> dict[str, Any]:
+    """The parameters of `elicitation/create` that ask for a yes under `text`."""
+    return types.ElicitRequestFormParams(message=text, requested_schema=FORM).model_dump(by_alias=True, exclude_none=True, mode="json")
+
+
 class Rounds:
     def __init__(self, params: types.CallToolRequestParams) -> None:
         self._id = params.request_state

@@ -32,6 +32,7 @@ from toolgate.gateway import Gateway
 from toolgate.server import asking, passing
 from toolgate.server.apps import can_show
 from toolgate.server.handlers import NAME, Underway, with_headers
+from toolgate.server.handshake import SESSION, Sessions
 from toolgate.server.identify import principal_of
 from toolgate.server.ingress import VALUE
 from toolgate.server.lists import Lists
@@ -47,16 +48,18 @@ LARGEST_NAME = 256
 class Fast:
     """Around the application that has the SDK's routes; behind `guarded`."""
 
-    def __init__(self, app: ASGIApp, gateway: Gateway, stamp: Mapping[str, Any], underway: Underway) -> None:
+    def __init__(self, app: ASGIApp, gateway: Gateway, stamp: Mapping[str, Any], underway: Underway, sessions: Sessions) -> None:
         """
         Args:
             stamp: what `_meta` of every result says of this server.
             underway: counts the calls that have not ended.
+            sessions: those of the handshake eras.
         """
         self._app = app
         self._gateway = gateway
         self._stamp = stamp
         self._underway = underway
+        self._sessions = sessions
         self._calls = Calls(gateway)
         self._envelopes = Envelopes()
         self._tools: WeakKeyDictionary[Tool, bool] = WeakKeyDictionary()
@@ -65,27 +68,39 @@ class Fast:
         self._seal = asking.Sealing(gateway.approvals, NAME)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http" and scope["method"] == "POST" and scope["path"] == PATH and not scope.get("root_path"):
-            headers = dict(scope["headers"])
-            message = scope["state"].get(VALUE)
-            if len(headers) == len(scope["headers"]) and (said := self._is_regular(message, headers)) is not None:
-                principal, params = principal_of(scope), message["params"]
-                if message["method"] == "tools/call":
-                    tool = self._calls.tool(params, principal, said) if _is_named(headers.get(b"mcp-name", b""), params["name"]) else None
-                    if tool is not None and not self._wants_headers(tool):
-                        await self._call(scope, receive, send, message["id"], params, principal)
-                        return
-                elif b"mcp-name" not in headers and not can_show(params["_meta"][CAPABILITIES_KEY]):
-                    key = NEWEST, False, params.get("cursor")
-                    await self._lists.serve(scope, receive, send, message["id"], key, lambda: self._gateway.visible(principal))
-                    return
-        await self._app(scope, receive, send)
+        if not (scope["type"] == "http" and scope["path"] == PATH and await self._serve(scope, receive, send)):
+            await self._app(scope, receive, send)
+
+    async def _serve(self, scope: Scope, receive: Receive, send: Send) -> bool:
+        """Answer a request, if that can be done here."""
+        headers = dict(scope["headers"])
+        if len(headers) < len(scope["headers"]) or scope.get("root_path"):
+            return False
+        if scope["method"] != "DELETE" and not _takes(headers.get(b"accept", b"")):
+            return False
+        message = scope["state"].get(VALUE)
+        if headers.get(b"mcp-protocol-version") != b"2026-07-28":
+            return SESSION in headers and await self._sessions.serve(scope, receive, send, headers, message, self._lists)
+        if scope["method"] != "POST" or (said := self._is_regular(message, headers)) is None:
+            return False
+        principal, params = principal_of(scope), message["params"]
+        if message["method"] == "tools/call":
+            tool = self._calls.tool(params, principal, said) if _is_named(headers.get(b"mcp-name", b""), params["name"]) else None
+            if tool is None or self._wants_headers(tool):
+                return False
+            await self._call(scope, receive, send, message["id"], params, principal)
+        elif b"mcp-name" in headers or can_show(params["_meta"][CAPABILITIES_KEY]):
+            return False
+        else:
+            key = NEWEST, False, params.get("cursor")
+            await self._lists.serve(scope, receive, send, message["id"], key, lambda: self._gateway.visible(principal))
+        return True
 
     def _is_regular(self, message: Any, headers: Mapping[bytes, bytes]) -> Said | None:
         """What calls and lists have in common: what their client says of itself. None: this is not regular."""
-        if headers.get(b"mcp-protocol-version") != b"2026-07-28" or not _takes(headers.get(b"accept", b"")) or not is_request(message):
+        if not is_request(message) or headers.get(b"mcp-method") != message["method"].encode():
             return None
-        return self._envelopes.said(message["params"].get("_meta")) if headers.get(b"mcp-method") == message["method"].encode() else None
+        return self._envelopes.said(message["params"].get("_meta"))
 
     def _wants_headers(self, tool: Tool) -> bool:
         wants = self._tools.get(tool)

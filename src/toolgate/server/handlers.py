@@ -179,7 +179,7 @@ class _Handlers:
         principal = self._who(context)
         meta = context.meta or {}
         asks = asking.asking(context, params, self._gateway.approvals.settings)
-        progress = _steady(context.session.report_progress) if "progress_token" in meta else None
+        progress = steady(context.session.report_progress) if "progress_token" in meta else None
         outcome = await called(
             self._gateway,
             params.name,
@@ -288,7 +288,7 @@ def _said(meta: Mapping[str, Any]) -> tuple[str | None, str | None]:
         raise MCPError(code=types.INVALID_PARAMS, message=str(error)) from None
 
 
-def _steady(report: Progress) -> Progress:
+def steady(report: Progress) -> Progress:
     """`report`, but what is told increases and not too often, as the specification asks (progress, "Behavior Requirements")."""
     done, at = float("-inf"), float("-inf")
 

@@ -26,6 +26,7 @@ from toolgate.gateway import Gateway
 from toolgate.server import DRAINING
 from toolgate.server.fast import Fast
 from toolgate.server.handlers import Underway, build_server, called
+from toolgate.server.handshake import Sessions
 from toolgate.server.identify import principal_of
 from toolgate.server.offered import Offered
 from toolgate.settings import Server
@@ -53,23 +54,26 @@ class McpFace:
             offered=self._offered,
             instructions=server.instructions,
         )
-        self._sessions = StreamableHTTPSessionManager(self._server, max_request_body_size=server.max_body)
+        self._sessions = Sessions(gateway, self._underway)
+        self._server.middleware.append(self._sessions.remember)
+        self._manager = StreamableHTTPSessionManager(self._server, max_request_body_size=server.max_body)
         self._sse = SseServerTransport("/messages/", max_request_body_size=server.max_body)
 
     def fast(self, app: ASGIApp) -> ASGIApp:
         """`app`, which has the routes below, with the short way around them for regular requests."""
-        return Fast(app, self._gateway, {types.SERVER_INFO_META_KEY: self._server.server_info_stamp}, self._underway)
+        stamp = {types.SERVER_INFO_META_KEY: self._server.server_info_stamp}
+        return Fast(app, self._gateway, stamp, self._underway, self._sessions)
 
     def routes(self) -> list[BaseRoute]:
         return [
-            Route("/mcp", _Owned(_Drained(self._sessions.handle_request, self._underway))),
+            Route("/mcp", _Owned(_Drained(self._manager.handle_request, self._underway))),
             Route("/sse", _Owned(_Drained(self._serve_sse, self._underway)), methods=["GET"]),
             Mount("/messages/", _Owned(self._sse.handle_post_message)),
         ]
 
     @asynccontextmanager
     async def lifespan(self) -> AsyncIterator[None]:
-        async with self._offered.telling(), self._sessions.run():
+        async with self._offered.telling(), self._manager.run():
             yield
 
     async def _serve_sse(self, scope: Scope, receive: Receive, send: Send) -> None:

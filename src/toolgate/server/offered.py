@@ -202,7 +202,7 @@ class Offered:
     async def _remember(self, ctx: Context, call_next: CallNext) -> HandlerResult:
         """A middleware of the SDK's: clients of the handshake eras are told of changes from when they have begun."""
         if ctx.method == "notifications/initialized":
-            self._connections.add(ctx.session._connection)
+            self._connections.add(passing.connection_of(ctx))
         return await call_next(ctx)
 
     async def _tell(self, change: Change) -> None:
@@ -230,7 +230,7 @@ class Offered:
                 for uri, source in subscribed.items():
                     await source.upstream.unsubscribe(uri)
 
-            context.session._connection.exit_stack.push_async_callback(leave)
+            passing.connection_of(context).exit_stack.push_async_callback(leave)
         found: dict[str, Source] = state[SUBSCRIBED]
         return found
 

@@ -47,11 +47,10 @@ class PassingClient:
             self.log_level: str | None = self.meta.get(LOG_LEVEL)
             self.gone: Callable[[], Awaitable[object]] | None = None
         else:
-            declared = context.session.client_capabilities
             self.key = session_of(context).setdefault(KEY, uuid4().hex)
-            self.capabilities = declared.model_dump(by_alias=True, exclude_none=True, mode="json") if declared else {}
+            self.capabilities = declared(context.session.client_capabilities)
             self.log_level = session_of(context).get(LEVEL, EVERYTHING)
-            self.gone = _gone(context).wait
+            self.gone = gone_of(connection_of(context)).wait
 
     async def tell(self, method: str, params: Mapping[str, Any]) -> None:
         await self._channel.notify(method, dict(params))
@@ -86,20 +85,30 @@ class Mute:
         raise ProtocolError("the caller said that it could not be asked anything", types.METHOD_NOT_FOUND)
 
 
+def connection_of(context: Any) -> Any:
+    """The SDK's connection to a client."""
+    return context.session._connection
+
+
 def session_of(context: Any) -> dict[str, Any]:
     """What is remembered of a client's connection, for as long as it lasts."""
-    state: dict[str, Any] = context.session._connection.state
+    state: dict[str, Any] = connection_of(context).state
     return state
 
 
-def _gone(context: Any) -> anyio.Event:
-    """Set once the client's connection has ended."""
-    state = session_of(context)
+def gone_of(connection: Any) -> anyio.Event:
+    """Set once the SDK's `connection` to a client has ended."""
+    state = connection.state
     if GONE not in state:
         state[GONE] = anyio.Event()
-        context.session._connection.exit_stack.callback(state[GONE].set)
+        connection.exit_stack.callback(state[GONE].set)
     gone: anyio.Event = state[GONE]
     return gone
+
+
+def declared(capabilities: types.ClientCapabilities | None) -> Mapping[str, Any]:
+    """What a client has said that it can, as it said it."""
+    return capabilities.model_dump(by_alias=True, exclude_none=True, mode="json") if capabilities else {}
 
 
 def round_of(outcome: Outcome, version: str) -> types.InputRequiredResult | None:

@@ -68,7 +68,7 @@ def is_request(message: Any) -> bool:
 def is_plain(params: Mapping[str, Any]) -> bool:
     """Whether a request of the handshake eras says nothing beside that its session would have to know of."""
     meta = params.get("_meta", {})
-    return isinstance(meta, dict) and _is_beside(meta, BESIDE)
+    return isinstance(meta, dict) and is_beside(meta, BESIDE)
 
 
 def declared(capabilities: types.ClientCapabilities | None) -> Said:
@@ -91,7 +91,7 @@ class Envelopes:
         """None: what the client says of itself is not regular."""
         if not isinstance(meta, dict) or meta.get(VERSION_KEY) != NEWEST or CAPABILITIES_KEY not in meta:
             return None
-        if not _is_beside(meta, KNOWN):
+        if not is_beside(meta, KNOWN):
             return None
         said = orjson.dumps([meta[CAPABILITIES_KEY], meta.get(INFO_KEY)])
         if said not in self._read:
@@ -128,7 +128,7 @@ class Calls:
         return self._asking[1]
 
 
-def _is_beside(meta: Mapping[str, Any], known: frozenset[str]) -> bool:
+def is_beside(meta: Mapping[str, Any], known: frozenset[str]) -> bool:
     """Whether `meta` has nothing but `known` keys and such of others, which tell us nothing."""
     return meta.keys() <= known or all(key in known or ("/" in key and not key.startswith(OURS)) for key in meta)
 
@@ -144,6 +144,7 @@ def _read(meta: Mapping[str, Any]) -> Said | None:
 
 
 __all__ = [
+    "BESIDE",
     "CAPABILITIES_KEY",
     "NEWEST",
     "VERSION_KEY",
@@ -152,6 +153,7 @@ __all__ = [
     "Said",
     "answer",
     "declared",
+    "is_beside",
     "is_plain",
     "is_request",
 ]

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import json
+from collections.abc import Mapping
+from typing import Any
 
 import anyio
+import orjson
 from starlette.types import Receive, Scope, Send
 
 from toolgate.server import ANSWER
@@ -88,17 +92,13 @@ class Waiting:
             for task in self._tasks:
                 task.cancel()
 
-    async def tell(self, message: bytes) -> None:
-        """Send a message ahead of the answer, which is a stream from now on.
-
-        Args:
-            message: JSON in one line.
-        """
+    async def tell(self, message: Mapping[str, Any]) -> None:
+        """Send a message ahead of the answer, which is a stream from now on."""
         if not self._begun:
             self._fresh.remove(self)
             self.begin()
         async with self._sending:
-            await self._write(event(message))
+            await self._write(event(_encoded(message)))
 
     async def answer(self, status: int | None, body: bytes) -> None:
         """Send the answer, JSON in one line. After `over`.
@@ -161,6 +161,13 @@ async def send_json(send: Send, status: int, *pieces: bytes) -> None:
     for piece in pieces[:-1]:
         await send({"type": "http.response.body", "body": piece, "more_body": True})
     await send({"type": "http.response.body", "body": pieces[-1]})
+
+
+def _encoded(message: Mapping[str, Any]) -> bytes:
+    try:
+        return orjson.dumps(message)
+    except TypeError:  # a lone surrogate, a number over 64 bits
+        return json.dumps(message).encode()
 
 
 def event(message: bytes) -> bytes:
