@@ -13,7 +13,7 @@ is the SDK's own: a middleware sees it begin, its connection says what was agree
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from functools import partial
 from itertools import count
 from typing import Any
@@ -240,7 +240,7 @@ class Spoken:
         self.key = session.key
         self.capabilities = session.capabilities
         self.log_level: str | None = session.log_level
-        self.gone = session.gone
+        self.gone: Callable[[], Awaitable[object]] | None = session.gone
         self.meta = meta
         token = meta.get("progressToken")
         self.progress: Progress | None = None if token is None else steady(partial(self._progress, token))
