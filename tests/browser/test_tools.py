@@ -53,6 +53,24 @@ def test_the_palette_opens_by_slash_moves_by_arrows_and_closes_by_escape(page: A
     expect(dialog).not_to_be_visible()
 
 
+@pytest.mark.parametrize("query", ["list issues repo", "ghci", "get-repo", "issue  com", "zzz"])
+def test_typing_letter_by_letter_and_back_finds_what_the_whole_query_finds(page: Any, gate: Gate, query: str) -> None:
+    signed_in(page, gate, "admin")
+    page.keyboard.press("Control+k")
+    box, list_ = page.get_by_role("dialog").get_by_role("combobox"), page.locator("#palette-list")
+    box.fill(query)
+    expect(list_).to_have_attribute("data-query", query)
+    at_once = list_.text_content()
+
+    box.fill("")
+    box.press_sequentially(query + " and more")
+    for _ in " and more":
+        box.press("Backspace")
+
+    expect(list_).to_have_attribute("data-query", query)
+    assert list_.text_content() == at_once
+
+
 def test_what_does_not_fit_is_told_at_its_field_by_the_server(page: Any, gate: Gate) -> None:
     signed_in(page, gate, "developer", "#/tools/github_list_issues")
     page.get_by_label("owner").fill("acme")

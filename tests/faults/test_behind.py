@@ -345,6 +345,7 @@ async def test_children_that_crash_flood_hang_and_babble_cost_only_their_own_cal
             "mute": plain("silent", "deaf", mark),
         },
         store="sqlite",
+        anonymous={"roles": ["reader", "admin"]},  # so that what has no tools is told of too
     )
 
     async def call(server: Server, name: str, **arguments: Any) -> Any:

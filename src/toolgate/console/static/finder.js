@@ -1,21 +1,24 @@
 // The list that one types into: on the tools' page, and in the palette over every page.
-import { search } from "./fuzzy.js";
+import { searcher } from "./fuzzy.js";
 import { html, useEffect, useMemo, useRef, useState } from "./lib.js";
 import { dollars } from "./money.js";
 
 const EFFECT = { read: "reads", write: "writes", destroy: "may destroy" };
 
 /**
- * @param {{id: string, entries: import("./fuzzy.js").Entry[], kept: {recent: string[], pinned: string[]}, onPick: (name: string) => void}} props
+ * @param {{id: string, entries: import("./fuzzy.js").Entry[], kept: {recent: string[], pinned: string[]}, onPick: (name: string) => void,
+ *   most?: number}} props most: rows
  */
-export function Finder({ id, entries, kept, onPick }) {
+export function Finder({ id, entries, kept, onPick, most }) {
   const [query, setQuery] = useState("");
   const [active, setActive] = useState(0);
   const list = useRef();
-  const groups = useMemo(() => grouped(entries, query, kept), [entries, query, kept]);
+  const search = useMemo(() => searcher(entries), [entries]);
+  const groups = useMemo(() => grouped(entries, (text) => search(text, most), query, kept), [search, query, kept, most]);
   const rows = groups.flatMap((group) => group.tools);
   useEffect(() => {
-    list.current.querySelector("[aria-selected=true]")?.scrollIntoView({ block: "nearest" });
+    if (active > 0) list.current.querySelector("[aria-selected=true]")?.scrollIntoView({ block: "nearest" });
+    else list.current.scrollTop = 0;
   }, [active, query]);
 
   const typed = (event) => {
@@ -41,12 +44,13 @@ export function Finder({ id, entries, kept, onPick }) {
       aria-activedescendant=${rows.length ? `${id}-${active}` : undefined} autocomplete="off" spellcheck="false"
       placeholder=${`Search ${entries.length} tools…`} value=${query} onInput=${typed} onKeyDown=${pressed} />
     <div id=${`${id}-list`} class="found" ref=${list} role="listbox" aria-label="Tools" data-query=${query}>
+      ${/* Without keys: a row becomes another tool's by its texts alone, which takes a third of the time of making it anew. */ ""}
       ${groups.map(
-        ({ name, tools }) => html`<div role="group" aria-label=${name} key=${name}>
+        ({ name, tools }) => html`<div role="group" aria-label=${name}>
           <div class="group" role="presentation"><bdi>${name}</bdi></div>
           ${tools.map((tool) => {
             at += 1;
-            return html`<${Row} key=${tool.name} id=${`${id}-${at}`} tool=${tool} active=${at === active} onPick=${onPick} />`;
+            return html`<${Row} id=${`${id}-${at}`} tool=${tool} active=${at === active} onPick=${onPick} />`;
           })}
         </div>`,
       )}
@@ -81,8 +85,8 @@ export function Cost({ price }) {
 }
 
 /** Pinned and recent ones first where nothing is asked for, then by category, in the order of the best of each. */
-function grouped(entries, query, { pinned, recent }) {
-  if (query.trim()) return [...by(search(entries, query))].map(([name, tools]) => ({ name, tools }));
+function grouped(entries, search, query, { pinned, recent }) {
+  if (query.trim()) return [...by(search(query))].map(([name, tools]) => ({ name, tools }));
   const known = new Map(entries.map(({ tool }) => [tool.name, tool]));
   const some = (names) => names.map((name) => known.get(name)).filter(Boolean);
   const first = [
@@ -90,7 +94,7 @@ function grouped(entries, query, { pinned, recent }) {
     { name: "Recent", tools: some(recent.filter((name) => !pinned.includes(name))) },
   ].filter(({ tools }) => tools.length);
   const shown = new Set(first.flatMap(({ tools }) => tools));
-  const rest = search(entries, "").filter((tool) => !shown.has(tool));
+  const rest = search("").filter((tool) => !shown.has(tool));
   return [...first, ...[...by(rest)].map(([name, tools]) => ({ name, tools }))];
 }
 

@@ -4,6 +4,8 @@ import { html, useEffect } from "./lib.js";
 import { to } from "./route.js";
 import { Tool } from "./tool.js";
 
+const ROWS = 40; // a page has room to look around
+
 export function Tools({ route, catalogue, kept }) {
   useEffect(() => {
     if (!route.rest) document.getElementById("finder")?.focus();
@@ -16,6 +18,6 @@ export function Tools({ route, catalogue, kept }) {
   return html`<section>
     <h1>Tools</h1>
     ${catalogue.problem && html`<p role="alert" class="problem">${catalogue.problem}</p>`}
-    ${catalogue.ready && html`<${Finder} id="finder" entries=${catalogue.entries} kept=${kept.read()} onPick=${pick} />`}
+    ${catalogue.ready && html`<${Finder} id="finder" entries=${catalogue.entries} kept=${kept.read()} onPick=${pick} most=${ROWS} />`}
   </section>`;
 }
