@@ -34,18 +34,16 @@ from toolgate.openapi.source import Operation, tools_of
 from toolgate.policy.live import Live, Watch, candidate_of, watching
 from toolgate.policy.load import load_tested
 from toolgate.policy.rules import Policy
-from toolgate.prompts import read_prompts, tool_of
 from toolgate.roster import Roster, Sources
 from toolgate.server.apps import app_tools
 from toolgate.settings import Settings, bundled, state_folder
-from toolgate.skills import Skill, read_skills
-from toolgate.skills import tools_of as skill_tools
 from toolgate.stores import Counters, Stores, open_stores
 from toolgate.stores.book import Book
 from toolgate.stores.counters import open_counters
 from toolgate.stores.sealed import Sealer
 from toolgate.stores.trail import Trail
 from toolgate.tasks import beside
+from toolgate.written import Written
 
 if TYPE_CHECKING:
     from starlette.routing import BaseRoute
@@ -73,7 +71,6 @@ class App:
     counters: Counters
     transport: Transport
     own: Own
-    skills: Sequence[Skill]
     models: Models
     trail: Trail
     book: Book
@@ -153,29 +150,37 @@ async def open_app(settings: Settings) -> AsyncIterator[App]:
         await _write_down_changes(settings, live.current, integrations, stores)
         own = _own(settings, stores, integrations)
         gateway = build_gateway((), live, stores, settings, counters)
-        agents = cache(lambda: _agent(gateway, models, stores, settings, skills, backends))
+        written = _written(settings)
+        agents = cache(lambda: _agent(gateway, models, stores, settings, written, backends))
         models.watch(gateway.metrics)
-        skills = _skills(settings)
-        tools: list[Tool] = [*map(tool_of, read_prompts(settings.prompts) if settings.prompts else ()), *skill_tools(skills)]
-        tools += app_tools(gateway.visible, stores.ledger)
-        tools.append(read_result(_Book(stores, settings)))
-        tools.append(agent_run(agents, settings.agent.seconds, listed=models.any))
+        ours = [
+            *app_tools(gateway.visible, stores.ledger),
+            read_result(_Book(stores, settings)),
+            agent_run(agents, settings.agent.seconds, listed=models.any),
+        ]
 
         def made(loaded: Loaded) -> Iterable[Tool]:
             sender = _sender(loaded, transport, lambda: gateway, backends)
             missing = _absent(loaded, backends)
             return (tool for tool in tools_of(loaded, sender, settings.files.upload_folder, own) if tool.name not in missing)
 
-        roster = Roster(gateway, stores, settings, transport, integrations, made, lambda loaded: _absent(loaded, backends), tools)
+        others = lambda: [*written.tools, *ours]  # noqa: E731
+        roster = Roster(gateway, stores, settings, transport, integrations, made, lambda loaded: _absent(loaded, backends), others)
         await roster.recall()
+
+        def rewritten() -> None:
+            roster.serve()
+            gateway.news.publish(Change("prompts"))
+
+        written.changed = rewritten
         kept = state_folder(settings) if settings.store == "sqlite" else None
         async with (
             _served(gateway, roster, integrations, (transport, own), settings, stores),
-            watching(*_watches(live, policies, settings.policy_shadow, stores)),
+            watching(*_watches(live, policies, settings.policy_shadow, stores), written),
         ):
             book = Book(kept / "toolgate.db" if kept else None, stores.keys)
             with closing(Trail(stores.journal, kept / "trail.db" if kept else None)) as trail:
-                kept_open = (skills, models, trail, book, agents, backends)
+                kept_open = (models, trail, book, agents, backends)
                 yield App(settings, gateway, stores, roster, counters, transport, own, *kept_open)
 
 
@@ -223,11 +228,10 @@ async def _served(
         yield
 
 
-def _skills(settings: Settings) -> Sequence[Skill]:
-    """The operator's; else the bundled ones, where the bundled integrations are served that they are about."""
-    if settings.skills is None and settings.tool_specs:
-        return ()
-    return read_skills(settings.skills or bundled("skills"))
+def _written(settings: Settings) -> Written:
+    """The operator's; else the bundled skills, where the bundled integrations are served that they are about."""
+    bundled_too = settings.skills is None and not settings.tool_specs
+    return Written(settings.prompts, bundled("skills") if bundled_too else settings.skills)
 
 
 @dataclass(frozen=True)
@@ -243,11 +247,11 @@ class _Book:
         return await Runs(self.stores, self.settings.agent.keep).kept(id, who)
 
 
-def _agent(gateway: Gateway, models: Models, stores: Stores, settings: Settings, skills: Sequence[Skill], backends: Backends) -> Agent:
+def _agent(gateway: Gateway, models: Models, stores: Stores, settings: Settings, written: Written, backends: Backends) -> Agent:
     from toolgate.agent.drive import Known
     from toolgate.agent.loop import Agent
 
-    known = Known(models.window, {skill.name: skill.tools for skill in skills})
+    known = Known(models.window, written.allowed)
     jobs = backends.jobs
     return Agent(gateway, models.provider, stores, settings, known=known, background=jobs.go_on if jobs else lambda _: False)
 

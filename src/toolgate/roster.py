@@ -101,14 +101,14 @@ class Roster:
         integrations: Iterable[Loaded],
         made: Callable[[Loaded], Iterable[Tool]],
         absent: Callable[[Loaded], Mapping[str, str]],
-        others: Sequence[Tool] = (),
+        others: Callable[[], Sequence[Tool]] = tuple,
     ) -> None:
         """
         Args:
             sender: the guarded way out.
             made: the tools of an integration that is described by OpenAPI.
             absent: those of its tools that are not served because what they stand on is not there, and why.
-            others: tools that are of no integration.
+            others: tools that are of no integration, as they are now.
         """
         self._gateway = gateway
         self._stores = stores
@@ -168,8 +168,9 @@ class Roster:
     def serve(self) -> None:
         """Have the gateway serve what is on. Raises Misconfigured when two tools have one name."""
         own = [tool for name, tools in self._tools.items() if name not in self._off for tool in tools]
-        theirs = [tool for tool in self.sources.tools([*self._others, *own]) if tool.integration not in self._off]
-        self._gateway.serve([*self._others, *own, *theirs])
+        others = self._others()
+        theirs = [tool for tool in self.sources.tools([*others, *own]) if tool.integration not in self._off]
+        self._gateway.serve([*others, *own, *theirs])
 
     def status(self, principal: Principal | None = None) -> Sequence[Mapping[str, Any]]:
         """Every integration, for those who look from outside.

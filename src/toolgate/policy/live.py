@@ -11,7 +11,7 @@ import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, Protocol
 
 import anyio
 
@@ -39,6 +39,10 @@ class Live:
     def tier(self, name: str) -> Tier:
         """What the tier may use now."""
         return self.current.tier(name)
+
+
+class Looking(Protocol):
+    async def look(self) -> None: ...
 
 
 class Watch:
@@ -79,7 +83,7 @@ class Watch:
 
 
 @asynccontextmanager
-async def watching(*watches: Watch, seconds: float = LOOK_SECONDS) -> AsyncIterator[None]:
+async def watching(*watches: Looking, seconds: float = LOOK_SECONDS) -> AsyncIterator[None]:
     """Look at each every `seconds`, as long as the block runs."""
 
     async def looks() -> None:
@@ -108,10 +112,10 @@ def candidate_of(folder: Path | None) -> Policy | None:
         return None
 
 
-def stamp(folder: Path) -> Stamp:
-    """What `folder` holds now, without reading it."""
+def stamp(folder: Path, files: str = "**/*.yaml") -> Stamp:
+    """What `folder` holds now of `files`, a glob, without reading them."""
     found = []
-    for file in sorted(folder.glob("**/*.yaml")):
+    for file in sorted(folder.glob(files)):
         with suppress(FileNotFoundError):
             status = file.stat()
             found.append((str(file.relative_to(folder)), status.st_ino, status.st_size, status.st_mtime_ns))
