@@ -1,8 +1,12 @@
-"""The MCP server behind the gateway: 2026-07-28 over HTTP, one tool, a fixed answer, on a free port, which it prints."""
+"""The MCP server behind the gateway: one tool, a fixed answer.
+
+2026-07-28 over HTTP, on a free port, which it prints; with `stdio` as an argument 2025-11-25 over its standard streams.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import sys
 from typing import Any, cast
 
 import orjson
@@ -12,6 +16,7 @@ from tests.bench.upstream import BODY
 SCHEMA = {"type": "object", "properties": {"item_id": {"type": "integer", "minimum": 1}}, "required": ["item_id"]}
 COMPLETE = {"resultType": "complete"}
 RESULTS: dict[str, Any] = {
+    "initialize": {"protocolVersion": "2025-11-25", "capabilities": {"tools": {}}, "serverInfo": {"name": "bench", "version": "1"}},
     "server/discover": {
         **COMPLETE,
         "supportedVersions": ["2026-07-28"],
@@ -32,6 +37,12 @@ SENT = {method: orjson.dumps(result) for method, result in RESULTS.items()}
 UNKNOWN = b'"error":{"code":-32601,"message":"Method not found"}'
 
 
+def answer(message: Any) -> bytes:
+    result = SENT.get(message["method"])
+    said = b'"result":' + result if result else UNKNOWN
+    return b'{"jsonrpc":"2.0","id":%b,%b}' % (orjson.dumps(message.get("id")), said)
+
+
 class Answering(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         self._transport = cast("asyncio.Transport", transport)
@@ -48,11 +59,17 @@ class Answering(asyncio.Protocol):
             self._answer(orjson.loads(rest[:length]))
 
     def _answer(self, message: Any) -> None:
-        result = SENT.get(message["method"])
-        said = b'"result":' + result if result else UNKNOWN
-        body = b'{"jsonrpc":"2.0","id":%b,%b}' % (orjson.dumps(message.get("id")), said)
-        status = b"200 OK" if result else b"404 Not Found"
+        body = answer(message)
+        status = b"404 Not Found" if UNKNOWN in body else b"200 OK"
         self._transport.write(b"HTTP/1.1 %b\r\ncontent-type: application/json\r\ncontent-length: %d\r\n\r\n%b" % (status, len(body), body))
+
+
+def over_standard_streams() -> None:
+    for line in sys.stdin.buffer:
+        message = orjson.loads(line)
+        if "id" in message:
+            sys.stdout.buffer.write(answer(message) + b"\n")
+            sys.stdout.buffer.flush()
 
 
 async def main() -> None:
@@ -62,6 +79,9 @@ async def main() -> None:
 
 
 if __name__ == "__main__":
-    import uvloop
+    if sys.argv[1:] == ["stdio"]:
+        over_standard_streams()
+    else:
+        import uvloop
 
-    uvloop.run(main())
+        uvloop.run(main())

@@ -23,7 +23,7 @@ import urllib.request
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from tests.bench.common import cpu_of, github_folder, resident_mb, tell
 from tests.bench.upstream import MARK
@@ -37,6 +37,9 @@ META = {
     "io.modelcontextprotocol/clientInfo": {"name": "bench", "version": "1"},
     "io.modelcontextprotocol/clientCapabilities": {},
 }
+Kind = Literal["openapi", "mcp", "child"]
+"""What is behind the gateway: a service, an MCP server over HTTP, or one as a child over its standard streams."""
+CHILD = [sys.executable, "-m", "tests.bench.mcp", "stdio"]
 IT = {"200": {"description": "It"}}
 NUMBER = {"name": "item_id", "in": "path", "required": True, "schema": {"type": "integer", "minimum": 1}}
 ITEMS = {
@@ -72,7 +75,9 @@ def main(what: str, connections: int) -> None:
     with tempfile.TemporaryDirectory() as folder, upstream("mcp" if what == "mcp" else "upstream") as service:
         base = Path(folder)
         with (
-            fastmcp(service) if what == "fastmcp" else toolgate(base, service, full=what in ("full", "list"), mcp=what == "mcp") as (
+            fastmcp(service)
+            if what == "fastmcp"
+            else toolgate(base, service, full=what in ("full", "list"), kind="mcp" if what == "mcp" else "openapi") as (
                 process,
                 port,
                 key,
@@ -141,9 +146,9 @@ def upstream(module: str = "upstream") -> Iterator[str]:
 
 
 @contextmanager
-def toolgate(base: Path, service: str, *, full: bool, mcp: bool = False) -> Iterator[tuple[subprocess.Popen[bytes], int, str]]:
+def toolgate(base: Path, service: str, *, full: bool, kind: Kind = "openapi") -> Iterator[tuple[subprocess.Popen[bytes], int, str]]:
     port, config = free_port(), base / "toolgate.yaml"
-    written(base, service, port, full=full, mcp=mcp)
+    written(base, service, port, full=full, kind=kind)
     command = [sys.executable, "-m", "toolgate"]
     made = [*command, "keys", "create", "bench", "--role", "bench", "--tier", "bench", "--config", str(config)]
     key = subprocess.run(made, check=True, capture_output=True, text=True, cwd=HERE).stdout.split()[0]
@@ -154,12 +159,16 @@ def toolgate(base: Path, service: str, *, full: bool, mcp: bool = False) -> Iter
         yield process, port, key
 
 
-def written(base: Path, service: str, port: int, *, full: bool, mcp: bool = False) -> None:
+def written(base: Path, service: str, port: int, *, full: bool, kind: Kind = "openapi") -> None:
     """The settings, the policy and the integrations, in `base`."""
     for folder in ("specs/items", "policies/roles"):
         (base / folder).mkdir(parents=True)
     (base / "specs/items/openapi.json").write_text(json.dumps(ITEMS))
-    where = f"kind: mcp\nurl: {service}/mcp" if mcp else f"spec: openapi.json\nbase_url: {service}"
+    where = {
+        "openapi": f"spec: openapi.json\nbase_url: {service}",
+        "mcp": f"kind: mcp\nurl: {service}/mcp",
+        "child": f"kind: mcp\ncommand: {json.dumps(CHILD)}\nenv: {{PYTHONPATH: {HERE}}}",
+    }[kind]
     (base / "specs/items/integration.yaml").write_text(
         f"name: items\n{where}\nallow_networks: [127.0.0.1/32]\nprices: {{default: 0.000001}}\n"
     )

@@ -77,7 +77,7 @@ def install(peer: Peer) -> None:
 def measured(peer: Peer) -> Mapping[int, Row]:
     """What one process of it does, by the number of connections."""
     numbers = CONNECTIONS if peer.longer == 1 else CONNECTIONS[len(CONNECTIONS) // 2 :][:1]
-    with tempfile.TemporaryDirectory() as folder, rest.upstream() as service, peer.start(Path(folder), service) as served:
+    with tempfile.TemporaryDirectory() as folder, rest.upstream(peer.service) as service, peer.start(Path(folder), service) as served:
         headers = dict(served.headers)
         if peer.era == rest.OLD and (session := opened(peer, served)):
             headers["mcp-session-id"] = session

@@ -51,6 +51,8 @@ class Peer:
     start: Start
     tool: str = "get_item"
     path: str = "/mcp"
+    service: str = "upstream"
+    """The module of `tests.bench` that is behind it."""
     era: str = rest.NEW
     packages: Sequence[str] = ()
     overrides: Sequence[str] = ()
@@ -72,10 +74,10 @@ def started(command: Sequence[str], port: int, headers: Mapping[str, str], path:
         yield Served(process, port, headers)
 
 
-def ours(*, full: bool = False) -> Start:
+def ours(*, full: bool = False, kind: rest.Kind = "openapi") -> Start:
     @contextmanager
     def start(folder: Path, service: str) -> Iterator[Served]:
-        with rest.toolgate(folder, service, full=full) as (process, port, key):
+        with rest.toolgate(folder, service, full=full, kind=kind) as (process, port, key):
             yield Served(process, port, {"authorization": f"Bearer {key}"})
 
     return start
@@ -93,6 +95,15 @@ def fastmcp(folder: Path, service: str) -> Iterator[Served]:
     port = rest.free_port()
     command = [str(PLACE / "fastmcp" / "bin" / "python"), "-c", rest.FASTMCP, str(port), service, json.dumps(rest.ITEMS)]
     with started(command, port, {}, env={**os.environ, "FASTMCP_CHECK_FOR_UPDATES": "off"}) as served:
+        yield served
+
+
+@contextmanager
+def mcpproxy(folder: Path, service: str) -> Iterator[Served]:
+    """Before the same server as a child: it takes no other."""
+    port = rest.free_port()
+    command = [str(PLACE / "mcpproxy" / "bin" / "mcp-proxy"), "--port", str(port), "--log-level", "ERROR", "--pass-environment", "--"]
+    with started([*command, *rest.CHILD], port, {}, cwd=rest.HERE, env={**os.environ, "PYTHONPATH": str(rest.HERE)}) as served:
         yield served
 
 
@@ -200,6 +211,7 @@ def token() -> str:
 
 
 FASTMCP = ("fastmcp==4.1.2", "uvloop", "httptools")
+MCPPROXY = ("mcp-proxy==0.13.0", "httptools")
 LITELLM, LITELLM_INSTEAD = ("litellm[proxy]==1.109.1",), ("litellm-proxy-extras>=0.4.100", "certifi>=2026.1")
 CONTEXTFORGE = ("mcp-contextforge-gateway==1.0.7.post20260921",)
 CHECKED = "key, permission with a condition, schema, limits, budget, durable intent and outcome, price"
@@ -210,6 +222,13 @@ PEERS = (
     Peer("toolgate-2025", "the same in a session of 2025-11-25", ours(), tool="items_get_item", era=rest.OLD),
     Peer("fastmcp", "FastMCP 4.1.2 tuned: nothing is checked", fastmcp, packages=FASTMCP),
     Peer("fastmcp-2025", "the same for a client of 2025-11-25", fastmcp, era=rest.OLD, packages=FASTMCP),
+    Peer("toolgate-mcp", "Toolgate, everything on, before an MCP server over HTTP", ours(kind="mcp"), tool="items_get_item", service="mcp"),
+    Peer("toolgate-child", "the same before one as a child", ours(kind="child"), tool="items_get_item"),
+    Peer("toolgate-child-2025", "the same in a session of 2025-11-25", ours(kind="child"), tool="items_get_item", era=rest.OLD),
+    Peer(
+        "mcpproxy", "mcp-proxy 0.13.0 (PyPI) before the same child: nothing is checked", mcpproxy,
+        path="/mcp/", era=rest.OLD, packages=MCPPROXY,
+    ),
     Peer(
         "litellm", "LiteLLM 1.109.1: key; no database, so no spend and no record", litellm(()),
         tool="up-get_item", path="/mcp/", era=rest.OLD, packages=LITELLM, overrides=LITELLM_INSTEAD, longer=SLOW,
