@@ -30,3 +30,38 @@ async def test_who_opens_a_file_that_another_process_is_just_making_waits_for_it
     maker.join()
 
     assert tables == [("ours",), ("theirs",)]
+
+
+async def test_what_the_log_holds_is_moved_into_the_file_in_small_pieces(tmp_path: Path) -> None:
+    path, log = tmp_path / "x.db", tmp_path / "x.db-wal"
+    async with Database.open(path, "create table if not exists ours (n integer primary key, text)") as database:
+
+        def write(connection: sqlite3.Connection) -> None:
+            connection.executemany("insert into ours (text) values (?)", [("x" * 1000,)] * 50)
+
+        sizes = []
+        for _ in range(200):
+            await database.write(write)
+            sizes.append(log.stat().st_size)
+        rows = await database.read(lambda connection: connection.execute("select count(*) from ours").fetchone())
+
+        assert rows == (10_000,)
+        assert path.stat().st_size > 9_000 * 1000  # nearly all of the rows have left the log
+        assert max(sizes) < 900 * 1000  # which would be 4 MB long if it were moved by SQLite's own measure
+
+
+async def test_a_log_that_cannot_be_moved_keeps_nobody_from_writing(tmp_path: Path) -> None:
+    path, add = tmp_path / "x.db", "insert into ours (text) values ('more')"
+    async with Database.open(path, "create table if not exists ours (n integer primary key, text)") as database:
+        await database.write(lambda connection: connection.execute(add) and None)
+        with closing(sqlite3.connect(path, isolation_level=None)) as reader:  # for whom the file has to stay as it is
+            reader.execute("begin")
+            assert reader.execute("select count(*) from ours").fetchone() == (1,)
+            for _ in range(1500):
+                database.send(lambda connection: connection.execute(add))
+            await database.write(lambda connection: connection.execute(add) and None)
+
+            assert database.fault is None
+            assert reader.execute("select count(*) from ours").fetchone() == (1,)
+        rows = await database.read(lambda connection: connection.execute("select count(*) from ours").fetchone())
+        assert rows == (1502,)

@@ -29,7 +29,7 @@ create table if not exists underway (id text primary key, seq integer not null, 
 create table if not exists checkpoint (size integer primary key, at integer not null, note text not null, frontier blob not null);
 create table if not exists sealed (size integer primary key, hash blob not null, frontier blob not null, file text not null);
 """
-ROWS = (32, 8, 1)
+ROWS = (64, 32, 16, 8, 4, 2, 1)
 """How many are inserted by one command, the most first. SQLite keeps the last commands compiled, so that only a few serve all."""
 NEWEST = "select seq, stream, at, body from journal where stream = ? and seq < ? order by seq desc limit ?"
 NEXT = "select seq, stream, at, body from journal where stream = ? and seq > ? order by seq limit ?"
