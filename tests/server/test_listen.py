@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import signal
 import subprocess
@@ -14,6 +15,7 @@ import httpx2
 import pytest
 from anyio.abc import SocketStream
 from starlette.types import Receive, Scope, Send
+from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
 from toolgate.calls import Principal
 from toolgate.errors import Misconfigured
@@ -88,6 +90,26 @@ async def test_who_closes_its_connection_is_answered_in_pieces(serve: Serve) -> 
         answer = await client.get("/?at-once", headers={"connection": "close"})
 
         assert (answer.json(), answer.headers["connection"]) == ({"pieces": 1}, "close")
+
+
+async def test_what_an_answer_leaves_behind_is_gone_without_the_collector(serve: Serve) -> None:
+    async with serve(either_way, Server(port=0)) as address, await connect(address) as stream:
+        gc.collect()
+        try:
+            gc.disable()
+            for _ in range(5):
+                await stream.send(b"GET /?at-once HTTP/1.1\r\nhost: %b\r\n\r\n" % address.removeprefix("http://").encode())
+                with anyio.fail_after(5):
+                    assert b'{"whole": 1}' in await stream.receive()
+            gc.set_debug(gc.DEBUG_SAVEALL)
+            gc.collect()
+            left = [thing for thing in gc.garbage if isinstance(thing, RequestResponseCycle)]
+        finally:
+            gc.set_debug(0)
+            gc.garbage.clear()
+            gc.enable()
+
+    assert left == []
 
 
 @pytest.mark.parametrize(

@@ -22,6 +22,7 @@ from contextlib import contextmanager
 from functools import partial
 from typing import ClassVar
 from urllib.parse import urlsplit
+from weakref import ReferenceType, ref
 
 import anyio
 import uvicorn
@@ -161,9 +162,10 @@ class Answers:
         self._default: list[tuple[bytes, bytes]] | None = None
         self._head = b""
 
-    def send(self, cycle: RequestResponseCycle, body: bytes) -> bool:
+    def send(self, waiting: ReferenceType[RequestResponseCycle], body: bytes) -> bool:
         """Answer 200 with `body`, JSON, as uvicorn would; False: that takes more than one write, and nothing was sent."""
-        if cycle.response_started or cycle.disconnected or cycle.flow.write_paused or not cycle.keep_alive:
+        cycle = waiting()
+        if cycle is None or cycle.response_started or cycle.disconnected or cycle.flow.write_paused or not cycle.keep_alive:
             return False
         if cycle.default_headers is not self._default:  # every second another date
             self._default = cycle.default_headers
@@ -225,7 +227,9 @@ class Deadlined(HttpToolsProtocol):
         super().on_headers_complete()
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
-        cycle.scope["extensions"] = {ANSWER: partial(self.answers.send, cycle)}  # type: ignore[dict-item]  # any value, says ASGI
+        # Weakly, since the cycle has the scope: what refers to itself stays until the collector comes, which then has something to do.
+        answer = partial(self.answers.send, ref(cycle))
+        cycle.scope["extensions"] = {ANSWER: answer}  # type: ignore[dict-item]  # any value, says ASGI
         super()._start_asgi_task(cycle, app)
 
     def on_message_complete(self) -> None:
