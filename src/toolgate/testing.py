@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import re
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from ssl import SSLContext
@@ -14,6 +14,7 @@ from typing import Any
 from toolgate.calls import Annotations, Call, Outcome, Principal, Text, Tool
 from toolgate.egress.wire import CAPS, Caps, Reach, Request, Response
 from toolgate.llm.messages import Assistant, CallDelta, Chosen, Delta, Done, Errand, Prompt, Reply, Tokens, ToolCall
+from toolgate.llm.provider import whole
 from toolgate.llm.scripted import spoken
 from toolgate.money import FREE, Micros
 from toolgate.services import Activepieces as Activepieces
@@ -179,12 +180,9 @@ class ScriptedProvider:
     errands: list[Errand] = field(default_factory=list)
 
     async def reply(self, prompt: Prompt, errand: Errand) -> Reply:
-        async for delta in self.stream(prompt, errand):
-            if isinstance(delta, Done):
-                return delta.reply
-        raise AssertionError("a stream ends with Done")
+        return await whole(self.stream(prompt, errand))
 
-    async def stream(self, prompt: Prompt, errand: Errand) -> AsyncIterator[Delta]:
+    async def stream(self, prompt: Prompt, errand: Errand) -> AsyncGenerator[Delta, None]:
         self.asked.append(prompt)
         self.errands.append(errand)
         line = self._next(prompt)

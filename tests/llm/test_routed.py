@@ -319,7 +319,7 @@ async def collect(world: World, deltas: list[Delta]) -> None:
 async def test_who_leaves_takes_the_request_back_and_pays_for_what_came() -> None:
     world = World({"a": [Line("One two three")]})
 
-    async with aclosing(world.routed.stream(HELLO, ERRAND)) as deltas:  # type: ignore[type-var]
+    async with aclosing(world.routed.stream(HELLO, ERRAND)) as deltas:
         async for delta in deltas:
             if isinstance(delta, TextDelta):
                 break
@@ -335,7 +335,7 @@ async def test_who_leaves_before_the_first_word_pays_for_what_was_read() -> None
     with anyio.move_on_after(0.05):
         await world.routed.reply(HELLO, ERRAND)
     cancelled = await world.spent()
-    async with aclosing(world.routed.stream(HELLO, ERRAND)) as deltas:  # type: ignore[type-var]
+    async with aclosing(world.routed.stream(HELLO, ERRAND)) as deltas:
         async for _chosen in deltas:
             break
 

@@ -207,7 +207,7 @@ async def test_a_first_piece_that_does_not_come_in_time_ends_the_request(form: F
 @EVERY
 async def test_who_leaves_the_stream_takes_the_request_back(form: Form, transport: Transport) -> None:
     async with model_server(Act(Answer("One two three."), wait=4)) as server, anyio.create_task_group():
-        async with aclosing(a_provider(form, server.origin, transport).stream(HELLO, ERRAND)) as deltas:  # type: ignore[type-var]
+        async with aclosing(a_provider(form, server.origin, transport).stream(HELLO, ERRAND)) as deltas:
             async for delta in deltas:
                 if isinstance(delta, TextDelta):
                     break

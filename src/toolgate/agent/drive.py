@@ -211,7 +211,7 @@ class Drive:
             prompt_version=self._version,
         )
         step, first = self.state.used.steps + 1, True
-        async with aclosing(self._models.stream(prompt, errand)) as deltas:  # type: ignore[type-var]
+        async with aclosing(self._models.stream(prompt, errand)) as deltas:
             async for delta in deltas:
                 match delta:
                     case Chosen(provider, model, route):

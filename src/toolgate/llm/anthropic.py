@@ -2,35 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from toolgate.egress.transport import Transport
 from toolgate.llm.blocks import Blocks
 from toolgate.llm.declared import Declared
 from toolgate.llm.model import Model
-from toolgate.llm.remote import Events, Remote
-from toolgate.llm.sdk import Lazy, heard, http, key, seconds
+from toolgate.llm.remote import Remote
+from toolgate.llm.sdk import events, http, key
 
 if TYPE_CHECKING:
     from anthropic import AsyncAnthropic
 
 
 def anthropic(provider: Declared, transport: Transport, model: Callable[[str], Model]) -> Remote:
-    return Remote(provider.name, Blocks(provider.name), _events(provider, transport), model)
-
-
-def _events(provider: Declared, transport: Transport) -> Events:
-    client = Lazy(lambda: _client(provider, transport))
-
-    def events(body: dict[str, Any], total: float) -> AsyncGenerator[Mapping[str, Any], None]:
-        async def ask() -> Any:
-            create: Any = (await client.get()).messages.create
-            return await create(**body, stream=True, timeout=seconds(total, provider.connect))
-
-        return heard(provider.name, ask)
-
-    return events
+    sent = events(provider, lambda: _client(provider, transport), lambda client: client.messages.create)
+    return Remote(provider.name, Blocks(provider.name), sent, model)
 
 
 def _client(provider: Declared, transport: Transport) -> AsyncAnthropic:

@@ -6,7 +6,6 @@ alphabet. Thoughts are signed and go back as they came.
 
 from __future__ import annotations
 
-import base64
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -103,7 +102,8 @@ class Blocks:
                 if text:
                     yield {"type": "text", "text": LATER + text}
             case User(text, images):
-                yield from (_image(each.data, each.media_type) for each in images)
+                for each in images:
+                    yield {"type": "image", "source": {"type": "base64", "media_type": each.media_type, "data": each.base64}}
                 if text.strip():
                     yield {"type": "text", "text": text}
             case Assistant(text, calls):
@@ -143,10 +143,6 @@ def _choice(prompt: Prompt) -> dict[str, Any]:
         case name:
             made = {"type": "tool", "name": name}
     return made if prompt.parallel else {**made, "disable_parallel_tool_use": True}
-
-
-def _image(data: bytes, media_type: str) -> dict[str, Any]:
-    return {"type": "image", "source": {"type": "base64", "media_type": media_type, "data": base64.b64encode(data).decode()}}
 
 
 def _id(id: str) -> str:

@@ -152,7 +152,7 @@ def calibrate(models: Sequence[str], samples: Sequence[Sample], tariff: Tariff, 
     kept = _worth_asking(models, samples, table, tariff, best)
     costs = [[_share(tariff, models[best], models[model], sample) for model in kept] for sample in samples]
     truth = [[sample.ok[model] for model in kept] for sample in samples]
-    spent = [[_spent(tariff, models[model], sample, model) for model in kept] for sample in samples]
+    spent = [[spent_on(tariff, models[model], sample, model) for model in kept] for sample in samples]
     trial = _Trial(costs, truth, spent, kept.index(best))
     found: tuple[float, Features, list[list[float]], Curve] | None = None
     for shape, words in ((False, False), (True, False), (True, True)):
@@ -244,7 +244,8 @@ def _share(tariff: Tariff, reference: str, model: str, sample: Sample) -> float:
     return tariff.cost(model, sample.task, sample.tokens) / alone if alone else 1.0
 
 
-def _spent(tariff: Tariff, name: str, sample: Sample, model: int) -> float:
+def spent_on(tariff: Tariff, name: str, sample: Sample, model: int) -> float:
+    """What the answer of a model, by number, cost, or is expected to have cost; micro-US-dollars."""
     known = sample.cost[model]
     return tariff.cost(name, sample.task, sample.tokens) if known is None else known
 

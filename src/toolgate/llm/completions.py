@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import base64
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -123,7 +122,7 @@ class Completions:
                 if not images:
                     return {"role": "user", "content": text}
                 words = [{"type": "text", "text": text}] if text else []
-                return {"role": "user", "content": [*words, *(_image(each.data, each.media_type) for each in images)]}
+                return {"role": "user", "content": [*words, *({"type": "image_url", "image_url": {"url": each.url}} for each in images)]}
             case Assistant(text, calls):
                 made: dict[str, Any] = {"role": "assistant", "content": text or (None if calls else "")}
                 if calls:
@@ -143,10 +142,6 @@ class Completions:
         if not self._quirks.nine or NINE.fullmatch(id):
             return id
         return blake2b(id.encode(), digest_size=5).hexdigest()[:9]
-
-
-def _image(data: bytes, media_type: str) -> dict[str, Any]:
-    return {"type": "image_url", "image_url": {"url": f"data:{media_type};base64,{base64.b64encode(data).decode()}"}}
 
 
 @dataclass(slots=True)

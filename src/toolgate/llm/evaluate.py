@@ -15,7 +15,7 @@ from typing import Any
 
 from toolgate.calls import Principal
 from toolgate.llm.beliefs import Beliefs
-from toolgate.llm.calibration import Sample, Tariff, calibrate, tariff_of
+from toolgate.llm.calibration import Sample, Tariff, calibrate, spent_on, tariff_of
 from toolgate.llm.decision import Speed
 from toolgate.llm.messages import Errand, Prompt, User
 from toolgate.llm.model import Model
@@ -69,13 +69,14 @@ def evaluate(names: Sequence[str], samples: Sequence[Sample], *, seeds: int, los
     """
     ids = [f"file/{name}" for name in names]
     tariff = tariff_of(ids, samples)
-    costs = [[_cost(tariff, model, sample, number) for number, model in enumerate(ids)] for sample in samples]
+    costs = [[spent_on(tariff, model, sample, number) for number, model in enumerate(ids)] for sample in samples]
     models = range(len(names))
     means = [fmean(sample.ok[model] for sample in samples) for model in models]
     spent = [fmean(row[model] for row in costs) for model in models]
     best = max(models, key=lambda model: (means[model], -spent[model]))
-    calibrated = [_calibrated(ids, samples, costs, seed, loss, train, best) for seed in range(seeds)]
-    cold = [_cold(ids, samples, costs, tariff, seed, loss, best) for seed in range(seeds)]
+    file = _File(ids, samples, costs, best)
+    calibrated = [_calibrated(file, seed, loss, train) for seed in range(seeds)]
+    cold = [_cold(file, tariff, seed, loss) for seed in range(seeds)]
     oracle = [_oracle(sample, row) for sample, row in zip(samples, costs, strict=True)]
     everything = {
         "best_single": {"model": names[best], **Share(means[best], spent[best] / MICROS).to_json()},
@@ -103,58 +104,64 @@ def _summary(runs: Sequence[Mapping[str, float]]) -> dict[str, Any]:
     return said | {"runs": [{key: round(value, 5) for key, value in run.items()} for run in runs]}
 
 
-def _calibrated(
-    ids: Sequence[str], samples: Sequence[Sample], costs: Sequence[Sequence[float]], seed: int, loss: float, train: float, best: int
-) -> dict[str, float]:
-    """Points are against the best single model of all prompts, on the same prompts."""
-    order = list(range(len(samples)))
-    random.Random(seed).shuffle(order)  # noqa: S311 - a split, no secret
+@dataclass(frozen=True)
+class _File:
+    """Labelled prompts, and what each model's answer cost."""
+
+    ids: Sequence[str]
+    samples: Sequence[Sample]
+    costs: Sequence[Sequence[float]]
+    """Micro-US-dollars, by prompt and model."""
+    best: int
+    """The best single model of all prompts."""
+
+    def shuffled(self, seed: int) -> list[int]:
+        order = list(range(len(self.samples)))
+        random.Random(seed).shuffle(order)  # noqa: S311 - a split, no secret
+        return order
+
+    def replayed(self, router: Router, order: Sequence[int], *, learn: bool) -> dict[str, float]:
+        """What comes of the prompts at `order`, one after the other. Points and `cost_ratio` are against the best single model on the same
+        prompts; the latter is 1 where nothing costs anything.
+
+        Args:
+            learn: whether each answer given was right is told.
+        """
+        numbers = {model: number for number, model in enumerate(self.ids)}
+        good, spent, alone, dear = [], [], [], []
+        for index in order:
+            sample = self.samples[index]
+            prompt, errand = Prompt([User(sample.text)]), Errand(NOBODY, task=sample.task)  # type: ignore[arg-type]  # files have their own
+            model = router.route(prompt, errand, round(sample.tokens)).chain[0].id
+            chosen = numbers[model]
+            if learn:
+                router.learn(model, sample.task, sample.ok[chosen], "verifier")
+            good.append(sample.ok[chosen])
+            spent.append(self.costs[index][chosen])
+            alone.append(sample.ok[self.best])
+            dear.append(self.costs[index][self.best])
+        return {
+            "accuracy": fmean(good),
+            "best_single_accuracy": fmean(alone),
+            "points": 100 * (fmean(good) - fmean(alone)),
+            "cost_ratio": sum(spent) / sum(dear) if sum(dear) else 1.0,
+            "cost_usd_per_1000": fmean(spent) / MICROS * 1000,
+            **({"last_half_accuracy": fmean(good[len(good) // 2 :])} if learn else {}),
+        }
+
+
+def _calibrated(file: _File, seed: int, loss: float, train: float) -> dict[str, float]:
+    order = file.shuffled(seed)
     cut = min(len(order) - 1, max(1, round(train * len(order))))
-    known = [samples[index] for index in order[:cut]]
-    tariff = tariff_of(ids, known)
-    router = _router(ids, tariff, Models(max_quality_loss=loss, explore=0), seed)
-    router.calibration = calibrate(ids, known, tariff, loss=loss)
-    numbers = {model: number for number, model in enumerate(ids)}
-    good, spent, alone, dear = [], [], [], []
-    for index in order[cut:]:
-        chosen = numbers[_ask(router, samples[index])]
-        good.append(samples[index].ok[chosen])
-        spent.append(costs[index][chosen])
-        alone.append(samples[index].ok[best])
-        dear.append(costs[index][best])
-    return _against(good, spent, alone, dear)
+    known = [file.samples[index] for index in order[:cut]]
+    tariff = tariff_of(file.ids, known)
+    router = _router(file.ids, tariff, Models(max_quality_loss=loss, explore=0), seed)
+    router.calibration = calibrate(file.ids, known, tariff, loss=loss)
+    return file.replayed(router, order[cut:], learn=False)
 
 
-def _cold(
-    ids: Sequence[str], samples: Sequence[Sample], costs: Sequence[Sequence[float]], tariff: Tariff, seed: int, loss: float, best: int
-) -> dict[str, float]:
-    order = list(range(len(samples)))
-    random.Random(seed).shuffle(order)  # noqa: S311 - a split, no secret
-    router = _router(ids, tariff, Models(max_quality_loss=loss), seed)
-    numbers = {model: number for number, model in enumerate(ids)}
-    good, spent, alone, dear = [], [], [], []
-    for index in order:
-        sample = samples[index]
-        model = _ask(router, sample)
-        chosen = numbers[model]
-        router.learn(model, sample.task, sample.ok[chosen], "verifier")
-        good.append(sample.ok[chosen])
-        spent.append(costs[index][chosen])
-        alone.append(sample.ok[best])
-        dear.append(costs[index][best])
-    half = len(good) // 2
-    return {**_against(good, spent, alone, dear), "last_half_accuracy": fmean(good[half:])}
-
-
-def _against(good: Sequence[float], spent: Sequence[float], alone: Sequence[float], dear: Sequence[float]) -> dict[str, float]:
-    """`cost_ratio` is 1 where nothing costs anything."""
-    return {
-        "accuracy": fmean(good),
-        "best_single_accuracy": fmean(alone),
-        "points": 100 * (fmean(good) - fmean(alone)),
-        "cost_ratio": sum(spent) / sum(dear) if sum(dear) else 1.0,
-        "cost_usd_per_1000": fmean(spent) / MICROS * 1000,
-    }
+def _cold(file: _File, tariff: Tariff, seed: int, loss: float) -> dict[str, float]:
+    return file.replayed(_router(file.ids, tariff, Models(max_quality_loss=loss), seed), file.shuffled(seed), learn=True)
 
 
 def _router(ids: Sequence[str], tariff: Tariff, policy: Models, seed: int) -> Router:
@@ -162,17 +169,6 @@ def _router(ids: Sequence[str], tariff: Tariff, policy: Models, seed: int) -> Ro
     world = _World(tariff)
     beliefs = Beliefs(lambda: policy.half_life, clock=lambda: 0.0)
     return Router(lambda: models, lambda: policy, health=world, speeds=world, rates=world, seed=seed, beliefs=beliefs)
-
-
-def _ask(router: Router, sample: Sample) -> str:
-    prompt = Prompt([User(sample.text)])
-    errand = Errand(NOBODY, task=sample.task)  # type: ignore[arg-type]  # files have task types of their own
-    return router.route(prompt, errand, round(sample.tokens)).chain[0].id
-
-
-def _cost(tariff: Tariff, id: str, sample: Sample, model: int) -> float:
-    known = sample.cost[model]
-    return tariff.cost(id, sample.task, sample.tokens) if known is None else known
 
 
 def _oracle(sample: Sample, costs: Sequence[float]) -> tuple[float, float]:

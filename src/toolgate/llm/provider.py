@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
 from typing import Protocol
 
-from toolgate.llm.messages import Delta, Errand, Prompt, Reply
+from toolgate.llm.messages import Delta, Done, Errand, Prompt, Reply
 
 
 class Provider(Protocol):
@@ -23,8 +24,17 @@ class Provider(Protocol):
             OverBudget: what it may cost is not there; nothing was sent.
         """
 
-    def stream(self, prompt: Prompt, errand: Errand) -> AsyncIterator[Delta]:
+    def stream(self, prompt: Prompt, errand: Errand) -> AsyncGenerator[Delta, None]:
         """The answer in pieces, ending with `Done`. To leave the loop takes the request back; raises as `reply` does.
 
         A model that thinks without a word gives a sign of life by an empty `ReasoningDelta`; who is silent for too long is left.
         """
+
+
+async def whole(stream: AsyncGenerator[Delta, None]) -> Reply:
+    """What an answer in pieces comes to."""
+    async with aclosing(stream) as deltas:
+        async for delta in deltas:
+            if isinstance(delta, Done):
+                return delta.reply
+    raise AssertionError("an answer ends with Done or an error")

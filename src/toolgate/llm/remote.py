@@ -17,6 +17,7 @@ from toolgate.llm.classify import malformed
 from toolgate.llm.messages import CallDelta, Chosen, Delta, Done, Errand, Prompt, ReasoningDelta, Reply, TextDelta, User
 from toolgate.llm.model import Model
 from toolgate.llm.offer import Offer, Offers
+from toolgate.llm.provider import whole
 from toolgate.llm.strict import Dialect
 
 LENIENT = 600.0
@@ -67,11 +68,7 @@ class Remote:
         self._offers = Offers(self.wire.dialect)
 
     async def reply(self, prompt: Prompt, errand: Errand) -> Reply:
-        async with aclosing(self.stream(prompt, errand)) as deltas:
-            async for delta in deltas:
-                if isinstance(delta, Done):
-                    return delta.reply
-        raise AssertionError("a stream ends with Done")
+        return await whole(self.stream(prompt, errand))
 
     async def stream(self, prompt: Prompt, errand: Errand) -> AsyncGenerator[Delta, None]:
         model = self.model(prompt.model.partition("/")[2])

@@ -5,7 +5,6 @@ Nothing is stored at OpenAI: what a model thought comes back encrypted, is carri
 
 from __future__ import annotations
 
-import base64
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -82,7 +81,8 @@ class Responses:
                 yield {"role": "developer", "content": text}
             case User(text, images):
                 words = [{"type": "input_text", "text": text}] if text or not images else []
-                yield {"role": "user", "content": [*words, *(_image(each.data, each.media_type) for each in images)]}
+                pictures = [{"type": "input_image", "detail": "auto", "image_url": each.url} for each in images]
+                yield {"role": "user", "content": [*words, *pictures]}
             case Assistant(text, calls):
                 carried = own(message, self._name)
                 if carried and _same(carried, message):
@@ -94,10 +94,6 @@ class Responses:
                     yield {"type": "function_call", "call_id": call.id, "name": call.name, "arguments": call.raw or "{}"}
             case ToolResult(id, text):
                 yield {"type": "function_call_output", "call_id": id, "output": text}
-
-
-def _image(data: bytes, media_type: str) -> dict[str, Any]:
-    return {"type": "input_image", "detail": "auto", "image_url": f"data:{media_type};base64,{base64.b64encode(data).decode()}"}
 
 
 def _same(carried: Sequence[Mapping[str, Any]], message: Assistant) -> bool:

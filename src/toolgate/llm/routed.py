@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field, replace
 from typing import Protocol
@@ -29,7 +29,7 @@ from toolgate.llm.messages import Delta, Done, Errand, Prompt, Reply
 from toolgate.llm.metrics import Performance
 from toolgate.llm.model import Model
 from toolgate.llm.prices import PriceList
-from toolgate.llm.provider import Provider
+from toolgate.llm.provider import Provider, whole
 from toolgate.llm.purse import Purse
 from toolgate.llm.router import Router
 from toolgate.llm.walk import Walk, most
@@ -84,16 +84,10 @@ class Routed:
     name: str = "toolgate"
 
     async def reply(self, prompt: Prompt, errand: Errand) -> Reply:
-        async with aclosing(self._answer(prompt, errand, seen=False)) as deltas:
-            async for delta in deltas:
-                if isinstance(delta, Done):
-                    return delta.reply
-        raise AssertionError("an answer ends with Done or an error")
+        return await whole(self._answer(prompt, errand, seen=False))
 
-    async def stream(self, prompt: Prompt, errand: Errand) -> AsyncIterator[Delta]:
-        async with aclosing(self._answer(prompt, errand, seen=True)) as deltas:
-            async for delta in deltas:
-                yield delta
+    def stream(self, prompt: Prompt, errand: Errand) -> AsyncGenerator[Delta, None]:
+        return self._answer(prompt, errand, seen=True)
 
     async def _answer(self, prompt: Prompt, errand: Errand, *, seen: bool) -> AsyncGenerator[Delta, None]:
         """

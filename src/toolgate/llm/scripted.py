@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections import OrderedDict
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import anyio
@@ -14,6 +14,7 @@ from toolgate.errors import ModelFailed
 from toolgate.llm.classify import answered, cut_off
 from toolgate.llm.improvised import improvised
 from toolgate.llm.messages import Assistant, CallDelta, Chosen, Delta, Done, Errand, Message, Prompt, Reply, TextDelta, Tokens, ToolCall
+from toolgate.llm.provider import whole
 from toolgate.llm.script import Script, Trouble, filled
 
 CHARACTERS = 4
@@ -32,12 +33,9 @@ class Scripted:
         self._failed: OrderedDict[tuple[str, int, int], int] = OrderedDict()
 
     async def reply(self, prompt: Prompt, errand: Errand) -> Reply:
-        async for delta in self.stream(prompt, errand):
-            if isinstance(delta, Done):
-                return delta.reply
-        raise cut_off(self.name)
+        return await whole(self.stream(prompt, errand))
 
-    async def stream(self, prompt: Prompt, errand: Errand) -> AsyncIterator[Delta]:
+    async def stream(self, prompt: Prompt, errand: Errand) -> AsyncGenerator[Delta, None]:
         model = prompt.model.partition("/")[2] or "scripted-1"
         yield Chosen(self.name, model)
         trouble: Trouble | None = None

@@ -14,6 +14,7 @@ from toolgate.egress.transport import Transport
 from toolgate.egress.wire import Caps, Reach
 from toolgate.llm.classify import answered, cut_off, interrupted, malformed, unanswered
 from toolgate.llm.declared import Declared
+from toolgate.llm.remote import Events
 
 T = TypeVar("T")
 
@@ -80,6 +81,23 @@ class Lazy(Generic[T]):
                 if self._made is None:
                     self._made = await asyncio.to_thread(self._make)
         return self._made
+
+
+def events(provider: Declared, make: Callable[[], T], create: Callable[[T], Callable[..., Awaitable[Any]]]) -> Events:
+    """
+    Args:
+        make: the SDK's client.
+        create: what of it sends a request.
+    """
+    client = Lazy(make)
+
+    def send(body: dict[str, Any], total: float) -> AsyncGenerator[Mapping[str, Any], None]:
+        async def ask() -> Any:
+            return await create(await client.get())(**body, stream=True, timeout=seconds(total, provider.connect))
+
+        return heard(provider.name, ask)
+
+    return send
 
 
 async def heard(name: str, ask: Callable[[], Awaitable[AsyncIterator[Any]]]) -> AsyncGenerator[Mapping[str, Any], None]:

@@ -9,7 +9,7 @@ specification creates nothing anew, and with a changed one only what is new.
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from hashlib import sha256
 from typing import Any
@@ -36,7 +36,7 @@ from toolgate.llm.messages import (
     ToolResult,
     User,
 )
-from toolgate.llm.provider import Provider
+from toolgate.llm.provider import Provider, whole
 from toolgate.stores import Records
 
 NAME = "spec-to-issues"
@@ -101,12 +101,9 @@ class SpecToIssues:
         self._kept = key(tenant, user, wanted.draft)
 
     async def reply(self, prompt: Prompt, errand: Errand) -> Reply:
-        async for delta in self.stream(prompt, errand):
-            if isinstance(delta, Done):
-                return delta.reply
-        raise AssertionError("a stream ends with Done")
+        return await whole(self.stream(prompt, errand))
 
-    async def stream(self, prompt: Prompt, errand: Errand) -> AsyncIterator[Delta]:
+    async def stream(self, prompt: Prompt, errand: Errand) -> AsyncGenerator[Delta, None]:
         """The next step, by what the conversation holds already."""
         done = {call.name: result for call, result in _done(prompt.messages)}
         if prompt.choice == "none":
