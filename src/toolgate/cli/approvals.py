@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from toolgate.cli.options import config_option, json_option, settings_of, wait_for
-from toolgate.cli.output import emit, say, table
+from toolgate.cli.output import listed, tell
 from toolgate.cli.state import opened
 
 if TYPE_CHECKING:
@@ -33,12 +33,7 @@ def command() -> None:
 def list_(config: Path | None, as_json: bool) -> None:
     """What may still be answered, the one that waits longest first."""
     found = wait_for(_list(settings_of(config)))
-    if as_json:
-        emit(found)
-    elif found:
-        table(COLUMNS, [_row(each) for each in found])
-    else:
-        say("nothing waits for a person's yes")
+    listed(found, as_json, COLUMNS, [_row(each) for each in found], "nothing waits for a person's yes")
 
 
 @command.command()
@@ -49,10 +44,7 @@ def list_(config: Path | None, as_json: bool) -> None:
 def approve(config: Path | None, as_json: bool, id: str, reason: str | None) -> None:
     """Say yes to the call that waits as ID. It counts once, for exactly that call, which its caller then makes again."""
     approved = wait_for(_answer(settings_of(config), id, True, reason))
-    if as_json:
-        emit(approved)
-    else:
-        say(f"{approved['caller']} may now make this call of {approved['tool']} once, until {approved['expires']}")
+    tell(approved, as_json, f"{approved['caller']} may now make this call of {approved['tool']} once, until {approved['expires']}")
 
 
 @command.command()
@@ -63,10 +55,7 @@ def approve(config: Path | None, as_json: bool, id: str, reason: str | None) -> 
 def deny(config: Path | None, as_json: bool, id: str, reason: str | None) -> None:
     """Say no to the call that waits as ID, also if somebody has said yes and it was not made yet."""
     denied = wait_for(_answer(settings_of(config), id, False, reason))
-    if as_json:
-        emit(denied)
-    else:
-        say(f"{denied['caller']} may not make this call of {denied['tool']}; it can ask anew after {denied['expires']}")
+    tell(denied, as_json, f"{denied['caller']} may not make this call of {denied['tool']}; it can ask anew after {denied['expires']}")
 
 
 def _row(line: Mapping[str, Any]) -> tuple[str, ...]:

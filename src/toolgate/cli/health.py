@@ -10,7 +10,7 @@ import click
 
 from toolgate.cli.endings import ended
 from toolgate.cli.options import config_option, json_option, settings_of, wait_for
-from toolgate.cli.output import emit, say
+from toolgate.cli.output import tell
 
 if TYPE_CHECKING:
     from toolgate.settings import Server
@@ -28,10 +28,7 @@ def command(config: Path | None, as_json: bool) -> None:
     reason = wait_for(_ask(server))
     if reason is not None:
         raise ended("unreachable", f"not ready: {reason}", hint="`toolgate serve` starts it; `toolgate doctor` checks the setup")
-    if as_json:
-        emit({"ready": True})
-    else:
-        say("ready")
+    tell({"ready": True}, as_json, "ready")
 
 
 async def _ask(server: Server) -> str | None:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from toolgate.cli.options import config_option, json_option, settings_of
-from toolgate.cli.output import emit, say, table
+from toolgate.cli.output import emit, say, table, tell
 
 if TYPE_CHECKING:
     from toolgate.library.shelf import Looked, Shelf
@@ -52,10 +52,7 @@ def list_(config: Path | None, as_json: bool) -> None:
 def update(config: Path | None, as_json: bool) -> None:
     """Read what has changed now; a server does so by itself, when it is asked and has not looked for 30 s."""
     looked = _shelf(config).update()
-    if as_json:
-        emit(asdict(looked))
-    else:
-        say(_told(looked))
+    tell(asdict(looked), as_json, _told(looked))
 
 
 @command.command()
@@ -68,10 +65,7 @@ def remove(config: Path | None, as_json: bool, name: str) -> None:
 
     if not _shelf(config).remove(name):
         raise ended("bad_request", f"no folder {name!r} is indexed", hint="`toolgate index list` says which are")
-    if as_json:
-        emit({"removed": name})
-    else:
-        say(f"{name} is forgotten")
+    tell({"removed": name}, as_json, f"{name} is forgotten")
 
 
 def _shelf(config: Path | None) -> Shelf:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from toolgate.cli.options import config_option, duration, json_option, settings_of, wait_for
-from toolgate.cli.output import emit, say, show, table
+from toolgate.cli.output import emit, listed, say, show, tell
 from toolgate.cli.state import opened
 
 if TYPE_CHECKING:
@@ -78,10 +78,7 @@ def rotate(config: Path | None, as_json: bool, key: str, overlap: float | None) 
 def revoke(config: Path | None, as_json: bool, key: str) -> None:
     """Let nobody in with KEY any more, in any process, within 5 seconds."""
     revoked = wait_for(_revoke(settings_of(config), key))
-    if as_json:
-        emit(as_line(revoked))
-    else:
-        say(f"tg_{revoked.id} of {revoked.owner} is revoked; within 5 seconds no process takes it any more")
+    tell(as_line(revoked), as_json, f"tg_{revoked.id} of {revoked.owner} is revoked; within 5 seconds no process takes it any more")
 
 
 @command.command("list")
@@ -90,12 +87,7 @@ def revoke(config: Path | None, as_json: bool, key: str) -> None:
 def list_(config: Path | None, as_json: bool) -> None:
     """Every key there ever was, without its secret."""
     keys = [as_line(key) for key in wait_for(_list(settings_of(config)))]
-    if as_json:
-        emit(keys)
-    elif keys:
-        table(COLUMNS, [_row(key) for key in keys])
-    else:
-        say("there are no keys; `toolgate keys create OWNER` makes one")
+    listed(keys, as_json, COLUMNS, [_row(key) for key in keys], "there are no keys; `toolgate keys create OWNER` makes one")
 
 
 def as_line(key: Key) -> dict[str, Any]:

@@ -49,6 +49,24 @@ def table(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
     Console().print(drawn)
 
 
+def listed(found: Any, as_json: bool, columns: Sequence[str], rows: Sequence[Sequence[str]], none: str) -> None:
+    """`found` as JSON, else its `rows`, or `none`, a sentence, where there are no such."""
+    if as_json:
+        emit(found)
+    elif rows:
+        table(columns, rows)
+    else:
+        say(none)
+
+
+def tell(found: Any, as_json: bool, sentence: str) -> None:
+    """`found` as JSON, else in a sentence."""
+    if as_json:
+        emit(found)
+    else:
+        say(sentence)
+
+
 def clean(text: str) -> str:
     """`text` without characters that move a cursor, colour a screen or turn a direction."""
     return CONTROL.sub("", text)

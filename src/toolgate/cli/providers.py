@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import click
 
 from toolgate.cli.options import config_option, json_option, settings_of, wait_for
-from toolgate.cli.output import emit, say, table
+from toolgate.cli.output import emit, listed, say, table
 from toolgate.cli.state import opened_models
 
 if TYPE_CHECKING:
@@ -18,7 +18,13 @@ if TYPE_CHECKING:
     from toolgate.settings import Settings
 
 T = TypeVar("T")
-since_option = click.option("--since", default="24h", show_default=True, metavar="TIME", help="How far back: 15m, 24h, 7d.")
+Command = TypeVar("Command", bound=Callable[..., None])
+
+
+def reported(command: Command) -> Command:
+    """The options of what tells of some time."""
+    since = click.option("--since", default="24h", show_default=True, metavar="TIME", help="How far back: 15m, 24h, 7d.")
+    return config_option(json_option(since(command)))
 
 
 @click.group()
@@ -57,21 +63,13 @@ def _row(provider: Mapping[str, Any], model: Mapping[str, Any] | None) -> tuple[
 
 
 @command.command()
-@config_option
-@json_option
-@since_option
+@reported
 @click.option("--by", default="provider,model", show_default=True, help="Any of provider, model, task, prompt, separated by commas.")
 def stats(config: Path | None, as_json: bool, since: str, by: str) -> None:
     """Requests, success, latency, tokens and cost. Percentiles are within 1 %."""
-    found = _asked(settings_of(config), lambda report: report.stats(since, by))
-    if as_json:
-        emit(found)
-        return
-    names = [name for name in by.split(",") if name]
+    found, names = _asked(settings_of(config), lambda report: report.stats(since, by)), _names(by)
     columns = (*names, "requests", "success", "p50 ms", "p95 ms", "p99 ms", "tokens in", "out", "cost", "errors")
-    table(columns, [_stats_row(line, names) for line in found["stats"]])
-    if not found["stats"]:
-        say(f"no model was asked within {since}")
+    listed(found, as_json, columns, [_stats_row(line, names) for line in found["stats"]], f"no model was asked within {since}")
 
 
 def _stats_row(line: Mapping[str, Any], names: list[str]) -> tuple[str, ...]:
@@ -86,20 +84,13 @@ def _number(value: float | None) -> str:
 
 
 @command.command()
-@config_option
-@json_option
-@since_option
+@reported
 @click.option("--task", default="", help="Only this task type.")
 def wins(config: Path | None, as_json: bool, since: str, task: str) -> None:
     """By task type, which share of a model's judged answers was right, and how sure that is."""
     found = _asked(settings_of(config), lambda report: report.wins(since, task))
-    if as_json:
-        emit(found)
-        return
     columns = ("task", "model", "right", "95 % between", "judged")
-    table(columns, [_wins_row(line) for line in found["wins"]])
-    if not found["wins"]:
-        say(f"no answer was judged within {since}")
+    listed(found, as_json, columns, [_wins_row(line) for line in found["wins"]], f"no answer was judged within {since}")
 
 
 def _wins_row(line: Mapping[str, Any]) -> tuple[str, ...]:
@@ -108,23 +99,18 @@ def _wins_row(line: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 @command.command()
-@config_option
-@json_option
-@since_option
+@reported
 @click.option("--by", default="provider,task,user,tool,phase", show_default=True, help="Any of these and model, separated by commas.")
 def costs(config: Path | None, as_json: bool, since: str, by: str) -> None:
     """What language models cost, and for what; `toolgate usage` has tools and models together."""
-    found = _asked(settings_of(config), lambda report: report.costs(since, by))
-    if as_json:
-        emit(found)
-        return
-    names = [name for name in by.split(",") if name]
-    rows = [
-        (*(line[name] for name in names), str(line["requests"]), str(line["tokens"]), f"${line['cost']['usd']}") for line in found["costs"]
-    ]
-    table((*names, "requests", "tokens", "cost"), rows)
-    if not rows:
-        say(f"no model was asked within {since}")
+    found, names = _asked(settings_of(config), lambda report: report.costs(since, by)), _names(by)
+    lines = found["costs"]
+    rows = [(*(line[name] for name in names), str(line["requests"]), str(line["tokens"]), f"${line['cost']['usd']}") for line in lines]
+    listed(found, as_json, (*names, "requests", "tokens", "cost"), rows, f"no model was asked within {since}")
+
+
+def _names(by: str) -> list[str]:
+    return [name for name in by.split(",") if name]
 
 
 @command.command()

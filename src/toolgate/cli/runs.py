@@ -10,7 +10,7 @@ import click
 
 from toolgate.cli.agent import EXITS, Approve, Wishes, approve_option, cost_option, one, output_option
 from toolgate.cli.options import config_option, json_option, settings_of, wait_for
-from toolgate.cli.output import emit, say, table
+from toolgate.cli.output import emit, listed, table, tell
 from toolgate.cli.state import opened, opened_models
 from toolgate.errors import UnknownRun
 
@@ -35,12 +35,7 @@ def command() -> None:
 def list_(config: Path | None, as_json: bool) -> None:
     """Your runs, the newest first."""
     found = wait_for(_list(settings_of(config)))
-    if as_json:
-        emit(found)
-    elif found:
-        table(COLUMNS, [_row(run) for run in found])
-    else:
-        say("there are no runs yet; `toolgate agent TASK` makes one")
+    listed(found, as_json, COLUMNS, [_row(run) for run in found], "there are no runs yet; `toolgate agent TASK` makes one")
 
 
 @command.command()
@@ -84,10 +79,8 @@ def resume(
 def feedback(config: Path | None, as_json: bool, run: str, verdict: Literal["good", "bad"]) -> None:
     """Say how good the answer of RUN was, once: the model that gave it is thought better or worse of from now on."""
     model = wait_for(_feedback(settings_of(config), run, float(verdict == "good")))
-    if as_json:
-        emit({"run": run, "verdict": verdict, "model": model})
-    else:
-        say(f"{model} is put down as {'right' if verdict == 'good' else 'wrong'}; servers take it over within 15 s")
+    how = "right" if verdict == "good" else "wrong"
+    tell({"run": run, "verdict": verdict, "model": model}, as_json, f"{model} is put down as {how}; servers take it over within 15 s")
 
 
 async def _feedback(settings: Settings, run: str, good: float) -> str:

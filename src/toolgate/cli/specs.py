@@ -11,7 +11,7 @@ import click
 
 from toolgate.cli.endings import ended
 from toolgate.cli.options import config_option, json_option, settings_of, wait_for
-from toolgate.cli.output import emit, say, table
+from toolgate.cli.output import emit, say, table, tell
 
 if TYPE_CHECKING:
     from toolgate.openapi.adding import Source
@@ -123,10 +123,7 @@ def lock(config: Path | None, as_json: bool, name: str) -> None:
     renew = spec is not None and (spec.kind == "mcp" or (spec.spec is not None and is_url(spec.spec)))
     loaded = wait_for(_renewed(name, settings, keep=True)) if renew else _loaded(name, settings)
     changes = asdict(accept(loaded))
-    if as_json:
-        emit(changes)
-    else:
-        say(f"{name}: " + ", ".join(f"{len(tools)} {change}" for change, tools in changes.items()) + "; all accepted")
+    tell(changes, as_json, f"{name}: " + ", ".join(f"{len(tools)} {change}" for change, tools in changes.items()) + "; all accepted")
 
 
 @command.command()
@@ -146,10 +143,7 @@ def fetch(config: Path | None, as_json: bool, name: str) -> None:
         raise ended(
             "misconfigured", f"what {url} says now is not what was pinned", hint=f"`toolgate specs diff {name} --fetch` shows the change"
         )
-    if as_json:
-        emit({"name": name, "url": url, "sha256": pin.sha256})
-    else:
-        say(f"{name}: {len(data)} bytes from {url}, as pinned")
+    tell({"name": name, "url": url, "sha256": pin.sha256}, as_json, f"{name}: {len(data)} bytes from {url}, as pinned")
 
 
 def _declared(name: str, settings: Settings) -> Loaded:
