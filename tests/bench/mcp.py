@@ -1,6 +1,7 @@
 """The MCP server behind the gateway: one tool, a fixed answer.
 
-2026-07-28 over HTTP, on a free port, which it prints; with `stdio` as an argument 2025-11-25 over its standard streams.
+2026-07-28 over HTTP, on a free port, which it prints; with `stdio` as an argument, and for either era, over its
+standard streams.
 """
 
 from __future__ import annotations

@@ -302,6 +302,7 @@ async def test_whole_conversations_are_answered_as_the_sdk_answers_them(seed: in
         return await reply(*args, **named)
 
     monkeypatch.setattr("toolgate.server.dialogue.reply", counted)
+    monkeypatch.setattr("toolgate.server.stdio.GRACE", 0.0)
     for _ in range(60):
         modern, asks = chance.random() < 0.4, chance.random() < 0.2
         hanging: list[Any] = []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -84,3 +85,20 @@ def test_a_client_that_closes_the_stream_ends_the_process(program: Path) -> None
     ended = subprocess.run([sys.executable, "-W", "error", str(program)], input=b"", capture_output=True, timeout=90, check=False)
 
     assert (ended.returncode, ended.stdout, ended.stderr) == (0, b"", b"ended\n")
+
+
+def test_what_comes_with_the_end_of_the_input_is_answered_if_that_takes_no_time(program: Path, tmp_path: Path) -> None:
+    hello = {"protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": {"name": "t", "version": "1"}}
+    calls = [{"name": "whoami"}, {"name": "slow", "arguments": {"long": True}}, {"name": "whoami"}]
+    asked = [("initialize", hello), *(("tools/call", params) for params in calls), ("ping", {})]
+    lines = [
+        json.dumps({"jsonrpc": "2.0", "id": number, "method": method, "params": params}) for number, (method, params) in enumerate(asked)
+    ]
+    (tmp_path / "asked").write_text("\n".join(lines))
+
+    with (tmp_path / "asked").open("rb") as source:
+        ended = subprocess.run([sys.executable, "-W", "error", str(program)], stdin=source, capture_output=True, timeout=90, check=False)
+
+    answers = {answer["id"]: answer for answer in map(json.loads, ended.stdout.splitlines())}
+    assert {number for number, answer in answers.items() if "result" in answer} == {0, 1, 3, 4}
+    assert answers[2]["error"]["code"] == -32000  # connection closed

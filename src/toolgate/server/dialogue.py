@@ -93,6 +93,8 @@ class Dialogue:
         """How many requests by an id the SDK has under way."""
         self._listed: dict[int | str, tuple[Mapping[str, Tool], Key]] = {}
         """The pages that the SDK is making."""
+        self._waited: asyncio.Event | None = None
+        """Somebody waits until nothing is under way."""
 
     def hear(self, line: bytes) -> None:
         """Begin with what the client has sent."""
@@ -116,6 +118,13 @@ class Dialogue:
             self._write(message.model_dump_json(by_alias=True, exclude_unset=True).encode())
         except PydanticSerializationError:  # a lone surrogate
             self._write(json.dumps(message.model_dump(by_alias=True, exclude_unset=True), separators=(",", ":")).encode())
+
+    async def answered(self) -> None:
+        """Return once nothing is under way."""
+        self._waited = asyncio.Event()
+        while self._calls or self._theirs:
+            self._waited.clear()
+            await self._waited.wait()
 
     async def end(self) -> None:
         """The client has gone: give up what is under way."""
@@ -170,6 +179,8 @@ class Dialogue:
 
     def _called(self, key: int | str, task: asyncio.Task[tuple[int | None, bytes]]) -> None:
         call = self._calls.pop(task)
+        if self._waited is not None:
+            self._waited.set()
         if self._ours.get(key) is task:
             del self._ours[key]
         if not call.given_up:
@@ -238,6 +249,8 @@ class Dialogue:
             self._theirs[key] = left
         else:
             self._theirs.pop(key, None)
+        if self._waited is not None:
+            self._waited.set()
 
 
 __all__ = ["Dialogue"]

@@ -19,12 +19,14 @@ from toolgate.server.lines import Input, Output, claimed
 from toolgate.server.offered import Offered
 from toolgate.settings import Settings
 
+GRACE = 0.2
+"""Seconds that what is under way gets when the client closes our input: enough for all that waits for nobody else. A guess."""
 LAST_SECONDS = 5.0
 """That a client may take to read the last answers once it has closed our input."""
 
 
 async def serve_stdio(gateway: Gateway, settings: Settings) -> None:
-    """Answer until the client closes our standard input; calls that are then under way are cancelled and written down."""
+    """Answer until the client closes our standard input; calls that are not over soon after are cancelled and written down."""
     with claimed() as (source, sink):
         await converse(gateway, settings, Input(source), Output(sink))
 
@@ -61,6 +63,8 @@ async def converse(gateway: Gateway, settings: Settings, source: Input, sink: Ou
             tasks.start_soon(server.run, heard, say, server.create_initialization_options())
             try:
                 await source.read(dialogue.hear, sink)
+                with anyio.move_on_after(GRACE):
+                    await dialogue.answered()
             finally:
                 hand.close()
                 await dialogue.end()
