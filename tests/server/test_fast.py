@@ -54,6 +54,10 @@ class Answer:
     def told(self) -> tuple[int, Sequence[tuple[str, str]], Any]:
         """What a client makes of it: the length of the same JSON is a matter of spelling."""
         headers = sorted((name, value) for name, value in self.headers if name not in ("content-length", "mcp-session-id"))
+        if ("content-type", "text/event-stream") in headers:
+            events = [event for event in self.body.decode().split("\r\n\r\n") if event and not event.startswith(":")]
+            assert all(event.startswith("event: message\r\ndata: ") for event in events)
+            return self.status, headers, [json.loads(event.partition("data: ")[2]) for event in events]
         if ("content-type", "application/json") not in headers:
             return self.status, headers, self.body
         said = json.loads(self.body)
@@ -265,6 +269,8 @@ def generated(chance: random.Random) -> tuple[bytes, list[tuple[str, str]]]:
         if params["name"] == "call_tool":
             inner = chance.choice(["echo", "hidden", "talks", "nothing", "call_tool", 7])
             params["arguments"] = {"name": inner, "arguments": chance.choice([params["arguments"], {}, [], None])}
+        if params["name"] == "talks" and chance.random() < 0.5:
+            params["arguments"]["kind"] = "tells"
     headers = heads(message)
     for _ in range(chance.choice([0, 0, 0, 1, 1, 1, 2, 3])):
         spoiled(message, headers, chance)
@@ -324,7 +330,8 @@ async def test_thousands_of_requests_are_answered_as_the_sdk_answers_them(seed: 
 
             taken += ways.sdk.asked == before and answer.status == 200
             assert answer.told == expected.told, (body, headers)
-            assert sorted(header for header in answer.headers if header[0] in SAFE_NAMES) == SAFE
+            if ("content-type", "text/event-stream") not in answer.headers:  # such may not be kept, in words of their own
+                assert sorted(header for header in answer.headers if header[0] in SAFE_NAMES) == SAFE
     assert taken > REQUESTS // 4 / 5  # else it was the SDK compared with itself
 
 
@@ -342,13 +349,12 @@ async def test_a_regular_call_never_comes_by_the_sdk() -> None:
 @pytest.mark.parametrize(
     "message",
     [
-        a_message(name="talks", _meta={**META, f"{OURS}clientCapabilities": {"sampling": {}}}),
         a_message(name="headed", arguments={"region": "eu"}),
         a_message(name="nothing"),
         a_message(requestState="x"),
         a_message(id=1.0),
-        a_message(_meta={**META, "progressToken": 1}),
-        a_message(_meta={**META, f"{OURS}logLevel": "debug"}),
+        a_message(_meta={**META, "progressToken": 1.0}),
+        a_message(_meta={**META, f"{OURS}logLevel": "loud"}),
     ],
 )
 async def test_what_is_not_regular_is_left_to_the_sdk(message: dict[str, Any]) -> None:
@@ -382,16 +388,36 @@ async def test_what_a_client_says_beside_reaches_a_tool_that_passes_it_on() -> N
     assert (answer.told, ways.sdk.asked) == (expected.told, 0)
 
 
-async def test_a_client_that_can_ask_its_person_goes_by_the_sdk_only_where_the_policy_asks() -> None:
+async def test_a_person_is_asked_by_the_answer_and_the_sdk_reads_what_comes_back() -> None:
     able = {**META, f"{OURS}clientCapabilities": {"elicitation": {}}}
     message = a_message(_meta=able)
-    asking = Policy([Role(role="all", permissions=(Permission(id="all.all", tools="*", obligations=("approve",)),))])
-    async with both(TOOLS) as free, both(TOOLS, asking) as asked:
-        await ask(free.quick, json.dumps(message).encode(), heads(message))
-        answer = await ask(asked.quick, json.dumps(message).encode(), heads(message))
+    policy = Policy([Role(role="all", permissions=(Permission(id="all.all", tools="*", obligations=("approve",)),))])
+    async with both(TOOLS, policy) as ways:
+        first = json.loads((await ask(ways.quick, json.dumps(message).encode(), heads(message))).body)["result"]
+        assert (ways.sdk.asked, first["resultType"], list(first["inputRequests"])) == (0, "input_required", ["approval"])
+        yes = {"approval": {"action": "accept", "content": {"approve": True}}}
+        again = a_message(_meta=able, inputResponses=yes, requestState=first["requestState"])
+        answer = await ask(ways.quick, json.dumps(again).encode(), heads(again))
 
-    assert (free.sdk.asked, asked.sdk.asked) == (0, 1)
-    assert json.loads(answer.body)["result"]["resultType"] == "input_required"
+    assert json.loads(answer.body)["result"]["content"] == [{"type": "text", "text": '{"n": 1}'}]
+
+
+async def test_who_wants_to_be_told_what_happens_is_told_as_by_the_sdk() -> None:
+    async def tells(call: Call) -> Outcome:
+        assert call.client is not None
+        assert call.progress is not None
+        await call.client.tell("notifications/message", {"level": call.client.log_level, "data": "x"})
+        await call.progress(1, 2, "half")
+        return Outcome(content=(Text("done"),))
+
+    meta = {**META, f"{OURS}clientCapabilities": {"sampling": {}}, f"{OURS}logLevel": "info", "progressToken": "t"}
+    message = a_message(_meta=meta)
+    async with both([a_tool(tells, schema=ANYTHING, remote=False)]) as ways:
+        answer, expected = [await ask(app, json.dumps(message).encode(), heads(message)) for app in (ways.quick, ways.slow)]
+
+    assert answer.told == expected.told
+    assert len(answer.told[2]) == 3
+    assert ways.sdk.asked == 0
 
 
 async def test_a_list_is_made_once_and_again_when_the_policy_changes() -> None:

@@ -51,7 +51,7 @@ def asking(context: Any, params: types.CallToolRequestParams, settings: Settings
     if not able(context.session.client_capabilities):
         return None
     if is_version_at_least(context.protocol_version, ROUNDS):
-        return Rounds(params)
+        return Rounds(params.request_state, (params.input_responses or {}).get(KEY))
 
     async def elicit(text: str) -> types.ElicitResult:
         answer: types.ElicitResult = await context.session.elicit_form(text, FORM, context.request_id)
@@ -109,9 +109,14 @@ def form(text: str) -> dict[str, Any]:
 
 
 class Rounds:
-    def __init__(self, params: types.CallToolRequestParams) -> None:
-        self._id = params.request_state
-        self._answer = (params.input_responses or {}).get(KEY)
+    def __init__(self, state: str | None = None, answer: Any = None) -> None:
+        """
+        Args:
+            state: what the client was given to carry to this round, unsealed; None: it is the first.
+            answer: of its person.
+        """
+        self._id = state
+        self._answer = answer
         self.unanswered: Question | None = None
 
     async def ask(self, question: Question) -> bool | None:

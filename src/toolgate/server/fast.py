@@ -8,10 +8,7 @@ detail goes on to the SDK untouched, which alone knows how to refuse it, so that
     a tool that wants none of its arguments in headers
     what is regular on every way (`regular`)
 
-Lists are not made here at all (`lists`).
-
-Sessions of the handshake eras stay with the SDK: only it knows which of them still live, who has opened them and what was
-agreed there, and it would close for idleness a session whose calls it does not see.
+Lists are not made here at all (`lists`). Sessions of the handshake eras have a short way of their own (`handshake`).
 """
 
 from __future__ import annotations
@@ -19,9 +16,10 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping
 from functools import lru_cache
-from typing import Any
+from typing import Any, get_args
 from weakref import WeakKeyDictionary
 
+import mcp_types as types
 from mcp.server.streamable_http import check_accept_headers
 from mcp.shared.inbound import decode_header_value
 from starlette.requests import HTTPConnection, Request
@@ -29,18 +27,23 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from toolgate.calls import Principal, Tool
 from toolgate.gateway import Gateway
-from toolgate.server import asking, passing
+from toolgate.server import asking
 from toolgate.server.apps import can_show
 from toolgate.server.handlers import NAME, Underway, with_headers
 from toolgate.server.handshake import SESSION, Sessions
 from toolgate.server.identify import principal_of
 from toolgate.server.ingress import VALUE
 from toolgate.server.lists import Lists
+from toolgate.server.passing import LOG_LEVEL
 from toolgate.server.regular import CAPABILITIES_KEY, NEWEST, Calls, Envelopes, Said, answer, is_request
 from toolgate.server.reply import reply
+from toolgate.server.spoken import InRounds
 from toolgate.server.waiting import Fresh, Waiting
 
 PATH = "/mcp"
+TOLD = frozenset({"progressToken", LOG_LEVEL})
+"""Keys in `_meta` of a client that wants to be told what happens meanwhile."""
+LEVELS = get_args(types.LoggingLevel)
 LARGEST_NAME = 256
 """Bytes of a tool's name in a header; written in Base64 it has 80 at most."""
 
@@ -85,10 +88,10 @@ class Fast:
             return False
         principal, params = principal_of(scope), message["params"]
         if message["method"] == "tools/call":
-            tool = self._calls.tool(params, principal, said) if _is_named(headers.get(b"mcp-name", b""), params["name"]) else None
+            tool = self._calls.tool(params, principal) if _is_named(headers.get(b"mcp-name", b""), params["name"]) else None
             if tool is None or self._wants_headers(tool):
                 return False
-            await self._call(scope, receive, send, message["id"], params, principal)
+            await self._call(scope, receive, send, message["id"], params, principal, said)
         elif b"mcp-name" in headers or can_show(params["_meta"][CAPABILITIES_KEY]):
             return False
         else:
@@ -100,7 +103,10 @@ class Fast:
         """What calls and lists have in common: what their client says of itself. None: this is not regular."""
         if not is_request(message) or headers.get(b"mcp-method") != message["method"].encode():
             return None
-        return self._envelopes.said(message["params"].get("_meta"))
+        meta = message["params"].get("_meta")
+        if isinstance(meta, dict) and (type(meta.get("progressToken", 0)) not in (int, str) or meta.get(LOG_LEVEL, "info") not in LEVELS):
+            return None
+        return self._envelopes.said(meta, TOLD)
 
     def _wants_headers(self, tool: Tool) -> bool:
         wants = self._tools.get(tool)
@@ -108,16 +114,29 @@ class Fast:
             wants = self._tools[tool] = with_headers(tool.input_schema) is not None
         return wants
 
-    async def _call(self, scope: Scope, receive: Receive, send: Send, id: int | str, params: dict[str, Any], principal: Principal) -> None:
+    async def _call(
+        self, scope: Scope, receive: Receive, send: Send, id: int | str, params: dict[str, Any], principal: Principal, said: Said
+    ) -> None:
         async def seal(question: Mapping[str, Any]) -> Mapping[str, Any]:
             return await self._seal(question, params, principal)
 
         waiting = Waiting(scope, receive, send, self._fresh)
+        client = InRounds(params["_meta"], waiting)
         try:
             with self._underway:
                 try:
-                    client, request = passing.Mute(params["_meta"]), HTTPConnection(scope)
-                    status, member = await reply(self._gateway, params, principal, client, NEWEST, self._stamp, request=request, seal=seal)
+                    status, member = await reply(
+                        self._gateway,
+                        params,
+                        principal,
+                        client,
+                        NEWEST,
+                        self._stamp,
+                        request=HTTPConnection(scope),
+                        progress=client.progress,
+                        asks=asking.Rounds() if said.person else None,
+                        seal=seal,
+                    )
                 finally:
                     await waiting.over()
         except asyncio.CancelledError:

@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
-from functools import partial
 from itertools import count
 from typing import Any
 from uuid import uuid4
@@ -29,16 +28,17 @@ from mcp_types.version import HANDSHAKE_PROTOCOL_VERSIONS
 from starlette.requests import HTTPConnection
 from starlette.types import Receive, Scope, Send
 
-from toolgate.calls import Ask, Principal, Progress
+from toolgate.calls import Principal
 from toolgate.errors import ProtocolError
 from toolgate.gateway import Gateway, unwrapped
 from toolgate.server import asking, passing
 from toolgate.server.apps import can_show
-from toolgate.server.handlers import Underway, steady
+from toolgate.server.handlers import Underway
 from toolgate.server.identify import principal_of
 from toolgate.server.lists import Lists
 from toolgate.server.regular import BESIDE, answer, is_beside, is_request
 from toolgate.server.reply import reply
+from toolgate.server.spoken import Spoken
 from toolgate.server.waiting import Fresh, Waiting
 
 SESSION = b"mcp-session-id"
@@ -198,7 +198,9 @@ class Sessions:
         try:
             with self._underway:
                 try:
-                    status, member = await self._reply(session, Spoken(session, params.get("_meta", {}), waiting), scope, params, principal)
+                    status, member = await self._reply(
+                        session, _Client(session, params.get("_meta", {}), waiting), scope, params, principal
+                    )
                 finally:
                     await waiting.over()
         except asyncio.CancelledError:
@@ -210,11 +212,9 @@ class Sessions:
         await waiting.answer(status, answer(id, member))
 
     async def _reply(
-        self, session: Session, client: Spoken, scope: Scope, params: Mapping[str, Any], principal: Principal
+        self, session: Session, client: _Client, scope: Scope, params: Mapping[str, Any], principal: Principal
     ) -> tuple[int | None, bytes]:
-        ask: Ask | None = None
-        if session.asks:
-            ask = asking.Elicitation(client.elicit, self._gateway.approvals.settings.wait).ask
+        wait = self._gateway.approvals.settings.wait
         return await reply(
             self._gateway,
             params,
@@ -224,29 +224,22 @@ class Sessions:
             {},
             request=HTTPConnection(scope),
             progress=client.progress,
-            ask=ask,
+            asks=asking.Elicitation(client.elicit, wait) if session.asks else None,
         )
 
 
-class Spoken:
-    """`toolgate.calls.Client` over the connection that a call came by."""
+class _Client(Spoken):
+    """`toolgate.calls.Client` in a session."""
 
     in_rounds = False
-    answers: Mapping[str, Any] = {}  # nobody changes it
 
     def __init__(self, session: Session, meta: Mapping[str, Any], waiting: Waiting) -> None:
+        super().__init__(meta, waiting)
         self._session = session
-        self._waiting = waiting
         self.key = session.key
         self.capabilities = session.capabilities
         self.log_level: str | None = session.log_level
         self.gone: Callable[[], Awaitable[object]] | None = session.gone
-        self.meta = meta
-        token = meta.get("progressToken")
-        self.progress: Progress | None = None if token is None else steady(partial(self._progress, token))
-
-    async def tell(self, method: str, params: Mapping[str, Any]) -> None:
-        await self._waiting.tell({"jsonrpc": "2.0", "method": method, "params": params})
 
     async def ask(self, method: str, params: Mapping[str, Any]) -> Mapping[str, Any]:
         asked: asyncio.Future[Mapping[str, Any]] = asyncio.get_running_loop().create_future()
@@ -269,10 +262,6 @@ class Spoken:
     async def elicit(self, text: str) -> types.ElicitResult:
         """Put the question `text` to the client's person. Raises ValidationError for what is no answer to it."""
         return types.ElicitResult.model_validate(await self.ask("elicitation/create", asking.form(text)))
-
-    async def _progress(self, token: int | str, progress: float, total: float | None = None, message: str | None = None) -> None:
-        told = {"progressToken": token, "progress": progress, "total": total, "message": message}
-        await self.tell("notifications/progress", {name: value for name, value in told.items() if value is not None})
 
 
 def _named(principal: Principal) -> tuple[str, str, str]:

@@ -3,8 +3,12 @@
 A short way takes what is regular in every detail and leaves all else to the SDK, which alone knows how to refuse it:
 
     jsonrpc, id, method and params, nothing else · an id that is text or an integer
+    a tool that the caller sees
+
+and where its client cannot be told or asked anything on that way, too
+
     beside what is asked: nothing that wants to be told of progress or to hear what happens meanwhile
-    a tool that the caller sees, and that says nothing while it runs; or a client that can be told and asked nothing
+    a tool that says nothing while it runs; or a client that can be told and asked nothing
     nobody who could be asked, where the policy asks
 
 What the client can do it says in each request since 2026-07-28 (`Envelopes`), and before once for all (`declared`).
@@ -87,11 +91,15 @@ class Envelopes:
     def __init__(self) -> None:
         self._read: dict[bytes, Said | None] = {}
 
-    def said(self, meta: Any) -> Said | None:
-        """None: what the client says of itself is not regular."""
+    def said(self, meta: Any, beside: frozenset[str] = frozenset()) -> Said | None:
+        """None: what the client says of itself is not regular.
+
+        Args:
+            beside: further keys that may stand in `meta`.
+        """
         if not isinstance(meta, dict) or meta.get(VERSION_KEY) != NEWEST or CAPABILITIES_KEY not in meta:
             return None
-        if not is_beside(meta, KNOWN):
+        if not is_beside(meta, KNOWN | beside if beside else KNOWN):
             return None
         said = orjson.dumps([meta[CAPABILITIES_KEY], meta.get(INFO_KEY)])
         if said not in self._read:
@@ -110,14 +118,20 @@ class Calls:
         self._gateway = gateway
         self._asking: tuple[Policy, bool] | None = None
 
-    def tool(self, params: Mapping[str, Any], principal: Principal, said: Said) -> Tool | None:
-        """The tool that a call names; None when the call has to go by the SDK."""
+    def tool(self, params: Mapping[str, Any], principal: Principal, said: Said | None = None) -> Tool | None:
+        """The tool that a call names; None when the call has to go by the SDK.
+
+        Args:
+            said: what a client can do that is told and asked nothing on this way; None: this one is.
+        """
         name = params["name"]
         visible = self._gateway.visible(principal)
         outer, inner = visible.get(name), visible.get(unwrapped(name, params.get("arguments", {}))[0])
-        if outer is None or inner is None or not (inner.quiet or said.mute):
+        if outer is None or inner is None:
             return None
-        return None if said.person and self._asks() else outer
+        if said is not None and (not (inner.quiet or said.mute) or (said.person and self._asks())):
+            return None
+        return outer
 
     def _asks(self) -> bool:
         """Whether some call needs a person's yes under the policy in force."""

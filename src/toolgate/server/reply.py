@@ -12,9 +12,11 @@ from mcp.shared.exceptions import MCPError
 from mcp.shared.inbound import ERROR_CODE_HTTP_STATUS
 from starlette.requests import HTTPConnection
 
-from toolgate.calls import Ask, Client, Principal, Progress
+from toolgate.calls import Client, Outcome, Principal, Progress
+from toolgate.errors import ApprovalNeeded
 from toolgate.gateway import Gateway
-from toolgate.server import convert, passing
+from toolgate.server import asking, convert, passing
+from toolgate.server.asking import Asking
 from toolgate.server.handlers import A_BUG, called, refuse_unknown
 from toolgate.server.resource import note
 
@@ -34,7 +36,7 @@ async def reply(
     *,
     request: HTTPConnection | None = None,
     progress: Progress | None = None,
-    ask: Ask | None = None,
+    asks: Asking | None = None,
     seal: Seal | None = None,
 ) -> tuple[int | None, bytes]:
     """Make a call of `tools/call`.
@@ -44,6 +46,7 @@ async def reply(
         client: None: the tool tells its client nothing and asks it nothing.
         version: of the protocol.
         stamp: what `_meta` of every result says of this server.
+        asks: how to ask the person who makes the call; None: nobody can be asked.
         request: is told which scopes the call lacked.
         seal: None: the protocol has no rounds.
 
@@ -53,10 +56,11 @@ async def reply(
     name = params["name"]
     try:
         meta = params.get("_meta", {})
-        outcome = await called(gateway, name, params.get("arguments", {}), principal, meta, progress=progress, ask=ask, client=client)
+        arguments, ask = params.get("arguments", {}), asks.ask if asks else None
+        outcome = await called(gateway, name, arguments, principal, meta, progress=progress, ask=ask, client=client)
         if outcome.problem is None:
             return None, b'"result":' + convert.wire(outcome, stamp, version)
-        if seal is not None and (asked := passing.round_of(outcome, version)) is not None:
+        if seal is not None and (asked := _round(outcome, version, asks)) is not None:
             return 200, b'"result":' + convert.dumped(await seal(convert.shaped(asked)), stamp)
         note(request, outcome)
         passing.refuse(outcome, version)
@@ -70,3 +74,10 @@ async def reply(
     except Exception:
         log.exception("a call of %s failed by a bug", name[:64])
         return 200, b'"error":' + orjson.dumps({"code": types.INTERNAL_ERROR, "message": A_BUG})
+
+
+def _round(outcome: Outcome, version: str, asks: Asking | None) -> types.InputRequiredResult | None:
+    """What the client is to be asked before it makes the call again."""
+    if asks is not None and asks.unanswered and outcome.problem is not None and outcome.problem.code == ApprovalNeeded.code:
+        return asking.round_of(asks.unanswered)
+    return passing.round_of(outcome, version)
