@@ -129,3 +129,15 @@ async def test_a_run_that_breaks_by_a_bug_is_closed_in_the_audit() -> None:
     assert [(body["type"], body["result"]["ending"]) for body in bodies if body["type"] == "call.outcome"] == [
         ("call.outcome", "RuntimeError")
     ]
+
+
+async def test_a_schema_for_an_answer_that_makes_endless_work_is_refused_before_a_model_is_asked() -> None:
+    defs = {f"a{n}": {"anyOf": [{"$ref": f"#/$defs/a{n + 1}"}] * 2} for n in range(40)}
+    schema = {"$defs": {**defs, "a40": {"type": "string"}}, "$ref": "#/$defs/a0"}
+    world = Talking([Line("5")])
+    form = {"type": "json_schema", "json_schema": {"name": "x", "schema": schema}}
+    async with world.client() as client:
+        answer = await client.post("/v1/chat/completions", json=FACES["/v1/chat/completions"] | {"response_format": form})
+
+    assert (answer.status_code, world.model.asked) == (400, [])
+    assert "alternatives within alternatives" in answer.text

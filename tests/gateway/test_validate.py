@@ -7,7 +7,7 @@ from typing import Any
 import anyio
 import pytest
 
-from toolgate.errors import InvalidArguments
+from toolgate.errors import InvalidArguments, Misconfigured
 from toolgate.gateway.validate import Validate
 from toolgate.testing import Echo, a_call, a_tool
 
@@ -39,3 +39,26 @@ async def test_a_hostile_pattern_costs_nobody_anything() -> None:
 
     with anyio.fail_after(2), pytest.raises(InvalidArguments):
         await Validate()(a_call(tool, {"x": "a" * 50_000 + "!"}), Echo())
+
+
+async def test_what_a_schema_multiplies_with_each_level_is_refused_before_it_is_looked_through() -> None:
+    below = {"properties": {"c": {"$ref": "#/$defs/n"}}}
+    schema = {"type": "object", "properties": {"v": {"$ref": "#/$defs/n"}}, "$defs": {"n": {"type": "object", "anyOf": [below, below]}}}
+    deep: Any = 5
+    for _ in range(50):
+        deep = {"c": deep}
+    tool, echo = a_tool(schema=schema), Echo()
+
+    with anyio.fail_after(2), pytest.raises(InvalidArguments, match="nested too deep"):
+        await Validate()(a_call(tool, {"v": deep}), echo)
+    await Validate()(a_call(tool, {"v": {"c": {"c": {}}}}), echo)
+
+    assert len(echo.seen) == 1
+
+
+async def test_a_schema_that_makes_endless_work_of_any_value_is_never_used() -> None:
+    defs = {f"a{n}": {"anyOf": [{"$ref": f"#/$defs/a{n + 1}"}] * 2} for n in range(40)}
+    schema = {"type": "object", "properties": {"v": {"$ref": "#/$defs/a0"}}, "$defs": {**defs, "a40": {"type": "string"}}}
+
+    with anyio.fail_after(2), pytest.raises(Misconfigured, match="cannot be called"):
+        await Validate()(a_call(a_tool(schema=schema), {"v": 5}), Echo())

@@ -22,6 +22,12 @@ def integration(**more: Any) -> Integration:
     return Integration.model_validate({"name": "files", "kind": "mcp", "command": ["x"], **more})
 
 
+DOUBLING: dict[str, Any] = {
+    "properties": {"v": {"$ref": "#/$defs/a0"}},
+    "$defs": {**{f"a{n}": {"anyOf": [{"$ref": f"#/$defs/a{n + 1}"}] * 2} for n in range(40)}, "a40": {"type": "string"}},
+}
+
+
 def test_what_a_tool_says_is_kept() -> None:
     meta = {"ui": {"resourceUri": "ui://look"}, "x": [None, {"deep": None}]}
     schema = {"type": "object", "properties": {"a": {"type": "string", "x-own": 1, "description": "A"}}, "$defs": {"d": {}}}
@@ -46,6 +52,7 @@ def test_what_a_tool_says_is_kept() -> None:
         (tool(inputSchema={"type": "object", "properties": {"a": {"type": "nonsense"}}}), "its schema is no JSON Schema"),
         (tool(inputSchema={"type": "object", "$ref": "http://169.254.169.254/x"}), "its schema is no JSON Schema"),
         (tool(outputSchema={"type": 7}), "its schema is no JSON Schema"),
+        (tool(inputSchema={"type": "object", **DOUBLING}), "its schema has alternatives within alternatives"),
         (tool(description="d" * 1_000_000), f"and {MAX_BYTES} are taken at most"),
         (
             tool(inputSchema={"type": "object", "properties": {"a": {"type": "number", "x-mcp-header": "A"}}}),

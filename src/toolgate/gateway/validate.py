@@ -14,10 +14,11 @@ from weakref import WeakKeyDictionary
 import jsonschema_rs
 import orjson
 
+from toolgate.burden import TooHard, levels
 from toolgate.calls import Call, Tool
 from toolgate.chain import Coming, Handler
 from toolgate.documents import deeper_than
-from toolgate.errors import InvalidArguments
+from toolgate.errors import InvalidArguments, Misconfigured
 
 PROBLEMS = 5  # a model repairs a few at a time; more would drown them
 EXPLAINED_LEVELS = 9  # of arguments; with recursive alternatives every level more doubles the work: 2.75 s at 14, 20 s at 18
@@ -26,17 +27,34 @@ QUOTED = 600  # characters of schema quoted a problem
 
 class Validate:
     def __init__(self) -> None:
-        self._validators: WeakKeyDictionary[Tool, jsonschema_rs.Validator] = WeakKeyDictionary()
+        self._validators: WeakKeyDictionary[Tool, tuple[jsonschema_rs.Validator, int | None]] = WeakKeyDictionary()
 
     def __call__(self, call: Call, call_next: Handler) -> Coming:
-        validator = self._validators.get(call.tool)
-        if validator is None:
+        known = self._validators.get(call.tool)
+        if known is None:
             # `mask` keeps argument values out of every message.
-            validator = jsonschema_rs.validator_for(call.tool.schema, mask="the value", offline=True)
-            self._validators[call.tool] = validator
+            known = jsonschema_rs.validator_for(call.tool.schema, mask="the value", offline=True), _levels(call.tool)
+            self._validators[call.tool] = known
+        validator, deepest = known
+        if deepest is not None and deeper_than(call.arguments, deepest):
+            raise InvalidArguments(
+                f"{call.tool.name} takes arguments of {deepest} levels at most; these are nested too deep to be looked through"
+            )
         if not validator.is_valid(call.arguments):
             raise _refusal(call, validator)
         return call_next(call)
+
+
+def _levels(tool: Tool) -> int | None:
+    """How deep its arguments may be; None: as deep as any may be.
+
+    Raises:
+        Misconfigured: any arguments would keep this process busy for hours.
+    """
+    try:
+        return levels(tool.schema)
+    except TooHard as error:
+        raise Misconfigured(f"{tool.name} cannot be called: {error}. Whoever describes it has to say it otherwise") from None
 
 
 def _refusal(call: Call, validator: jsonschema_rs.Validator) -> InvalidArguments:

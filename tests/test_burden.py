@@ -1,0 +1,130 @@
+"""The looks that a schema makes of one value are counted right, whatever its words."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from toolgate.burden import TooHard, levels, looks_by_level
+
+TWICE: list[Any] = [{"$ref": "#/$defs/n"}, {"$ref": "#/$defs/n"}]
+
+
+def doubling(lines: int, keyword: str = "anyOf", reference: str = "#/$defs/a") -> dict[str, Any]:
+    defs: dict[str, Any] = {f"a{n}": {keyword: [{"$ref": f"{reference}{n + 1}"}] * 2} for n in range(lines)}
+    return {"$defs": {**defs, f"a{lines}": {"type": "string"}}, "$ref": "#/$defs/a0"}
+
+
+def recurring(**keywords: Any) -> dict[str, Any]:
+    return {"$defs": {"n": keywords}, "$ref": "#/$defs/n"}
+
+
+NESTED = {"properties": {"c": {"$ref": "#/$defs/n"}}}
+HARD = {
+    "alternatives of alternatives": doubling(40),
+    "written otherwise": doubling(40, reference="#/%24defs/a"),
+    "all of them": doubling(40, "allOf"),
+    "one of them": doubling(40, "oneOf"),
+    "itself without end": {"$ref": "#"},
+    "another document": {"$ref": "https://evil.example/s.json"},
+    "a document within": {"$defs": {"n": {"$id": "other", "type": "string"}}, "$ref": "other"},
+}
+GROWING = {
+    "one member twice": recurring(anyOf=[NESTED, NESTED]),
+    "one member by two words": recurring(anyOf=[NESTED, {"additionalProperties": {"$ref": "#/$defs/n"}}]),
+    "one member by its name's pattern": recurring(properties=NESTED["properties"], patternProperties={"c": {"$ref": "#/$defs/n"}}),
+    "one item twice": recurring(items={"$ref": "#/$defs/n"}, contains={"$ref": "#/$defs/n"}),
+    "one numbered item twice": recurring(prefixItems=[{"allOf": TWICE}]),
+    "within conditions": recurring(**{"if": {"items": {"$ref": "#/$defs/n"}}, "then": {"items": {"$ref": "#/$defs/n"}}}),
+    "by anchors": {"$defs": {"n": {"$anchor": "x", "items": {"allOf": [{"$ref": "#x"}, {"$ref": "#x"}]}}}, "$ref": "#x"},
+}
+LIGHT = {
+    "any JSON": recurring(anyOf=[{"type": "string"}, {"items": {"$ref": "#/$defs/n"}}, {"additionalProperties": {"$ref": "#/$defs/n"}}]),
+    "a tree": recurring(properties={"left": {"$ref": "#/$defs/n"}, "right": {"$ref": "#/$defs/n"}}),
+    "an expression": recurring(anyOf=[{"type": "number"}, {"prefixItems": [{"const": "+"}, *TWICE]}]),
+    "a list of a list": recurring(items={"$ref": "#/$defs/n"}),
+    "its own address": {"$id": "https://x.example/s", "$defs": {"n": {"type": "string"}}, "$ref": "https://x.example/s#/$defs/n"},
+    "members called like words": {"properties": {"$id": {"type": "string"}, "$ref": {"type": "string"}, "anyOf": {"type": "string"}}},
+    "data that looks like schemas": {"default": {"x": {"$id": "y"}}, "enum": [{"$ref": "z"}]},
+    "true and false": {"properties": {"a": True, "b": False}, "additionalProperties": False},
+}
+
+
+@pytest.mark.parametrize("name", HARD)
+def test_what_multiplies_at_once_or_cannot_be_followed_is_refused(name: str) -> None:
+    with pytest.raises(TooHard):
+        levels(HARD[name])
+
+
+@pytest.mark.parametrize("name", GROWING)
+def test_what_multiplies_with_each_level_bounds_them(name: str) -> None:
+    assert levels(GROWING[name]) in range(5, 13)
+
+
+@pytest.mark.parametrize("name", LIGHT)
+def test_what_only_recurs_is_light(name: str) -> None:
+    assert levels(LIGHT[name]) is None
+    assert max(looks_by_level(LIGHT[name])) <= 8
+
+
+@pytest.mark.parametrize("lines", range(8))
+def test_alternatives_are_counted_one_by_one(lines: int) -> None:
+    assert next(iter(looks_by_level(doubling(lines)))) == 2 ** (lines + 2) - 2  # each line two references and what they lead to
+
+
+KEYWORDS = st.recursive(
+    st.sampled_from([{"$ref": "#/$defs/a"}, {"$ref": "#/$defs/b"}, {"type": "string"}, {}]),
+    lambda inner: st.one_of(
+        st.fixed_dictionaries({"anyOf": st.lists(inner, min_size=1, max_size=2)}),
+        st.fixed_dictionaries({"items": inner, "contains": inner}),
+        st.fixed_dictionaries({"properties": st.dictionaries(st.sampled_from("xy"), inner), "additionalProperties": inner}),
+        st.fixed_dictionaries({"prefixItems": st.lists(inner, min_size=1, max_size=2), "not": inner}),
+    ),
+    max_leaves=6,
+)
+VALUES: st.SearchStrategy[Any] = st.recursive(
+    st.just("s"),
+    lambda inner: st.one_of(st.lists(inner, max_size=2), st.dictionaries(st.sampled_from("xyz"), inner, max_size=2)),
+    max_leaves=5,
+)
+
+
+def look(schema: Any, defs: Any, value: Any, place: str, seen: Counter[str]) -> None:
+    """As a validator goes that never stops early, over the words that are generated here."""
+    if not isinstance(schema, dict):
+        return
+    seen[place] += 1
+    beside = [*schema.get("anyOf", ()), *([schema["not"]] if "not" in schema else ())]
+    if "$ref" in schema:
+        beside.append(defs[schema["$ref"].rpartition("/")[2]])
+    for each in beside:
+        look(each, defs, value, place, seen)
+    if isinstance(value, dict):
+        for name, member in value.items():
+            below = schema.get("properties", {}).get(name, schema.get("additionalProperties"))
+            look(below, defs, member, f"{place}/{name}", seen)
+    if isinstance(value, list):
+        first = schema.get("prefixItems", ())
+        for number, item in enumerate(value):
+            look(first[number] if number < len(first) else schema.get("items"), defs, item, f"{place}/{number}", seen)
+            look(schema.get("contains"), defs, item, f"{place}/{number}", seen)
+
+
+@given(KEYWORDS, KEYWORDS, VALUES)
+def test_no_place_is_looked_at_more_often_than_was_counted(a: Any, b: Any, value: Any) -> None:
+    defs = {"a": a, "b": b}
+    schema = {"$defs": defs, "$ref": "#/$defs/a"}
+    try:
+        most = list(looks_by_level(schema))
+    except TooHard:
+        return
+    seen: Counter[str] = Counter()
+
+    look(schema, defs, value, "", seen)
+
+    for place, looks in seen.items():
+        assert looks <= most[min(place.count("/"), len(most) - 1)]
