@@ -16,9 +16,10 @@ import anyio
 from toolgate.errors import AuditUnavailable
 from toolgate.llm.beliefs import read
 from toolgate.llm.calibration import Calibration
-from toolgate.llm.metrics import LATELY, Performance
+from toolgate.llm.metrics import Performance
 from toolgate.llm.minutes import Minutes
 from toolgate.llm.router import Router
+from toolgate.llm.speeds import LATELY
 from toolgate.stores import Records
 
 log = logging.getLogger("toolgate")

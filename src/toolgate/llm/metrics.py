@@ -14,13 +14,12 @@ from math import inf
 
 from toolgate.llm.decision import Speed
 from toolgate.llm.series import OTHERS, Batch, CostKey, Key, Series, Spending
+from toolgate.llm.speeds import Lately
 from toolgate.money import Micros
 from toolgate.telemetry import Metrics
 
-LATELY = 15
-"""Minutes that the router looks back for how fast a model is."""
 MEASURED_SECONDS = 30.0
-"""How long what was worked out of that holds where nobody works it out beside the calls."""
+"""How long speeds hold where nobody works them out beside the calls."""
 RECENT = 10_000
 """Attempts kept one by one."""
 FOLD = 256
@@ -77,8 +76,7 @@ class Performance:
         self._waiting: list[ProviderExecutionMetric] = []
         self._minutes: dict[int, Batch] = {}
         """Not written down yet, by minute since 1970."""
-        self._written: dict[int, Batch] = {}
-        """What the store had of the last minutes when it was last looked at, and what was written to it since, by minute."""
+        self._lately = Lately()
         self._speeds: dict[str, Speed] = {}
         self._measured = -inf
         self._watched: Watched | None = None
@@ -115,21 +113,14 @@ class Performance:
             stored: what the store has of all processes, by minute since 1970; of minutes that are not there it has what it had.
         """
         self.fold()
+        for minute, batch in (stored or {}).items():
+            self._lately.store(minute, batch)
         self._measured = self._clock()
-        oldest = int(self._measured // 60) - LATELY
-        self._written = {minute: batch for minute, batch in (self._written | dict(stored or {})).items() if minute > oldest}
-        series: dict[str, Series] = {}
-        for minutes in (self._written, self._minutes):
-            for minute, batch in minutes.items():
-                for key, each in batch.series.items() if minute > oldest else ():
-                    series.setdefault(f"{key.provider}/{key.model}", Series()).merge(each)
-        self._speeds = {
-            model: Speed(_seconds(each.latency.quantile(0.95)), _seconds(each.first.quantile(0.95))) for model, each in series.items()
-        }
+        self._speeds = self._lately.speeds(self._measured, self._minutes)
 
     def wrote(self, minute: int, batch: Batch) -> None:
         """Something that was taken is in the store now."""
-        self._written.setdefault(minute, Batch()).merge(Batch(batch.series))
+        self._lately.store(minute, batch, more=True)
 
     @property
     def changed(self) -> bool:
@@ -235,7 +226,3 @@ class Watched:
             self._seconds.add(metric.latency_ms / 1000, *of)
         if metric.ttft_ms is not None:
             self._first.add(metric.ttft_ms / 1000, *of)
-
-
-def _seconds(milliseconds: float | None) -> float | None:
-    return None if milliseconds is None else milliseconds / 1000

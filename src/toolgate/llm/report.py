@@ -118,7 +118,8 @@ class Report:
         prompt = Prompt([User(text)], model=roster.resolved(model))
         errand = Errand(principal, task=cast("TaskType", task), high_risk=high_risk)
         routed = self._models.provider
-        return self._models.router.explain(prompt, errand, routed.count(prompt)).to_json()
+        left = await routed.purse.left(errand)
+        return self._models.router.explain(prompt, errand, routed.count(prompt), left=left).to_json()
 
     async def feedback(self, run: str, good: float, principal: Principal) -> str | None:
         """Hear how good a run's answer was, of the agent's, or of others that this process remembers; the id of the model that it is put
