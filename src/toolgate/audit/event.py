@@ -6,12 +6,11 @@ made it, of which tool, and what came of it; the others say theirs in `details`.
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from typing import Any, Literal
 
 from toolgate.audit.redact import text
-from toolgate.calls import Call, Outcome, Principal, Tool
+from toolgate.calls import Call, Outcome, Principal, Tool, new_id
 
 VERSION = 1
 
@@ -51,7 +50,7 @@ LIMITS = frozenset({"limit_reached", "over_budget", "repeating"})
 
 def new_event(type: Type, tenant: str, instance: str) -> dict[str, Any]:
     """What every event has."""
-    return {"version": VERSION, "id": os.urandom(16).hex(), "type": type, "tenant": tenant, "instance": instance}
+    return {"version": VERSION, "id": new_id(), "type": type, "tenant": tenant, "instance": instance}
 
 
 def told(type: Type, instance: str, details: Mapping[str, Any], principal: Principal | None, tenant: str | None) -> dict[str, Any]:
@@ -71,7 +70,7 @@ def about(type: Type, call: Call, instance: str, *, by: Any = None, of: Any = No
     """
     return {
         "version": VERSION,
-        "id": os.urandom(16).hex(),
+        "id": new_id(),
         "type": type,
         "tenant": call.principal.tenant,
         "instance": instance,
@@ -132,7 +131,7 @@ def unknown(intent: Mapping[str, Any], seq: int, instance: str) -> dict[str, Any
     """
     event = {
         **intent,
-        "id": os.urandom(16).hex(),
+        "id": new_id(),
         "type": f"{str(intent.get('type', 'call')).partition('.')[0]}.unknown",
         "instance": instance,
         "intent": seq,

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
+
 from opentelemetry import trace as otel
+from opentelemetry.environment_variables import OTEL_PYTHON_TRACER_PROVIDER
 from opentelemetry.trace import SpanKind, StatusCode
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
@@ -11,13 +14,21 @@ from toolgate.calls import Call, Outcome
 from toolgate.chain import Coming, Handler
 
 _tracer = otel.get_tracer("toolgate")  # a proxy: does nothing until an operator installs an OpenTelemetry SDK
+_FROM_ENVIRONMENT = OTEL_PYTHON_TRACER_PROVIDER in os.environ
 _propagator = TraceContextTextMapPropagator()
 
 
 def trace(call: Call, call_next: Handler) -> Coming:
-    if isinstance(otel.get_tracer_provider(), otel.ProxyTracerProvider):  # nobody has installed one: not even a span that does nothing
-        return call_next(call)
-    return _traced(call, call_next)
+    return _traced(call, call_next) if _is_watched() else call_next(call)  # not even a span that does nothing
+
+
+def _is_watched() -> bool:
+    """Whether somebody has installed an OpenTelemetry SDK."""
+    # `get_tracer_provider` looks into the environment each time, which takes as long as a step; where it keeps what was installed is
+    # its own affair, so it is asked if that is no longer there.
+    if _FROM_ENVIRONMENT or getattr(otel, "_TRACER_PROVIDER", _tracer) is not None:
+        return not isinstance(otel.get_tracer_provider(), otel.ProxyTracerProvider)
+    return False
 
 
 async def _traced(call: Call, call_next: Handler) -> Outcome:

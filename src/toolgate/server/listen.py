@@ -215,7 +215,11 @@ class Deadlined(HttpToolsProtocol):
     def on_header(self, name: bytes, value: bytes) -> None:
         # RFC 9110, 6.5.1: what trails a body is no header; a proxy that removes or adds headers has not seen it.
         if self._in_headers:
-            HttpToolsProtocol.on_header(self, name, value)  # `super()` takes as long as all the rest, for each header
+            # As uvicorn's own, which to call takes as long as all that it does, for each header of each request.
+            name = name.lower()
+            if name == b"expect" and value.lower() == b"100-continue":
+                self.expect_100_continue = True
+            self.headers.append((name, value))
 
     def on_headers_complete(self) -> None:
         self._headers_came()

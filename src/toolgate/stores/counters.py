@@ -99,6 +99,8 @@ class MemoryCounters:
         self._clock = clock
         self._windows: dict[float, dict[str, Window]] = {}
         """By length, then by key, the longest unused first."""
+        self._grown = False
+        """Whether there are more of them since some were forgotten."""
 
     async def take(self, allowances: Sequence[Allowance]) -> UsedUp | None:
         return self.take_now(allowances)
@@ -106,7 +108,8 @@ class MemoryCounters:
     def take_now(self, allowances: Sequence[Allowance]) -> UsedUp | None:
         """`take`, without others in between."""
         now = self._clock()
-        self._forget(now)
+        if self._grown:
+            self._forget(now)
         longest: UsedUp | None = None
         windows = [self._window(allowance) for allowance in allowances]
         for allowance, window in zip(allowances, windows, strict=True):
@@ -121,7 +124,8 @@ class MemoryCounters:
     def note(self, allowances: Sequence[Allowance]) -> None:
         """Count a call that was let through elsewhere, room or not."""
         now = self._clock()
-        self._forget(now)
+        if self._grown:
+            self._forget(now)
         for allowance in allowances:
             self._window(allowance).add(now)
 
@@ -140,12 +144,18 @@ class MemoryCounters:
 
     def _window(self, allowance: Allowance) -> Window:
         """The window of `allowance`, which is now the last used."""
-        windows = self._windows.setdefault(allowance.seconds, {})
-        windows[allowance.key] = window = windows.pop(allowance.key, None) or Window(allowance.seconds)
+        windows = self._windows.get(allowance.seconds)
+        if windows is None:
+            windows = self._windows[allowance.seconds] = {}
+        window = windows.pop(allowance.key, None)
+        if window is None:
+            window, self._grown = Window(allowance.seconds), True
+        windows[allowance.key] = window
         return window
 
     def _forget(self, now: float) -> None:
         """Up to two windows of each length that are empty: more than one call can add. What stays was used within its window."""
+        self._grown = False
         for windows in self._windows.values():
             for _ in range(2):
                 key = next(iter(windows), None)
