@@ -7,7 +7,7 @@ import math
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager, closing
 from dataclasses import dataclass, replace
-from functools import cache
+from functools import cache, cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -54,6 +54,7 @@ if TYPE_CHECKING:
     from toolgate.internal.desk import Backends
     from toolgate.llm.report import Report
     from toolgate.openapi.consent import Consent
+    from toolgate.server.clients import Clients
     from toolgate.server.http import McpFace
     from toolgate.server.resource import Resource
 
@@ -77,6 +78,13 @@ class App:
     agents: Callable[[], Agent]
     """Puts the agent together when it is first asked for: one for all faces, so that runs within runs find each other."""
     backends: Backends
+
+    @cached_property
+    def clients(self) -> Clients:
+        """MCP clients that there are."""
+        from toolgate.server.clients import Clients
+
+        return Clients(self.stores.records)
 
     @property
     def agent(self) -> Agent:
@@ -395,7 +403,7 @@ async def serve_stdio(app: App) -> None:
     from toolgate.server.stdio import serve_stdio as serve
 
     settle_down()
-    await serve(app.gateway, app.settings)
+    await serve(app.gateway, app.settings, app.clients)
 
 
 @asynccontextmanager
@@ -413,7 +421,7 @@ async def asgi(app: App) -> AsyncIterator[ASGIApp]:
     from toolgate.server.session import Https, Sessions, by_session
 
     server = app.settings.server
-    face = McpFace(app.gateway, server)
+    face = McpFace(app.gateway, server, app.clients)
     resource = Resource(app.settings.identity)
     async with face.lifespan(), entrance(app.settings, app.stores, app.transport, app.own.subjects) as identify:
         identity = app.settings.identity
@@ -460,6 +468,7 @@ def routes(app: App, face: McpFace, resource: Resource) -> list[BaseRoute]:
         book=app.book,
         models=app.report,
         roster=app.roster,
+        clients=lambda: app.clients,
     )
     agent = api.agent_routes(app.agents, app.models)
     return [*face.routes(), *resource.routes(), *v1, *agent]

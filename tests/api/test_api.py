@@ -567,6 +567,7 @@ async def test_the_served_description_becomes_tools_by_our_own_reader() -> None:
         "toolgate_judge_run",
         "toolgate_list_approvals",
         "toolgate_list_budgets",
+        "toolgate_list_clients",
         "toolgate_list_integrations",
         "toolgate_list_models",
         "toolgate_list_providers",
@@ -587,6 +588,7 @@ async def test_the_served_description_becomes_tools_by_our_own_reader() -> None:
         "toolgate_show_run",
         "toolgate_summarize_calls",
         "toolgate_test_integration",
+        "toolgate_test_provider",
         "toolgate_verify_audit",
     ]
 

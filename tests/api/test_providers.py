@@ -9,6 +9,7 @@ from pathlib import Path
 from tests.api.test_api import World, world
 from toolgate.calls import Principal
 from toolgate.egress.transport import open_transport
+from toolgate.errors import ModelFailed
 from toolgate.llm.messages import Errand, Prompt, User
 from toolgate.llm.models import open_models
 from toolgate.llm.report import Report
@@ -48,6 +49,25 @@ async def test_an_operator_sees_every_model_and_what_would_add_others_and_others
     assert [each["name"] for each in own["providers"]] == ["anthropic"]
     assert "more" not in own
     assert "not a key" not in str(all_)
+
+
+async def test_an_operator_tries_a_provider_and_hears_what_failed_last() -> None:
+    async with serving() as (there, report):
+        refused = await there.ask("POST", "/v1/providers/scripted/test", json={})
+        fine = await there.ask("POST", "/v1/providers/scripted/test", user="root", json={})
+        nobody = await there.ask("POST", "/v1/providers/nobody/test", user="root", json={})
+        model = next(each for each in report._models.roster.models() if each.provider == "openai")
+        attempt = report._models.breakers.enter(model)
+        assert attempt is not None
+        report._models.breakers.ended(attempt, ModelFailed("the provider does not accept the key", "provider", reason="authentication"))
+        told = {each["name"]: each for each in (await there.ask("GET", "/v1/providers", user="root")).json()["providers"]}
+        own = (await there.ask("GET", "/v1/providers")).json()["providers"]
+
+    assert (refused.status_code, fine.json()["ok"], nobody.status_code) == (403, True, 503)
+    assert (told["openai"]["credentials"], told["scripted"]["credentials"]) == ("set", "none")
+    assert (told["openai"]["last_error"]["model"], told["openai"]["last_error"]["reason"]) == (model.id, "authentication")
+    assert told["anthropic"]["last_error"] is None
+    assert not any("last_error" in each for each in own)
 
 
 async def test_how_models_do_is_for_the_operator_and_holds_what_was_just_asked() -> None:

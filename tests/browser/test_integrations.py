@@ -8,6 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from mcp import Client
+from mcp_types import Implementation
 from playwright.sync_api import expect
 
 from tests.browser.axe import SCHEMES, violations
@@ -97,6 +99,40 @@ def test_a_client_is_told_how_to_connect(page: Any, gate: Gate) -> None:
     page.get_by_role("button", name="Copy").click()
 
     assert f'url = "{gate.url}/mcp"' in page.evaluate("navigator.clipboard.readText()")
+
+
+def test_a_card_for_each_provider_of_models_says_how_it_does_and_tries_it_for_nothing(page: Any, gate: Gate) -> None:
+    signed_in(page, gate, "admin", "#/integrations")
+    scripted = card(page, "scripted")
+    expect(scripted).to_contain_text("needs no key")
+
+    page.get_by_role("button", name="Test scripted").press("Enter")
+    expect(scripted.get_by_role("status")).to_contain_text("there is nobody to reach")
+    scripted.locator("summary").press("Enter")
+
+    expect(scripted).to_contain_text("scripted/scripted-1")
+
+
+def test_who_is_no_admin_has_models_without_their_figures(page: Any, gate: Gate) -> None:
+    signed_in(page, gate, "developer", "#/integrations")
+
+    expect(card(page, "scripted")).to_contain_text("1 model")
+    expect(page.get_by_role("button", name="Test scripted")).to_have_count(0)
+
+
+def test_connected_clients_have_cards_and_everybody_sees_their_own(page: Any, gate: Gate) -> None:
+    async def connect() -> None:
+        async with Client(f"{gate.url}/mcp", mode="legacy", client_info=Implementation(name=HOSTILE, version="3.1")) as client:
+            await client.list_tools()
+
+    gate.portal.call(connect)
+    signed_in(page, gate, "admin", "#/integrations")
+    desk = card(page, HOSTILE)
+    expect(desk).to_contain_text("MCP 2025-11-25 · Streamable HTTP · anonymous")
+    assert page.evaluate("window.hit") is None
+
+    signed_in(page, gate, "developer", "#/integrations")
+    expect(page.get_by_text("None has connected yet.")).to_be_visible()
 
 
 @pytest.mark.parametrize("scheme", SCHEMES)

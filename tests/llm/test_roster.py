@@ -8,7 +8,7 @@ import pytest
 from toolgate.egress.wire import Response
 from toolgate.errors import Misconfigured, ModelFailed, NoModel
 from toolgate.llm.declared import Declared, declared
-from toolgate.llm.local import listed
+from toolgate.llm.local import listed, tried
 from toolgate.llm.model import Model
 from toolgate.llm.provider import Provider
 from toolgate.llm.roster import Roster
@@ -47,6 +47,27 @@ async def test_a_local_server_says_itself_which_models_it_has(name: str, body: o
     assert sender.sent[0].url == "http://127.0.0.1:9/v1/models"
     assert sender.reaches[0].origins == {"http://127.0.0.1:9"}
     assert sender.sent[0].headers == ((("Authorization", "Bearer secret"),) if name == "vllm" else ())
+
+
+async def test_a_service_is_tried_by_its_list_of_models_which_says_what_is_missing_too() -> None:
+    anthropic = declared(Settings(), {"ANTHROPIC_API_KEY": "secret"})[0]
+    sender = answering({"data": [{"id": each.name} for each in anthropic.models[1:]]})
+
+    sentence = await tried(anthropic, sender)
+
+    assert sentence == f"it answers and lists {len(anthropic.models) - 1} models; not among them: {anthropic.models[0].name}"
+    assert sender.sent[0].url == "https://api.anthropic.com/v1/models?limit=1000"
+    assert ("x-api-key", "secret") in sender.sent[0].headers
+
+
+async def test_a_key_that_is_not_taken_fails_the_try_without_being_told() -> None:
+    openai = declared(Settings(), {"OPENAI_API_KEY": "secret"})[0]
+
+    with pytest.raises(ModelFailed) as failed:
+        await tried(openai, answering({}, 401))
+
+    assert failed.value.reason == "authentication"
+    assert "secret" not in str(failed.value)
 
 
 @pytest.mark.parametrize(

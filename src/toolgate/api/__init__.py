@@ -16,6 +16,7 @@ from starlette.routing import BaseRoute, Route
 from toolgate.api.answers import Json
 from toolgate.api.approvals import Answering
 from toolgate.api.audit import Audited
+from toolgate.api.clients import Connected
 from toolgate.api.integrations import Integrations
 from toolgate.api.metrics import Readers, Watched
 from toolgate.api.operator import Operator
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from toolgate.agent.loop import Agent
     from toolgate.llm.models import Models
     from toolgate.llm.report import Report
+    from toolgate.server.clients import Clients
 
 
 def routes(
@@ -50,6 +52,7 @@ def routes(
     book: Book | None = None,
     models: Callable[[], Report] | None = None,
     roster: Roster | None = None,
+    clients: Callable[[], Clients] | None = None,
 ) -> list[BaseRoute]:
     """The routes of the HTTP face, to be composed with others and put behind the ingress guard.
 
@@ -62,6 +65,7 @@ def routes(
         book: the journal as a whole; None: nothing is kept of it.
         models: what may be known of the language models; None: there are none.
         roster: by which integrations are changed; None: they cannot be.
+        clients: MCP clients that there are; None: nobody takes note of them.
     """
     tools, operator, answering = Tools(gateway), Operator(unready), Answering(gateway.approvals)
     providers = Providers(models)
@@ -82,6 +86,7 @@ def routes(
         Route("/v1/providers/costs", providers.costs, methods=["GET"]),
         Route("/v1/providers/explain", providers.explain, methods=["POST"]),
         Route("/v1/providers/feedback", providers.feedback, methods=["POST"]),
+        Route("/v1/providers/{name}/test", providers.test, methods=["POST"]),
         Route("/v1/integrations", there.many, methods=["GET"]),
         Route("/v1/integrations", there.add, methods=["POST"]),
         Route("/v1/integrations/preview", there.look, methods=["POST"]),
@@ -91,6 +96,7 @@ def routes(
         Route("/v1/integrations/{name}/disable", there.disable, methods=["POST"]),
         Route("/v1/integrations/{name}/refresh", there.refresh, methods=["POST"]),
         Route("/v1/integrations/{name}/accept", there.accept, methods=["POST"]),
+        Route("/v1/clients", Connected(clients, trail, journal).many, methods=["GET"]),
         Route("/v1/budgets", summaries.budgets, methods=["GET"]),
         Route("/v1/metrics/calls", summaries.calls, methods=["GET"]),
         Route("/v1/audit", audited.many, methods=["GET"]),

@@ -53,6 +53,10 @@ class Providers:
         query = request.query_params
         return await self._for_admins(request, lambda: self._report.costs(query.get("since", SINCE), query.get("by", "")))
 
+    async def test(self, request: Request) -> Json:
+        """Whether a provider answers and takes our key; no model is asked anything."""
+        return await self._for_admins(request, lambda: self._report.tried(request.path_params["name"]), changes=True)
+
     async def explain(self, request: Request) -> Json:
         """What would be decided for a prompt of the caller's. Nothing is asked."""
         principal = principal_of(request.scope)
@@ -78,9 +82,9 @@ class Providers:
             return problem_answer("not_found", "no such run of yours is known here, or it was judged already")
         return Json({"model": model})
 
-    async def _for_admins(self, request: Request, work: Callable[[], Awaitable[Any]]) -> Json:
+    async def _for_admins(self, request: Request, work: Callable[[], Awaitable[Any]], *, changes: bool = False) -> Json:
         principal = principal_of(request.scope)
-        if not is_admin(principal):
+        if not is_admin(principal, changes=changes):
             return problem_answer("not_permitted", f"{principal.id} may not see how models do; the role {ADMIN} may")
         return await _told(work)
 

@@ -49,6 +49,16 @@ class Attempt:
     """It finds out whether the model answers again. Others that are under way began before the rest and find out nothing."""
 
 
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """What an attempt failed for."""
+
+    at: float
+    """Seconds since 1970."""
+    reason: str
+    message: str
+
+
 @dataclass(slots=True)
 class Breaker:
     """Of one model."""
@@ -65,6 +75,8 @@ class Breaker:
     paused_by: Attempt | None = None
     why: str = ""
     """Of the pause."""
+    last: Failure | None = None
+    """The last that was not about the prompt."""
 
 
 class Breakers:
@@ -140,6 +152,7 @@ class Breakers:
             breaker.trying = False
         if failed is None or failed.kind == "request" or failed.reason in ABOUT_THE_PROMPT:
             self._well(breaker, now)
+            failed = None
         elif failed.reason == "rate_limited":
             if attempt.trying:
                 self._well(breaker, now)  # it answers, if only to say so
@@ -150,6 +163,8 @@ class Breakers:
             self._ill(breaker, now, attempt.trying)
             if failed.retry_after:
                 _pause(breaker, attempt, now, failed.retry_after, "it asks for that")
+        if failed is not None:
+            breaker.last = Failure(time.time(), failed.reason, str(failed))
         if breaker.open_until is None and breaker.paused_until <= now:
             self._troubled.discard(attempt.model)
         else:
@@ -159,6 +174,11 @@ class Breakers:
         """It was cancelled, which says nothing."""
         if attempt.trying:
             self._breakers[attempt.model].trying = False
+
+    def failure(self, id: str) -> Failure | None:
+        """What a model failed for last in this process."""
+        breaker = self._breakers.get(id)
+        return breaker.last if breaker else None
 
     def states(self) -> Mapping[str, State]:
         """Of the models that are not simply well."""

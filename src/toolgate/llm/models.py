@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from anyio import CancelScope
 
+from toolgate.errors import NoModel
 from toolgate.tasks import beside
 
 if TYPE_CHECKING:
@@ -157,6 +158,19 @@ class Models:
         from toolgate.llm.memory import Memory
 
         return Memory(self.stores.records, self.router, self.performance, self._tasks.start_soon if self._tasks else None)
+
+    async def tried(self, name: str) -> str:
+        """Whether the provider of that name answers and takes our key, as a sentence; raises ModelFailed where it does not.
+
+        Raises:
+            NoModel: there is no such provider.
+        """
+        from toolgate.llm.local import tried
+
+        provider = next((each for each in self.roster.declared if each.name == name), None)
+        if provider is None:
+            raise NoModel({name[:200]: f"there is no such provider; there is {', '.join(each.name for each in self.roster.declared)}"})
+        return await tried(provider, self._transport)
 
     async def close(self) -> None:
         """Write down what is not yet written down, if anybody was asked at all."""

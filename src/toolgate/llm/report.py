@@ -6,10 +6,11 @@ import os
 import re
 import time
 from collections.abc import Mapping, Sequence
-from typing import Any, Protocol, cast, get_args
+from datetime import UTC, datetime
+from typing import Any, Literal, Protocol, cast, get_args
 
 from toolgate.calls import Principal
-from toolgate.errors import UnknownRun
+from toolgate.errors import ModelFailed, UnknownRun
 from toolgate.llm.declared import Declared
 from toolgate.llm.known import SERVICES
 from toolgate.llm.messages import Errand, Prompt, TaskType, User
@@ -79,7 +80,7 @@ class Report:
         for provider in declared:
             known = [each for each in self._models.roster.of(provider) if not forbidden(rules, each.id, each.region, each.tags)]
             if known or principal is None:
-                shown.append(self._provider(provider, known))
+                shown.append({**self._provider(provider, known), **({"last_error": self._last_error(known)} if principal is None else {})})
         there = {provider.kind for provider in declared}
         more = [
             {"provider": kind, "variables": list(service.places if service.local else service.variables)}
@@ -143,6 +144,23 @@ class Report:
         batch.merge(self._models.performance.unwritten(begin, now))
         return batch
 
+    async def tried(self, name: str) -> Mapping[str, Any]:
+        """Whether a provider answers and takes our key. No model is asked anything. Raises NoModel."""
+        began, ok = time.perf_counter(), True
+        try:
+            sentence = await self._models.tried(name)
+        except ModelFailed as error:
+            ok, sentence = False, str(error)
+        return {"ok": ok, "sentence": sentence, "ms": round((time.perf_counter() - began) * 1000, 1)}
+
+    def _last_error(self, models: Sequence[Model]) -> Mapping[str, Any] | None:
+        """The last in this process."""
+        failed = [(failure, each.id) for each in models if (failure := self._models.breakers.failure(each.id))]
+        if not failed:
+            return None
+        last, model = max(failed, key=lambda each: each[0].at)
+        return {"at": datetime.fromtimestamp(last.at, UTC).isoformat(), "model": model, "reason": last.reason, "message": last.message}
+
     def _provider(self, provider: Declared, models: Sequence[Model]) -> dict[str, Any]:
         return {
             "name": provider.name,
@@ -150,6 +168,7 @@ class Report:
             "by": provider.by,
             "region": provider.region or None,
             "default": provider.default or None,
+            "credentials": _credentials(provider),
             "models": [self._model(model) for model in models],
         }
 
@@ -169,3 +188,10 @@ class Report:
             "unavailable": self._models.breakers.available(model),
             "p95_seconds": speed.p95 if (speed := self._models.performance.lately().get(model.id)) else None,
         }
+
+
+def _credentials(provider: Declared) -> Literal["none", "set", "missing"]:
+    """Whether its key is there; never what it is."""
+    if provider.api_key is not None:
+        return "set"
+    return "none" if provider.kind in ("scripted", "compatible") or SERVICES[provider.kind].local else "missing"

@@ -29,6 +29,7 @@ from toolgate.calls import Principal, Tool
 from toolgate.gateway import Gateway
 from toolgate.server import asking
 from toolgate.server.apps import can_show
+from toolgate.server.clients import Clients
 from toolgate.server.handlers import NAME, Underway, with_headers
 from toolgate.server.handshake import SESSION, Sessions
 from toolgate.server.identify import principal_of
@@ -51,18 +52,28 @@ LARGEST_NAME = 256
 class Fast:
     """Around the application that has the SDK's routes; behind `guarded`."""
 
-    def __init__(self, app: ASGIApp, gateway: Gateway, stamp: Mapping[str, Any], underway: Underway, sessions: Sessions) -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        gateway: Gateway,
+        stamp: Mapping[str, Any],
+        underway: Underway,
+        sessions: Sessions,
+        clients: Clients | None = None,
+    ) -> None:
         """
         Args:
             stamp: what `_meta` of every result says of this server.
             underway: counts the calls that have not ended.
             sessions: those of the handshake eras.
+            clients: hears who calls; None: nobody wants to know.
         """
         self._app = app
         self._gateway = gateway
         self._stamp = stamp
         self._underway = underway
         self._sessions = sessions
+        self._clients = clients
         self._calls = Calls(gateway)
         self._envelopes = Envelopes()
         self._tools: WeakKeyDictionary[Tool, bool] = WeakKeyDictionary()
@@ -87,6 +98,8 @@ class Fast:
         if scope["method"] != "POST" or (said := self._is_regular(message, headers)) is None:
             return False
         principal, params = principal_of(scope), message["params"]
+        if self._clients is not None and said.client is not None:
+            await self._clients.hear(said.client, principal)
         if message["method"] == "tools/call":
             tool = self._calls.tool(params, principal) if _is_named(headers.get(b"mcp-name", b""), params["name"]) else None
             if tool is None or self._wants_headers(tool):

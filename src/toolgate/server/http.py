@@ -24,6 +24,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from toolgate.calls import Principal
 from toolgate.gateway import Gateway
 from toolgate.server import DRAINING
+from toolgate.server.clients import Clients
 from toolgate.server.fast import Fast
 from toolgate.server.handlers import Underway, build_server, called
 from toolgate.server.handshake import Sessions
@@ -41,8 +42,13 @@ LINGER = 0.25  # seconds; the last answer still has to pass the SDK's streams on
 class McpFace:
     """The routes of MCP over one gateway, to be composed with others. They run while `lifespan` is entered, once."""
 
-    def __init__(self, gateway: Gateway, server: Server) -> None:
+    def __init__(self, gateway: Gateway, server: Server, clients: Clients | None = None) -> None:
+        """
+        Args:
+            clients: hears who calls; None: nobody wants to know.
+        """
         self._gateway = gateway
+        self._clients = clients
         self._underway = Underway()
         self._offered = Offered(gateway, _who, server.page_size, called)
         self._server = build_server(
@@ -56,13 +62,15 @@ class McpFace:
         )
         self._sessions = Sessions(gateway, self._underway)
         self._server.middleware.append(self._sessions.remember)
+        if clients is not None:
+            clients.watch(self._server, _who)
         self._manager = StreamableHTTPSessionManager(self._server, max_request_body_size=server.max_body)
         self._sse = SseServerTransport("/messages/", max_request_body_size=server.max_body)
 
     def fast(self, app: ASGIApp) -> ASGIApp:
         """`app`, which has the routes below, with the short way around them for regular requests."""
         stamp = {types.SERVER_INFO_META_KEY: self._server.server_info_stamp}
-        return Fast(app, self._gateway, stamp, self._underway, self._sessions)
+        return Fast(app, self._gateway, stamp, self._underway, self._sessions, self._clients)
 
     def routes(self) -> list[BaseRoute]:
         return [

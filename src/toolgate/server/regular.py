@@ -55,6 +55,8 @@ class Said:
     """It can put a question to its person."""
     mute: bool
     """No tool can ask it anything, and without a token or a level none tells it anything."""
+    client: tuple[str, str] | None = None
+    """Its name and version, where it says them."""
 
 
 def is_request(message: Any) -> bool:
@@ -152,7 +154,9 @@ def _read(meta: Mapping[str, Any]) -> Said | None:
     capabilities = meta[CAPABILITIES_KEY]
     try:
         methods.validate_client_request("tools/list", NEWEST, {"_meta": meta})
-        return Said(asking.able(types.ClientCapabilities.model_validate(capabilities)), mute=not capabilities)
+        info = meta.get(INFO_KEY)
+        client = (str(info["name"]), str(info["version"])) if info else None
+        return Said(asking.able(types.ClientCapabilities.model_validate(capabilities)), not capabilities, client)
     except ValidationError:
         return None
 

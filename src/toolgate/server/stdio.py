@@ -12,6 +12,7 @@ import mcp_types as types
 from mcp.shared.message import SessionMessage
 
 from toolgate.gateway import Gateway
+from toolgate.server.clients import Clients
 from toolgate.server.dialogue import Dialogue
 from toolgate.server.handlers import Underway, build_server, called
 from toolgate.server.identify import local
@@ -25,13 +26,17 @@ LAST_SECONDS = 5.0
 """That a client may take to read the last answers once it has closed our input."""
 
 
-async def serve_stdio(gateway: Gateway, settings: Settings) -> None:
-    """Answer until the client closes our standard input; calls that are not over soon after are cancelled and written down."""
+async def serve_stdio(gateway: Gateway, settings: Settings, clients: Clients | None = None) -> None:
+    """Answer until the client closes our standard input; calls that are not over soon after are cancelled and written down.
+
+    Args:
+        clients: hears who calls; None: nobody wants to know.
+    """
     with claimed() as (source, sink):
-        await converse(gateway, settings, Input(source), Output(sink))
+        await converse(gateway, settings, Input(source), Output(sink), clients)
 
 
-async def converse(gateway: Gateway, settings: Settings, source: Input, sink: Output) -> None:
+async def converse(gateway: Gateway, settings: Settings, source: Input, sink: Output, clients: Clients | None = None) -> None:
     """Answer what comes from `source` until it ends."""
     principal, page_size = local(settings.stdio, "stdio"), settings.server.page_size
     offered = Offered(gateway, lambda _context: principal, page_size, called)
@@ -44,6 +49,8 @@ async def converse(gateway: Gateway, settings: Settings, source: Input, sink: Ou
         offered=offered,
         instructions=settings.server.instructions,
     )
+    if clients is not None:
+        clients.watch(server, lambda _context: principal)
     # Without a bound, since the SDK takes all that comes and begins it at once; only a handshake keeps it.
     hand, heard = anyio.create_memory_object_stream[SessionMessage | Exception](math.inf)
     say, said = anyio.create_memory_object_stream[SessionMessage](0)

@@ -2,9 +2,11 @@
 import { ask } from "./api.js";
 import { clock } from "./approvals.js";
 import { useAsked } from "./asked.js";
+import { Clients } from "./clients.js";
 import { Connect } from "./connect.js";
 import { html, useState } from "./lib.js";
 import { Adding } from "./adding.js";
+import { Providers } from "./providers.js";
 import { Long } from "./result.js";
 import { to } from "./route.js";
 
@@ -28,6 +30,8 @@ export function Integrations({ session }) {
       ${(value?.integrations ?? []).map((each) => html`<${Card} key=${each.name} integration=${each} admin=${admin} onChanged=${again} />`)}
     </ul>
     <p><a href="/v1/integrations">As JSON</a></p>
+    <${Providers} admin=${admin} />
+    <${Clients} admin=${admin} />
     <${Connect} />
   </section>`;
 }

@@ -1,0 +1,66 @@
+"""MCP clients that are connected or were lately: whose they are, and what they called last."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any
+
+from starlette.requests import Request
+
+from toolgate.api.answers import Json
+from toolgate.audit.export import when
+from toolgate.policy.bounds import is_admin
+from toolgate.server.identify import principal_of
+from toolgate.stores import Journal
+from toolgate.stores.trail import Asked, Trail
+
+if TYPE_CHECKING:
+    from toolgate.server.clients import Clients, Seen
+
+SHOWN = 100
+NANOSECONDS = 1_000_000_000
+
+
+class Connected:
+    def __init__(self, clients: Callable[[], Clients] | None, trail: Trail, journal: Journal) -> None:
+        """
+        Args:
+            clients: None: nobody takes note of them.
+        """
+        self._clients = clients
+        self._trail = trail
+        self._journal = journal
+
+    async def many(self, request: Request) -> Json:
+        """One's own; the role admin sees everybody's."""
+        principal = principal_of(request.scope)
+        seen = await self._clients().list(None if is_admin(principal) else principal) if self._clients else ()
+        behind = await self._trail.follow() if seen else 0
+        calls: dict[str, Mapping[str, Any] | None] = {}
+        for each in seen[:SHOWN]:
+            if each.client.principal not in calls:
+                calls[each.client.principal] = await self._last_call(each.client.principal)
+        return Json({"clients": [_told(each, calls[each.client.principal]) for each in seen[:SHOWN]], "behind": behind})
+
+    async def _last_call(self, who: str) -> Mapping[str, Any] | None:
+        numbers = await self._trail.find(Asked(who=who, type="call.*"), limit=1)
+        for entry in await self._journal.lines(numbers):
+            body = entry.body
+            return {"at": when(entry.at), "tool": body.get("tool", {}).get("name"), "call": body.get("call")}
+        return None
+
+
+def _told(seen: Seen, last_call: Mapping[str, Any] | None) -> Mapping[str, Any]:
+    client = seen.client
+    return {
+        "name": client.name,
+        "version": client.version,
+        "protocol": client.protocol,
+        "transport": client.transport,
+        "principal": client.principal,
+        "tenant": client.tenant,
+        "sessions": seen.sessions,
+        "first_seen": when(int(seen.first * NANOSECONDS)),
+        "last_seen": when(int(seen.last * NANOSECONDS)),
+        "last_call": last_call,
+    }
