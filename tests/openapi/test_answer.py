@@ -9,6 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from toolgate.api.answers import outcome_answer
 from toolgate.calls import UNSET, Binary, Outcome, Problem, Text
 from toolgate.egress.wire import Response
 from toolgate.openapi import answer, excerpt
@@ -411,3 +412,12 @@ def test_any_answer_has_an_outcome(status: int, body: bytes, media_type: str | N
     assert outcome.ok == (200 <= status < 300)
     assert outcome.meta["status"] == status
     assert outcome.content or outcome.problem
+
+
+@pytest.mark.parametrize("depth", [*range(240, 260), 900, 1023])
+@pytest.mark.parametrize(("opening", "closing"), [(b"[", b"]"), (b'{"a":', b"}")])
+def test_what_is_shown_as_a_value_can_be_written_by_every_face(depth: int, opening: bytes, closing: bytes) -> None:
+    outcome = read(200, opening * depth + b"1" + closing * depth, JSON)
+
+    assert outcome_answer(outcome).status_code == 200
+    assert text_of(outcome) == (opening * depth + b"1" + closing * depth).decode()

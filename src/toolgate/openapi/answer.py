@@ -16,6 +16,8 @@ from toolgate.openapi.operation import Plan
 GOOD = Outcome()  # to make one from this costs a third of making it from nothing
 LIMIT = 64 * 1024
 """Bytes of text, about 16,000 tokens: what a model can read and still think."""
+AROUND = 8
+"""Levels that an answer may come to be within, in those of our faces."""
 BINARY_LIMIT = 2 * 1024 * 1024
 """Bytes of a file; a guess: clients take base64 of a few MB at most."""
 
@@ -99,9 +101,9 @@ def _kind(media_type: str) -> media.Kind:
 
 
 def _compact(value: Any) -> bytes | None:
-    """The value as it is shown; None: there is none, or it is nested deeper than anybody would write it again."""
+    """The value as it is shown; None: there is none, or it is nested deeper than what is put around it could be written."""
     try:
-        return None if value is UNSET else media.dumps(value)
+        return None if value is UNSET else media.dumps([[[[[[[[value]]]]]]]])[AROUND:-AROUND]
     except media.Unfit:
         return None
 

@@ -9,6 +9,8 @@ from typing import Any, Literal
 
 import orjson
 
+from toolgate.documents import deeper_than
+
 Kind = Literal["json", "lines", "form", "multipart", "text", "binary", "other"]
 
 BINARY = ("image/", "audio/", "video/", "font/")
@@ -89,6 +91,10 @@ def kind(media_type: str) -> Kind:
     return "other"
 
 
+LEVELS = 254
+"""That orjson writes."""
+
+
 def dumps(value: Any) -> bytes:
     """`value` as compact JSON in UTF-8.
 
@@ -99,7 +105,8 @@ def dumps(value: Any) -> bytes:
     try:
         return orjson.dumps(value)
     except orjson.JSONEncodeError:  # integers past 64 bits, more than 254 levels, and what the lines below raise for
-        pass
+        if deeper_than(value, LEVELS):
+            raise Unfit("it is nested too deep") from None
     try:
         return json.dumps(value, ensure_ascii=False, separators=(",", ":")).encode()
     except RecursionError:
