@@ -17,6 +17,7 @@ import click
 
 from toolgate import __version__
 from toolgate.cli.endings import Ending, ending_of
+from toolgate.cli.log import log_lines
 from toolgate.cli.output import escaped, say
 
 NOUNS = (
@@ -73,6 +74,7 @@ def root() -> None:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code; every error has been written to stderr by then."""
+    log_lines()
     given = list(sys.argv[1:] if arguments is None else arguments)
     try:
         code = root.main(given, prog_name="toolgate", standalone_mode=False)
