@@ -13,7 +13,6 @@ from typing import Any, Literal
 
 from toolgate import documents
 from toolgate.errors import BadDocument
-from toolgate.openapi import overlay
 from toolgate.openapi.bundle import Files, bundle, no_files, refers_outward
 from toolgate.openapi.diagnostics import Diagnostic, Findings
 from toolgate.openapi.repair import parse_mended
@@ -53,6 +52,8 @@ def read_document(data: bytes, *, name: str, files: Files = no_files, fragment: 
         raise BadDocument(f"{name} is no OpenAPI description: it holds {_kind(root)} and not a mapping")
     if not ("openapi" in root or "swagger" in root):
         root = _wrapped(root, name, fragment, findings)
+    if overlays:
+        from toolgate.openapi import overlay  # JSONPath takes 2 MB and as long to import as the rest of the reader
     for number, changes in enumerate(overlays, 1):
         label = f"overlay {number} of {name}"
         findings += overlay.apply(root, documents.parse(changes, name=label), name=label)
