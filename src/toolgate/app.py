@@ -18,7 +18,7 @@ from toolgate.agent.tool import agent_run
 from toolgate.calls import Call, Outcome, Principal, Tool
 from toolgate.egress.transport import Transport, open_transport
 from toolgate.egress.wire import Request, Sender
-from toolgate.errors import Misconfigured, ToolgateError
+from toolgate.errors import Misconfigured, ToolgateError, UnknownRun
 from toolgate.gateway import Gateway, build_gateway
 from toolgate.gateway.audit import record, write_down_change
 from toolgate.gateway.validate import Validate
@@ -52,6 +52,7 @@ if TYPE_CHECKING:
     from toolgate.agent.loop import Agent
     from toolgate.api.consents import Consents
     from toolgate.internal.desk import Backends
+    from toolgate.internal.jobs import Jobs
     from toolgate.llm.report import Report
     from toolgate.openapi.consent import Consent
     from toolgate.server.clients import Clients
@@ -380,6 +381,26 @@ def local_principal(settings: Settings, via: Literal["stdio", "terminal"]) -> Pr
     return local(settings.stdio, via)
 
 
+def look_after_jobs(app: App) -> Jobs | None:
+    """Have this process, which stays, take up what others have left, and end jobs whose owner's key is revoked."""
+    from toolgate.internal.again import Anew
+    from toolgate.server.standing import Standing
+
+    async def begun(run: str, who: Principal) -> bool:
+        try:
+            await app.agent.runs.get(run, who)
+        except UnknownRun:
+            return False
+        return True
+
+    jobs = app.backends.jobs
+    if jobs is None or jobs.again is not None:
+        return jobs
+    jobs.again = Anew(app.gateway, Standing(app.stores.records, app.settings), begun)
+    jobs.tasks.start_soon(jobs.take_up)
+    return jobs
+
+
 async def serve(app: App, *, ready: Callable[[str], None]) -> None:
     """Serve MCP and `/v1` over HTTP until SIGTERM or SIGINT.
 
@@ -403,7 +424,7 @@ async def serve_stdio(app: App) -> None:
     from toolgate.server.stdio import serve_stdio as serve
 
     settle_down()
-    await serve(app.gateway, app.settings, app.clients)
+    await serve(app.gateway, app.settings, app.clients, look_after_jobs(app))
 
 
 @asynccontextmanager
@@ -421,7 +442,7 @@ async def asgi(app: App) -> AsyncIterator[ASGIApp]:
     from toolgate.server.session import Https, Sessions, by_session
 
     server = app.settings.server
-    face = McpFace(app.gateway, server, app.clients)
+    face = McpFace(app.gateway, server, app.clients, look_after_jobs(app))
     resource = Resource(app.settings.identity)
     async with face.lifespan(), entrance(app.settings, app.stores, app.transport, app.own.subjects) as identify:
         identity = app.settings.identity

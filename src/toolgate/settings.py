@@ -46,6 +46,8 @@ class Server(Strict):
     """Seconds that a client may leave an answer unread."""
     page_size: int = Field(default=250, gt=0)
     """Tools a page of `tools/list`."""
+    task_after: float = Field(default=2.0, gt=0)
+    """Seconds of a call after which an MCP client of 2026-07-28 that knows tasks is given one instead of being kept waiting."""
     instructions: str | None = Field(default=None, max_length=20_000)
     """What MCP clients tell their models of this server, instead of a sentence of ours."""
     keep_alive: float = Field(default=15.0, gt=0)

@@ -371,7 +371,9 @@ HTTP, SSE and stdio, and the reference server (`@modelcontextprotocol/server-eve
 make conformance   # fetches the suite by npm and runs all of it; it fails unless every check has ended well
 ```
 
-Not served: tasks (`io.modelcontextprotocol/tasks`), DPoP, workload identities and enterprise-managed authorization, all of them extensions.
+Of the extension tasks (`io.modelcontextprotocol/tasks`) four scenarios are run, and the core tasks of 2025-11-25 by our own tests. A task
+never asks its client anything (`input_required`): what a person has to say is asked before there is one. Not served at all: DPoP,
+workload identities and enterprise-managed authorization, all of them extensions.
 
 The suite asks for a part of what the specification wants. The table below is the rest: each duty of a server and of who stands between,
 where it is said (pages below `specification/2026-07-28/`), and the tests that hold Toolgate to it. It is made from

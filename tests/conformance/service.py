@@ -6,6 +6,7 @@ import struct
 import zlib
 from typing import Any
 
+import anyio
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
@@ -23,6 +24,10 @@ def _operation(name: str, description: str, parameters: list[dict[str, Any]] | N
     }
 
 
+def _parameter(name: str, type: str) -> dict[str, Any]:
+    return {"name": name, "in": "query", "schema": {"type": type}}
+
+
 DESCRIPTION = {
     "openapi": "3.1.0",
     "info": {"title": "Fixtures", "version": "1"},
@@ -31,6 +36,9 @@ DESCRIPTION = {
         "/image": _operation("test_image_content", "Answer with an image."),
         "/audio": _operation("test_audio_content", "Answer with a sound."),
         "/error": _operation("test_error_handling", "Answer with an error."),
+        "/greet": _operation("greet", "Greet somebody.", [_parameter("name", "string")]),
+        "/slow": _operation("slow_compute", "Answer late.", [_parameter("seconds", "number"), _parameter("label", "string")]),
+        "/failing": _operation("failing_job", "Fail after a second."),
     },
 }
 
@@ -68,5 +76,22 @@ async def error(request: Request) -> Response:
     return PlainTextResponse("This tool intentionally returns an error for testing", 500)
 
 
+async def greet(request: Request) -> Response:
+    return PlainTextResponse(f"Hello, {request.query_params.get('name')}!")
+
+
+async def slow(request: Request) -> Response:
+    with anyio.move_on_after(float(request.query_params.get("seconds", "0"))):
+        while not await request.is_disconnected():
+            await anyio.sleep(0.1)
+    return PlainTextResponse("computed")
+
+
+async def failing(request: Request) -> Response:
+    await anyio.sleep(1)
+    return PlainTextResponse("It fails, as it should", 500)
+
+
 def service() -> Starlette:
-    return Starlette(routes=[Route("/text", text), Route("/image", image), Route("/audio", audio), Route("/error", error)])
+    answers = {"text": text, "image": image, "audio": audio, "error": error, "greet": greet, "slow": slow, "failing": failing}
+    return Starlette(routes=[Route(f"/{path}", answer) for path, answer in answers.items()])

@@ -73,7 +73,14 @@ class Hub:
     # As the gate
 
     async def __call__(
-        self, name: str, arguments: Mapping[str, Any], principal: Principal, *, parent: Call | None = None, progress: Progress | None = None
+        self,
+        name: str,
+        arguments: Mapping[str, Any],
+        principal: Principal,
+        *,
+        parent: Call | None = None,
+        id: str | None = None,
+        progress: Progress | None = None,
     ) -> Outcome:
         tool = name.removeprefix("github_")
         at = len(self.calls)

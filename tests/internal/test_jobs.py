@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -8,9 +9,11 @@ from typing import Any
 import anyio
 
 from tests.internal.world import ADMIN, an_app, run
-from toolgate.app import App
-from toolgate.calls import Call, Outcome, Text, Tool
-from toolgate.internal.jobs import MOST
+from toolgate.app import App, look_after_jobs
+from toolgate.calls import Call, Outcome, Principal, Text, Tool
+from toolgate.internal.jobs import KIND, MOST, TIMES
+from toolgate.server.keys import Keys
+from toolgate.settings import Caller
 from toolgate.testing import a_principal, a_tool
 
 EVE = replace(ADMIN, id="local:eve")
@@ -98,6 +101,151 @@ async def test_a_bug_ends_its_job_and_nothing_else(tmp_path: Path) -> None:
         assert (await run(app, "get_job", id=after, wait=10)).structured["status"] == "done"
 
     assert (job["status"], job["problem"]["code"], job["effect"]) == ("failed", "internal_error", "unknown")
+
+
+async def a_key(app: App, *roles: str) -> Principal:
+    key, _ = await Keys(app.stores.records).create("eve", Caller(roles=roles or ("admin",), tier="enterprise"))
+    return key.principal()
+
+
+async def ended(app: App, id_: str, who: Principal) -> dict[str, Any]:
+    return dict((await run(app, "get_job", who, id=id_, wait=10)).structured)
+
+
+async def test_a_read_whose_process_ended_is_made_again_by_the_next_server_as_who_its_owner_is_now(tmp_path: Path) -> None:
+    seen: list[Call] = []
+
+    async def second(call: Call) -> Outcome:
+        seen.append(call)
+        return Outcome(structured=call.arguments)
+
+    async with an_app(tmp_path, store="sqlite") as app:
+        look_after_jobs(app)
+        also(app, a_tool(forever, name="reading", timeout=600.0))
+        eve = await a_key(app)
+        job = await run(app, "submit_job", eve, tool="reading", arguments={"n": 1})
+        seen_by_others = await run(app, "get_job", eve, id=job.structured["id"])
+
+    async with an_app(tmp_path, store="sqlite") as app:
+        also(app, a_tool(second, name="reading"))
+        look_after_jobs(app)
+        done = await ended(app, job.structured["id"], eve)
+
+    assert seen_by_others.structured["status"] == "running"
+    assert "result" in done, str(done)
+    assert (done["status"], done["result"]) == ("done", {"structured": {"n": 1}})
+    assert [(call.principal, call.depth) for call in seen] == [(eve, 1)]
+
+
+async def test_a_write_and_what_nobody_can_tell_the_owner_of_are_interrupted_instead(tmp_path: Path) -> None:
+    async with an_app(tmp_path, store="sqlite") as app:
+        look_after_jobs(app)
+        also(app, a_tool(forever, name="reading", timeout=600.0), a_tool(forever, name="writing", reads=False, timeout=600.0))
+        eve = await a_key(app)
+        token = replace(eve, id="idp:eve", via="token", credential="https://idp.example")
+        revoked = await a_key(app)
+        asked = [(eve, "writing"), (token, "reading"), (revoked, "reading")]
+        jobs = [(who, (await run(app, "submit_job", who, tool=tool)).structured["id"]) for who, tool in asked]
+
+    async with an_app(tmp_path, store="sqlite") as app:
+        also(app, a_tool(told, name="reading"), a_tool(told, name="writing", reads=False))
+        await Keys(app.stores.records).revoke(revoked.credential or "")
+        look_after_jobs(app)
+        statuses = [(await ended(app, id_, who))["status"] for who, id_ in jobs]
+
+    assert statuses == ["interrupted"] * 3
+
+
+async def test_a_run_of_the_agent_goes_on_from_its_journal_and_makes_no_finished_call_again(tmp_path: Path) -> None:
+    counted: list[str] = []
+
+    async def count(call: Call) -> Outcome:
+        counted.append(call.id)
+        return Outcome(content=(Text("counted"),))
+
+    def script() -> str:
+        lines = [{"calls": [{"tool": "counting", "arguments": {}}]}, {"calls": [{"tool": "waiting", "arguments": {}}]}, {"text": "There."}]
+        (tmp_path / "script.yaml").write_text(json.dumps(lines))
+        return str(tmp_path / "script.yaml")
+
+    providers = {"play": {"kind": "scripted", "script": script()}}
+    async with an_app(tmp_path, store="sqlite", providers=providers) as app:
+        look_after_jobs(app)
+        reached = asyncio.Event()
+
+        async def wait(_call: Call) -> Outcome:
+            reached.set()
+            return await forever(_call)
+
+        also(app, *agents(app), a_tool(count, name="counting"), a_tool(wait, name="waiting", timeout=600.0))
+        eve = await a_key(app)
+        job = await run(app, "submit_job", eve, tool="agent_run", arguments={"task": "Count", "model": "play"})
+        async with asyncio.timeout(10):
+            await reached.wait()
+
+    async with an_app(tmp_path, store="sqlite", providers=providers) as app:
+        also(app, *agents(app), a_tool(count, name="counting"), a_tool(name="waiting"))
+        look_after_jobs(app)
+        done = await ended(app, job.structured["id"], eve)
+
+    assert "result" in done, str(done)
+    assert (done["status"], done["result"]["structured"]["answer"]) == ("done", "There.")
+    assert len(counted) == 1
+
+
+def agents(app: App) -> list[Tool]:
+    return [tool for tool in app.gateway.catalog if tool.name == "agent_run"]
+
+
+async def test_a_job_that_brings_its_process_down_is_taken_up_a_few_times_and_not_for_ever(tmp_path: Path) -> None:
+    calls: list[Call] = []
+
+    async def again(call: Call) -> Outcome:
+        calls.append(call)
+        return await forever(call)
+
+    async with an_app(tmp_path, store="sqlite") as app:
+        eve = await a_key(app)
+    job, statuses = "", []
+    for turn in range(TIMES + 2):
+        async with an_app(tmp_path, store="sqlite") as app:
+            also(app, a_tool(again, name="reading", timeout=600.0))
+            look_after_jobs(app)
+            job = job or (await run(app, "submit_job", eve, tool="reading")).structured["id"]
+            statuses.append((await run(app, "get_job", eve, id=job)).structured["status"])
+            async with asyncio.timeout(10):
+                while len(calls) < min(turn, TIMES) + 1:
+                    await asyncio.sleep(0.01)
+
+    assert statuses == ["running"] * (1 + TIMES) + ["interrupted"]
+    assert len(calls) == 1 + TIMES
+
+
+async def test_a_job_ends_when_the_key_that_it_was_submitted_with_is_revoked(tmp_path: Path) -> None:
+    async with an_app(tmp_path) as app:
+        jobs = look_after_jobs(app)
+        also(app, a_tool(forever, name="waiting", timeout=600.0))
+        eve = await a_key(app)
+        other = replace(eve, credential=(await a_key(app)).credential)  # of the same owner
+        job = await run(app, "submit_job", eve, tool="waiting")
+        assert jobs is not None
+        await Keys(app.stores.records).revoke(eve.credential or "")
+        done = await ended(app, job.structured["id"], other)
+
+    assert (done["status"], done["problem"]["code"], done["effect"]) == ("failed", "not_identified", "unknown")
+
+
+async def test_what_a_job_would_need_to_be_taken_up_is_kept_no_longer_than_it_runs(tmp_path: Path) -> None:
+    async with an_app(tmp_path) as app:
+        look_after_jobs(app)
+        also(app, a_tool(told, name="counting"))
+        eve = await a_key(app)
+        job = await run(app, "submit_job", eve, tool="counting", arguments={"n": 1})
+        await ended(app, job.structured["id"], eve)
+        record = await app.stores.records.get(KIND, job.structured["id"])
+
+    assert record is not None
+    assert "again" not in record.body
 
 
 async def test_a_job_whose_process_ended_is_interrupted_and_not_made_again(tmp_path: Path) -> None:

@@ -19,8 +19,9 @@ from toolgate.errors import ProtocolError, ToolFailed
 from toolgate.gateway import Gateway, build_gateway
 from toolgate.policy.rules import Permission, Policy, Role
 from toolgate.server.apps import EXTENSION, MEDIA_TYPE
+from toolgate.server.calling import called
 from toolgate.server.dialogue import Dialogue
-from toolgate.server.handlers import Underway, build_server, called
+from toolgate.server.handlers import Underway, build_server
 from toolgate.server.identify import local
 from toolgate.server.lines import Input, Output
 from toolgate.server.offered import Offered

@@ -90,7 +90,7 @@ class Agent:
         _check_schema(task)
         if parent is not None and parent.depth + 1 > task.limits.depth:
             raise NotPermitted(f"an agent's calls would be {parent.depth + 1} deep, and {task.limits.depth} are allowed", "agent.depth")
-        run = await self.runs.begin(task, user, parent.session if parent else None)
+        run = await self.runs.begin(task, user, *((parent.session, parent.id) if parent else (None,)))
         drive = Drive(
             self.gateway, self.models, self.runs, self.settings, run, user, hear, person, unanswered, known=self.known, clock=self.clock
         )

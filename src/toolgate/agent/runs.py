@@ -77,9 +77,13 @@ class Runs:
         self._keep = keep
         self._clock = clock
 
-    async def begin(self, task: Task, user: Principal, session: str | None) -> Run:
+    async def begin(self, task: Task, user: Principal, session: str | None, id: str | None = None) -> Run:
+        """
+        Args:
+            id: of the call that asks for it, by which whoever made that finds it again; None: a new one.
+        """
         await self._lives.join()
-        name, now = new_id(), self._clock()
+        name, now = id or new_id(), self._clock()
         return await self.put(Run(name, user.tenant, user.user, task, session or name, now, now, None, self._lives.instance))
 
     async def put(self, run: Run) -> Run:

@@ -21,7 +21,14 @@ class CallTool(Protocol):
     """What the gateway's `call` is to us."""
 
     def __call__(
-        self, name: str, arguments: Mapping[str, Any], principal: Principal, *, parent: Call | None = None, progress: Progress | None = None
+        self,
+        name: str,
+        arguments: Mapping[str, Any],
+        principal: Principal,
+        *,
+        parent: Call | None = None,
+        id: str | None = None,
+        progress: Progress | None = None,
     ) -> Awaitable[Outcome]: ...
 
 

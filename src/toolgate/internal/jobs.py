@@ -1,210 +1,344 @@
-"""submit_job, get_job and cancel_job: any tool that the caller may call, called through the gate while the caller goes on.
+"""Calls that go on in the background: durable, each its owner's own, asked after and cancelled by an id that nobody guesses.
 
-A job's record is durable and its owner's own; what is under way is not: when its process ends, the job is `interrupted`, and
-whether it had an effect is for the audit to say. It is not made again by itself.
+A job's record outlives the process that works at it; what is under way does not. When that process is gone, a job whose call
+may be made again (`Again` says which) is taken up by the next server that starts, at most a few times. Any other is
+`interrupted`, and whether it had an effect is for the audit to say.
+
+A job lasts longer than the request that asked for it, so its owner's credential is looked at again while it runs.
 """
 
 from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from http import HTTPStatus
-from typing import Any
+from typing import Any, Protocol
 
 import anyio
 from anyio.abc import TaskGroup
 
-from toolgate.calls import UNSET, Call, Outcome, Text, changed, key, new_id
-from toolgate.internal.desk import Desk
+from toolgate.calls import Call, Outcome, Principal, Problem, Progress, Text, key, new_id
+from toolgate.errors import NotIdentified, ToolgateError
 from toolgate.internal.trouble import Trouble
 from toolgate.stores import Record, Stores
+from toolgate.stores.outcome import dumps, loads
 
 log = logging.getLogger("toolgate")
 KIND = "job"
 KEPT = 7 * 86_400.0
-"""Seconds after its last change in which a job can be asked after."""
+"""Seconds from its beginning in which a job can be asked after."""
 MOST = 10
 """Jobs of one owner under way at the same time."""
 LARGEST = 256 * 1024
-"""Characters of a result that are kept; of a longer one its beginning."""
+"""Characters of an answer that are kept; of a longer one the beginning of its text."""
 LOOKS = 2.0
-"""Seconds between two looks at whether another process wants it cancelled."""
+"""Seconds between two looks at whether another process wants it cancelled, and whether its owner still is who it was."""
+TIMES = 3
+"""How often a job is taken up again: its call may be what ends the processes."""
+OWNED = 8
+"""Characters of an id that its owner's jobs have in common, so that they stand together; the other 24 are random."""
 ENDED = frozenset({"done", "failed", "cancelled", "interrupted"})
+
+Run = Callable[[Progress], Awaitable[Outcome]]
+"""Makes a job's call, and tells how far it is."""
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """What a job is to do."""
+
+    tool: str
+    arguments: Mapping[str, Any]
+    principal: Principal
+    parent: Call | None = None
+    """The call that submitted it; None: it is itself what was asked for."""
+    call: str = field(default_factory=new_id)
+    """The id of the call that does it."""
+    seconds: float = KEPT
+    """From its beginning, in which it can be asked after."""
+
+    @property
+    def session(self) -> str | None:
+        return self.parent.session if self.parent else None
+
+
+class Again(Protocol):
+    """Knows which calls may be made again, and by whom."""
+
+    def may(self, work: Work) -> bool:
+        """Whether `work` can be begun anew by a later process, its effects being what they are."""
+
+    def kept(self, work: Work) -> Mapping[str, Any]:
+        """What that process has to know."""
+
+    async def anew(self, tool: str, kept: Mapping[str, Any]) -> tuple[Work, Run] | None:
+        """The same work, as whoever its owner is now; None: it cannot be done any more."""
+
+    async def stands(self, principal: Principal) -> bool:
+        """Whether what `principal` has shown is still good."""
+
+
+@dataclass(eq=False)
+class Job:
+    """A job under way in this process."""
+
+    id: str
+    work: Work
+    run: Run
+    counted: bool
+    """Among those that its owner may have at the same time."""
+    kept: bool = False
+    """It has a record: somebody may ask after it."""
+    outcome: Outcome | None = None
+    scope: anyio.CancelScope = field(default_factory=anyio.CancelScope)
+    ended: anyio.Event = field(default_factory=anyio.Event)
+
+    @property
+    def owner(self) -> str:
+        return owner_of(self.work.principal)
 
 
 @dataclass
 class Jobs:
-    """Jobs under way in this process."""
+    """Jobs under way in this process, and the records of all."""
 
     stores: Stores
     tasks: TaskGroup
-    scopes: dict[str, anyio.CancelScope] = field(default_factory=dict)
-    owners: dict[str, str] = field(default_factory=dict)
-    sessions: dict[str, str] = field(default_factory=dict)
-    """What those that an agent's run has submitted draw their money from, by job."""
+    again: Again | None = None
+    """None: this process takes up nothing, and looks at no credential."""
+    under_way: dict[str, Job] = field(default_factory=dict)
 
     def go_on(self, session: str) -> bool:
-        """Whether jobs of that session are under way."""
-        return session in self.sessions.values()
+        """Whether jobs of that session are under way: they draw their money from it."""
+        return any(job.work.session == session for job in self.under_way.values())
 
-    async def start(self, desk: Desk, tool: str, arguments: Mapping[str, Any]) -> Record:
+    async def start(self, work: Work, run: Run) -> Record:
         """
         Raises:
             Trouble: so many of the owner's are under way.
         """
-        owner = owner_of(desk.call)
-        if sum(one == owner for one in self.owners.values()) >= MOST:
-            why = f"{MOST} of your jobs are under way; wait for one, or cancel it"
-            raise Trouble("too_many_jobs", why, status=HTTPStatus.CONFLICT, retry_after=5, tried=False)
-        job, now = new_id(), time.time()
-        self.owners[job] = owner  # before anything is waited for, so that many at once are counted too
-        if desk.call.session is not None:
-            self.sessions[job] = desk.call.session
+        job = self.begin(work, run, counted=True)
         try:
-            await self.stores.lives.join()
-            there = {"created": now, "updated": now, "instance": self.stores.lives.instance}
-            body = {"owner": owner, "tool": tool, "status": "running", **there}
-            await self.stores.records.put(KIND, job, body, expires=now + KEPT)
+            return await self.keep(job)
         except BaseException:
-            self._forget(job)
+            job.scope.cancel()
             raise
-        self.tasks.start_soon(self._carry_out, job, desk, tool, arguments)
-        return Record(job, 1, body)
 
-    async def get(self, call: Call, id: str) -> Record:
+    def begin(self, work: Work, run: Run, *, counted: bool) -> Job:
+        """Begin work of which nobody can ask yet: `keep` makes a job of it.
+
+        Raises:
+            Trouble: it counts, and so many of the owner's are under way.
+        """
+        job = Job(owner_of(work.principal)[:OWNED] + new_id()[OWNED:], work, run, counted=False)
+        if counted:
+            self._count(job)
+        self._go(job)
+        return job
+
+    async def keep(self, job: Job) -> Record:
+        """Give a job its record. It is durable once this returns.
+
+        Raises:
+            Trouble: it is not counted yet, and so many of its owner's are under way.
+        """
+        if not job.counted:
+            self._count(job)
+        await self.stores.lives.join()
+        now = time.time()
+        body: dict[str, Any] = {"owner": job.owner, "tool": job.work.tool, "status": "running", "created": now, "updated": now}
+        body["instance"] = self.stores.lives.instance
+        if self.again is not None and self.again.may(job.work):
+            body["again"] = {**self.again.kept(job.work), "times": 0}
+        expires = now + job.work.seconds
+        await self.stores.records.put(KIND, job.id, body, expires=expires)
+        job.kept = True
+        if job.ended.is_set():  # meanwhile
+            return await self._end(job) or Record(job.id, 1, body, expires)
+        return Record(job.id, 1, body, expires)
+
+    async def get(self, who: Principal, id: str) -> Record:
         """
         Raises:
             Trouble: there is no such job, or it is somebody else's, which is not told apart.
         """
         record = await self.stores.records.get(KIND, id)
-        if record is None or record.body["owner"] != owner_of(call):
+        if record is None or record.body["owner"] != owner_of(who):
             raise Trouble("unknown_job", "you have no job of that id; jobs are kept for a week", status=HTTPStatus.NOT_FOUND)
-        if record.body["status"] == "running" and not await self._runs(record):
-            return await self.change(id, status="interrupted")
-        return record
+        return await self._as_it_stands(record)
 
-    async def cancel(self, call: Call, id: str) -> Record:
-        record = await self.get(call, id)
+    async def of(self, who: Principal, *, after: str = "", limit: int) -> Sequence[Record]:
+        """The first `limit` jobs of `who`'s with an id above `after`, by id."""
+        owner = owner_of(who)
+        found: list[Record] = []
+        after = max(after, owner[:OWNED])
+        while len(found) < limit and (page := await self.stores.records.list(KIND, limit=limit, after=after)):
+            for record in page:
+                if not record.id.startswith(owner[:OWNED]):
+                    return found
+                if record.body["owner"] == owner and len(found) < limit:
+                    found.append(await self._as_it_stands(record))
+            after = page[-1].id
+        return found
+
+    async def cancel(self, who: Principal, id: str) -> Record:
+        record = await self.get(who, id)
         if record.body["status"] in ENDED:
             return record
-        record = await self.change(id, cancelling=True)
-        if scope := self.scopes.get(id):
-            scope.cancel()
+        record = await self.change(id, cancelling=True) or record
+        if job := self.under_way.get(id):
+            job.scope.cancel()
         return record
 
-    async def change(self, id: str, **changes: Any) -> Record:
-        """Change a job's record, whatever else changes in it at the same time; one that has ended stays as it is."""
-        while True:
-            record = await self.stores.records.get(KIND, id)
-            assert record is not None
+    async def change(self, id: str, **changes: Any) -> Record | None:
+        """Change a job's record, whatever else changes in it at the same time; one that has ended stays as it is.
+
+        What its owner has cancelled ends as cancelled, also where its call was faster. None: it is not kept any more.
+        """
+        while (record := await self.stores.records.get(KIND, id)) is not None:
             if record.body["status"] in ENDED:
                 return record
-            now = time.time()
-            body = {**record.body, **changes, "updated": now}
-            if await self.stores.records.put(KIND, id, body, replaces=record.version, expires=now + KEPT):
-                return Record(id, record.version + 1, body)
+            body = {**record.body, **changes, "updated": time.time()}
+            if body["status"] in ENDED:
+                body.pop("again", None)
+                if body.get("cancelling"):
+                    body["status"] = "cancelled"
+            if await self.stores.records.put(KIND, id, body, replaces=record.version, expires=record.expires):
+                return Record(id, record.version + 1, body, record.expires)
+        return None
+
+    async def take_up(self) -> None:
+        """Go on with every job whose process is gone, where it may be made again."""
+        after = ""
+        try:
+            while page := await self.stores.records.list(KIND, after=after):
+                for record in page:
+                    await self._as_it_stands(record)
+                after = page[-1].id
+        except ToolgateError as error:  # those that are left are taken up when somebody asks after them
+            log.warning("not every job that was interrupted could be taken up: %s", error)
+
+    async def _as_it_stands(self, record: Record) -> Record:
+        """The record, taken up or interrupted where its process is gone."""
+        if record.body["status"] != "running" or await self._runs(record):
+            return record
+        if "again" not in record.body:
+            return await self.change(record.id, status="interrupted") or record
+        if self.again is None:  # a server that starts will see to it
+            return Record(record.id, record.version, {**record.body, "status": "interrupted"}, record.expires)
+        return await self._taken_up(record, self.again)
+
+    async def _taken_up(self, record: Record, again: Again) -> Record:
+        kept = record.body["again"]
+        if record.body.get("cancelling"):
+            return await self.change(record.id, status="cancelled") or record
+        found = await again.anew(record.body["tool"], kept) if kept["times"] < TIMES else None
+        if found is None:
+            return await self.change(record.id, status="interrupted") or record
+        if record.id in self.under_way:  # meanwhile
+            return record
+        job = self.under_way[record.id] = Job(record.id, *found, counted=True, kept=True)  # before its record names this process
+        claimed = False
+        times = {"again": {**kept, "times": kept["times"] + 1}}
+        body = {**record.body, **times, "instance": self.stores.lives.instance, "updated": time.time()}
+        try:
+            await self.stores.lives.join()
+            claimed = await self.stores.records.put(KIND, record.id, body, replaces=record.version, expires=record.expires)
+        finally:
+            if not claimed:  # another process was faster
+                del self.under_way[record.id]
+        if claimed:
+            log.info("the job %s of %s is taken up again", record.id, record.body["tool"])
+            self._go(job)
+        return await self.stores.records.get(KIND, record.id) or record
 
     async def _runs(self, record: Record) -> bool:
         instance = record.body["instance"]
         if instance == self.stores.lives.instance:
-            return record.id in self.owners
+            return record.id in self.under_way
         return await self.stores.lives.alive(instance)
 
-    async def _carry_out(self, id: str, desk: Desk, tool: str, arguments: Mapping[str, Any]) -> None:
-        ended: dict[str, Any] | None = None
+    def _count(self, job: Job) -> None:
+        if sum(one.counted and one.owner == job.owner for one in self.under_way.values()) >= MOST:
+            why = f"{MOST} of your jobs are under way; wait for one, or cancel it"
+            raise Trouble("too_many_jobs", why, status=HTTPStatus.CONFLICT, retry_after=5, tried=False)
+        job.counted = True
+
+    def _go(self, job: Job) -> None:
+        self.under_way[job.id] = job
+        self.tasks.start_soon(self._carry_out, job)
+
+    async def _carry_out(self, job: Job) -> None:
         try:
-            async with anyio.create_task_group() as tasks:
-                self.scopes[id] = tasks.cancel_scope
-                tasks.start_soon(self._watch, id)
-                ended = await self._called(id, desk, tool, arguments)
-                tasks.cancel_scope.cancel()
+            with job.scope:
+                async with anyio.create_task_group() as tasks:
+                    tasks.start_soon(self._watch, job)
+                    job.outcome = await self._called(job)
+                    tasks.cancel_scope.cancel()
         finally:
-            self.scopes.pop(id, None)
-            with anyio.move_on_after(2.0, shield=True):
-                if ended is None:  # its owner wanted it cancelled, or this process ends
-                    record = await self.stores.records.get(KIND, id)
-                    ended = {"status": "cancelled" if record is not None and record.body.get("cancelling") else "interrupted"}
-                await self.change(id, **ended)
-            self._forget(id)
+            job.ended.set()
+            with anyio.move_on_after(2.0, shield=True), suppress(ToolgateError):  # that it cannot be written, the journal says
+                if job.kept:
+                    await self._end(job)
+            self.under_way.pop(job.id, None)
 
-    def _forget(self, id: str) -> None:
-        self.owners.pop(id, None)
-        self.sessions.pop(id, None)
+    async def _end(self, job: Job) -> Record | None:
+        """Write down how it ended."""
+        if job.outcome is not None:
+            return await self.change(job.id, **ended(job.outcome))
+        record = await self.stores.records.get(KIND, job.id)
+        if record is None or record.body.get("cancelling"):
+            return await self.change(job.id, status="cancelled")
+        # This process ends. Where the call may be made again, the record says so to the next one.
+        return record if "again" in record.body else await self.change(job.id, status="interrupted")
 
-    async def _called(self, id: str, desk: Desk, tool: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
+    async def _called(self, job: Job) -> Outcome:
         async def progress(done: float, total: float | None, sentence: str | None) -> None:
-            await self.change(id, progress={"done": done, "total": total, "sentence": sentence})
+            if job.kept:
+                await self.change(job.id, progress={"done": done, "total": total, "sentence": sentence})
 
-        # Its own time, and nobody at the other end: the call that submitted it has been answered.
-        parent = changed(desk.call, deadline=None, progress=None, ask=None, client=None, idempotency_key=None)
         try:
-            return result_of(await desk.call_tool(tool, arguments, desk.call.principal, parent=parent, progress=progress))
+            return await job.run(progress)
         except Exception:  # a bug ends its job and no others
-            log.exception("the job %s ended by a bug", id)
-            problem = {"code": "internal_error", "message": "it ended by a fault of Toolgate; the log says more"}
-            return {"status": "failed", "problem": problem, "effect": "unknown"}
+            log.exception("the job %s ended by a bug", job.id)
+            return Outcome(problem=Problem("internal_error", "it ended by a fault of Toolgate; the log says more"), effect="unknown")
 
-    async def _watch(self, id: str) -> None:
+    async def _watch(self, job: Job) -> None:
         while True:
             await anyio.sleep(LOOKS)
-            record = await self.stores.records.get(KIND, id)
+            if self.again is not None and not await self.again.stands(job.work.principal):
+                job.outcome = Outcome(problem=Problem(NotIdentified.code, REVOKED), effect="unknown")
+                job.scope.cancel()
+            record = await self.stores.records.get(KIND, job.id) if job.kept else None
             if record is not None and record.body.get("cancelling"):
-                self.scopes[id].cancel()
+                job.scope.cancel()
 
 
-def owner_of(call: Call) -> str:
+REVOKED = "the credential that it was submitted with was revoked or has expired, which ended it; the audit says what it did until then"
+
+
+def owner_of(principal: Principal) -> str:
     """Names whose a job is, in a way that no other tenant and user have."""
-    return key(call.principal.tenant, call.principal.user)
+    return key(principal.tenant, principal.user)
 
 
-def result_of(outcome: Outcome) -> dict[str, Any]:
+def ended(outcome: Outcome) -> dict[str, Any]:
     """How a call ended, as the job's record keeps it."""
-    if outcome.problem is not None:
-        problem = {"code": outcome.problem.code, "message": outcome.problem.message}
-        return {"status": "failed", "problem": problem, "effect": outcome.effect}
+    status = "failed" if outcome.problem is not None else "done"
+    whole = dumps(outcome)
+    if whole is not None and len(whole) <= LARGEST:
+        return {"status": status, "outcome": whole.decode(), "cost": outcome.cost}
     text = "\n".join(one.text for one in outcome.content if isinstance(one, Text))
-    small = outcome.structured is not UNSET and len(text) <= LARGEST
-    result = {"structured": outcome.structured} if small else {"text": text[:LARGEST], "truncated": len(text) > LARGEST}
-    return {"status": "done", "result": result, "cost": outcome.cost}
+    text = text[:LARGEST].encode(errors="replace").decode()
+    problem = outcome.problem and Problem(outcome.problem.code, outcome.problem.message)
+    cut = dumps(Outcome((Text(text),), problem=problem, effect=outcome.effect)) or b""
+    return {"status": status, "outcome": cut.decode(), "truncated": True, "cost": outcome.cost}
 
 
-async def submit_job(desk: Desk, asked: Mapping[str, Any]) -> dict[str, Any]:
-    jobs = desk.backends.jobs
-    assert jobs is not None
-    return told(await jobs.start(desk, asked["tool"], asked.get("arguments", {})))
-
-
-async def get_job(desk: Desk, asked: Mapping[str, Any]) -> dict[str, Any]:
-    jobs = desk.backends.jobs
-    assert jobs is not None
-    wait = min(asked.get("wait", 0.0), desk.seconds_left() - 1)
-    until = time.monotonic() + wait
-    while True:
-        record = await jobs.get(desk.call, asked["id"])
-        if record.body["status"] in ENDED or time.monotonic() >= until:
-            return told(record)
-        await anyio.sleep(min(0.25, max(0.01, until - time.monotonic())))
-
-
-async def cancel_job(desk: Desk, asked: Mapping[str, Any]) -> dict[str, Any]:
-    jobs = desk.backends.jobs
-    assert jobs is not None
-    return told(await jobs.cancel(desk.call, asked["id"]))
-
-
-def told(record: Record) -> dict[str, Any]:
-    body = record.body
-    status = "cancelling" if body["status"] == "running" and body.get("cancelling") else body["status"]
-    shown = {key: body[key] for key in ("progress", "result", "problem", "effect") if key in body}
-    cost = {} if "cost" not in body else {"cost_usd": body["cost"] / 1_000_000}
-    return {
-        "id": record.id,
-        "tool": body["tool"],
-        "status": status,
-        "created": body["created"],
-        "updated": body["updated"],
-        **shown,
-        **cost,
-    }
+def outcome_of(record: Record) -> Outcome | None:
+    """How a job's call ended; None: it has not, or nobody knows."""
+    kept = record.body.get("outcome")
+    return None if kept is None else loads(kept)

@@ -5,7 +5,7 @@ against a description of the regular case, the gate decides, and the answer is p
 detail goes on to the SDK untouched, which alone knows how to refuse it, so that there is one reading of the specification:
 
     exactly one of each header · version 2026-07-28 · Mcp-Method and Mcp-Name that say what the body says
-    a tool that wants none of its arguments in headers
+    a tool that wants none of its arguments in headers, and no client that takes a task for an answer
     what is regular on every way (`regular`)
 
 Lists are not made here at all (`lists`). Sessions of the handshake eras have a short way of their own (`handshake`).
@@ -102,7 +102,7 @@ class Fast:
             await self._clients.hear(said.client, principal)
         if message["method"] == "tools/call":
             tool = self._calls.tool(params, principal) if _is_named(headers.get(b"mcp-name", b""), params["name"]) else None
-            if tool is None or self._wants_headers(tool):
+            if tool is None or said.tasks or self._wants_headers(tool):
                 return False
             await self._call(scope, receive, send, message["id"], params, principal, said)
         elif b"mcp-name" in headers or can_show(params["_meta"][CAPABILITIES_KEY]):

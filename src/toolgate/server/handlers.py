@@ -20,18 +20,19 @@ from mcp.server.lowlevel import Server
 from mcp.shared.exceptions import MCPError
 
 from toolgate import __version__
-from toolgate.calls import Ask, Client, Outcome, Principal, Progress, Tool
-from toolgate.errors import ApprovalNeeded, InvalidArguments, UnknownTool
+from toolgate.calls import Principal, Progress, Tool
+from toolgate.errors import ApprovalNeeded
 from toolgate.gateway import Gateway
 from toolgate.gateway.discover import CALL_TOOL
-from toolgate.server import apps, asking, convert, passing
-from toolgate.server.context import approval, idempotency_key, trace_parent
+from toolgate.server import apps, asking, calling, convert, passing
 from toolgate.server.offered import Offered, OfferingServer
 from toolgate.server.resource import note
+from toolgate.server.tasks import CORE, Tasks, supports
 
 Context = Any
 """The SDK's ServerRequestContext; what it is generic in does not matter here."""
-Answer = types.CallToolResult | types.InputRequiredResult
+Answer = types.CallToolResult | types.InputRequiredResult | Mapping[str, Any]
+"""The last is a task."""
 Who = Callable[[Context], Principal]
 SchemaOf = Callable[[str], Mapping[str, Any] | None]
 
@@ -56,6 +57,7 @@ def build_server(
     underway: Underway,
     offered: Offered | None = None,
     instructions: str | None = None,
+    tasks: Tasks | None = None,
 ) -> Server[Any]:
     """An MCP server over `gateway`.
 
@@ -67,9 +69,10 @@ def build_server(
         underway: counts the calls that have not ended.
         offered: answers with what there is beside tools.
         instructions: what the operator wants models to be told; None: a sentence of ours.
+        tasks: None: no call becomes one.
     """
-    offered = offered or Offered(gateway, who, page_size, called)
-    handlers = _Handlers(gateway, who, page_size, underway)
+    offered = offered or Offered(gateway, who, page_size, calling.called)
+    handlers = _Handlers(gateway, who, page_size, underway, tasks)
     server: Server[Any] = OfferingServer(
         NAME,
         version=__version__,
@@ -77,11 +80,13 @@ def build_server(
         instructions=(instructions or INSTRUCTIONS) + (FINDING if gateway.catalog.get(CALL_TOOL) else ""),
         get_tool_input_schema=lambda name: with_headers(schema_of(name)),
         on_list_tools=handlers.list_tools,
-        on_call_tool=handlers.call_tool,
+        on_call_tool=handlers.call_tool,  # type: ignore[arg-type]  # a task is no answer to the SDK, which sends it all the same
     )
     # Instead of a span for each message, which costs a tenth of the time: the gateway's `trace` makes ours.
     server.middleware[:] = [handlers.keep_lists, asking.sealed(gateway.approvals, who, NAME)]
     offered.attach(server)
+    if tasks is not None:
+        tasks.attach(server)
     return server
 
 
@@ -129,11 +134,12 @@ class _List:
 
 
 class _Handlers:
-    def __init__(self, gateway: Gateway, who: Who, page_size: int, underway: Underway) -> None:
+    def __init__(self, gateway: Gateway, who: Who, page_size: int, underway: Underway, tasks: Tasks | None) -> None:
         self._gateway = gateway
         self._who = who
         self._page_size = page_size
         self._underway = underway
+        self._tasks = tasks
         self._lists: dict[tuple[str, tuple[Tool, ...]], _List] = {}
 
     async def list_tools(self, context: Context, params: types.PaginatedRequestParams | None) -> types.ListToolsResult:
@@ -161,7 +167,7 @@ class _Handlers:
         if kept is None:
             if len(self._lists) >= KEPT_LISTS:
                 self._lists.clear()
-            kept = self._lists[key] = _List(paged(_listable(tools, context.protocol_version), self._page_size))
+            kept = self._lists[key] = _List(paged(_listable(tools, context.protocol_version, self._tasks is not None), self._page_size))
         return kept
 
     async def call_tool(self, context: Context, params: types.CallToolRequestParams) -> Answer:
@@ -176,72 +182,24 @@ class _Handlers:
             raise MCPError(code=types.INTERNAL_ERROR, message=A_BUG) from None
 
     async def _call(self, context: Context, params: types.CallToolRequestParams) -> Answer:
-        principal = self._who(context)
+        principal, version = self._who(context), context.protocol_version
         meta = context.meta or {}
         asks = asking.asking(context, params, self._gateway.approvals.settings)
         progress = steady(context.session.report_progress) if "progress_token" in meta else None
-        outcome = await called(
-            self._gateway,
-            params.name,
-            params.arguments or {},
-            principal,
-            meta,
-            progress=progress,
-            ask=asks.ask if asks else None,
-            client=passing.PassingClient(context),
-        )
+        ask = asks.ask if asks else None
+        if self._tasks is not None and self._tasks.may_become(context, params):
+            outcome = await self._tasks.outcome(context, params, ask, progress)
+            if isinstance(outcome, Mapping):
+                return outcome
+        else:
+            at, client = (self._gateway, params.name, params.arguments or {}, principal, meta), passing.PassingClient(context)
+            outcome = await calling.called(*at, progress=progress, ask=ask, client=client)
         if asks and asks.unanswered and outcome.problem is not None and outcome.problem.code == ApprovalNeeded.code:
             return asking.round_of(asks.unanswered)
-        if (asked := passing.round_of(outcome, context.protocol_version)) is not None:
+        if (asked := passing.round_of(outcome, version)) is not None:
             return asked
         note(context.request, outcome)
-        passing.refuse(outcome, context.protocol_version)
-        refuse_unknown(self._gateway, params.name, principal, outcome)
-        return convert.result(outcome, context.protocol_version)
-
-
-async def called(
-    gateway: Gateway,
-    name: str,
-    arguments: Mapping[str, Any],
-    principal: Principal,
-    meta: Mapping[str, Any],
-    *,
-    progress: Progress | None = None,
-    ask: Ask | None = None,
-    client: Client | None = None,
-) -> Outcome:
-    """The outcome of a call that a client asks for.
-
-    Args:
-        meta: what it says beside.
-
-    Raises:
-        MCPError: it says something there that cannot be.
-    """
-    key, claimed = _said(meta)
-    return await gateway.call(
-        name,
-        arguments,
-        principal,
-        trace_parent=trace_parent(meta.get("traceparent")),
-        idempotency_key=key,
-        progress=progress,
-        ask=ask,
-        approval=claimed,
-        client=client,
-    )
-
-
-def refuse_unknown(gateway: Gateway, name: str, principal: Principal, outcome: Outcome) -> None:
-    """2026-07-28, server/tools, "Error Handling": an unknown tool is a protocol error; everything else a model repairs.
-
-    Raises:
-        MCPError: there is no tool called `name` for `principal`.
-    """
-    problem = outcome.problem
-    if problem is not None and problem.code == UnknownTool.code and name not in gateway.visible(principal):
-        raise MCPError(code=types.INVALID_PARAMS, message=problem.message)
+        return calling.result(self._gateway, params.name, principal, outcome, version)
 
 
 def paged(tools: Sequence[types.Tool], size: int) -> Mapping[str | None, types.ListToolsResult]:
@@ -263,29 +221,23 @@ def _cursor(after: types.Tool) -> str:
     return base64.urlsafe_b64encode(f"after {after.name}".encode()).decode()
 
 
-def _listable(tools: Sequence[Tool], version: str) -> list[types.Tool]:
-    """One tool that a client of `version` cannot take would lose it the whole list, so such a tool is left out alone."""
+def _listable(tools: Sequence[Tool], version: str, tasks: bool) -> list[types.Tool]:
+    """One tool that a client of `version` cannot take would lose it the whole list, so such a tool is left out alone.
+
+    Args:
+        tasks: calls may be tasks.
+    """
     listable = []
     for tool in tools:
         definition = convert.definition(tool, version)
+        if tasks and version == CORE and supports(tool):
+            definition.execution = types.ToolExecution(task_support="optional")
         why = convert.misfit(definition, version)
         if why is None:
             listable.append(definition)
         else:
             log.warning("left %s out of the list for clients of %s: %s", tool.name, version, why)
     return listable
-
-
-def _said(meta: Mapping[str, Any]) -> tuple[str | None, str | None]:
-    """The idempotency key and the approval that a call names."""
-    found = meta.get(convert.META)
-    if found is None:
-        return None, None
-    ours = found if isinstance(found, Mapping) else {}
-    try:
-        return idempotency_key(ours.get("idempotency_key")), approval(ours.get("approval"))
-    except InvalidArguments as error:
-        raise MCPError(code=types.INVALID_PARAMS, message=str(error)) from None
 
 
 def steady(report: Progress) -> Progress:

@@ -23,13 +23,16 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from toolgate.calls import Principal
 from toolgate.gateway import Gateway
+from toolgate.internal.jobs import Jobs
 from toolgate.server import DRAINING
+from toolgate.server.calling import called
 from toolgate.server.clients import Clients
 from toolgate.server.fast import Fast
-from toolgate.server.handlers import Underway, build_server, called
+from toolgate.server.handlers import Underway, build_server
 from toolgate.server.handshake import Sessions
 from toolgate.server.identify import principal_of
 from toolgate.server.offered import Offered
+from toolgate.server.tasks import Tasks
 from toolgate.settings import Server
 
 _asking: ContextVar[Principal] = ContextVar("toolgate_asking")
@@ -42,10 +45,11 @@ LINGER = 0.25  # seconds; the last answer still has to pass the SDK's streams on
 class McpFace:
     """The routes of MCP over one gateway, to be composed with others. They run while `lifespan` is entered, once."""
 
-    def __init__(self, gateway: Gateway, server: Server, clients: Clients | None = None) -> None:
+    def __init__(self, gateway: Gateway, server: Server, clients: Clients | None = None, jobs: Jobs | None = None) -> None:
         """
         Args:
             clients: hears who calls; None: nobody wants to know.
+            jobs: None: no call becomes a task.
         """
         self._gateway = gateway
         self._clients = clients
@@ -59,6 +63,7 @@ class McpFace:
             underway=self._underway,
             offered=self._offered,
             instructions=server.instructions,
+            tasks=Tasks(gateway, jobs, _who, server.task_after) if jobs is not None else None,
         )
         self._sessions = Sessions(gateway, self._underway)
         self._server.middleware.append(self._sessions.remember)

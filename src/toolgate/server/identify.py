@@ -171,9 +171,14 @@ def anonymous(caller: Caller | None, server: Server) -> Identify:
             raise NotIdentified(f"callers without a credential are let in on loopback only, and this server listens on {server.host}")
         if not is_loopback((scope.get("client") or ("", 0))[0]) or not names.isdisjoint(FORWARDED):
             raise NotIdentified("callers without a credential are let in from this machine only, and not through a proxy")
-        return Principal(id="anonymous", roles=caller.roles, tier=caller.tier, tenant=caller.tenant, via="loopback")
+        return nobody(caller)
 
     return identify
+
+
+def nobody(caller: Caller) -> Principal:
+    """Who is let in without a credential."""
+    return Principal(id="anonymous", roles=caller.roles, tier=caller.tier, tenant=caller.tenant, via="loopback")
 
 
 def is_loopback(host: str) -> bool:

@@ -129,6 +129,11 @@ class Keys:
                 self._shown[mark] = (*found, principal := key.principal())
                 return principal
 
+    async def live(self, id: str) -> Key | None:
+        """The key of that id, without `tg_`; None: it lets nobody in (any more)."""
+        found = await self._recent.get(id)
+        return found[0] if found is not None and found[0].state(self._clock()) == "live" else None
+
     async def create(
         self, owner: str, caller: Caller, *, seconds: float | None = None, scopes: Sequence[str] | None = None
     ) -> tuple[Key, str]:

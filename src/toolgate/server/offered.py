@@ -37,7 +37,7 @@ from toolgate.gateway import Gateway
 from toolgate.news import Change
 from toolgate.openapi import prose
 from toolgate.prompts import Prompt, Written
-from toolgate.server import apps, passing
+from toolgate.server import apps, passing, tasks
 from toolgate.upstream.source import ServersRequest, ServersTool, Source, request_name
 
 READ, GET, COMPLETE = "resources/read", "prompts/get", "completion/complete"
@@ -53,15 +53,23 @@ LISTS: Mapping[str, ServerEvent] = {"tools": ToolsListChanged(), "resources": Re
 M = TypeVar("M", bound=BaseModel)
 Context = Any
 Calls = Callable[..., Awaitable[Outcome]]
-"""`handlers.called`."""
+"""`calling.called`."""
 
 
 class OfferingServer(Server[Any]):
-    """The SDK's server, but it says to clients of the handshake eras too that lists may change."""
+    """The SDK's server, but it says to clients of the handshake eras too that lists may change, and to all that calls may be tasks."""
 
     def create_initialization_options(self, notification_options: NotificationOptions | None = None, *more: Any, **others: Any) -> Any:
         changing = NotificationOptions(prompts_changed=True, resources_changed=True, tools_changed=True)
         return super().create_initialization_options(notification_options or changing, *more, **others)
+
+    def get_capabilities(self, *args: Any, protocol_version: str | None = None, **others: Any) -> types.ServerCapabilities:
+        able = super().get_capabilities(*args, protocol_version=protocol_version, **others)
+        if self.get_request_handler("tasks/get") is None:
+            return able
+        if protocol_version == tasks.EXTENDED:
+            return able.model_copy(update={"extensions": {**(able.extensions or {}), tasks.EXTENSION: {}}})
+        return able.model_copy(update={"tasks": tasks.CAPABILITY})
 
 
 class Offered:

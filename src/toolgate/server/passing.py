@@ -12,6 +12,7 @@ from uuid import uuid4
 
 import anyio
 import mcp_types as types
+from mcp.server.connection import Connection
 from mcp.shared.exceptions import MCPError, NoBackChannelError
 from mcp_types.version import is_version_at_least
 from pydantic import ValidationError
@@ -85,18 +86,18 @@ class Mute:
         raise ProtocolError("the caller said that it could not be asked anything", types.METHOD_NOT_FOUND)
 
 
-def connection_of(context: Any) -> Any:
-    """The SDK's connection to a client."""
-    return context.session._connection
+def connection_of(context: Any) -> Connection:
+    """The connection that a request came by."""
+    connection: Connection = context.session._connection
+    return connection
 
 
 def session_of(context: Any) -> dict[str, Any]:
     """What is remembered of a client's connection, for as long as it lasts."""
-    state: dict[str, Any] = connection_of(context).state
-    return state
+    return connection_of(context).state
 
 
-def gone_of(connection: Any) -> anyio.Event:
+def gone_of(connection: Connection) -> anyio.Event:
     """Set once the SDK's `connection` to a client has ended."""
     state = connection.state
     if GONE not in state:

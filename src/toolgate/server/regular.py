@@ -9,7 +9,7 @@ and where its client cannot be told or asked anything on that way, too
 
     beside what is asked: nothing that wants to be told of progress or to hear what happens meanwhile
     a tool that says nothing while it runs; or a client that can be told and asked nothing
-    nobody who could be asked, where the policy asks
+    nobody who could be asked, where the policy asks, and no client that takes a task for an answer
 
 What the client can do it says in each request since 2026-07-28 (`Envelopes`), and before once for all (`declared`).
 """
@@ -29,6 +29,7 @@ from toolgate.calls import Principal, Tool
 from toolgate.gateway import Gateway, unwrapped
 from toolgate.policy.rules import Policy
 from toolgate.server import asking, convert
+from toolgate.server.tasks import takes
 
 NEWEST = convert.NEWEST
 OURS = "io.modelcontextprotocol/"
@@ -57,6 +58,8 @@ class Said:
     """No tool can ask it anything, and without a token or a level none tells it anything."""
     client: tuple[str, str] | None = None
     """Its name and version, where it says them."""
+    tasks: bool = False
+    """It takes a task for an answer to a call that takes long."""
 
 
 def is_request(message: Any) -> bool:
@@ -131,7 +134,7 @@ class Calls:
         outer, inner = visible.get(name), visible.get(unwrapped(name, params.get("arguments", {}))[0])
         if outer is None or inner is None:
             return None
-        if said is not None and (not (inner.quiet or said.mute) or (said.person and self._asks())):
+        if said is not None and (said.tasks or not (inner.quiet or said.mute) or (said.person and self._asks())):
             return None
         return outer
 
@@ -156,7 +159,8 @@ def _read(meta: Mapping[str, Any]) -> Said | None:
         methods.validate_client_request("tools/list", NEWEST, {"_meta": meta})
         info = meta.get(INFO_KEY)
         client = (str(info["name"]), str(info["version"])) if info else None
-        return Said(asking.able(types.ClientCapabilities.model_validate(capabilities)), not capabilities, client)
+        person = asking.able(types.ClientCapabilities.model_validate(capabilities))
+        return Said(person, not capabilities, client, takes(capabilities))
     except ValidationError:
         return None
 

@@ -17,7 +17,8 @@ from toolgate.errors import ApprovalNeeded
 from toolgate.gateway import Gateway
 from toolgate.server import asking, convert, passing
 from toolgate.server.asking import Asking
-from toolgate.server.handlers import A_BUG, called, refuse_unknown
+from toolgate.server.calling import called, refuse_unknown
+from toolgate.server.handlers import A_BUG
 from toolgate.server.resource import note
 
 Seal = Callable[[Mapping[str, Any]], Awaitable[Mapping[str, Any]]]

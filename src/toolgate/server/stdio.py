@@ -12,12 +12,15 @@ import mcp_types as types
 from mcp.shared.message import SessionMessage
 
 from toolgate.gateway import Gateway
+from toolgate.internal.jobs import Jobs
+from toolgate.server.calling import called
 from toolgate.server.clients import Clients
 from toolgate.server.dialogue import Dialogue
-from toolgate.server.handlers import Underway, build_server, called
+from toolgate.server.handlers import Underway, build_server
 from toolgate.server.identify import local
 from toolgate.server.lines import Input, Output, claimed
 from toolgate.server.offered import Offered
+from toolgate.server.tasks import Tasks
 from toolgate.settings import Settings
 
 GRACE = 0.2
@@ -26,17 +29,20 @@ LAST_SECONDS = 5.0
 """That a client may take to read the last answers once it has closed our input."""
 
 
-async def serve_stdio(gateway: Gateway, settings: Settings, clients: Clients | None = None) -> None:
+async def serve_stdio(gateway: Gateway, settings: Settings, clients: Clients | None = None, jobs: Jobs | None = None) -> None:
     """Answer until the client closes our standard input; calls that are not over soon after are cancelled and written down.
 
     Args:
         clients: hears who calls; None: nobody wants to know.
+        jobs: None: no call becomes a task.
     """
     with claimed() as (source, sink):
-        await converse(gateway, settings, Input(source), Output(sink), clients)
+        await converse(gateway, settings, Input(source), Output(sink), clients, jobs)
 
 
-async def converse(gateway: Gateway, settings: Settings, source: Input, sink: Output, clients: Clients | None = None) -> None:
+async def converse(
+    gateway: Gateway, settings: Settings, source: Input, sink: Output, clients: Clients | None = None, jobs: Jobs | None = None
+) -> None:
     """Answer what comes from `source` until it ends."""
     principal, page_size = local(settings.stdio, "stdio"), settings.server.page_size
     offered = Offered(gateway, lambda _context: principal, page_size, called)
@@ -48,6 +54,7 @@ async def converse(gateway: Gateway, settings: Settings, source: Input, sink: Ou
         underway=Underway(),
         offered=offered,
         instructions=settings.server.instructions,
+        tasks=Tasks(gateway, jobs, lambda _context: principal, settings.server.task_after) if jobs is not None else None,
     )
     if clients is not None:
         clients.watch(server, lambda _context: principal)

@@ -1,0 +1,86 @@
+"""Which jobs are taken up again once their process is gone: those whose call does no harm when it is made twice.
+
+That is a tool that only reads or says of itself that it is idempotent, and a run of the agent, which goes on from its own
+journal without making a finished call anew. Not one that a run has submitted, whose money and bounds ended with that run;
+not one of an agent that acts for somebody; and not one of a caller by token, which cannot be asked for anew.
+
+Its owner is looked up again: it goes on with the roles that the owner has now, and not at all where the key was revoked.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from typing import Any, Protocol
+
+import orjson
+
+from toolgate.calls import Call, Outcome, Principal, Progress
+from toolgate.gateway import Gateway
+from toolgate.internal.jobs import Run, Work
+
+RUNS = "agent_run"
+LARGEST = 64 * 1024
+"""Bytes of arguments that are kept so that the call can be made again."""
+
+
+class Standing(Protocol):
+    """Knows who is still who they were."""
+
+    async def stands(self, principal: Principal) -> bool:
+        """Whether what `principal` has shown is still good."""
+
+    async def anew(self, id: str, tenant: str, via: str, credential: str | None) -> Principal | None:
+        """Who that is now; None: nobody any more, or nobody can tell without a request of theirs."""
+
+
+class Anew:
+    """`jobs.Again` over a gateway."""
+
+    def __init__(self, gateway: Gateway, standing: Standing, begun: Callable[[str, Principal], Awaitable[bool]]) -> None:
+        """
+        Args:
+            begun: whether the agent has a run of that id, which is the one of the call that asked for it.
+        """
+        self._gateway = gateway
+        self._standing = standing
+        self._begun = begun
+        self.stands = standing.stands
+
+    def may(self, work: Work) -> bool:
+        who, tool = work.principal, self._gateway.visible(work.principal).get(work.tool)
+        if tool is None or who.acting_for or who.via == "token" or work.session is not None:
+            return False
+        if not (tool.name == RUNS or tool.annotations.read_only or tool.annotations.idempotent):
+            return False
+        try:
+            return len(orjson.dumps(work.arguments)) <= LARGEST
+        except TypeError:
+            return False
+
+    def kept(self, work: Work) -> Mapping[str, Any]:
+        who, parent = work.principal, work.parent
+        above = None if parent is None else [parent.id, parent.depth, parent.tainted, parent.approval]
+        return {
+            "arguments": dict(work.arguments),
+            "call": work.call,
+            "who": [who.id, who.tenant, who.via, who.credential],
+            "parent": above,
+        }
+
+    async def anew(self, tool: str, kept: Mapping[str, Any]) -> tuple[Work, Run] | None:
+        principal = await self._standing.anew(*kept["who"])
+        found = None if principal is None else self._gateway.visible(principal).get(tool)
+        if principal is None or found is None:
+            return None
+        resumed = tool == RUNS and await self._begun(kept["call"], principal)
+        arguments = {"resume": kept["call"]} if resumed else kept["arguments"]
+        parent = None
+        if kept["parent"] is not None:
+            above, depth, tainted, approval = kept["parent"]
+            parent = Call(found, {}, principal, id=above, depth=depth, tainted=tainted, approval=approval)
+        work = Work(tool, arguments, principal, parent)
+
+        async def run(progress: Progress) -> Outcome:
+            return await self._gateway.call(tool, arguments, principal, parent=parent, id=work.call, progress=progress)
+
+        return work, run
