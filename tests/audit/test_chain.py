@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from toolgate.audit.chain import START, Tree, chained
+from toolgate.audit.chain import START, Tree, chained, led, path
+from toolgate.audit.chain import leaf as leaf_of
 
 
 def by_definition(leaves: list[bytes]) -> bytes:
@@ -75,3 +76,23 @@ def test_different_records_have_different_hashes_even_where_their_parts_join_up_
     for one, other in pairwise(records):
         assert chained(previous, *one) != chained(previous, *other)
     assert chained(START, 1, 2, b"audit", b"{}") != chained(START, 1, 2, b"audi", b"t{}")
+
+
+@given(st.integers(1, 70), st.data())
+def test_the_way_from_any_leaf_leads_to_the_root_and_from_no_other(size: int, data: st.DataObject) -> None:
+    hashes = [sha256(bytes([number])).digest() for number in range(size)]
+    tree = Tree()
+    for each in hashes:
+        tree.add(each)
+    index = data.draw(st.integers(0, size - 1))
+    way = path(index, [leaf_of(each) for each in hashes])
+
+    assert led(leaf_of(hashes[index]), index, size, way) == tree.root()
+    assert len(way) <= size.bit_length()
+    other = data.draw(st.integers(0, size - 1).filter(lambda n: n != index)) if size > 1 else 1
+    assert led(leaf_of(hashes[index]), other, size, way) != tree.root()
+    assert led(leaf_of(b"x"), index, size, way) != tree.root()
+    assert led(leaf_of(hashes[index]), index, size, [*way, bytes(32)]) != tree.root()
+    for at in range(len(way)):
+        assert led(leaf_of(hashes[index]), index, size, [*way[:at], bytes(32), *way[at + 1 :]]) != tree.root()
+        assert led(leaf_of(hashes[index]), index, size, way[:at]) != tree.root()

@@ -171,3 +171,21 @@ def test_definitions_that_are_not_as_accepted_are_an_event_once(terminal: Termin
 
     [line] = terminal("audit", "list", "--json", "--type", "tool.drift").value
     assert (line["details"]["integration"], line["details"]["kept_back"]) == ("shop", ["shop_list_items"])
+
+
+def test_an_event_is_proven_to_who_has_only_the_proof_and_the_key(terminal: Terminal, called: Path, tmp_path: Path) -> None:
+    key = terminal("audit", "key").out.strip()
+    event = terminal("audit", "list", "--json", "--type", "call.outcome").value[0]
+    proof = called / "proof.json"
+    proof.write_text(terminal("audit", "prove", event["id"]).out)
+    good = terminal("audit", "check", str(proof), "--key", key)
+    proof.write_text(proof.read_text().replace(event["id"], "0" * 32))
+    forged = terminal("audit", "check", str(proof), "--key", key, "--json")
+    unknown = terminal("audit", "prove", "nothing", "--json")
+    [read] = terminal("audit", "list", "--json", "--type", "audit.read", "--limit", "1").value
+
+    assert (good.code, good.value["id"]) == (0, event["id"])
+    assert (forged.code, forged.out) == (5, "")
+    assert "not what the checkpoint signed" in forged.error["message"]
+    assert unknown.code == 1
+    assert (read["details"]["by"], read["details"]["event"]) == ("audit prove", event["id"])

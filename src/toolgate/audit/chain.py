@@ -10,7 +10,7 @@ met by other records. `Tree` keeps only the roots of the complete subtrees: 20 h
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from hashlib import sha256
 from struct import Struct
 
@@ -48,7 +48,7 @@ class Tree:
 
     def add(self, hash: bytes) -> None:
         """One more record."""
-        node = sha256(b"\0" + hash).digest()
+        node = leaf(hash)
         size = self.size
         while size & 1:
             node = sha256(b"\1" + self._frontier.pop() + node).digest()
@@ -64,3 +64,44 @@ class Tree:
         for left in reversed(larger):
             node = sha256(b"\1" + left + node).digest()
         return node
+
+
+def leaf(hash: bytes) -> bytes:
+    """The leaf that a record is in the tree."""
+    return sha256(b"\0" + hash).digest()
+
+
+def path(index: int, leaves: Sequence[bytes]) -> list[bytes]:
+    """What leads from the leaf `index`, counted from 0, to the root: its sibling, then that of the node above, and so on.
+
+    Source: RFC 6962, 2.1.1. A node without a sibling goes up as it is.
+    """
+    nodes, found = leaves, []
+    while len(nodes) > 1:
+        if (sibling := index ^ 1) < len(nodes):
+            found.append(nodes[sibling])
+        pairs = [sha256(b"\1" + nodes[at] + nodes[at + 1]).digest() for at in range(0, len(nodes) - 1, 2)]
+        nodes = [*pairs, nodes[-1]] if len(nodes) & 1 else pairs
+        index >>= 1
+    return found
+
+
+def led(leaf: bytes, index: int, size: int, path: Sequence[bytes]) -> bytes | None:
+    """The root that `path` leads to from the leaf `index` of `size`; None: it has not the length that it needs.
+
+    Source: RFC 9162, 2.1.3.2.
+    """
+    if not 0 <= index < size:
+        return None
+    at, last, node = index, size - 1, leaf
+    for sibling in path:
+        if last == 0:
+            return None
+        if at & 1 or at == last:
+            node = sha256(b"\1" + sibling + node).digest()
+            while not at & 1 and at:
+                at, last = at >> 1, last >> 1
+        else:
+            node = sha256(b"\1" + node + sibling).digest()
+        at, last = at >> 1, last >> 1
+    return node if last == 0 else None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from fnmatch import fnmatchcase
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 PAGE = 500  # lines read at once while filtering
 INTENTS = ("call.intent", "model.intent")
 COLUMNS = ("when (UTC)", "event", "who", "what", "how", "why", "ms")
+MOST_OF_A_PROOF = 16 * 1024 * 1024  # bytes
 MOST = 2**63 - 1  # what SQLite counts to: the year 2262
 ENDINGS = "call.[!i]*"
 """The types of events that end a call."""
@@ -96,6 +98,52 @@ def verify(config: Path | None, as_json: bool, checkpoint: Path | None, key: str
         say(f"{report.records} records are what was written; a checkpoint covers {report.signed} of them")
         if report.elsewhere:
             say(f"{report.elsewhere} of them are in segments that are not here: only what they hash to was checked")
+
+
+@command.command()
+@config_option
+@json_option
+@click.argument("event")
+def prove(config: Path | None, as_json: bool, event: str) -> None:
+    """Prove that EVENT, an id or a number, is in the audit, to somebody who is shown nothing else of it.
+
+    What is written is for `toolgate audit check`, which needs no more than that and the key.
+    """
+    from toolgate.stores.inclusion import Unproven
+    from toolgate.stores.inclusion import prove as proof_of
+
+    settings = settings_of(config)
+    database = _database(settings)
+    if not database.is_file():
+        raise ended("usage", f"there is no audit in {database.parent}")
+    try:
+        emit(proof_of(database, event))
+    except Unproven as error:
+        raise ended("usage", str(error)) from None
+    wait_for(_told_of(settings, event))
+
+
+@command.command()
+@config_option
+@json_option
+@click.argument("proof", type=click.File("rb"))
+@click.option("--key", metavar="KEY", help="The key that has to have signed it, as `audit key` printed it; default: this installation's.")
+def check(config: Path | None, as_json: bool, proof: Any, key: str | None) -> None:
+    """Say whether PROOF, a file that `prove` made or - for stdin, proves its event, and show that."""
+    from toolgate.audit.checkpoint import Verifier
+    from toolgate.stores.inclusion import Unproven, proven
+
+    try:
+        said = json.loads(proof.read(MOST_OF_A_PROOF))
+        verifier = Verifier.parse(key) if key else _keys(settings_of(config)).signer.verifier
+        record = proven(said, verifier)
+    except Unproven as error:
+        raise ended("failed", str(error)) from None
+    except ValueError as error:
+        raise ended("usage", str(error)) from None
+    if not as_json:
+        say(f"proven: record {record['seq']} is in the audit that {verifier.name} signs")
+    show(record["body"])
 
 
 @command.command()
@@ -230,6 +278,11 @@ def _verified(settings: Settings, checkpoint: Path | None, key: str | None) -> R
         return verify(_database(settings), verifier, kept)
     except (ValueError, FileNotFoundError) as error:
         raise ended("usage", str(error)) from None
+
+
+async def _told_of(settings: Settings, event: str) -> None:
+    async with opened(settings) as (stores, who):
+        await _tell(stores, who, "audit prove", event=event[:64])
 
 
 async def _export(settings: Settings, form: Format, since: int, after: int) -> None:
