@@ -210,6 +210,18 @@ def test_a_rule_for_a_task_is_not_passed_by_declaring_another_one() -> None:
     assert asked("Good morning", "coding") == ("coding", True)
 
 
+def test_what_a_task_only_looks_like_allows_no_more_to_be_lost() -> None:
+    rules = [{"id": "one", "tasks": ["coding"], "max_quality_loss": 50}, {"id": "two", "tasks": ["math"], "max_quality_loss": 0}]
+    router = World(policy=models(rules=rules, max_quality_loss=10, explore=0)).router()
+
+    def first(text: str, task: TaskType) -> str:
+        return router.route(Prompt([User(text)]), Errand(ADA, task=task), 100).chain[0].id
+
+    assert first("Good morning", "coding") == "acme/cheap"
+    assert first("def f(x): pass", "chat") == first("Good morning", "chat") == "acme/dear"
+    assert first("Solve this", "coding") == "acme/dear"
+
+
 def test_what_a_prompt_needs_drops_who_has_it_not() -> None:
     plain = Model("acme", "plain", tools=False, window=1000, max_output=100)
     able = Model("acme", "able", vision=True, strict=True)

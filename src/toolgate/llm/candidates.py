@@ -132,7 +132,7 @@ class Sieve:
     ) -> Candidates:
         """
         Args:
-            tasks: types that the prompt may be of; a rule for any of them holds.
+            tasks: types that the prompt may be of, what it was said to be in front; a rule for any of them holds.
             columns: what is thought of the roster's models.
             left: what may still be spent: who may cost more, with the longest answer asked for, is not asked.
 
@@ -186,10 +186,13 @@ class Sieve:
         key = principal.tenant, principal.tier, principal.roles, tasks, named, tools, sees
         found = self._slates.get(key)
         if found is None:
-            found = self._slates[key] = self._made(policy, policy.applying(principal, *tasks), named, tools, sees)
+            rules = policy.applying(principal, *tasks)
+            # Rules for what the task only looks like bind; they permit no more than those for what it was said to be.
+            most = min(_losses(policy.applying(principal, tasks[0])), default=policy.max_quality_loss)
+            found = self._slates[key] = self._made(policy, rules, min((most, *_losses(rules))), named, tools, sees)
         return found
 
-    def _made(self, policy: Models, rules: tuple[ModelRule, ...], named: str, tools: bool, sees: bool) -> Slate:
+    def _made(self, policy: Models, rules: tuple[ModelRule, ...], loss: float, named: str, tools: bool, sees: bool) -> Slate:
         cards: list[Card] = []
         dropped: dict[str, str] = {}
         for card in self._cards.values():
@@ -216,7 +219,7 @@ class Sieve:
             dropped=dropped,
             rules=rules,
             names=tuple(rule.id for rule in rules),
-            loss=min((rule.max_quality_loss for rule in rules if rule.max_quality_loss is not None), default=policy.max_quality_loss),
+            loss=loss,
             explore=policy.explore if all(rule.explore for rule in rules) else 0.0,
             ceilings=_ceilings(rules, cards),
         )
@@ -273,6 +276,10 @@ def _picking(numbers: Sequence[int], whole: int) -> Callable[[Sequence[float]], 
     if len(numbers) > 1:
         return itemgetter(*numbers)
     return lambda column: [column[number] for number in numbers]
+
+
+def _losses(rules: tuple[ModelRule, ...]) -> list[float]:
+    return [rule.max_quality_loss for rule in rules if rule.max_quality_loss is not None]
 
 
 def _slow(speed: Speed | None, ceilings: Ceilings) -> bool:

@@ -22,6 +22,7 @@ class ModelRule(Strict):
     tiers: tuple[str, ...] = ()
     roles: tuple[str, ...] = ()
     tasks: tuple[str, ...] = ()
+    """Of the type that the asker declares, or that is plain from the prompt."""
     models: tuple[str, ...] = ()
     """Globs over `provider/model`: only these may be asked. Empty: any."""
     deny: tuple[str, ...] = ()
