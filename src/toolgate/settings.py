@@ -210,6 +210,8 @@ class Audit(Strict):
     """Keep arguments as redacted values, or only their names. A keyed digest of the whole is kept in either case."""
     redact: tuple[str, ...] = ()
     """Arguments hidden besides those that their schema marks or that look like secrets, as `TOOL:PATH`, both with `*`."""
+    refusals: int = Field(default=300, gt=0)
+    """Refused calls of one caller in a minute that are written down one by one; further ones are counted in a line every 10 s."""
     checkpoints: Path | None = None
     """File that signed checkpoints are added to, best on another machine's disk; absent: they are kept with the audit only."""
     checkpoint_rows: int = Field(default=1000, gt=0)

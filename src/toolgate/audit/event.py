@@ -19,6 +19,7 @@ Type = Literal[
     "call.outcome",  # it ended, well or not
     "call.denied",  # the gate said no
     "call.limited",  # the gate said not now: a rate, a budget, a repetition
+    "call.flood",  # so many refusals of one caller, beyond those that are lines of their own
     "call.unknown",  # its process is gone and nobody knows how it ended
     "model.intent",  # a prompt is about to be put to a language model: written before anything of it leaves
     "model.outcome",  # it was answered, or not

@@ -255,7 +255,7 @@ def build_gateway(
     steps: list[Middleware] = [
         Measure(metrics),  # counts every ending
         trace,
-        Audit(proof),  # sees every ending, refusals too
+        Audit(proof, settings.audit.refusals),  # sees every ending, refusals too
         settle,  # above this line errors are outcomes, below they are raised
         validate,
         permit,  # the tool and its arguments

@@ -1,4 +1,4 @@
-"""Write down every ending: answers, refusals, failures, and calls that died of a bug or were cancelled.
+"""Write down every ending: answers, refusals, failures, and calls that died of a bug or were cancelled. Floods of refusals are counted.
 
 The line is durable before the answer leaves. When it cannot be written, the caller gets no answer but that. A call that ran
 has an intent already (`intent`), with its arguments; its outcome names the same call and does not repeat them.
@@ -21,6 +21,7 @@ from toolgate.audit.redact import Redactor
 from toolgate.calls import Binary, Call, Outcome, Principal, Problem, Tool
 from toolgate.chain import Handler
 from toolgate.errors import AuditUnavailable
+from toolgate.gateway.flood import Floods
 from toolgate.settings import Audit as Settings
 from toolgate.stores import Hold, Journal, Shortage, Stores
 
@@ -161,8 +162,13 @@ class Proof:
 
 
 class Audit:
-    def __init__(self, proof: Proof) -> None:
+    def __init__(self, proof: Proof, refusals: int) -> None:
+        """
+        Args:
+            refusals: of one caller in a minute that are written down one by one.
+        """
         self._proof = proof
+        self._floods = Floods(self._flood, refusals)
 
     async def __call__(self, call: Call, call_next: Handler) -> Outcome:
         began = time.perf_counter_ns()
@@ -173,11 +179,23 @@ class Audit:
                 await self._proof.broke(call, began, error)
             raise
         try:
-            await self._proof.end(call, began, outcome)
+            if not self._is_one_too_many(call, outcome):
+                await self._proof.end(call, began, outcome)
+            if self._floods.untold:
+                await self._floods.tell()
         except AuditUnavailable as error:
             problem = Problem(error.code, "the call could not be written down, so its answer is withheld; tell the operator")
             return Outcome(problem=problem, effect="none" if outcome.effect == "none" else "unknown", cost=outcome.cost)
         return outcome
+
+    def _is_one_too_many(self, call: Call, outcome: Outcome) -> bool:
+        """Whether it is refused, and like so many before it that it is only counted. What has begun to run is always written."""
+        if not outcome.refused or outcome.problem is None or self._proof.has_begun(call):
+            return False
+        return self._floods.take(call.principal, outcome.problem.code, "unknown" if call.tool.concealed else call.tool.name)
+
+    async def _flood(self, principal: Principal, found: Mapping[str, Any]) -> int:
+        return await record(self._proof.journal, "call.flood", principal=principal, **found)
 
 
 def _note(outcome: Outcome, step: str, name: str) -> Any:
