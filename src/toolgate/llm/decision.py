@@ -98,6 +98,11 @@ class Scores(Mapping[str, Score]):
             made[of.ids[at]] = Score(mean, deviation(mean, of.sure[at]), of.seen[at], of.costs[at], speed.p95 if speed else None)
         return made
 
+    @cached_property
+    def said(self) -> Mapping[str, Any]:
+        """As JSON, made once: the audit and each attempt tell of it."""
+        return {model: score.to_json() for model, score in self._made.items()}
+
     def __getitem__(self, model_id: str) -> Score:
         return self._made[model_id]
 
@@ -119,7 +124,7 @@ class Decision:
 
     chain: tuple[Model, ...]
     """The first is asked, the rest in order when those before fail; never empty."""
-    scores: Mapping[str, Score]
+    scores: Scores
     """By `provider/model`, the chain's in its order."""
     reasons: tuple[str, ...]
     """Sentences: why the first is first."""
@@ -140,7 +145,7 @@ class Decision:
             "mode": self.mode,
             "task": self.task,
             "guessed": self.guessed,
-            "scores": {model: score.to_json() for model, score in self.scores.items()},
+            "scores": self.scores.said,
             "reasons": list(self.reasons),
             "dropped": dict(self.dropped),
             "policy": list(self.policy),
