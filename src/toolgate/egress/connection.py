@@ -33,7 +33,10 @@ class NotHttp(Exception):
 
 
 class Connection(asyncio.Protocol):
-    """Carries one request after the other. Those who ask wait for `head`, then for `piece` until that is empty."""
+    """Carries one request after the other. Those who ask wait for `more` until `has_head`, then for `piece` until that is empty."""
+
+    has_head: bool
+    """Whether `status` and `headers` are those of the answer to the last request."""
 
     status: int
     headers: list[tuple[bytes, bytes]]
@@ -55,7 +58,7 @@ class Connection(asyncio.Protocol):
         self._waiter: asyncio.Future[None] | None = None
         self._pieces: deque[bytes] = deque()
         self._problem: Exception | None = None
-        self._asked = self._has_head = self._done = False
+        self._asked = self.has_head = self._done = False
         self._spoiled = False
         """Nobody can be sure any more where the next answer would begin."""
         self._keeps = True
@@ -82,20 +85,15 @@ class Connection(asyncio.Protocol):
             without_body: its answer has none, whatever the headers say (HEAD).
         """
         self._without_body = without_body
-        self._asked, self._has_head, self._done = True, False, False
+        self._asked, self.has_head, self._done = True, False, False
         self._head_bytes = self._beside = 0
         self.used = True
         self._transport.write(wire)
 
-    async def head(self) -> None:
-        """Wait for `status` and `headers`. Raises Lost or NotHttp when they do not come."""
-        while not self._has_head:
-            await self._more()
-
     async def piece(self) -> bytes:
         """What comes of the body, as it went over the wire; empty at its end. Raises Lost or NotHttp when that does not come."""
         while (piece := self.here()) is None:
-            await self._more()
+            await self.more()
         return piece
 
     def here(self) -> bytes | None:
@@ -122,7 +120,8 @@ class Connection(asyncio.Protocol):
         self._transport.abort()
         self._dialled.close()
 
-    def _more(self) -> asyncio.Future[None]:
+    def more(self) -> asyncio.Future[None]:
+        """Done when more of the answer has come, or will not come. Raises Lost or NotHttp when nothing will."""
         if self._problem is not None:
             raise self._problem
         self._waiter = self._loop.create_future()
@@ -156,7 +155,7 @@ class Connection(asyncio.Protocol):
             if not self._done:
                 self._fail(NotHttp())
                 self._transport.abort()
-        if not self._has_head:
+        if not self.has_head:
             self._head_bytes += len(data)
             if self._head_bytes > MAX_HEAD:
                 self._fail(NotHttp())
@@ -167,11 +166,11 @@ class Connection(asyncio.Protocol):
         elif self._waiting_bytes > AHEAD and not self._paused and not self._done:
             self._paused = True
             self._transport.pause_reading()
-        if self._has_head:
+        if self.has_head:
             self._wake()
 
     def connection_lost(self, exc: Exception | None) -> None:
-        if exc is None and self._has_head and self._until_close:  # RFC 9112, 6.3: nothing else tells of the end
+        if exc is None and self.has_head and self._until_close:  # RFC 9112, 6.3: nothing else tells of the end
             self._done = True
         if not self._done:
             self._fail(Lost())
@@ -188,7 +187,7 @@ class Connection(asyncio.Protocol):
         self.headers = []
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        if self._has_head:  # RFC 9110, 6.5: a trailer, or what follows the answer, is no header of it
+        if self.has_head:  # RFC 9110, 6.5: a trailer, or what follows the answer, is no header of it
             return
         self.headers.append((name, value.strip(b" \t")))
         if len(self.headers) > MAX_FIELDS or len(name) + len(value) > MAX_FIELD:
@@ -196,10 +195,10 @@ class Connection(asyncio.Protocol):
 
     def on_headers_complete(self) -> None:
         status = self._parser.get_status_code()
-        if self._has_head or (100 <= status < 200 and status != 101):  # RFC 9110, 15.2: the answer itself is yet to come
+        if self.has_head or (100 <= status < 200 and status != 101):  # RFC 9110, 15.2: the answer itself is yet to come
             return
         self.status = status
-        self._has_head = True
+        self.has_head = True
         self._keeps = self._parser.should_keep_alive()
         if self._without_body:
             self._done = True
@@ -214,5 +213,5 @@ class Connection(asyncio.Protocol):
             self._beside = 0
 
     def on_message_complete(self) -> None:
-        if self._has_head:
+        if self.has_head:
             self._done = True

@@ -101,7 +101,8 @@ class Exchange:
             used, self._sent = connection.used, True
             connection.ask(self._wire, without_body=self._method == "HEAD")
             try:
-                await connection.head()
+                while not connection.has_head:
+                    await connection.more()
             except Lost:
                 self.close()
                 if used and self._method in SAFE:

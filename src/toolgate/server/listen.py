@@ -201,10 +201,12 @@ class Deadlined(HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         if self._between_requests():
-            self._expect_headers()
             self._head += len(data)
         super().data_received(data)
-        if self._due is not None and self._head > MAX_HEADERS and not self.transport.is_closing():
+        if not self._head or self.transport.is_closing():
+            return
+        self._expect_headers()  # hardly ever: most come in one piece
+        if self._head > MAX_HEADERS:
             self.transport.write(TOO_LARGE)
             self.transport.close()
 
