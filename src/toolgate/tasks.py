@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable
 from contextlib import asynccontextmanager
 from types import TracebackType
 
@@ -26,6 +26,24 @@ async def beside() -> AsyncIterator[TaskGroup]:
     except BaseExceptionGroup as group:
         if len(group.exceptions) > 1:
             raise
+        error = group.exceptions[0]
+        raise error from error.__cause__
+
+
+async def both(one: Awaitable[None], other: Awaitable[None] | None) -> None:
+    """Wait for both, at the same time: what they write is written together. The first error ends the other and is raised as itself."""
+    if other is None:
+        return await one
+    ways: tuple[Awaitable[None], ...] = one, other
+
+    async def wait(way: Awaitable[None]) -> None:
+        await way
+
+    try:
+        async with anyio.create_task_group() as tasks:
+            for way in ways:
+                tasks.start_soon(wait, way)
+    except BaseExceptionGroup as group:
         error = group.exceptions[0]
         raise error from error.__cause__
 

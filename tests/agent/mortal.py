@@ -11,8 +11,8 @@ import json
 import os
 import signal
 import sys
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal
 
@@ -56,9 +56,26 @@ class Death:
 
 
 @dataclass
+class Soon:
+    """What is not waited for: written before the next thing that is, and lost when death comes first."""
+
+    there: Records
+    death: Death
+    waiting: list[tuple[tuple[str, str, Mapping[str, Any], float | None], asyncio.Future[bool]]] = field(default_factory=list)
+
+    async def write(self) -> None:
+        while self.waiting:
+            (kind, name, body, expires), told = self.waiting.pop(0)
+            self.death.step("before")
+            told.set_result(await self.there.put(kind, name, body, expires=expires))
+            self.death.step("after")
+
+
+@dataclass
 class MortalRecords:
     there: Records
     death: Death
+    soon: Soon
 
     async def get(self, kind: str, id: str) -> Record | None:
         return await self.there.get(kind, id)
@@ -67,12 +84,21 @@ class MortalRecords:
         return await self.there.list(kind, limit=limit, after=after)
 
     async def put(self, kind: str, id: str, body: Mapping[str, Any], *, replaces: int = 0, expires: float | None = None) -> bool:
+        await self.soon.write()
         self.death.step("before")
         done = await self.there.put(kind, id, body, replaces=replaces, expires=expires)
         self.death.step("after")
         return done
 
+    def put_soon(self, kind: str, id: str, body: Mapping[str, Any], *, expires: float | None = None) -> Awaitable[bool]:
+        if self.death.kill:  # for good: then it is the store's own affair
+            return self.there.put_soon(kind, id, body, expires=expires)
+        told = asyncio.get_running_loop().create_future()
+        self.soon.waiting.append(((kind, id, body, expires), told))
+        return told
+
     async def delete(self, kind: str, id: str) -> bool:
+        await self.soon.write()
         self.death.step("before")
         done = await self.there.delete(kind, id)
         self.death.step("after")
@@ -83,6 +109,7 @@ class MortalRecords:
 class MortalJournal:
     there: Journal
     death: Death
+    soon: Soon
 
     def __post_init__(self) -> None:
         self.instance = self.there.instance
@@ -92,6 +119,7 @@ class MortalJournal:
         return self.there.fault
 
     async def append(self, stream: str, body: Mapping[str, Any], *, opens: str | None = None, closes: str | None = None) -> int:
+        await self.soon.write()
         self.death.step("before")
         seq = await self.there.append(stream, body, opens=opens, closes=closes)
         self.death.step("after")
@@ -111,7 +139,8 @@ class MortalJournal:
 
 
 def mortal(stores: Stores, death: Death) -> Stores:
-    return replace(stores, records=MortalRecords(stores.records, death), journal=MortalJournal(stores.journal, death))
+    soon = Soon(stores.records, death)
+    return replace(stores, records=MortalRecords(stores.records, death, soon), journal=MortalJournal(stores.journal, death, soon))
 
 
 PLAN: Sequence[Sequence[tuple[str, Mapping[str, Any]]]] = (

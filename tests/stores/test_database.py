@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 import threading
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
@@ -65,3 +66,26 @@ async def test_a_log_that_cannot_be_moved_keeps_nobody_from_writing(tmp_path: Pa
             assert reader.execute("select count(*) from ours").fetchone() == (1,)
         rows = await database.read(lambda connection: connection.execute("select count(*) from ours").fetchone())
         assert rows == (1502,)
+
+
+async def test_what_is_written_later_takes_no_commit_of_its_own_and_keeps_its_place(tmp_path: Path) -> None:
+    commits: list[int] = []
+    async with Database.open(tmp_path / "x.db", "create table if not exists ours (n integer)") as database:
+        database.committed = lambda: commits.append(1)
+
+        def put(number: int) -> Callable[[sqlite3.Connection], int]:
+            return lambda connection: connection.execute("insert into ours values (?)", (number,)).rowcount
+
+        later = [database.write_later(put(1)), database.write_later(put(2))]
+        await database.write(put(3))
+        rows = await database.read(lambda connection: connection.execute("select n from ours order by rowid").fetchall())
+
+        assert all(each.done() for each in later)
+    assert (rows, len(commits)) == ([(1,), (2,), (3,)], 1)
+
+
+async def test_what_is_written_later_is_written_when_the_database_closes(tmp_path: Path) -> None:
+    async with Database.open(tmp_path / "x.db", "create table if not exists ours (n integer)") as database:
+        written = database.write_later(lambda connection: connection.execute("insert into ours values (1)").rowcount)
+
+    assert await written == 1

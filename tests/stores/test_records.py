@@ -88,3 +88,17 @@ async def test_they_are_listed_by_id_in_pages(records: Records) -> None:
     rest = await records.list("key", after=first[-1].id)
 
     assert [record.id for record in (*first, *rest)] == ["a", "b", "c"]
+
+
+async def test_what_is_put_soon_is_there_with_the_next_thing_that_is_waited_for(records: Records) -> None:
+    first, again = records.put_soon("fact", "a", {"n": 1}), records.put_soon("fact", "a", {"n": 2})
+    await records.put("other", "x", {})
+
+    assert await records.get("fact", "a") == Record("a", 1, {"n": 1})
+    assert (await first, await again) == (True, False)
+
+
+async def test_what_is_put_soon_is_there_soon_when_nothing_else_happens(records: Records) -> None:
+    assert await records.put_soon("fact", "a", {"n": 1}, expires=2000.0)
+
+    assert await records.get("fact", "a") == Record("a", 1, {"n": 1}, 2000.0)

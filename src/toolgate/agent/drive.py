@@ -37,6 +37,7 @@ from toolgate.llm.provider import Provider
 from toolgate.settings import Settings
 
 Hear = Callable[[Event], Awaitable[None]]
+Noting = Callable[[Reply], Awaitable[None]]
 WRITE_SECONDS = 2.0  # a guess, as in the gate's `audit`
 REPLY_SECONDS = 120.0
 LAST_SECONDS = 10.0
@@ -105,6 +106,10 @@ class Drive:
         """With whom the run stays: the first that the last request was put to."""
         self._version = ""
         """Of the templates that the model was told last."""
+        self._replied: object = None
+        """The last reply that was written down."""
+        self._unwritten: list[Awaitable[bool]] = []
+        """Results on their way to the book."""
         self._shown: tuple[tuple[object, int], list[ToolSpec], bool] | None = None
         """What may be seen in which window, and what of it is shown: found out once."""
 
@@ -172,7 +177,7 @@ class Drive:
     async def _ask(self, phase: str, last: bool) -> None:
         began = time.perf_counter()
         try:
-            reply = await self._reply(self._prompt(last), phase)
+            reply = await self._reply(self._prompt(last), phase, lambda reply: self._note(reply, phase, last, began))
         except OverBudget as error:
             if last:
                 await self._add(Ended(self._clock(), self.state.stopping.status if self.state.stopping else "budget_exhausted", str(error)))
@@ -183,10 +188,17 @@ class Drive:
             if isinstance(error, ModelFailed) and error.reason == "context_exceeded" and (cut := cut_at(self.state.messages, keep=1)):
                 await self._add(Compacted(self._clock(), cut, summary_of(self.state.messages[:cut])))
                 return
-            if isinstance(error, AuditUnavailable):
+            if isinstance(error, AuditUnavailable | Busy):
                 raise
             await self._add(Ended(self._clock(), self.state.stopping.status if self.state.stopping else "failed", str(error)))
             return
+        if self._replied is not reply.message:  # by a provider that writes nothing down
+            await self._note(reply, phase, last, began)
+        await self._tell_spent()
+
+    async def _note(self, reply: Reply, phase: str, last: bool, began: float) -> None:
+        """Write down what the model has answered."""
+        self._replied = reply.message
         fact = Replied(
             at=self._clock(),
             message=replace(reply.message, calls=() if last else self._renamed(reply)),
@@ -201,9 +213,8 @@ class Drive:
             route=dict(reply.route),
         )
         await self._add(fact)
-        await self._tell_spent()
 
-    async def _reply(self, prompt: Prompt, phase: str) -> Reply:
+    async def _reply(self, prompt: Prompt, phase: str, noted: Noting) -> Reply:
         errand = Errand(
             principal=self._around.agent,
             task=self.run.task.task,
@@ -211,6 +222,7 @@ class Drive:
             run=self.run.session,
             checkable=self.run.task.schema is not None,
             prompt_version=self._version,
+            noted=noted,
         )
         step, first = self.state.used.steps + 1, True
         async with aclosing(self._models.stream(prompt, errand)) as deltas:
@@ -304,9 +316,19 @@ class Drive:
         return (None, said) if errors else (value, None)
 
     async def _add(self, fact: Fact) -> None:
-        """Write `fact` down; then it has happened."""
+        """Write `fact` down; then it has happened.
+
+        A result is not waited for: it is durable, at the latest, with the next thing that is, and nothing leaves this process before
+        that, no request to a model and no call. So it costs no commit of its own.
+        """
         number, self._number = self._number, self._number + 1
-        await self._runs.add(self.run, number, fact)
+        if isinstance(fact, Answered):
+            self._unwritten.append(self._runs.add_soon(self.run, number, fact))
+        else:
+            await self._runs.add(self.run, number, fact)
+            unwritten, self._unwritten = self._unwritten, []
+            if not all([await written for written in unwritten]):
+                raise Busy(f"the run {self.run.id} is taken up elsewhere")
         self._facts.append(fact)
         before, self.state = self.state, turns.after([fact], self.state)
         if isinstance(fact, Replied | Answered):

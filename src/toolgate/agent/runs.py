@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -178,6 +178,10 @@ class Runs:
             return None
         last = replies[-1]
         return f"{last.provider}/{last.model}", last.route.get("task", run.task.task), run.session
+
+    def add_soon(self, run: Run, number: int, fact: Fact) -> Awaitable[bool]:
+        """As `add`, durable with the next thing that is; False once there was a fact of that number already."""
+        return self._records.put_soon(FACT, f"{run.id}-{number:08d}", to_json(fact), expires=self._clock() + 4 * self._keep)
 
     async def keep(self, run: Run, text: str, open: bool) -> str:
         """Keep a result whole for the owner of `run`; the id under which it can be read."""

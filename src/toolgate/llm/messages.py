@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from base64 import b64encode
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -109,6 +109,8 @@ class Errand:
     """The asker can tell a wrong answer from a right one, and says so with `feedback`; a cascade may begin cheap."""
     prompt_version: str = ""
     """Of the prompt template it was asked with, such as `system@3`; for the ledger."""
+    noted: Callable[[Reply], Awaitable[None]] | None = field(default=None, compare=False)
+    """Writes the reply down for whoever asks, where that is done before anybody hears of it and together with the audit's own line."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -33,6 +33,7 @@ from toolgate.llm.provider import Provider, whole
 from toolgate.llm.purse import Purse
 from toolgate.llm.router import Router
 from toolgate.llm.walk import Walk, most
+from toolgate.tasks import both
 from toolgate.thinking import Models as Settings
 
 WRITE_SECONDS = 2.0  # a guess, as in gateway.audit
@@ -121,7 +122,7 @@ class Routed:
             async with aclosing(Walk(self, request, decision, seen=seen).deltas()) as deltas:
                 async for delta in deltas:
                     if isinstance(delta, Done):
-                        await end(delta.reply)
+                        await both(end(delta.reply), errand.noted(delta.reply) if errand.noted else None)
                     yield delta
         except BaseException as ending:  # an error, a bug, a cancellation, or an asker who left
             if not ended:

@@ -95,6 +95,11 @@ class Records(Protocol):
             False when something else is there; nothing has changed then.
         """
 
+    def put_soon(self, kind: str, id: str, body: Mapping[str, Any], *, expires: float | None = None) -> Awaitable[bool]:
+        """As `put` of what is not there yet, but not waited for: durable, at the latest, together with the next thing that is waited
+        for in the same stores. What it returns tells what `put` would have.
+        """
+
     async def delete(self, kind: str, id: str) -> bool:
         """Whether there was one."""
 

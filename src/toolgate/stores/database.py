@@ -44,6 +44,7 @@ MOVED = 400  # rows written, and about as many pages of the log, after which the
 LONGEST = (
     4000  # pages of the log, 16 MB, from which on SQLite moves them itself: one transaction was that large, or readers were in the way
 )
+LATER = 0.005  # seconds; longer than a loop takes from one step to the next, and not worth waking the thread for before
 HEAL_SECONDS = 1.0
 LOCK_SECONDS = 5.0  # that SQLite waits for the lock of another process
 STUCK_SECONDS = 10.0
@@ -66,6 +67,7 @@ class Database:
         self.path = path
         self._queue: SimpleQueue[list[_Job] | None] = SimpleQueue()
         self._handed_in: list[_Job] = []
+        self._kept_back: list[_Job] = []
         self._loop = asyncio.get_running_loop()
         self._connection = self._connect(schema)
         self._schema = schema
@@ -122,6 +124,15 @@ class Database:
         self._put(_Job(None, done, together, item))
         return await done
 
+    def write_later(self, work: Callable[[sqlite3.Connection], T]) -> asyncio.Future[T]:
+        """As `write`, kept back for a moment so that it is done in one commit with what is handed in next. The future tells."""
+        done: asyncio.Future[T] = self._loop.create_future()
+        self._check()
+        if not self._kept_back:
+            self._loop.call_later(LATER, self._hand_over)
+        self._kept_back.append(_Job(work, done))
+        return done
+
     def send(self, work: Callable[[sqlite3.Connection], object]) -> None:
         """Have `work` done before anything handed in later, without waiting. Its failure is only seen in `fault`."""
         self._put(_Job(work, None))
@@ -155,13 +166,19 @@ class Database:
         return began is not None and time.monotonic() - began > STUCK_SECONDS
 
     def _put(self, job: _Job) -> None:
+        self._check()
+        if not self._handed_in:
+            self._loop.call_soon(self._hand_over_soon, 0, TURNS)
+        if self._kept_back:
+            self._handed_in += self._kept_back
+            self._kept_back = []
+        self._handed_in.append(job)
+
+    def _check(self) -> None:
         if self._ended:
             raise AuditUnavailable(f"{self.path} is closed")
         if self._began is not None and self._stuck():  # refused at once, rather than that calls pile up behind a disk that does not answer
             raise AuditUnavailable(f"{self.path} cannot be written: a write does not end")
-        if not self._handed_in:
-            self._loop.call_soon(self._hand_over_soon, 0, TURNS)
-        self._handed_in.append(job)
 
     def _hand_over_soon(self, before: int, turns: int) -> None:
         """Hand over when a turn of the loop has brought nothing more, or after some.
@@ -175,8 +192,8 @@ class Database:
             self._hand_over()
 
     def _hand_over(self) -> None:
-        if self._handed_in:
-            batch, self._handed_in = self._handed_in, []
+        if batch := self._handed_in + self._kept_back:
+            self._handed_in, self._kept_back = [], []
             self._queue.put(batch)
 
     def _connect(self, schema: str) -> sqlite3.Connection:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import sqlite3
 import time
 from collections import OrderedDict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
 import orjson
@@ -58,15 +59,26 @@ class MemoryRecords:
         self._records: dict[tuple[str, str], Record] = {}
 
     async def get(self, kind: str, id: str) -> Record | None:
+        return self._get(kind, id)
+
+    def _get(self, kind: str, id: str) -> Record | None:
         record = self._records.get((kind, id))
         return record if record is not None and not self._expired(record) else None
 
     async def put(self, kind: str, id: str, body: Mapping[str, Any], *, replaces: int = 0, expires: float | None = None) -> bool:
-        there = await self.get(kind, id)
+        return self._put(kind, id, body, replaces, expires)
+
+    def _put(self, kind: str, id: str, body: Mapping[str, Any], replaces: int, expires: float | None) -> bool:
+        there = self._get(kind, id)
         if (there.version if there else 0) != replaces:
             return False
         self._records[kind, id] = Record(id, replaces + 1, orjson.loads(orjson.dumps(body)), expires)
         return True
+
+    def put_soon(self, kind: str, id: str, body: Mapping[str, Any], *, expires: float | None = None) -> Awaitable[bool]:
+        done: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+        done.set_result(self._put(kind, id, body, 0, expires))
+        return done
 
     async def delete(self, kind: str, id: str) -> bool:
         there = await self.get(kind, id)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 import time
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, closing
 from pathlib import Path
 from typing import Any
@@ -66,6 +66,14 @@ class SqliteRecords:
         return _record(found) if found else None
 
     async def put(self, kind: str, id: str, body: Mapping[str, Any], *, replaces: int = 0, expires: float | None = None) -> bool:
+        return await self._database.write(self._change(kind, id, body, replaces, expires))
+
+    def put_soon(self, kind: str, id: str, body: Mapping[str, Any], *, expires: float | None = None) -> Awaitable[bool]:
+        return self._database.write_later(self._change(kind, id, body, 0, expires))
+
+    def _change(
+        self, kind: str, id: str, body: Mapping[str, Any], replaces: int, expires: float | None
+    ) -> Callable[[sqlite3.Connection], bool]:
         text, now = orjson.dumps(body).decode(), self._clock()
 
         def change(connection: sqlite3.Connection) -> bool:
@@ -77,7 +85,7 @@ class SqliteRecords:
             command = "insert into record (kind, id, version, body, expires) values (?, ?, 1, ?, ?) on conflict do nothing"
             return connection.execute(command, (kind, id, text, expires)).rowcount == 1
 
-        return await self._database.write(change)
+        return change
 
     async def delete(self, kind: str, id: str) -> bool:
         now = self._clock()
