@@ -371,7 +371,7 @@ def _sender(loaded: Loaded, transport: Transport, gateway: Callable[[], Gateway]
     from toolgate.egress.application import Application
     from toolgate.internal.service import internal
 
-    return Application(internal(lambda: gateway().call, backends))
+    return Application(internal(lambda: gateway().call, backends, lambda: gateway().permitted))
 
 
 def local_principal(settings: Settings, via: Literal["stdio", "terminal"]) -> Principal:

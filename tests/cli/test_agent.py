@@ -194,6 +194,18 @@ def _until(leader: int, text: str) -> str:
     return said.decode()
 
 
+def test_a_run_is_gone_on_with_by_who_may_have_runs_alone(terminal: Terminal, scripted: Any, tmp_path: Path) -> None:
+    scripted(ADDS)
+    run = terminal("agent", "Add a pot", "--output", "json").value["run"]
+    file = tmp_path / "toolgate.yaml"
+    file.write_text(yaml.safe_dump({**yaml.safe_load(file.read_text()), "stdio": {"roles": ["nobody"]}}))
+
+    refused = terminal("runs", "resume", run)
+
+    assert refused.code == 6
+    assert "may not run the agent" in refused.err
+
+
 def test_amounts_that_are_none_are_refused(terminal: Terminal) -> None:
     for amount in ("much", "-1", "nan"):
         assert terminal("agent", "x", "--max-cost", amount).code == 1

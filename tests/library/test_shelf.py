@@ -105,7 +105,7 @@ def test_two_folders_have_two_names_and_one_can_be_asked_alone(shelf: Shelf, fol
         shelf.add(other)
     shelf.add(other, "other")
 
-    assert [one.folder for one in shelf.find("budgets", limit=5, folder="other")] == ["other"]
+    assert [one.folder for one in shelf.find("budgets", limit=5, folders=["other"])] == ["other"]
     assert [(one.name, one.files) for one in shelf.folders()] == [("docs", 2), ("other", 1)]
     assert shelf.remove("other")
     assert not shelf.remove("other")

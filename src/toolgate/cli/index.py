@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 @click.group()
 def command() -> None:
-    """Folders of documents for retrieve_context. All who may call that tool find what is in them."""
+    """Folders of documents for retrieve_context. Who may call that tool finds what is in them, as far as the policy lets it name them."""
 
 
 @command.command()

@@ -95,10 +95,13 @@ async def _feedback(settings: Settings, run: str, good: float) -> str:
 
 
 async def _resume(settings: Settings, wishes: Wishes, run: str, text: str | None) -> int:
+    from toolgate.agent.tool import may_run
     from toolgate.app import local_principal, open_app
 
     async with open_app(settings) as app:
-        return EXITS[(await one(app, local_principal(settings, "terminal"), wishes, text, run)).status]
+        user = local_principal(settings, "terminal")
+        may_run(app.gateway, user)
+        return EXITS[(await one(app, user, wishes, text, run)).status]
 
 
 async def _list(settings: Settings) -> list[dict[str, Any]]:

@@ -153,13 +153,13 @@ class Gateway:
         """
         return await self._looks.approval(self._made(name, arguments, principal, parent))
 
-    async def permitted(self, name: str, arguments: Mapping[str, Any], principal: Principal) -> Call:
+    async def permitted(self, name: str, arguments: Mapping[str, Any], principal: Principal, *, parent: Call | None = None) -> Call:
         """Such a call as the gate would let it pass, with what it asks for besides in `obligations`. It is not made.
 
         Raises:
             Refused: it would not.
         """
-        return await self._looks.permitted(self._made(name, arguments, principal, None))
+        return await self._looks.permitted(self._made(name, arguments, principal, parent))
 
     async def ended(
         self, name: str, arguments: Mapping[str, Any], principal: Principal, *, parent: Call | None = None, idempotency_key: str

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Protocol
 
-from toolgate.calls import Call
+from toolgate.calls import Call, Principal
+from toolgate.errors import Refused
 from toolgate.internal.github import CallTool
 
 if TYPE_CHECKING:
@@ -34,11 +35,27 @@ class Backends:
     """Operations that are not served, and why, in a sentence."""
 
 
+class Permitted(Protocol):
+    """What the gateway's `permitted` is to us."""
+
+    def __call__(self, name: str, arguments: Mapping[str, Any], principal: Principal, *, parent: Call | None = None) -> Awaitable[Call]: ...
+
+
 @dataclass(frozen=True)
 class Desk:
     call: Call
     call_tool: CallTool
     backends: Backends
+    permitted: Permitted
+
+    async def may(self, **arguments: Any) -> bool:
+        """Whether its caller may make the same call with these arguments, without anybody's yes."""
+        call = self.call
+        try:
+            like = await self.permitted(call.tool.name, {**call.arguments, **arguments}, call.principal, parent=call)
+        except Refused:
+            return False
+        return not like.obligations
 
     def seconds_left(self) -> float:
         return self.call.seconds_left()

@@ -19,9 +19,10 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
+from toolgate.calls import Call, Principal
 from toolgate.internal.actions import create_workflow, deploy_preview
 from toolgate.internal.change import update_issue
-from toolgate.internal.desk import Backends, Desk
+from toolgate.internal.desk import Backends, Desk, Permitted
 from toolgate.internal.github import CallTool, GitHub, out_of_time
 from toolgate.internal.issues import create_issues
 from toolgate.internal.listing import asked_in_query, list_issues
@@ -82,12 +83,15 @@ OPERATIONS = (
 )
 
 
-def internal(gateway_call: Callable[[], CallTool], backends: Backends | None = None) -> ASGIApp:
+def internal(
+    gateway_call: Callable[[], CallTool], backends: Backends | None = None, permitted: Callable[[], Permitted] = lambda: _anything
+) -> ASGIApp:
     """The application.
 
     Args:
         gateway_call: gives the gateway's `call`, once there is a gateway.
         backends: what its services stand on; None: nothing but the gate.
+        permitted: gives the gateway's `permitted`, likewise.
     """
     locks, stands_on = Locks(), backends or Backends()
 
@@ -105,7 +109,7 @@ def internal(gateway_call: Callable[[], CallTool], backends: Backends | None = N
     def service(one: Service) -> Route:
         async def endpoint(request: Request) -> Response:
             asked: Asked = await request.json() if one.method == "POST" else asked_in_query(request.query_params)
-            desk = Desk(request.state.call, gateway_call(), stands_on)
+            desk = Desk(request.state.call, gateway_call(), stands_on, permitted())
             try:
                 return JSONResponse(await _function(one.run)(desk, asked))
             except Trouble as trouble:
@@ -130,6 +134,12 @@ async def _run(operation: Operation, github: GitHub, asked: Asked, locks: Locks)
         if not held:
             raise out_of_time()
         return await operation.run(github, asked)
+
+
+async def _anything(name: str, arguments: Asked, principal: Principal, *, parent: Call | None = None) -> Call:
+    """Where there is no gate."""
+    assert parent is not None
+    return parent
 
 
 def _refusal(trouble: Trouble) -> Response:

@@ -133,18 +133,23 @@ class Shelf:
                 total = Looked(total.read + one.read, total.gone + one.gone, total.left_out + one.left_out)
         return total
 
-    def find(self, question: str, *, limit: int, folder: str | None = None) -> Sequence[Found]:
-        """The passages that say most of `question`, best first; any of its words may be missing."""
+    def find(self, question: str, *, limit: int, folders: Sequence[str] | None = None) -> Sequence[Found]:
+        """The passages that say most of `question`, best first; any of its words may be missing.
+
+        Args:
+            folders: that they are in; None: any.
+        """
         asked = list(dict.fromkeys(WORD.findall(question)))[:MOST_WORDS]
         if not asked:
             return []
+        among = "1" if folders is None else f"file.folder IN ({', '.join('?' * len(folders))})"
         match = " OR ".join(f'"{word}"' for word in asked)
         with self._open() as database:
             rows = database.execute(
                 f"SELECT file.folder, file.path, passage.start, passage.stop, words.heading, words.text, -bm25(words, {WEIGHTS})"  # noqa: S608
                 " FROM words JOIN passage ON passage.id = words.rowid JOIN file ON file.id = passage.file"
-                f" WHERE words MATCH ? AND (? IS NULL OR file.folder = ?) ORDER BY bm25(words, {WEIGHTS}), words.rowid LIMIT ?",
-                (match, folder, folder, limit),
+                f" WHERE words MATCH ? AND {among} ORDER BY bm25(words, {WEIGHTS}), words.rowid LIMIT ?",
+                (match, *(folders or ()), limit),
             ).fetchall()
         return [Found(*row) for row in rows]
 
