@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, Protocol
 
+import anyio
 from mcp.server.context import CallNext, HandlerResult
 from mcp_types.version import is_version_at_least
 
@@ -36,6 +37,8 @@ NAME, VERSION = 120, 60
 """Characters of what a client is called."""
 
 Who = Callable[[Any], Principal]
+SECONDS = 5.0
+"""That it may take to write a client down."""
 
 log = logging.getLogger("toolgate.server")
 
@@ -119,7 +122,9 @@ class Clients:
         if met.written + OLD <= now:
             met.written = now
             try:
-                await self._write(client, now)
+                # A client over stdio may leave before it is written down that it was there.
+                with anyio.move_on_after(SECONDS, shield=True):
+                    await self._write(client, now)
             except ToolgateError as error:  # a call is not refused for it
                 log.warning("the client %.60r is not written down: %s", client.name, error)
 
