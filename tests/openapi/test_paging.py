@@ -241,3 +241,10 @@ def test_the_next_page_is_shown_to_models_and_kept_for_programs() -> None:
     assert outcome.content == (Text("[1]"), Text('Next page: {"owner":"o","page":2}'))
     assert outcome.meta == {"status": 200, "next": {"owner": "o", "page": 2}}
     assert outcome.structured == [1]
+
+
+@pytest.mark.parametrize("filling", ["<", "<a", "<a>", "<a>;", '<a>;"', ";", "<a>; rel", "\\"])
+def test_a_header_made_to_be_read_for_hours_is_read_at_once(filling: str) -> None:
+    response = Response(200, (("link", filling * 500_000),), b"{}")  # a reading that is quadratic in it would not end today
+
+    assert paging.following(Plan("GET", "/x", paging=Paging("link")), response, {}, url="https://x.example/x", arguments={}) is None

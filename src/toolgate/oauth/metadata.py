@@ -14,7 +14,8 @@ from toolgate.errors import EgressBlocked, UpstreamFailed
 RESOURCE = "/.well-known/oauth-protected-resource"
 SERVER = "/.well-known/oauth-authorization-server"
 OPENID = "/.well-known/openid-configuration"
-PARAMETER = re.compile(r'([A-Za-z0-9_-]+)\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^\s,"]+))')
+PARAMETER = re.compile(r'(?<![A-Za-z0-9_-])([A-Za-z0-9_-]++)\s*+=\s*+(?:"((?:[^"\\]|\\.)*+)"|([^\s,"]++))')
+"""Nothing is tried twice: the header comes from outside, and its time is linear in that."""
 MAX_SERVERS = 5
 """Authorization servers of one resource that are looked at."""
 

@@ -17,8 +17,8 @@ from toolgate.egress.wire import Response
 from toolgate.errors import EgressBlocked
 from toolgate.openapi.operation import Paging, ParameterPlan, Plan
 
-LINK = re.compile(r'<([^>]*)>((?:[^",<]|"(?:[^"\\]|\\.)*+")*+)')
-"""One link and its parameters (RFC 8288, section 3), whatever stands between quotes."""
+LINK = re.compile(r'<([^<>]*+)>((?:[^",<]|"(?:[^"\\]|\\.)*+")*+)')
+"""One link and its parameters (RFC 8288, section 3), whatever stands between quotes. No `<` is in an address (RFC 3986, 2)."""
 PARAMETER = re.compile(r';\s*([^\s=;,"]+)\s*(?:=\s*(?:"((?:[^"\\]|\\.)*+)"|([^\s;,"]*)))?')
 ESCAPE = re.compile(r"\\(.)")
 WHOLE = re.compile(r"0|-?[1-9][0-9]{0,15}")
