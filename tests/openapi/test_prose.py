@@ -60,3 +60,10 @@ def test_a_cut_text_is_never_longer_than_asked(text: str, limit: int) -> None:
 
 def test_a_sentence_gets_one_full_stop() -> None:
     assert [sentence(text) for text in ("Go", "Go.", "Go?", "")] == ["Go.", "Go.", "Go?", ""]
+
+
+@pytest.mark.parametrize("filling", ["\n", " ", "   \n", "\t\n", "#", "`", "\n#", "*", "_a", "<a ", "<!--", "[x]", "&lt;"])
+def test_a_description_made_to_be_read_for_hours_is_read_at_once(filling: str) -> None:
+    text = filling * 250_000 + "\n# the end"  # a reading that is quadratic in it would not end today
+
+    assert plain(clean(text)).endswith("the end") or "<!--" in filling

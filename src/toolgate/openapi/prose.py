@@ -16,7 +16,7 @@ MARKUP = (
     (re.compile(r"\[([^\]\n]{1,300})\]\([^)\n]{0,1000}\)"), r"\1"),  # links keep their words
     (re.compile(r"</?[A-Za-z][A-Za-z0-9]{0,10}(?:\s[^<>]{0,500})?/?>"), " "),  # tags
     (re.compile(r"^\s{0,3}#{1,6}\s+", re.MULTILINE), ""),  # headings
-    (re.compile(r"^\s*(?:```|~~~).*$", re.MULTILINE), ""),  # fences
+    (re.compile(r"^[ \t]*+(?:```|~~~).*$", re.MULTILINE), ""),  # fences
     (re.compile(r"\*\*([^*\n]{1,300})\*\*|__([^_\n]{1,300})__"), r"\1\2"),  # bold
 )
 ABBREVIATIONS = ("e.g.", "i.e.", "etc.", "vs.", "cf.", "approx.", "no.")
