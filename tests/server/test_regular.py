@@ -7,7 +7,14 @@ from typing import Any
 import mcp_types as types
 import pytest
 
-from toolgate.server.regular import Envelopes, answer, declared, is_plain, is_request
+from toolgate.calls import Principal
+from toolgate.gateway import build_gateway
+from toolgate.policy.conditions import Condition
+from toolgate.policy.rules import Permission, Policy, Role
+from toolgate.server.regular import Calls, Envelopes, Said, answer, declared, is_plain, is_request
+from toolgate.settings import Settings
+from toolgate.stores.memory import memory_stores
+from toolgate.testing import a_tool
 
 OURS = "io.modelcontextprotocol/"
 CALL: dict[str, Any] = {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {"name": "echo", "arguments": {}}}
@@ -78,3 +85,21 @@ def test_an_envelope_that_the_sdk_would_refuse_or_heed_is_not_regular(meta: Any)
 
 def test_an_answer_repeats_the_id_as_it_came() -> None:
     assert answer('a"ü', b'"result":{}') == '{"jsonrpc":"2.0","id":"a\\"ü","result":{}}'.encode()
+
+
+async def test_who_could_be_asked_goes_by_the_sdk_for_those_tools_before_which_the_policy_asks() -> None:
+    changes = Condition(field="tool.read_only", operator="equals", value=False)
+    writes = Permission(id="all.writes", tools="*", conditions=(changes,), obligations=("approve",))
+    policy = Policy([Role(role="all", permissions=(Permission(id="all.all", tools="*"),)), Role(role="careful", permissions=(writes,))])
+    tools = [a_tool(name=name, quiet=True, reads=name == "reads") for name in ("reads", "writes")]
+    calls = Calls(build_gateway(tools, policy, memory_stores(), Settings()))
+    free, careful = Principal("ada", ("all",)), Principal("bob", ("all", "careful"))
+    bound = Principal("agent:ada", ("all",), bound_by=("all", "careful"))
+    person, nobody = Said(person=True, mute=False), Said(person=False, mute=False)
+
+    def taken(principal: Principal, said: Said) -> list[str]:
+        return [tool.name for tool in tools if calls.tool({"name": tool.name}, principal, said) is tool]
+
+    assert taken(free, person) == ["reads", "writes"]
+    assert taken(careful, person) == taken(bound, person) == ["reads"]
+    assert taken(careful, nobody) == ["reads", "writes"]

@@ -9,7 +9,7 @@ and where its client cannot be told or asked anything on that way, too
 
     beside what is asked: nothing that wants to be told of progress or to hear what happens meanwhile
     a tool that says nothing while it runs; or a client that can be told and asked nothing
-    nobody who could be asked, where the policy asks, and no client that takes a task for an answer
+    nobody who could be asked, where the policy asks before calls of the tool, and no client that takes a task for an answer
 
 What the client can do it says in each request since 2026-07-28 (`Envelopes`), and before once for all (`declared`).
 """
@@ -27,7 +27,6 @@ from pydantic import ValidationError
 
 from toolgate.calls import Principal, Tool
 from toolgate.gateway import Gateway, unwrapped
-from toolgate.policy.rules import Policy
 from toolgate.server import asking, convert
 from toolgate.server.tasks import takes
 
@@ -121,7 +120,6 @@ class Calls:
 
     def __init__(self, gateway: Gateway) -> None:
         self._gateway = gateway
-        self._asking: tuple[Policy, bool] | None = None
 
     def tool(self, params: Mapping[str, Any], principal: Principal, said: Said | None = None) -> Tool | None:
         """The tool that a call names; None when the call has to go by the SDK.
@@ -134,17 +132,15 @@ class Calls:
         outer, inner = visible.get(name), visible.get(unwrapped(name, params.get("arguments", {}))[0])
         if outer is None or inner is None:
             return None
-        if said is not None and (said.tasks or not (inner.quiet or said.mute) or (said.person and self._asks())):
+        if said is not None and (said.tasks or not (inner.quiet or said.mute) or (said.person and self._asks(inner, principal))):
             return None
         return outer
 
-    def _asks(self) -> bool:
-        """Whether some call needs a person's yes under the policy in force."""
+    def _asks(self, tool: Tool, principal: Principal) -> bool:
+        """Whether some call of `tool` needs a person's yes under the policy in force."""
         policy = self._gateway.live.current
-        if self._asking is None or self._asking[0] is not policy:
-            asks = any(permission.obligations for role in policy.roles.values() for permission in role.permissions)
-            self._asking = policy, asks
-        return self._asking[1]
+        roles = principal.roles, principal.bound_by or ()
+        return any(rule.obligations for each in roles for rule in policy.applicable(each, tool))
 
 
 def is_beside(meta: Mapping[str, Any], known: frozenset[str]) -> bool:
