@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -17,6 +18,7 @@ from openai import AsyncOpenAI
 from tests.api.talking import Talking, by_name
 from tests.server.conftest import serving
 from toolgate.errors import ModelFailed
+from toolgate.llm.messages import ToolResult
 from toolgate.settings import Settings
 from toolgate.testing import Line
 
@@ -173,7 +175,7 @@ async def test_models_are_listed_with_the_one_that_leaves_the_choice_to_the_rout
     ("more", "message"),
     [
         ({"n": 2}, "n: the agent gives one answer"),
-        ({"tools": [{"type": "function", "function": {"name": "f"}}]}, "tools: the agent calls Toolgate's tools by itself"),
+        ({"tool_choice": "required"}, "tool_choice: auto or none"),
         ({"messages": []}, "the last message has to be the user's"),
         ({"messages": [{"role": "user", "content": [{"type": "image_url", "image_url": {"url": "x"}}]}]}, "has a part of type image_url"),
         ({"response_format": {"type": "xml"}}, "the format of the answer is text, json_object, or json_schema"),
@@ -227,3 +229,80 @@ async def test_the_example_of_the_page_runs(capsys: pytest.CaptureFixture[str]) 
             await run_sync(exec, example.replace("http://127.0.0.1:8765", url), {})
 
     assert capsys.readouterr().out == "I look.One leaks.\n0.000150 US dollars; 1 calls\n"
+
+
+WEATHER: Any = {
+    "type": "function",
+    "function": {
+        "name": "weather",
+        "description": "The weather at a place.",
+        "parameters": {"type": "object", "properties": {"city": {"type": "string"}}, "required": ["city"]},
+    },
+}
+ASKS_BOTH = [Line("I look.", calls=(("list_issues", {}), ("weather", {"city": "Rome"}))), Line("One leaks, and it rains in Rome.")]
+ASKED: list[Any] = [{"role": "user", "content": "Issues and weather?"}]
+
+
+async def test_a_tool_that_the_request_brings_is_called_by_the_program_and_the_run_goes_on_with_what_it_says() -> None:
+    world = Talking(list(ASKS_BOTH))
+    async with sdk(world) as client:
+        first = await client.chat.completions.create(model="toolgate", messages=ASKED, tools=[WEATHER])
+        said = first.choices[0].message
+        assert said.tool_calls
+        result: Any = {"role": "tool", "tool_call_id": said.tool_calls[0].id, "content": "It rains."}
+        messages: list[Any] = [*ASKED, said.model_dump(exclude_none=True), result]
+        second = await client.chat.completions.create(model="toolgate", messages=messages, tools=[WEATHER])
+
+    assert (first.choices[0].finish_reason, said.content, len(said.tool_calls)) == ("tool_calls", "I look.", 1)
+    called: Any = said.tool_calls[0]
+    assert (called.function.name, json.loads(called.function.arguments)) == ("weather", {"city": "Rome"})
+    assert [tool.name for tool in world.model.asked[0].tools].count("weather") == 1
+    assert (second.choices[0].message.content, second.choices[0].finish_reason) == ("One leaks, and it rains in Rome.", "stop")
+    assert ours(second)["run"] == ours(first)["run"]
+    told = "".join(message.text for message in world.model.asked[1].messages if isinstance(message, ToolResult))
+    assert "#7 It leaks" in told
+    assert "It rains." in told
+    assert ours(second)["calls"] == 1  # the other was none of ours
+
+
+async def test_calls_of_the_programs_own_tools_are_streamed_too() -> None:
+    async with sdk(Talking(list(ASKS_BOTH))) as client:
+        stream = await client.chat.completions.create(model="toolgate", messages=ASKED, tools=[WEATHER], stream=True)
+        chunks = [chunk async for chunk in stream]
+
+    calls = [call for chunk in chunks for choice in chunk.choices for call in choice.delta.tool_calls or ()]
+    assert [(call.index, call.function.name if call.function else None) for call in calls] == [(0, "weather")]
+    assert chunks[-1].choices[0].finish_reason == "tool_calls"
+    assert "waiting" not in "".join(choice.delta.content or "" for chunk in chunks for choice in chunk.choices)
+
+
+async def test_results_are_taken_from_the_owner_of_the_run_alone_and_a_tool_that_must_be_called_is_not_promised() -> None:
+    world = Talking(list(ASKS_BOTH))
+    with anyio.fail_after(30):
+        async with serving(world.app(), identify=by_name) as url, asking(url, "ada") as ada, asking(url, "eve") as eve:
+            first = await ada.chat.completions.create(model="toolgate", messages=ASKED, tools=[WEATHER])
+            calls = first.choices[0].message.tool_calls
+            assert calls
+            messages: list[Any] = [*ASKED, {"role": "tool", "tool_call_id": calls[0].id, "content": "It rains."}]
+            with pytest.raises(openai.NotFoundError):
+                await eve.chat.completions.create(model="toolgate", messages=messages, tools=[WEATHER])
+            with pytest.raises(openai.BadRequestError, match="tool_choice"):
+                await ada.chat.completions.create(model="toolgate", messages=ASKED, tools=[WEATHER], tool_choice="required")
+            with pytest.raises(openai.BadRequestError, match=r"tools\.0"):
+                await ada.chat.completions.create(model="toolgate", messages=ASKED, tools=[{"type": "custom", "custom": {"name": "x"}}])
+
+    assert len(world.model.asked) == 1
+
+
+async def test_whoever_says_something_else_instead_of_a_result_is_heard_and_the_call_is_off() -> None:
+    world = Talking([*ASKS_BOTH[:1], Line("Very well.")])
+    async with sdk(world) as client:
+        first = await client.chat.completions.create(model="toolgate", messages=ASKED, tools=[WEATHER])
+        said: list[Any] = [{"role": "user", "content": "Leave it."}]
+        second = await client.chat.completions.create(
+            model="toolgate", messages=said, tools=[WEATHER], metadata={"toolgate_run": ours(first)["run"]}
+        )
+
+    assert second.choices[0].message.content == "Very well."
+    told = [message for message in world.model.asked[1].messages if isinstance(message, ToolResult)]
+    assert "not called" in told[1].text

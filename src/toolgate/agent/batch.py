@@ -26,7 +26,7 @@ from toolgate.agent.runs import Run, Runs
 from toolgate.agent.turns import State
 from toolgate.approvals import Approval, How
 from toolgate.audit.line import canonical
-from toolgate.calls import UNSET, Call, Outcome, Principal, Problem, Question, Tool, key, new_id
+from toolgate.calls import UNSET, Call, Outcome, Principal, Problem, Question, Text, Tool, key, new_id
 from toolgate.errors import KeyReused, UnknownApproval
 from toolgate.gateway import Gateway, unwrapped
 from toolgate.llm.messages import ToolCall
@@ -83,6 +83,7 @@ class Batch:
         self._state = state
         self._parent = replace(around.call, tainted=state.tainted or around.call.tainted)
         self._tools = around.gateway.visible(around.agent)
+        self._theirs = frozenset(spec.name for spec in around.run.task.theirs)
         self._edited: dict[str, ToolCall] = {}
         """By id, calls that a person changed while this batch asked."""
         self._editors = dict(state.edited)
@@ -96,6 +97,13 @@ class Batch:
         Returns:
             Why some of them wait, as a sentence; None: all have their result.
         """
+        theirs = [call for call in calls if call.name in self._theirs and call.arguments is not None]
+        if theirs and spent is None:
+            wait = await self.make([call for call in calls if call not in theirs], None)
+            for call in theirs:
+                await self._calling(call)
+            named = ", ".join(call.name for call in theirs)
+            return wait or f"the program that the agent works for has to call {named}, and to say what came of it"
         calls = [call for call in calls if call.id not in self._around.doubtful or not await self._ended(call)]
         if spent is not None:
             for call in calls:
@@ -110,6 +118,12 @@ class Batch:
         for call in calls:
             await self._refuse(call, "approval_needed", "not called: it needed a person's yes anew each time")
         return None
+
+    async def take(self, results: Mapping[str, str]) -> None:
+        """Give calls that the program of the run has made the results that it says they had. Strangers may have written them."""
+        for call in self._state.waiting:
+            if call.name in self._theirs and call.id in results:
+                await self._answer(call, Outcome((Text(results[call.id]),)), "", 0.0, self._around.most)
 
     async def call_off(self, calls: Sequence[ToolCall]) -> None:
         """Give `calls` their results without making them, for its user said something else."""
@@ -223,6 +237,8 @@ class Batch:
         """Take the result of a call that was made before the run was taken up, where there is one or nobody can know."""
         around, once = self._around, self._key(call)
         if once is None or self._wrong(call):
+            return False
+        if call.name in self._theirs:
             return False
         name, arguments = self._meant(call)
         try:

@@ -36,6 +36,7 @@ from toolgate.llm.messages import Chosen, Done, Errand, Prompt, ReasoningDelta, 
 from toolgate.llm.provider import Provider
 from toolgate.settings import Settings
 
+NO_RESULTS: Mapping[str, str] = {}
 Hear = Callable[[Event], Awaitable[None]]
 Noting = Callable[[Reply], Awaitable[None]]
 WRITE_SECONDS = 2.0  # a guess, as in the gate's `audit`
@@ -113,16 +114,18 @@ class Drive:
         self._shown: tuple[tuple[object, int], list[ToolSpec], bool] | None = None
         """What may be seen in which window, and what of it is shown: found out once."""
 
-    async def to_the_end(self, first: Fact, purse: Purse, within: Call) -> Finished:
+    async def to_the_end(self, first: Fact, purse: Purse, within: Call, results: Mapping[str, str] = NO_RESULTS) -> Finished:
         """Go on until nothing goes on by itself.
 
         Args:
             first: what it begins with, or goes on with.
             within: the run as a call.
+            results: of calls that wait for the program that the agent works for, by id.
         """
         self._purse = purse
         self._around = self._surroundings(purse, within)
         try:
+            await Batch(self._around, self.state).take(results)
             if isinstance(first, Asked) and self.state.waiting:
                 await Batch(self._around, self.state).call_off(self.state.waiting)
             await self._add(first)
@@ -145,6 +148,9 @@ class Drive:
         """Say how it ended, in the book and to whoever hears."""
         await self._book()
         end = finished(self.run.id, self._facts, self.state, self._output()[0])
+        if end.status == "waiting":
+            names = {spec.name for spec in self.run.task.theirs}
+            end = replace(end, theirs=[call for call in self.state.waiting if call.name in names])
         await self.hear(end)
         return end
 
@@ -253,6 +259,9 @@ class Drive:
             self._shown = ((visible, window), *offered(visible, task.tools, window))
         _, shown, all_of_them = self._shown
         tools = shown if all_of_them else [*shown, *added(visible, task.tools, state.offered)]
+        if task.theirs:  # of two with one name the program's own is meant
+            names = {spec.name for spec in task.theirs}
+            tools = [*(spec for spec in tools if spec.name not in names), *task.theirs]
         tokens = of.reply_tokens
         if task.limits.tokens is not None:
             tokens = max(LAST_TOKENS, min(tokens, task.limits.tokens - state.allotted().tokens))

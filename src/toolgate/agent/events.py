@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from toolgate.llm.messages import Tokens
+from toolgate.llm.messages import Tokens, ToolCall
 from toolgate.money import Micros
 
 Status = Literal["done", "waiting", "budget_exhausted", "looping", "cancelled", "failed"]
@@ -160,6 +160,8 @@ class Finished:
     """Ids of the calls in the audit, in order."""
     output: Any = None
     """The answer as JSON, where a schema was asked for."""
+    theirs: Sequence[ToolCall] = ()
+    """Calls that the program has to make that the agent works for, before the run goes on."""
 
 
 Event = Started | Routed | Said | Thought | Withdrawn | Calling | Called | ApprovalWanted | Spent | Noted | Finished

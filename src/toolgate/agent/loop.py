@@ -7,7 +7,7 @@ its user: deeper by one, under its deadline, drawing on its budget. `drive` goes
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 
@@ -17,7 +17,7 @@ import jsonschema_rs
 from toolgate.agent import turns
 from toolgate.agent.batch import Person, Unanswered
 from toolgate.agent.bill import events_of
-from toolgate.agent.drive import NOTHING_KNOWN, Drive, Hear, Known
+from toolgate.agent.drive import NO_RESULTS, NOTHING_KNOWN, Drive, Hear, Known
 from toolgate.agent.events import Event, Finished, Started
 from toolgate.agent.facts import Asked, Fact, Resumed
 from toolgate.agent.purse import Purse, budgeted, unbound
@@ -104,6 +104,7 @@ class Agent:
         *,
         text: str | None = None,
         limits: Limits | None = None,
+        results: Mapping[str, str] = NO_RESULTS,
         person: Person | None = None,
         unanswered: Unanswered = "wait",
     ) -> Finished:
@@ -112,6 +113,7 @@ class Agent:
         Args:
             text: what its user says besides; None: nothing. A run that is done goes on only by that.
             limits: for what comes now; None: as before.
+            results: of calls that the run waits for its program to make, by id.
 
         Raises:
             UnknownRun: there is none, or it is not `user`'s.
@@ -139,7 +141,7 @@ class Agent:
         first: Fact = Resumed(self.clock()) if text is None else Asked(self.clock(), text)
         if not facts:  # its process died before it was written down what was asked
             first = Asked(self.clock(), task.text if text is None else text)
-        return await self._driven(drive, first, None)
+        return await self._driven(drive, first, None, results)
 
     @asynccontextmanager
     async def events(self, work: Callable[[Hear], Awaitable[Finished]]) -> AsyncIterator[AsyncIterator[Event]]:
@@ -164,7 +166,7 @@ class Agent:
         facts, _ = await self.runs.facts(run)
         return list(events_of(id, facts))
 
-    async def _driven(self, drive: Drive, first: Fact, parent: Call | None) -> Finished:
+    async def _driven(self, drive: Drive, first: Fact, parent: Call | None, results: Mapping[str, str] = NO_RESULTS) -> Finished:
         run, user = drive.run, drive.user
         granted = turns.after([first], drive.state)
         purse = self.purses.get(run.session) or Purse(run.task.limits, granted.allotted())
@@ -175,7 +177,7 @@ class Agent:
             await self._unbind()
             async with budgeted(run, granted.granted.cost, self.stores.ledger, self.gateway.live, user.tier, lambda: self._goes_on(run)):
                 await drive.hear(Started(run.id, resumed=bool(drive.state.messages)))
-                return await drive.to_the_end(first, purse, _within(run, user.delegate(), parent))
+                return await drive.to_the_end(first, purse, _within(run, user.delegate(), parent), results)
         finally:
             if outermost:
                 del self.purses[run.session]

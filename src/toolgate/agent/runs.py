@@ -12,7 +12,7 @@ from toolgate.agent.facts import Fact, Replied, from_json, to_json
 from toolgate.agent.turns import Limits
 from toolgate.calls import Principal, new_id
 from toolgate.errors import Busy, UnknownRun
-from toolgate.llm.messages import TaskType
+from toolgate.llm.messages import TaskType, ToolSpec
 from toolgate.policy.bounds import is_admin
 from toolgate.stores import Stores
 
@@ -36,6 +36,8 @@ class Task:
     """JSON Schema that the answer has to fit; None: any text."""
     instructions: str = ""
     """Of the program that the agent works for, beside its own."""
+    theirs: tuple[ToolSpec, ...] = ()
+    """Tools of the program that the agent works for, which makes their calls itself: the run waits for what they answer."""
     pipeline: str = ""
     """What plans it in the model's place, where that is a program of ours, and what for: only that can take it up. Empty: a model."""
 
@@ -205,5 +207,6 @@ def _may_see(who: Principal, run: Run) -> bool:
 def _from_body(id: str, body: Mapping[str, Any], version: int) -> Run:
     task = body["task"]
     tools = None if task["tools"] is None else tuple(task["tools"])
-    read = Task(**{**task, "tools": tools, "limits": Limits(**task["limits"])})
+    theirs = tuple(ToolSpec(**each) for each in task.get("theirs", ()))
+    read = Task(**{**task, "tools": tools, "limits": Limits(**task["limits"]), "theirs": theirs})
     return Run(id, **{**body, "task": read}, version=version)

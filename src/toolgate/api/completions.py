@@ -1,4 +1,7 @@
-"""`POST /v1/chat/completions`: the agent for programs that speak OpenAI's Chat Completions. Tools run inside, behind the gate."""
+"""`POST /v1/chat/completions`: the agent for programs that speak OpenAI's Chat Completions.
+
+Tools run inside, behind the gate; calls of those that a request brings are the program's own to make (`theirs`).
+"""
 
 from __future__ import annotations
 
@@ -18,6 +21,8 @@ from toolgate.api.answers import Json
 from toolgate.api.conversation import asked
 from toolgate.api.events import Events, Say
 from toolgate.api.openai import A_BUG, OURS, Wanted, Wire, answer_of, bill_of, good, problem_answer, problem_of, read, schema_in, told, used
+from toolgate.api.theirs import results_in, tools_in
+from toolgate.api.theirs import wanted as calls_of
 from toolgate.api.tools import unless_gone
 from toolgate.calls import Problem, new_id
 from toolgate.errors import InvalidArguments, ModelFailed, ToolgateError
@@ -44,6 +49,7 @@ class Body(Wire):
     metadata: dict[str, Any] | None = None
     n: int | None = None
     tools: list[Any] | None = None
+    tool_choice: Any = None
 
 
 class Completions:
@@ -55,12 +61,26 @@ class Completions:
         try:
             user, body = await read(request, self._agent, self._models, Body)
             _check(body)
-            run = (body.metadata or {}).get(RUN)
+            results = results_in(body.messages)
+            run = results.run if results else (body.metadata or {}).get(RUN)
             before = await bill_of(self._agent, str(run), user) if run is not None else None
             said, schema = asked(body.messages), schema_in(body.response_format)
+            brought = tools_in(body.tools, body.tool_choice)
         except ToolgateError as error:
             return problem_answer(problem_of(error))
-        wanted = Wanted(self._agent, user, body.model, said, schema, run, before, trace_parent(request.headers.get("traceparent")))
+        wanted = Wanted(
+            self._agent,
+            user,
+            body.model,
+            said,
+            schema,
+            run,
+            before,
+            trace_parent(request.headers.get("traceparent")),
+            theirs=brought,
+            results=results.by_call if results else {},
+            answers=json.dumps(results.by_call) if results else "",
+        )
         if body.stream:
             return Events(Chunks(wanted, with_usage=bool(body.stream_options and body.stream_options.include_usage)).go)
         end = await unless_gone(request, wanted.go(_nothing))
@@ -107,7 +127,10 @@ class Chunks:
                 return problem_answer(end)
             await say(json.dumps(told(end)))
             return None
-        if end.status != "done":
+        if end.theirs:
+            pieces = [{"index": place, **call} for place, call in enumerate(calls_of(end))]
+            await say(self._chunk({"tool_calls": pieces}))
+        elif end.status != "done":
             await say(self._chunk({"content": f"\n\n[{end.status}: {end.reason}]"}))
         await say(self._chunk({}, _finish(end), **{OURS: report(end)}))
         if self._with_usage:
@@ -122,7 +145,9 @@ class Chunks:
 
 
 def _completion(wanted: Wanted, end: Finished) -> dict[str, Any]:
-    message = {"role": "assistant", "content": answer_of(end), "refusal": None}
+    message: dict[str, Any] = {"role": "assistant", "content": answer_of(end), "refusal": None}
+    if end.theirs:
+        message |= {"content": end.answer or None, "tool_calls": calls_of(end)}
     return {
         "id": f"chatcmpl-{end.run}",
         "object": "chat.completion",
@@ -135,6 +160,8 @@ def _completion(wanted: Wanted, end: Finished) -> dict[str, Any]:
 
 
 def _finish(end: Finished) -> str:
+    if end.theirs:
+        return "tool_calls"
     return "length" if end.status == "budget_exhausted" else "stop"
 
 
@@ -155,8 +182,6 @@ def _check(body: Body) -> None:
     """
     if body.n not in (None, 1):
         raise InvalidArguments("n: the agent gives one answer")
-    if body.tools:
-        raise InvalidArguments("tools: the agent calls Toolgate's tools by itself; leave yours out, or add them as an integration")
 
 
 async def _nothing(_event: Event) -> None:

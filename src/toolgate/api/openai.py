@@ -20,7 +20,7 @@ from toolgate.api.answers import STATUSES, Json
 from toolgate.api.conversation import Asked
 from toolgate.calls import Call, Outcome, Principal, Problem
 from toolgate.errors import InvalidArguments, NoModel, ToolFailed, ToolgateError
-from toolgate.llm.messages import Tokens
+from toolgate.llm.messages import Tokens, ToolSpec
 from toolgate.llm.models import Models
 from toolgate.server.identify import principal_of
 
@@ -58,6 +58,10 @@ class Wanted:
     """Done once the gate lets it through, before the run goes on."""
     answers: str = ""
     """What it answers of what the run has asked, as a text: a call that brings an answer is not the one before it made again."""
+    theirs: tuple[ToolSpec, ...] = ()
+    """Tools that it brings with it."""
+    results: Mapping[str, str] = field(default_factory=dict)
+    """Of calls that the run it goes on with waits for, by id."""
 
     async def go(self, hear: Hear) -> Finished | Problem:
         """How the run ended, or why it did not: the gate may not let through the call of `agent_run` that it is."""
@@ -78,7 +82,7 @@ class Wanted:
 
     async def _go(self, call: Call, hear: Hear) -> Finished:
         if self.run is not None:
-            return await self.agent.resume(self.run, self.user, hear, text=self.asked.text or None)
+            return await self.agent.resume(self.run, self.user, hear, text=self.asked.text or None, results=self.results)
         if not self.asked.text:
             raise InvalidArguments("the last message has to be the user's")
         task = Task(
@@ -87,6 +91,7 @@ class Wanted:
             limits=self.agent.limits,
             schema=self.schema,
             instructions=self.asked.instructions,
+            theirs=self.theirs,
         )
         return await self.agent.run(task, self.user, hear, parent=call)
 
@@ -165,7 +170,7 @@ def used(bill: Bill, before: Bill | None) -> Tokens:
 def answer_of(end: Finished) -> str:
     """The words for who sees nothing but words: the answer, and how the run ended where it is not simply done."""
     answer = end.answer or ("" if end.output is None else json.dumps(end.output, ensure_ascii=False))
-    return answer if end.status == "done" else "\n\n".join(part for part in (answer, f"[{end.status}: {end.reason}]") if part)
+    return answer if end.status == "done" or end.theirs else "\n\n".join(part for part in (answer, f"[{end.status}: {end.reason}]") if part)
 
 
 def problem_of(error: ToolgateError) -> Problem:

@@ -1,0 +1,91 @@
+"""Tools that a request brings with it: the model may want them called, and the program that asked does so.
+
+The run waits meanwhile. A call is known to the program by its run and its own id (`RUN.CALL`), so that a request whose last messages
+are its results says which run goes on, and nothing else has to be carried along.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from toolgate.agent.events import Finished
+from toolgate.api.conversation import text_of
+from toolgate.errors import InvalidArguments
+from toolgate.llm.messages import ToolCall, ToolSpec
+
+MOST = 128
+"""Tools of one request, as OpenAI has it."""
+NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
+CALL = re.compile(r"([0-9a-f]{32})\.(.{1,200})", re.DOTALL)
+
+
+@dataclass(frozen=True, slots=True)
+class Results:
+    """What came of calls that a run waits for."""
+
+    run: str
+    by_call: Mapping[str, str]
+
+
+def tools_in(tools: Sequence[Any] | None, choice: Any) -> tuple[ToolSpec, ...]:
+    """The tools that a request brings.
+
+    Args:
+        choice: its `tool_choice`.
+
+    Raises:
+        InvalidArguments: they are none, or have to be called, which is for the agent to say.
+    """
+    if choice not in (None, "auto", "none"):
+        raise InvalidArguments("tool_choice: auto or none; which tool is called, and whether, the agent decides")
+    specs = tuple(_tool(tool, place) for place, tool in enumerate(tools or ()))
+    if len(specs) > MOST or len({spec.name for spec in specs}) < len(specs):
+        raise InvalidArguments(f"tools: {MOST} at most, each with a name of its own")
+    return () if choice == "none" else specs
+
+
+def results_in(messages: Sequence[Any]) -> Results | None:
+    """The results of calls of one run that `messages` end with, before what the user may say last; None: they are of none of ours.
+
+    Raises:
+        InvalidArguments: they are of several runs.
+    """
+    said = list(messages)
+    while said and isinstance(said[-1], Mapping) and said[-1].get("role") == "user":
+        said.pop()
+    found: dict[str, dict[str, str]] = {}
+    for place in range(len(said) - 1, -1, -1):
+        message = said[place]
+        if not isinstance(message, Mapping) or message.get("role") != "tool":
+            break
+        named = CALL.fullmatch(str(message.get("tool_call_id")))
+        if named is None:
+            return None
+        found.setdefault(named[1], {})[named[2]] = text_of(message.get("content"), f"messages.{place}.content")
+    if len(found) > 1:
+        raise InvalidArguments("the last results are of calls of several runs; send those of one")
+    return next((Results(run, by_call) for run, by_call in found.items()), None)
+
+
+def wanted(end: Finished) -> list[dict[str, Any]]:
+    """The calls that a run waits for, as a message of Chat Completions has them."""
+    return [_call(end.run, call) for call in end.theirs]
+
+
+def _call(run: str, call: ToolCall) -> dict[str, Any]:
+    return {"id": f"{run}.{call.id}", "type": "function", "function": {"name": call.name, "arguments": call.raw}}
+
+
+def _tool(tool: Any, place: int) -> ToolSpec:
+    where = f"tools.{place}"
+    if not isinstance(tool, Mapping) or tool.get("type") != "function" or not isinstance(function := tool.get("function"), Mapping):
+        raise InvalidArguments(f"{where}: the agent takes tools of the type function")
+    name, about, schema = function.get("name"), function.get("description") or "", function.get("parameters") or {"type": "object"}
+    if not isinstance(name, str) or not NAME.fullmatch(name):
+        raise InvalidArguments(f"{where}.function.name: 1 to 64 letters, digits, _ or -")
+    if not isinstance(about, str) or not isinstance(schema, Mapping) or schema.get("type", "object") != "object":
+        raise InvalidArguments(f"{where}.function: description is a text, and parameters the JSON Schema of an object")
+    return ToolSpec(name, about, dict(schema))
