@@ -82,6 +82,66 @@ def test_the_chain_is_verified_and_handed_on_from_the_page(page: Any, gate: Gate
     assert lines[0]["seq"] == 1
 
 
+def reached(page: Any, target: Any) -> None:
+    """Get there by Tab, as who has no mouse does."""
+    for _ in range(250):
+        page.keyboard.press("Tab")
+        if target.evaluate("each => each === document.activeElement"):
+            return
+    raise AssertionError(f"{target} is not reached by Tab")
+
+
+def test_the_audit_is_filtered_paged_through_and_read_with_the_keyboard_alone(page: Any, gate: Gate) -> None:
+    for number in range(60):
+        called(page, gate, "carol", "readonly", "github_list_issues", {"owner": "acme", "repo": "rocket", "page": number + 1})
+    signed_in(page, gate, "admin", "#/audit")
+    expect(page.get_by_role("row").nth(50)).to_be_visible()
+
+    reached(page, page.get_by_label("Person"))
+    page.keyboard.type("carol")
+    page.keyboard.press("Tab")
+    page.keyboard.type("github_list_*")
+    page.keyboard.press("Tab")
+    page.keyboard.type("ok")  # in a choice, letters choose
+    page.keyboard.press("Tab")
+    page.keyboard.type("call")
+    reached(page, page.get_by_role("button", name="Filter"))
+    page.keyboard.press("Enter")
+    expect(page).to_have_url(re.compile(r"who=carol&tool=github_list_\*&ending=ok&type=call"))
+    expect(page.get_by_role("row")).to_have_count(51)
+    expect(page.get_by_role("cell", name="carol")).to_have_count(50)
+    reached(page, page.get_by_role("link", name="Older"))
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("cell", name="carol").first).to_be_visible()
+    expect(page.get_by_role("link", name="Newest")).to_be_visible()
+    reached(page, page.get_by_role("link", name="call.outcome").first)
+    page.keyboard.press("Enter")
+
+    expect(page.get_by_role("article")).to_contain_text("carol (readonly; pro; by key)")
+    reached(page, page.get_by_role("link", name="All lines"))
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("row")).to_have_count(51)
+
+
+def test_metrics_are_looked_through_with_the_keyboard_alone(page: Any, gate: Gate) -> None:
+    called(page, gate, "flora", "readonly", "github_list_labels", {"owner": "acme", "repo": "rocket"})
+    signed_in(page, gate, "admin", "#/metrics")
+    expect(page.get_by_role("region", name="Calls by tool")).to_be_visible()
+
+    reached(page, page.get_by_role("link", name="1h"))
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("link", name="1h")).to_have_attribute("aria-current", "true")
+    reached(page, page.get_by_role("link", name="user", exact=True))
+    page.keyboard.press("Enter")
+    calls = page.get_by_role("region", name="Calls by user")
+    reached(page, calls)  # so that the arrows scroll it
+    reached(page, calls.get_by_role("link", name="flora"))
+    page.keyboard.press("Enter")
+
+    expect(page).to_have_url(re.compile(r"#/audit\?who=flora"))
+    expect(page.get_by_role("cell", name="flora").first).to_be_visible()
+
+
 def test_who_is_no_admin_is_told_that_the_audit_is_not_for_them(page: Any, gate: Gate) -> None:
     signed_in(page, gate, "developer", "#/audit")
 

@@ -26,7 +26,7 @@ function Card({ client, admin }) {
   const state = sessions === null ? "no sessions" : sessions === 1 ? "1 session" : `${sessions} sessions`;
   return html`<li class="card">
     <h3><bdi>${name}</bdi> <small><bdi>${version}</bdi></small> <span class=${`badge ${mood}`}>${state}</span></h3>
-    <p class="quiet">MCP ${protocol} · ${TRANSPORTS[transport] ?? transport} · <bdi>${principal}</bdi></p>
+    <p class="quiet">MCP <bdi>${protocol}</bdi> · ${TRANSPORTS[transport] ?? transport} · <bdi>${principal}</bdi></p>
     <p>Heard of ${clock(last)}, first ${clock(first)}.</p>
     ${call &&
     html`<p>

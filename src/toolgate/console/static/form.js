@@ -1,5 +1,5 @@
 // A form drawn from a tool's schema. It checks nothing: the server is the only validator, and says what is wrong where.
-import { html, useState } from "./lib.js";
+import { html, short, useState } from "./lib.js";
 import { fieldOf, initial, scalar, whole } from "./schema.js";
 
 /**
@@ -20,7 +20,7 @@ export function Arguments({ schema, value, onChange, problems, form = "arg" }) {
     ${raw && html`<${Json} id=${form} schema=${{}} value=${value} onChange=${(next) => onChange(next ?? {})} path="" label="Arguments" problems=${[]} />`}
     ${!raw && empty && html`<p class="quiet">It takes no arguments.</p>`}
     ${!raw && !empty && html`<${Properties} ...${{ schema: whole(schema, schema), root: schema, value: plain(value), onChange, path: "", problems, form }} />`}
-    ${raw ? problems.map(({ path, message }) => html`<p class="problem">${path} ${message}</p>`) : html`<${Wrong} path="" problems=${problems} />`}
+    ${raw ? problems.map(({ path, message }) => html`<p class="problem"><bdi>${path}</bdi> <bdi>${message}</bdi></p>`) : html`<${Wrong} path="" problems=${problems} />`}
   </div>`;
 }
 
@@ -56,7 +56,7 @@ function Labelled({ id, label, required, schema, path, problems, children }) {
     <label for=${id}><bdi>${label}</bdi>${required && html` <span class="required">required</span>`}</label>
     <${Describe} id=${`${id}-about`} text=${schema.description} />
     ${children({ "aria-describedby": `${id}-about ${id}-wrong`, "aria-invalid": wrong.length ? "true" : undefined, "aria-required": required ? "true" : undefined })}
-    <div id=${`${id}-wrong`} class="problem">${wrong.map(({ message }) => message).join(" ")}</div>
+    <div id=${`${id}-wrong`} class="problem">${wrong.length > 0 && html`<bdi>${wrong.map(({ message }) => message).join(" ")}</bdi>`}</div>
   </div>`;
 }
 
@@ -67,7 +67,7 @@ function missing({ path, message }, at) {
 }
 
 function Describe({ id, text }) {
-  return html`<small id=${id} class="about">${text}</small>`;
+  return html`<small id=${id} class="about"><bdi>${text}</bdi></small>`;
 }
 
 function Choice({ values, value, onChange, ...props }) {
@@ -75,7 +75,7 @@ function Choice({ values, value, onChange, ...props }) {
   const chosen = (event) => onChange(event.target.value === "" ? undefined : values[Number(event.target.value)]);
   return html`<${Labelled} ...${props}>${(aria) => html`<select id=${props.id} value=${at < 0 ? "" : String(at)} onChange=${chosen} ...${aria}>
     <option value=""></option>
-    ${values.map((each, index) => html`<option key=${index} value=${String(index)}>${typeof each === "string" ? each : JSON.stringify(each)}</option>`)}
+    ${values.map((each, index) => html`<option key=${index} value=${String(index)}>${short(typeof each === "string" ? each : JSON.stringify(each))}</option>`)}
   </select>`}<//>`;
 }
 
@@ -104,9 +104,9 @@ function Group({ schema, root, value, onChange, path, label, required, problems,
     <legend><bdi>${label}</bdi>${required && html` <span class="required">required</span>`}</legend>
     <${Describe} id=${`${id}-about`} text=${schema.description} />
     ${absent
-      ? html`<button type="button" onClick=${() => onChange(initial(schema, root) ?? {})}>Add ${label}</button>`
+      ? html`<button type="button" onClick=${() => onChange(initial(schema, root) ?? {})}>Add <bdi>${label}</bdi></button>`
       : html`<${Properties} ...${{ schema, root, value: plain(value), onChange, path, problems, form }} />
-          ${!required && html`<button type="button" class="plain" onClick=${() => onChange(undefined)}>Leave out ${label}</button>`}`}
+          ${!required && html`<button type="button" class="plain" onClick=${() => onChange(undefined)}>Leave out <bdi>${label}</bdi></button>`}`}
     <${Wrong} path=${path} problems=${problems} />
   </fieldset>`;
 }
@@ -124,7 +124,7 @@ function Rows({ schema, root, value, onChange, path, label, required, problems, 
         <button type="button" class="plain" aria-label=${`Remove ${label} ${index + 1}`} onClick=${() => put(rows.toSpliced(index, 1))}>Remove</button>
       </div>`,
     )}
-    <button type="button" onClick=${() => put([...rows, initial(schema.items, root) ?? empty(schema.items, root)])}>Add to ${label}</button>
+    <button type="button" onClick=${() => put([...rows, initial(schema.items, root) ?? empty(schema.items, root)])}>Add to <bdi>${label}</bdi></button>
     <${Wrong} path=${path} problems=${problems} />
   </fieldset>`;
 }
@@ -140,7 +140,7 @@ function OneOf({ branches, root, value, onChange, path, label, required, problem
     <legend><bdi>${label}</bdi>${required && html` <span class="required">required</span>`}</legend>
     <${Describe} id=${`${id}-about`} text=${schema.description} />
     <select aria-label=${`Form of ${label}`} value=${String(at)} onChange=${choose}>
-      ${branches.map((branch, index) => html`<option key=${index} value=${String(index)}>${titled(branch, index)}</option>`)}
+      ${branches.map((branch, index) => html`<option key=${index} value=${String(index)}>${short(titled(branch, index))}</option>`)}
     </select>
     <${Field} key=${at} ...${{ schema: branches[at], root, value, onChange, path, label: titled(branches[at], at), required, problems, form }} />
   </fieldset>`;
@@ -165,13 +165,13 @@ function Json({ value, onChange, ...props }) {
 
 function Wrong({ path, problems }) {
   const wrong = problems.filter((each) => each.path === path && !/ is a required property/.test(each.message));
-  return html`<div class="problem">${wrong.map(({ message }) => message).join(" ")}</div>`;
+  return html`<div class="problem">${wrong.length > 0 && html`<bdi>${wrong.map(({ message }) => message).join(" ")}</bdi>`}</div>`;
 }
 
 const shown = (value) => (value === undefined ? "" : typeof value === "string" ? value : JSON.stringify(value));
 const plain = (value) => (typeof value === "object" && value !== null && !Array.isArray(value) ? value : {});
 const titled = (schema, index) => schema.title ?? ([schema.type ?? []].flat().join(" or ") || `form ${index + 1}`);
-const example = (schema) => (Array.isArray(schema.examples) && typeof schema.examples[0] === "string" ? `such as ${schema.examples[0]}` : undefined);
+const example = (schema) => (Array.isArray(schema.examples) && typeof schema.examples[0] === "string" ? `such as ${short(schema.examples[0])}` : undefined);
 
 function empty(schema, root) {
   const { kind } = fieldOf(whole(schema, root), root);

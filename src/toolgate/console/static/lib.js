@@ -4,4 +4,11 @@ import htm from "./modules/htm.js";
 
 export { render } from "./modules/preact.js";
 export { useCallback, useEffect, useLayoutEffect, useMemo, useRef, useState } from "./modules/hooks.js";
-export const html = htm.bind(h);
+
+const MOST = 10_000; // characters of a text in a line: what strangers wrote may have a megabyte, which holds the page up
+
+/** A text from elsewhere stands in a `bdi`, where it cannot turn what is around it, and is cut where it is longer than anybody reads. */
+export const html = htm.bind((type, props, ...children) => h(type, props, ...(type === "bdi" ? children.map(short) : children)));
+
+/** What is too long for one line, cut. */
+export const short = (text) => (typeof text === "string" && text.length > MOST ? `${text.slice(0, MOST)}… (cut; ${text.length.toLocaleString()} characters in all)` : text);

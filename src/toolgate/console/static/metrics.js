@@ -113,7 +113,7 @@ function Denials() {
   return html`<h2>Refused lately</h2>
     ${value && !value.lines.length && html`<p>Nothing was.</p>`}
     <ul class="list">
-      ${(value?.lines ?? []).map((line) => html`<li key=${line.seq}>${clock(line.at)} <bdi>${line.principal?.id}</bdi> <a href=${to("audit", line.call)}><bdi>${line.tool?.name}</bdi></a> <code>${line.result.code}</code></li>`)}
+      ${(value?.lines ?? []).map((line) => html`<li key=${line.seq}>${clock(line.at)} <bdi>${line.principal?.id}</bdi> <a href=${to("audit", line.call)}><bdi>${line.tool?.name}</bdi></a> <code><bdi>${line.result.code}</bdi></code></li>`)}
     </ul>
     <p><a href=${to("audit", "", { ending: "refused" })}>All of them</a></p>`;
 }

@@ -11,7 +11,7 @@ const SAYS = {
 /** @param {{preview: object}} props as POST /v1/tools/{name}/preview answers */
 export function Preview({ preview }) {
   const { problem, verdict, request, unshown } = preview;
-  if (problem) return html`<section aria-label="Dry run"><p><span class="badge bad">${problem.code}</span></p><p class="problem"><bdi>${problem.message}</bdi></p></section>`;
+  if (problem) return html`<section aria-label="Dry run"><p><span class="badge bad"><bdi>${problem.code}</bdi></span></p><p class="problem"><bdi>${problem.message}</bdi></p></section>`;
   const [mood, sentence] = SAYS[verdict.decision];
   return html`<section aria-label="Dry run">
     <p role="status"><span class=${`badge ${mood}`}>${verdict.decision}</span> ${sentence} <small>rule <code><bdi>${verdict.rule}</bdi></code></small></p>
@@ -31,10 +31,10 @@ function Considered({ rules }) {
         <tbody>
           ${rules.map(
             (each) => html`<tr key=${each.rule}>
-              <td><code>${each.rule}</code></td>
-              <td>${each.effect}${each.obligations.length ? `, ${each.obligations.join(", ")}` : ""}</td>
-              <td><code>${each.tools}</code></td>
-              <td>${each.conditions.map((condition) => html`<div>${condition.field} ${condition.operator} ${JSON.stringify(condition.value)}: ${condition.verdict}</div>`)}</td>
+              <td><code><bdi>${each.rule}</bdi></code></td>
+              <td><bdi>${[each.effect, ...each.obligations].join(", ")}</bdi></td>
+              <td><code><bdi>${each.tools}</bdi></code></td>
+              <td>${each.conditions.map((condition) => html`<div><bdi>${condition.field}</bdi> ${condition.operator} <bdi>${JSON.stringify(condition.value)}</bdi>: ${condition.verdict}</div>`)}</td>
               <td>${each.fires ? "yes" : "no"}</td>
             </tr>`,
           )}

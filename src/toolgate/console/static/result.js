@@ -14,12 +14,12 @@ export function Result({ result, onArguments }) {
   const next = outcome.meta?.next;
   return html`<section class="result" aria-label="Result">
     <p role="status">
-      <span class=${`badge ${problem ? "bad" : "good"}`}>${problem ? problem.code : "ok"}</span>
+      <span class=${`badge ${problem ? "bad" : "good"}`}><bdi>${problem ? problem.code : "ok"}</bdi></span>
       <span class="fact">HTTP ${status}</span>
       <span class="fact">${ms.toFixed(0)} ms</span>
-      ${outcome.meta?.status !== undefined && html`<span class="fact">other side ${outcome.meta.status}</span>`}
+      ${outcome.meta?.status !== undefined && html`<span class="fact">other side <bdi>${outcome.meta.status}</bdi></span>`}
       ${outcome.cost && html`<span class="fact">cost ${dollars(outcome.cost)}</span>`}
-      ${outcome.effect && html`<span class="fact">effect ${outcome.effect}</span>`}
+      ${outcome.effect && html`<span class="fact">effect <bdi>${outcome.effect}</bdi></span>`}
       ${outcome.replayed && html`<span class="fact">the outcome of an earlier call</span>`}
     </p>
     ${problem && html`<p class="problem"><bdi>${problem.message}</bdi></p>`}
@@ -37,7 +37,7 @@ function pieces({ structured, content = [] }) {
 }
 
 function Piece({ piece }) {
-  if (piece.type !== "text") return html`<p><a href=${`data:application/octet-stream;base64,${piece.data}`} download="result">Save ${piece.media_type}</a></p>`;
+  if (piece.type !== "text") return html`<p><a href=${`data:application/octet-stream;base64,${piece.data}`} download="result">Save <bdi>${piece.media_type}</bdi></a></p>`;
   return html`<${Long} text=${piece.text} />`;
 }
 
@@ -45,6 +45,6 @@ function Piece({ piece }) {
 export function Long({ text, most = SHOWN }) {
   const [all, setAll] = useState(false);
   const cut = !all && text.length > most;
-  return html`<pre tabindex="0"><bdi>${cut ? text.slice(0, most) : text}</bdi></pre>
+  return html`<pre tabindex="0">${cut ? text.slice(0, most) : text}</pre>
     ${cut && html`<button type="button" onClick=${() => setAll(true)}>Show all ${text.length.toLocaleString()} characters</button>`}`;
 }

@@ -11,18 +11,18 @@ export function Transcript({ items }) {
   return items.map((item, index) => html`<${SHOW[item.kind]} key=${index} ...${item} />`);
 }
 
-const User = ({ text }) => html`<div class="said user"><h3>You</h3><p class="about"><bdi>${text}</bdi></p></div>`;
-const Text = ({ text }) => html`<div class="said agent"><h3>Agent</h3><p class="about"><bdi>${text}</bdi></p></div>`;
-const Thought = ({ text }) => html`<details class="said"><summary>Thoughts</summary><p class="about quiet"><bdi>${text}</bdi></p></details>`;
+const User = ({ text }) => html`<div class="said user"><h3>You</h3><p class="about">${text}</p></div>`;
+const Text = ({ text }) => html`<div class="said agent"><h3>Agent</h3><p class="about">${text}</p></div>`;
+const Thought = ({ text }) => html`<details class="said"><summary>Thoughts</summary><p class="about quiet">${text}</p></details>`;
 const Noted = ({ text }) => html`<p class="quiet"><bdi>${text}</bdi></p>`;
-const Problem = ({ code, text }) => html`<p class="problem" role="alert"><span class="badge bad">${code}</span> <bdi>${text}</bdi></p>`;
+const Problem = ({ code, text }) => html`<p class="problem" role="alert"><span class="badge bad"><bdi>${code}</bdi></span> <bdi>${text}</bdi></p>`;
 
 function Call({ tool, args, result }) {
   const mood = result === null ? "warn" : result.failed ? "bad" : "good";
   const word = result === null ? "not answered yet" : result.failed ? (result.code ?? "failed") : "ok";
   return html`<details class="said call">
     <summary>
-      <code><bdi>${tool}</bdi></code> <span class=${`badge ${mood}`}>${word}</span>
+      <code><bdi>${tool}</bdi></code> <span class=${`badge ${mood}`}><bdi>${word}</bdi></span>
       ${result?.seconds !== null && result?.seconds !== undefined && html` <small>${result.seconds.toFixed(2)} s</small>`}
       ${result?.cost?.micros > 0 && html` <small>${dollars(result.cost)}</small>`}
       ${result?.replayed && html` <small>made before</small>`}
