@@ -71,6 +71,14 @@ def test_what_only_recurs_is_light(name: str) -> None:
     assert max(looks_by_level(LIGHT[name])) <= 8
 
 
+def test_to_count_takes_no_more_work_than_it_saves() -> None:
+    dense = {f"a{n}": {"properties": {f"q{m}": {"$ref": f"#/$defs/a{m}"} for m in range(200)}} for n in range(200)}
+
+    with pytest.raises(TooHard, match="too large"):
+        levels({"$defs": dense, "$ref": "#/$defs/a0"})
+    assert levels({"properties": {f"p{n}": {"type": "string"} for n in range(5000)}}) is None
+
+
 @pytest.mark.parametrize("lines", range(8))
 def test_alternatives_are_counted_one_by_one(lines: int) -> None:
     assert next(iter(looks_by_level(doubling(lines)))) == 2 ** (lines + 2) - 2  # each line two references and what they lead to

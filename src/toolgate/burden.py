@@ -21,6 +21,8 @@ MOST = 4000
 """Looks at one place, which take 0.1 ms; 527 tools of MCP servers take 13 at most, 1,512 operations of GitHub and the GSA 24."""
 DEEPEST = 64
 """Levels that are counted: what grows has passed any bound by then, and arguments have no more."""
+WORK = 50_000
+"""Steps that are taken to count, 0.3 s at most; of 1,512 operations of GitHub and the GSA none takes more than 1,602."""
 ALL, ONE = ("allOf", "anyOf", "oneOf"), ("not", "if", "then", "else")
 ITEM, OTHER, NAME = -1, -2, -3
 """Steps to an item, to a member that no schema names, and to the name of one; others are a member's name or an item's number."""
@@ -62,6 +64,7 @@ class _Burden:
         self._steps: dict[int, list[Counter[int]]] = {}
         self._schemas: dict[int, Mapping[str, Any]] = {}
         self._open: set[int] = set()
+        self._work = 0
         self._find_anchors(root, DEEPEST * 4)
 
     def looks(self) -> Iterator[int]:
@@ -69,17 +72,18 @@ class _Burden:
         looks, waiting = {top: self._closure(top).total()}, [top]
         while waiting:
             for step in self._next(waiting.pop()):
-                for each in step.keys() - looks.keys():
-                    looks[each] = self._closure(each).total()
-                    waiting.append(each)
-        for _ in range(DEEPEST):
+                for each in step:
+                    if each not in looks:  # not by a difference of keys, which goes through all of them
+                        looks[each] = self._closure(each).total()
+                        waiting.append(each)
+        ways = {each: [tuple(step.items()) for step in self._next(each)] for each in looks}
+        for _ in range(min(DEEPEST, WORK // (1 + sum(len(step) for steps in ways.values() for step in steps)))):
             yield looks[top]
-            before, looks = (
-                looks,
-                {each: max((sum(n * looks[to] for to, n in step.items()) for step in self._next(each)), default=0) for each in looks},
-            )
+            before = looks
+            looks = {each: max((sum(n * before[to] for to, n in step) for step in steps), default=0) for each, steps in ways.items()}
             if not any(looks.values()) or looks == before:
                 return
+        yield MOST + 1  # so it is taken to grow where nobody has counted any more
 
     def _closure(self, entry: int) -> Counter[int]:
         found = self._closures.get(entry)
@@ -104,14 +108,18 @@ class _Burden:
             steps: set[Step] = {ITEM, OTHER, NAME}
             for part, _ in parts:
                 steps.update(_mapping(part, "properties"), range(len(_tuple(part))))
-            found = self._steps[entry] = []
+            self._work += len(steps) * len(parts)
+            if self._work > WORK:
+                raise TooHard("its schema is too large for its ways to be counted")
+            different: dict[frozenset[tuple[int, int]], Counter[int]] = {}
             for step in steps:
                 to: Counter[int] = Counter()
                 for part, times in parts:
                     for each in self._at(part, step):
                         to[each] += times
-                if to and to not in found:
-                    found.append(to)
+                if to:
+                    different[frozenset(to.items())] = to
+            found = self._steps[entry] = list(different.values())
         return found
 
     def _beside(self, schema: Mapping[str, Any]) -> Iterator[int]:
