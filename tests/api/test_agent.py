@@ -293,3 +293,29 @@ async def test_a_reader_who_leaves_ends_the_run_so_that_it_can_be_taken_up() -> 
 
     (run,) = await world.agent.runs.seen_by(ada)
     assert run.status == "cancelled"
+
+
+async def test_a_tool_of_the_front_end_is_called_there_and_its_result_goes_on_with_the_run() -> None:
+    world = Talking([Line("I ask.", calls=(("list_issues", {}), ("confirm", {"what": "closing #7"}))), Line("You want it closed.")])
+    schema = {"type": "object", "properties": {"what": {"type": "string"}}}
+    tools = [{"name": "confirm", "description": "Ask the person at the screen.", "parameters": schema}]
+    async with world.client() as client:
+        first = events(await client.post("/v1/agent", json=an_input([said("Close it?")], tools=tools)))
+        call = next(event["toolCallId"] for event in first if event.get("toolCallName") == "confirm")
+        messages = [*conversation(first), {"id": "m9", "role": "tool", "toolCallId": call, "content": "yes"}]
+        second = events(await client.post("/v1/agent", json=an_input(messages, runId="r2", tools=tools)))
+
+    assert first[-1]["outcome"] == {"type": "success"}
+    assert [event["toolCallName"] for event in first if event["type"] == "TOOL_CALL_START"] == ["list_issues", "confirm"]
+    assert [event["content"] for event in first if event["type"] == "TOOL_CALL_RESULT"] == ["#7 It leaks"]
+    assert "TOOL_CALL_RESULT" not in kinds(second)  # the client has it
+    assert (second[-1]["result"]["status"], second[-1]["result"]["answer"]) == ("done", "You want it closed.")
+    told = [message.text for message in world.model.asked[1].messages if isinstance(message, ToolResult)]
+    assert "yes" in told[1]
+
+
+async def test_tools_of_a_front_end_that_are_none_are_a_bad_request() -> None:
+    async with Talking([]).client() as client:
+        answers = [await client.post("/v1/agent", json=an_input([said("Hi")], tools=tools)) for tools in ([{"name": "a b"}], [7])]
+
+    assert [answer.status_code for answer in answers] == [400, 400]

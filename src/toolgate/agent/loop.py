@@ -27,6 +27,7 @@ from toolgate.burden import TooHard, levels
 from toolgate.calls import Call, Outcome, Principal, Tool
 from toolgate.errors import Busy, InvalidArguments, NotPermitted, UnknownRun
 from toolgate.gateway import Gateway
+from toolgate.llm.messages import ToolSpec
 from toolgate.llm.provider import Provider
 from toolgate.money import micros
 from toolgate.settings import Settings
@@ -105,6 +106,7 @@ class Agent:
         text: str | None = None,
         limits: Limits | None = None,
         results: Mapping[str, str] = NO_RESULTS,
+        theirs: tuple[ToolSpec, ...] | None = None,
         person: Person | None = None,
         unanswered: Unanswered = "wait",
     ) -> Finished:
@@ -114,6 +116,7 @@ class Agent:
             text: what its user says besides; None: nothing. A run that is done goes on only by that.
             limits: for what comes now; None: as before.
             results: of calls that the run waits for its program to make, by id.
+            theirs: the program's own tools from now on; None: as before.
 
         Raises:
             UnknownRun: there is none, or it is not `user`'s.
@@ -131,7 +134,7 @@ class Agent:
             raise NotPermitted(f"the run {id} is done; it goes on when you say something more", "agent.done")
         await runs.join()
         facts, number = await runs.facts(run)
-        task = replace(run.task, limits=limits or run.task.limits)
+        task = replace(run.task, limits=limits or run.task.limits, theirs=run.task.theirs if theirs is None else theirs)
         run = await runs.put(replace(run, status=None, instance=runs.instance, updated=self.clock(), task=task))
         drive = Drive(
             self.gateway, self.models, runs, self.settings, run, user, hear, person, unanswered, facts, number, self.known, self.clock

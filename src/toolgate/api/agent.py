@@ -26,12 +26,14 @@ from toolgate.agent.runs import Run, Task
 from toolgate.agent.tool import NAME, SCHEMA
 from toolgate.api.agui import Stream
 from toolgate.api.answers import outcome_answer, problem_answer
-from toolgate.api.conversation import Asked, asked
+from toolgate.api.conversation import Asked, asked, text_of
 from toolgate.api.events import Events, Say
+from toolgate.api.theirs import specs_of
 from toolgate.approvals import Approval
 from toolgate.calls import Call, Outcome, Principal, Problem, key
 from toolgate.errors import InvalidArguments, NotPermitted, ToolgateError, UnknownApproval, UnknownRun
 from toolgate.llm.learning import fits
+from toolgate.llm.messages import ToolSpec
 from toolgate.server.context import trace_parent
 from toolgate.server.identify import principal_of
 
@@ -67,6 +69,7 @@ class RunAgentInput(Wire):
     run_id: Name
     messages: list[dict[str, Any]]
     context: list[Context] = []
+    tools: list[Any] = []
     forwarded_props: Any = None
     resume: Annotated[list[Resume], Field(max_length=100)] = []
 
@@ -80,7 +83,7 @@ class AgUi:
         try:
             await admit(self._agent, user)
             read = RunAgentInput.model_validate(orjson.loads(await request.body()))
-            said, props = asked(read.messages), _forwarded(read.forwarded_props)
+            said, props, theirs = asked(read.messages), _forwarded(read.forwarded_props), specs_of(read.tools)
         except NotPermitted as error:
             return problem_answer(error.code, str(error))
         except ValidationError as error:
@@ -90,18 +93,38 @@ class AgUi:
             return problem_answer("bad_request", str(error))
 
         trace = trace_parent(request.headers.get("traceparent"))
-        return Events(lambda say: Talk(self._agent, user, read, said, props, say).go(trace))
+        return Events(lambda say: Talk(self._agent, user, read, said, props, theirs, say).go(trace))
 
 
 class Talk:
     """One AG-UI run."""
 
-    def __init__(self, agent: Agent, user: Principal, read: RunAgentInput, said: Asked, props: Mapping[str, Any], say: Say) -> None:
+    def __init__(
+        self,
+        agent: Agent,
+        user: Principal,
+        read: RunAgentInput,
+        said: Asked,
+        props: Mapping[str, Any],
+        theirs: tuple[ToolSpec, ...],
+        say: Say,
+    ) -> None:
+        """
+        Args:
+            theirs: tools of the front end, which makes their calls itself.
+        """
         self._agent = agent
         self._user = user
         self._read = read
         self._said = said
         self._props = props
+        self._theirs = theirs
+        self._results = {
+            str(message.get("toolCallId")): text_of(message.get("content"), f"messages.{place}.content")
+            for place, message in enumerate(read.messages)
+            if message.get("role") == "tool"
+        }
+        """Of all tool calls that the client has one of; those count that a run waits for."""
         self._say = say
         self._heard = False
         self._instead: dict[str, Answer] = {}
@@ -115,6 +138,8 @@ class Talk:
             run = await self._thread()
             # A call that brings an answer is not the one before it made again.
             answers = "; ".join(f"{entry.interrupt_id}: {entry.status}" for entry in self._read.resume)
+            if not self._said.text:
+                answers = "; ".join([*([answers] if answers else ()), *(f"{call}: made" for call in self._results)])
             arguments = {"task": answers or self._said.text, **self._props, **({"resume": run.id} if run else {})}
             end = await through(
                 self._agent, self._user, arguments, lambda call: self._begin(call) if run is None else self._go_on(run), trace
@@ -144,6 +169,7 @@ class Talk:
             tuple(props["tools"]) if "tools" in props else None,
             props.get("schema"),
             "\n\n".join(part for part in (self._said.instructions, context) if part),
+            self._theirs,
         )
         return await self._agent.run(task, self._user, self._hear, parent=call)
 
@@ -155,7 +181,9 @@ class Talk:
         for entry, answer in [(entry, await self._checked(entry)) for entry in self._read.resume]:
             await self._decide(entry, answer)
         text = None if self._read.resume or not self._said.text else self._said.text
-        return await self._agent.resume(run.id, self._user, self._hear, text=text, person=self._changed)
+        return await self._agent.resume(
+            run.id, self._user, self._hear, text=text, results=self._results, theirs=self._theirs or None, person=self._changed
+        )
 
     async def _checked(self, entry: Resume) -> Answer:
         """The user's answer to one question.

@@ -74,6 +74,8 @@ class Stream:
     def __post_init__(self) -> None:
         self._calls = {call.get("id") for message in self.messages for call in message.get("toolCalls") or ()}
         """Ids of tool calls that the client has."""
+        self._made = {message.get("toolCallId") for message in self.messages if message.get("role") == "tool"}
+        """Of those, the ones that it has the result of."""
 
     def of(self, event: Event) -> Iterator[Json]:
         match event:
@@ -157,6 +159,8 @@ class Stream:
         yield {"type": "TOOL_CALL_END", "toolCallId": id}
 
     def _result(self, called: Called) -> Iterator[Json]:
+        if called.id in self._made:
+            return
         yield from self._call(called.id, called.tool, {})
         yield from self._close()
         message = self._new_id()

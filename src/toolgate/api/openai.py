@@ -82,7 +82,9 @@ class Wanted:
 
     async def _go(self, call: Call, hear: Hear) -> Finished:
         if self.run is not None:
-            return await self.agent.resume(self.run, self.user, hear, text=self.asked.text or None, results=self.results)
+            return await self.agent.resume(
+                self.run, self.user, hear, text=self.asked.text or None, results=self.results, theirs=self.theirs or None
+            )
         if not self.asked.text:
             raise InvalidArguments("the last message has to be the user's")
         task = Task(

@@ -41,10 +41,20 @@ def tools_in(tools: Sequence[Any] | None, choice: Any) -> tuple[ToolSpec, ...]:
     """
     if choice not in (None, "auto", "none"):
         raise InvalidArguments("tool_choice: auto or none; which tool is called, and whether, the agent decides")
-    specs = tuple(_tool(tool, place) for place, tool in enumerate(tools or ()))
+    specs = specs_of([_function(tool, place) for place, tool in enumerate(tools or ())])
+    return () if choice == "none" else specs
+
+
+def specs_of(functions: Sequence[Any]) -> tuple[ToolSpec, ...]:
+    """Tools of `name`, `description` and `parameters`, as OpenAI's functions and AG-UI's tools have them alike.
+
+    Raises:
+        InvalidArguments: they are none, or too many.
+    """
+    specs = tuple(_spec(function, f"tools.{place}") for place, function in enumerate(functions))
     if len(specs) > MOST or len({spec.name for spec in specs}) < len(specs):
         raise InvalidArguments(f"tools: {MOST} at most, each with a name of its own")
-    return () if choice == "none" else specs
+    return specs
 
 
 def results_in(messages: Sequence[Any]) -> Results | None:
@@ -79,13 +89,18 @@ def _call(run: str, call: ToolCall) -> dict[str, Any]:
     return {"id": f"{run}.{call.id}", "type": "function", "function": {"name": call.name, "arguments": call.raw}}
 
 
-def _tool(tool: Any, place: int) -> ToolSpec:
-    where = f"tools.{place}"
-    if not isinstance(tool, Mapping) or tool.get("type") != "function" or not isinstance(function := tool.get("function"), Mapping):
-        raise InvalidArguments(f"{where}: the agent takes tools of the type function")
+def _function(tool: Any, place: int) -> Any:
+    if not isinstance(tool, Mapping) or tool.get("type") != "function":
+        raise InvalidArguments(f"tools.{place}: the agent takes tools of the type function")
+    return tool.get("function")
+
+
+def _spec(function: Any, where: str) -> ToolSpec:
+    if not isinstance(function, Mapping):
+        raise InvalidArguments(f"{where}: a tool is an object with a name")
     name, about, schema = function.get("name"), function.get("description") or "", function.get("parameters") or {"type": "object"}
     if not isinstance(name, str) or not NAME.fullmatch(name):
-        raise InvalidArguments(f"{where}.function.name: 1 to 64 letters, digits, _ or -")
+        raise InvalidArguments(f"{where}: its name has 1 to 64 letters, digits, _ or -")
     if not isinstance(about, str) or not isinstance(schema, Mapping) or schema.get("type", "object") != "object":
-        raise InvalidArguments(f"{where}.function: description is a text, and parameters the JSON Schema of an object")
+        raise InvalidArguments(f"{where}: its description is a text, and parameters the JSON Schema of an object")
     return ToolSpec(name, about, dict(schema))
