@@ -385,6 +385,20 @@ async def test_a_regular_call_never_comes_by_the_sdk(modern: bool) -> None:
     assert answers[0]["result"].get("_meta") == ({"us": 1} if modern else None)
 
 
+@pytest.mark.parametrize("modern", [False, True])
+async def test_who_wants_to_hear_of_progress_goes_by_the_sdk_for_tools_that_may_tell(modern: bool) -> None:
+    between = Between()
+    between.hear(a_request("server/discover", 0, {}, modern=True)) if modern else between.shake_hands()
+    between.handed.clear()
+    params = [{"name": name, "arguments": {}, "_meta": {"progressToken": "t"}} for name in ("echo", "talks")]
+
+    between.hear(*(a_request("tools/call", number, each, modern=modern) for number, each in enumerate(params, 1)))
+    answers = await written(between, 1)
+
+    assert [answer["id"] for answer in answers] == [1]
+    assert [message["id"] for message in between.handed] == [2]
+
+
 async def test_nothing_is_taken_before_client_and_sdk_agree() -> None:
     between = Between()
 
@@ -455,3 +469,18 @@ async def test_a_list_whose_id_is_used_twice_at_once_is_not_kept() -> None:
     between.hear(a_request("tools/list", 2, {"cursor": "x"}, modern=False), a_request("tools/list", 3, {}, modern=False))
 
     assert [message["id"] for message in between.handed] == [1, 1, 2, 3]
+
+
+async def test_a_list_takes_its_id_from_a_call_as_it_would_by_the_sdk() -> None:
+    between = Between()
+    between.shake_hands()
+    between.hear(a_request("tools/list", 1, {}, modern=False))
+    between.answer(1, {"tools": []})
+
+    between.hear(a_call(5, "hang"), a_request("tools/list", 5, {}, modern=False))
+    between.hear({"jsonrpc": "2.0", "method": "notifications/cancelled", "params": {"requestId": 5}})
+    before = [answer["id"] for answer in between.written]
+    await between.dialogue.end()
+
+    assert before == [1, 5]
+    assert [(answer["id"], "error" in answer) for answer in between.written[2:]] == [(5, True)]  # it was not given up

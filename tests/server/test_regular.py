@@ -53,7 +53,15 @@ def test_what_lacks_something_or_has_more_is_not(message: Any) -> None:
     ("meta", "plain"),
     [
         *(({}, True), ({"traceparent": "x"}, True), ({"vendor.example/id": {}}, True), ({"toolgate": {"idempotency_key": "k"}}, True)),
-        *((None, False), ([], False), ({"progressToken": 1}, False), ({f"{OURS}logLevel": "debug"}, False), (ENVELOPE, False)),
+        *(
+            (None, False),
+            ([], False),
+            ({"progressToken": 1}, True),
+            ({"progressToken": True}, False),
+            ({"progressToken": 1.5}, False),
+            ({f"{OURS}logLevel": "debug"}, False),
+            (ENVELOPE, False),
+        ),
     ],
 )
 def test_a_request_of_a_session_is_plain_when_its_session_need_not_know_of_it(meta: Any, plain: bool) -> None:

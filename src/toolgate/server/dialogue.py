@@ -16,7 +16,7 @@ import asyncio
 import json
 from collections import deque
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import anyio
@@ -32,10 +32,25 @@ from toolgate.server import asking, passing
 from toolgate.server.apps import can_show
 from toolgate.server.handlers import NAME
 from toolgate.server.lists import Key, Pages
-from toolgate.server.regular import CAPABILITIES_KEY, NEWEST, VERSION_KEY, Calls, Envelopes, Said, answer, declared, is_plain, is_request
+from toolgate.server.regular import (
+    CAPABILITIES_KEY,
+    NEWEST,
+    PROGRESS,
+    VERSION_KEY,
+    Calls,
+    Envelopes,
+    Said,
+    answer,
+    declared,
+    has_token,
+    is_plain,
+    is_request,
+)
 from toolgate.server.reply import reply
 from toolgate.server.strict import Ambiguous, check
 
+TOLD = frozenset({PROGRESS})
+"""What a client may say beside: no tool that goes this way tells it anything then."""
 CLOSED = b'"error":' + orjson.dumps({"code": types.CONNECTION_CLOSED, "message": "Connection closed"})
 """What the SDK answers to what is under way when its client leaves."""
 
@@ -155,8 +170,13 @@ class Dialogue:
         """None: the request is not regular."""
         if not self._in_rounds:
             return self._agreed if is_plain(params) else None
-        said = self._envelopes.said(params.get("_meta"))
-        return Terms(NEWEST, said, can_show(params["_meta"][CAPABILITIES_KEY])) if said else None
+        meta = params.get("_meta")
+        said = self._envelopes.said(meta, TOLD)
+        if said is None or meta is None or not has_token(meta):
+            return None
+        if PROGRESS in meta:  # its client hears of progress after all
+            said = replace(said, mute=False)
+        return Terms(NEWEST, said, can_show(meta[CAPABILITIES_KEY]))
 
     def _call(self, key: int | str, id: int | str, params: Mapping[str, Any], version: str) -> None:
         if version == NEWEST:
@@ -190,6 +210,7 @@ class Dialogue:
         tools, kind = self._gateway.visible(self._principal), (terms.version, terms.shows, cursor)
         page = self._pages.get(tools, kind)
         if page is not None and key not in self._theirs:
+            self._ours.pop(key, None)  # this was the newest by its id, and is over
             self._write(answer(id, b'"result":' + page))
             return True
         if key not in self._theirs:

@@ -7,7 +7,7 @@ A short way takes what is regular in every detail and leaves all else to the SDK
 
 and where its client cannot be told or asked anything on that way, too
 
-    beside what is asked: nothing that wants to be told of progress or to hear what happens meanwhile
+    beside what is asked: nothing that wants to hear what happens meanwhile, progress aside, which quiet tools have none of
     a tool that says nothing while it runs; or a client that can be told and asked nothing
     nobody who could be asked, where the policy asks before calls of the tool, and no client that takes a task for an answer
 
@@ -38,6 +38,8 @@ ENVELOPE = frozenset({VERSION_KEY, CAPABILITIES_KEY, INFO_KEY})
 BESIDE = frozenset({convert.META, "traceparent", "tracestate", "baggage"})
 """Further keys that are read, or known to mean nothing to us."""
 KNOWN = ENVELOPE | BESIDE
+PROGRESS = "progressToken"
+PLAIN = BESIDE | {PROGRESS}
 MESSAGE = frozenset({"jsonrpc", "id", "method", "params"})
 CALL = frozenset({"name", "arguments", "_meta"})
 LIST = frozenset({"cursor", "_meta"})
@@ -74,9 +76,17 @@ def is_request(message: Any) -> bool:
 
 
 def is_plain(params: Mapping[str, Any]) -> bool:
-    """Whether a request of the handshake eras says nothing beside that its session would have to know of."""
+    """Whether a request of the handshake eras says nothing beside that its session would have to know of.
+
+    It may want to be told of progress: a tool that says nothing while it runs has none to tell.
+    """
     meta = params.get("_meta", {})
-    return isinstance(meta, dict) and is_beside(meta, BESIDE)
+    return isinstance(meta, dict) and is_beside(meta, PLAIN) and has_token(meta)
+
+
+def has_token(meta: Mapping[str, Any]) -> bool:
+    """Whether the progress token of a request, if it has one, can be one."""
+    return type(meta.get(PROGRESS, 0)) in (int, str)
 
 
 def declared(capabilities: types.ClientCapabilities | None) -> Said:
@@ -165,12 +175,14 @@ __all__ = [
     "BESIDE",
     "CAPABILITIES_KEY",
     "NEWEST",
+    "PROGRESS",
     "VERSION_KEY",
     "Calls",
     "Envelopes",
     "Said",
     "answer",
     "declared",
+    "has_token",
     "is_beside",
     "is_plain",
     "is_request",
