@@ -1,10 +1,13 @@
 from __future__ import annotations
 
+import re
+
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from toolgate.library.passages import LONGEST, passages
-from toolgate.library.text import text_of
+from toolgate.library.text import BREAKS, text_of
 
 
 @given(st.text(alphabet="ab #\n."))
@@ -34,3 +37,13 @@ def test_any_bytes_are_text_or_not(data: bytes, ending: str) -> None:
     text = text_of(data, ending)
 
     assert text is None or isinstance(text, str)
+
+
+@given(st.text(" \t\n\x0ba", max_size=30))
+def test_a_run_of_spaces_with_a_newline_is_one_break(text: str) -> None:
+    assert BREAKS.sub("|", text) == re.sub(r"\s*\n\s*", "|", text)
+
+
+@pytest.mark.parametrize("filling", [" ", "\t", "\n", " \n", "a "])
+def test_a_page_made_to_be_read_for_hours_is_read_at_once(filling: str) -> None:
+    assert BREAKS.sub("", filling * 500_000 + "end").endswith("end")  # quadratic, it would not end today

@@ -8,6 +8,7 @@ import pytest
 
 from toolgate.errors import BadDocument
 from toolgate.openapi.read import Document, read_document
+from toolgate.openapi.repair import ENTRY
 
 DESCRIPTION = {"openapi": "3.1.0", "info": {"title": "t", "version": "1"}, "paths": {}}
 
@@ -163,3 +164,12 @@ def test_overlays_apply_in_order_before_the_version_is_known() -> None:
 def test_an_overlay_that_cannot_be_read_is_refused() -> None:
     with pytest.raises(BadDocument, match=r"overlay 1 of api\.yaml"):
         read(DESCRIPTION, overlays=[b"a: ["])
+
+
+@pytest.mark.parametrize("filling", ["- ", "a", " ", "a: ", "'a", "-", ": "])
+def test_a_line_made_to_be_mended_for_hours_is_given_up_at_once(filling: str) -> None:
+    line = filling * (500_000 // len(filling))  # a reading that is quadratic in it would not end today
+
+    found = ENTRY.match(line)
+
+    assert found is None or found["before"] + found["value"] == line

@@ -14,7 +14,7 @@ BLOCKS = frozenset(
     """.split()
 )
 HEADINGS = {f"h{level}": "#" * level for level in range(1, 7)}
-BREAKS = re.compile(r"\s*\n\s*")
+BREAKS = re.compile(r"(?<!\s)[^\S\n]*+\n\s*+")  # a run of spaces is looked at once, from its start
 UNSEEN = frozenset({"script", "style", "template", "noscript", "head", "svg", "iframe"})
 
 

@@ -18,7 +18,7 @@ from toolgate.openapi.diagnostics import Findings
 MAX_REPAIRS = 20  # a guess; each costs a reading
 MAX_REPAIRED_BYTES = 2 * 1024 * 1024
 
-ENTRY = re.compile(r"(?P<before>\s*(?:- +)*[^\s'\"#&*!|>%@`{}\[\],][^:#]*:[ ]+|\s*(?:- +)+)(?P<value>\S.*)")
+ENTRY = re.compile(r"(?P<before>\s*+(?:- +)*+[^\s'\"#&*!|>%@`{}\[\],][^:#]*+:[ ]+|\s*+(?:- +)++)(?P<value>\S.*)")
 INDENT = re.compile(r"[ \t]*")
 PATH_ALONE = re.compile(r"\s*(/[^\s:]*|'/[^']*'|\"/[^\"]*\")\s*")
 
