@@ -36,6 +36,8 @@ LARGEST = 256 * 1024
 """Characters of an answer that are kept; of a longer one the beginning of its text."""
 LOOKS = 2.0
 """Seconds between two looks at whether another process wants it cancelled, and whether its owner still is who it was."""
+PAGE = 50
+"""Records read at a time: those of jobs that have ended hold their answers."""
 TIMES = 3
 """How often a job is taken up again: its call may be what ends the processes."""
 OWNED = 8
@@ -214,7 +216,7 @@ class Jobs:
         """Go on with every job whose process is gone, where it may be made again."""
         after = ""
         try:
-            while page := await self.stores.records.list(KIND, after=after):
+            while page := await self.stores.records.list(KIND, limit=PAGE, after=after):
                 for record in page:
                     await self._as_it_stands(record)
                 after = page[-1].id
