@@ -15,7 +15,7 @@ import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
-from urllib.parse import parse_qsl, urljoin, urlsplit
+from urllib.parse import parse_qsl, urlencode, urljoin, urlsplit
 
 import httpx2
 import pytest
@@ -45,13 +45,14 @@ def provider() -> Iterator[str]:
             process.kill()
 
 
-def identity(issuer: str) -> Identity:
+def identity(issuer: str, **more: Any) -> Identity:
     declared = {
         "issuer": issuer,
         "audience": f"{BASE}/mcp",
         "name": "corp",
         "everyone": {"roles": ["developer"], "tier": "pro"},
         "allow_networks": ["127.0.0.0/8"],
+        **more,
     }
     return Identity.model_validate({"issuers": [declared]})
 
@@ -69,22 +70,28 @@ def log_in(issuer: str, resource: str, scope: str) -> str:
         "code_challenge_method": "S256",
     }
     with httpx2.Client() as browser:
-        answer = browser.get(f"{issuer}/auth", params=asked)
-        for _ in range(12):
-            where = answer.headers.get("location")
-            if where and where.startswith(BACK):
-                code = dict(parse_qsl(urlsplit(where).query))["code"]
-                form = {"grant_type": "authorization_code", "code": code, "redirect_uri": BACK, "client_id": "app"}
-                granted = browser.post(f"{issuer}/token", data={**form, "code_verifier": verifier, "resource": resource})
-                return str(granted.json()["access_token"])
-            if where:
-                answer = browser.get(urljoin(issuer, where))
-                continue
-            prompt, action = (re.search(pattern, answer.text) for pattern in (r'name="prompt" value="(\w+)"', r'action="([^"]+)"'))
-            assert prompt, answer.text
-            assert action, answer.text
-            fields = {"prompt": prompt[1], **({"login": "ada", "password": "x"} if prompt[1] == "login" else {})}
-            answer = browser.post(urljoin(issuer, action[1]), data=fields)
+        where = through_its_pages(browser, issuer, f"{issuer}/auth?{urlencode(asked)}", BACK)
+        code = dict(parse_qsl(urlsplit(where).query))["code"]
+        form = {"grant_type": "authorization_code", "code": code, "redirect_uri": BACK, "client_id": "app"}
+        granted = browser.post(f"{issuer}/token", data={**form, "code_verifier": verifier, "resource": resource})
+        return str(granted.json()["access_token"])
+
+
+def through_its_pages(browser: httpx2.Client, issuer: str, page: str, back: str) -> str:
+    """Where the provider sends the user ada at last, who logs in and consents; it begins with `back`."""
+    answer = browser.get(page)
+    for _ in range(12):
+        where = answer.headers.get("location")
+        if where and where.startswith(back):
+            return str(where)
+        if where:
+            answer = browser.get(urljoin(issuer, where))
+            continue
+        prompt, action = (re.search(pattern, answer.text) for pattern in (r'name="prompt" value="(\w+)"', r'action="([^"]+)"'))
+        assert prompt, answer.text
+        assert action, answer.text
+        fields = {"prompt": prompt[1], **({"login": "ada", "password": "x"} if prompt[1] == "login" else {})}
+        answer = browser.post(urljoin(issuer, action[1]), data=fields)
     raise AssertionError("the provider asks without an end")
 
 
@@ -127,3 +134,25 @@ async def test_a_program_is_let_in_and_a_token_for_another_server_is_not(provide
 
     assert [answer.status_code for answer in answers] == [200, 401]
     assert "issued for another server" in answers[1].json()["problem"]["message"]
+
+
+async def test_a_person_signs_in_to_the_console_and_out_again(provider: str, tmp_path: Path) -> None:
+    async with world(tmp_path, identity=identity(provider, client_id="console")) as there:
+        begun = await there.client.get("/console/sign-in", params={"issuer": "corp"})
+        there.client.cookies.clear()
+        mark = begun.headers["set-cookie"].partition(";")[0]
+        with httpx2.Client() as browser:
+            back = through_its_pages(browser, provider, begun.headers["location"], f"{BASE}/console/signed-in")
+        signed_in = await there.client.get(back.removeprefix(BASE), headers={"cookie": mark})
+        there.client.cookies.clear()
+        again = await there.client.get(back.removeprefix(BASE), headers={"cookie": mark})
+        session = {"cookie": signed_in.headers.get_list("set-cookie")[0].partition(";")[0]}
+        who = (await there.client.get("/console/session", headers=session)).json()["principal"]
+        listed = await there.client.get("/v1/tools", headers=session)
+        await there.client.delete("/console/session", headers=session)
+        ended = await there.client.get("/v1/tools", headers=session)
+
+    assert (signed_in.status_code, signed_in.headers["location"]) == (303, "/console/")
+    assert again.headers["location"] == "/console/#/sign-in?failed=issuer"  # a code is worth something once
+    assert (who["id"], who["via"]) == ("corp:ada", "token")
+    assert (listed.status_code, ended.status_code) == (200, 401)

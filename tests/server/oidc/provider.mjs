@@ -15,6 +15,7 @@ server.listen(0, "127.0.0.1", () => {
   const provider = new Provider(issuer, {
     clients: [
       { client_id: "app", redirect_uris: ["https://app.example/back"], token_endpoint_auth_method: "none" },
+      { client_id: "console", redirect_uris: ["http://127.0.0.1:8765/console/signed-in"], token_endpoint_auth_method: "none" },
       {
         client_id: "machine",
         client_secret: "the-machines-secret",
