@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import AsyncIterator, Mapping
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -70,6 +72,39 @@ async def test_lines_are_found_by_person_tool_ending_and_type_newest_first(there
     assert await there.found(ending="refused") == [two]
     assert await there.found(type="call.d*") == [two]
     assert await there.found(who="nobody") == await there.found(tool="[a-z]*") == []
+
+
+async def test_ids_of_our_own_calls_lead_through_the_tree_too(there: World) -> None:
+    ours, theirs = "0123456789abcdef" * 2, "0123456789ABCDEF" * 2  # what is written otherwise is another
+    root = await there.ended(call=ours)
+    child = await there.ended(call="b" * 32, parent=ours)
+    other = await there.ended(call=theirs)
+
+    assert await there.found(call=ours) == [child, root]
+    assert await there.found(call=theirs) == [other]
+
+
+async def test_calls_that_are_learned_together_are_added_up(there: World) -> None:
+    for _ in range(3):
+        await there.ended(cost=2)
+    await there.trail.follow()
+    await there.ended(cost=5)
+
+    assert await there.trail.follow() == 0
+    assert (await there.trail.sums_by("tool", since=0))["t"] == Sum(4, 4, 0, 0, 11, *[middle(class_of(10.0))] * 3)
+
+
+async def test_what_was_made_in_another_shape_is_made_again(tmp_path: Path) -> None:
+    file = tmp_path / "trail.db"
+    with closing(sqlite3.connect(file)) as old, old:
+        old.execute("create table line (seq integer primary key, at integer not null, id text, call text)")
+        old.execute("insert into line values (1, 1, 'x', 'y')")
+    journal = MemoryJournal()
+    there = World(journal, Trail(journal, file))
+    one = await there.ended()
+
+    assert await there.found() == [one]
+    there.trail.close()
 
 
 async def test_a_call_is_found_with_those_that_were_made_on_its_behalf(there: World) -> None:

@@ -4,7 +4,7 @@ The journal is made for writing: whoever appends pays for no index. So what is a
 its own that is made from the journal and may be deleted at any time. It follows when somebody asks, some lines at a time, so
 that a question over a long journal is answered soon, and says how many lines it does not know yet.
 
-    line   one row a line: names as numbers, 60 bytes, an index for each question
+    line   one row a line: names as numbers, ids of calls as bytes, 60 bytes, an index for each question
     slot   calls that ended in one minute, by who, tool, ending and how long they took, added up: for charts and percentiles
 
 How long calls take is kept in classes that grow by a tenth, so that a percentile is right within five per cent, whatever
@@ -14,6 +14,7 @@ is added up (as HdrHistogram and DDSketch do).
 from __future__ import annotations
 
 import math
+import re
 import sqlite3
 import time
 from collections.abc import Iterable, Mapping, Sequence
@@ -28,12 +29,14 @@ from toolgate.money import Micros
 from toolgate.stores import Entry, Journal
 
 STREAM = "audit"
+SHAPE = 2
+"""Of the tables below: what was made in another is made again."""
 SCHEMA = """
 create table if not exists name (id integer primary key, text text not null unique);
 create table if not exists line (
-    seq integer primary key, at integer not null, id text, type integer, tenant integer, who integer, tool integer, ending integer,
-    call text, parent text
+    seq integer primary key, at integer not null, type integer, tenant integer, who integer, tool integer, ending integer, call, parent
 );
+create table if not exists last (one integer primary key check (one = 1), id text);
 create index if not exists line_at on line (at);
 create index if not exists line_type on line (type, seq);
 create index if not exists line_who on line (who, seq);
@@ -46,7 +49,11 @@ create table if not exists slot (
     calls integer not null, micros integer not null, primary key (minute, tenant, who, tool, integration, ending, class)
 ) without rowid;
 """
-ADD = "insert into slot values (?, ?, ?, ?, ?, ?, ?, 1, ?) on conflict do update set calls = calls + 1, micros = micros + excluded.micros"
+ADD = (
+    "insert into slot values (?, ?, ?, ?, ?, ?, ?, ?, ?) on conflict do update "
+    "set calls = calls + excluded.calls, micros = micros + excluded.micros"
+)
+LAST = "insert into last values (1, ?) on conflict do update set id = excluded.id"
 TREE = (
     "with recursive tree (call) as (select ? union select line.call from line join tree on line.parent = tree.call) select call from tree"
 )
@@ -54,6 +61,7 @@ BATCH = 2000  # lines at a time, about 20 ms
 PATIENCE = 0.5
 """Seconds that a question waits for the lines that are not known yet."""
 KEPT = 400 * 24 * 60  # minutes
+HEX = re.compile(r"[0-9a-f]{32}")
 MINUTE = 60_000_000_000  # nanoseconds
 GROWTH = math.log(1.1)
 ENDINGS = frozenset({"call.outcome", "call.denied", "call.limited", "call.unknown"})
@@ -151,12 +159,12 @@ class Trail:
 
     async def _checked(self) -> int:
         """The last line that is known; 0 where what is known is of another journal, and is forgotten."""
-        row = self._connection.execute("select seq, id from line order by seq desc limit 1").fetchone()
+        row = self._connection.execute("select seq, last.id from line, last order by seq desc limit 1").fetchone()
         if row is None:
             return 0
         same = await self._journal.since(STREAM, after=row[0] - 1, limit=1)
         if not same or (same[0].seq == row[0] and same[0].body.get("id") != row[1]):
-            self._connection.executescript("delete from line; delete from slot")
+            self._connection.executescript("delete from line; delete from slot; delete from last")
             return 0
         first = await self._journal.since(STREAM, after=0, limit=1)
         self._connection.execute("delete from line where seq < ?", (first[0].seq,))  # those were sealed and moved away
@@ -171,6 +179,8 @@ class Trail:
         connection = sqlite3.connect(self._file or ":memory:", isolation_level=None, check_same_thread=False, timeout=5.0)
         connection.execute("pragma journal_mode = wal")
         connection.execute("pragma synchronous = off")  # it can be made again
+        if connection.execute("pragma user_version").fetchone()[0] != SHAPE:
+            connection.executescript(f"drop table if exists line; drop table if exists slot; pragma user_version = {SHAPE:d}")
         connection.executescript(SCHEMA)
         return connection
 
@@ -178,7 +188,8 @@ class Trail:
         with self._connection:
             self._connection.execute("begin immediate")
             known = int(self._connection.execute("select coalesce(max(seq), 0) from line").fetchone()[0])
-            lines, calls = [], []
+            lines = []
+            calls: dict[tuple[int, ...], list[int]] = {}
             for entry in entries:
                 if entry.seq <= known:  # another process was faster
                     continue
@@ -186,15 +197,20 @@ class Trail:
                 tool, who, result = _part(body, "tool"), _part(body, "principal"), _part(body, "result")
                 numbers = [self._name(each) for each in (body.get("tenant"), who.get("id"), tool.get("name"), result.get("ending"))]
                 tenant, person, name, ending = numbers
-                lines.append(
-                    (entry.seq, entry.at, body.get("id"), self._name(body.get("type")), *numbers, body.get("call"), body.get("parent"))
-                )
+                ids = _id(body.get("call")), _id(body.get("parent"))
+                lines.append((entry.seq, entry.at, self._name(body.get("type")), *numbers, *ids))
                 if body.get("type") in ENDINGS:
                     cost = int(_part(body, "money").get("settled") or 0)
                     integration = self._name(tool.get("integration"))
-                    calls.append((entry.at // MINUTE, tenant, person, name, integration, ending, class_of(body.get("ms")), cost))
-            self._connection.executemany("insert into line values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", lines)
-            self._connection.executemany(ADD, calls)
+                    slot = entry.at // MINUTE, tenant, person, name, integration, ending, class_of(body.get("ms"))
+                    sum_ = calls.setdefault(slot, [0, 0])
+                    sum_[0] += 1
+                    sum_[1] += cost
+            self._connection.executemany("insert into line values (?, ?, ?, ?, ?, ?, ?, ?, ?)", lines)
+            # In the order of their table, which is then written from one end to the other.
+            self._connection.executemany(ADD, [(*slot, *calls[slot]) for slot in sorted(calls)])
+            if lines:
+                self._connection.execute(LAST, (entries[-1].body.get("id"),))
             self._connection.execute("delete from slot where minute < ?", (entries[-1].at // MINUTE - KEPT,))
 
     def _name(self, text: Any) -> int:
@@ -221,7 +237,7 @@ class Trail:
                 ids = [row[0] for row in self._connection.execute("select id from name where text glob ?", (_glob(pattern),))]
                 where.append(f"{column} in ({', '.join(map(str, ids)) or 'null'})")
         if asked.call is not None:
-            calls = [row[0] for row in self._connection.execute(TREE, (asked.call,))]
+            calls = [row[0] for row in self._connection.execute(TREE, (_id(asked.call),))]
             where.append(f"call in ({', '.join('?' * len(calls))})")
             more += calls
         for comparison, at in ((">=", asked.since), ("<", asked.until)):
@@ -295,6 +311,13 @@ def percentile(classes: Sequence[tuple[int, int]], share: float) -> float | None
 def _part(body: Mapping[str, Any], name: str) -> Mapping[str, Any]:
     part = body.get(name)
     return part if isinstance(part, Mapping) else {}
+
+
+def _id(text: Any) -> Any:
+    """The id of a call in half its size, where it is one of ours."""
+    if not isinstance(text, str) or not HEX.fullmatch(text):
+        return text
+    return bytes.fromhex(text)
 
 
 def _glob(pattern: str) -> str:
