@@ -66,7 +66,7 @@ def decode(data: bytes | bytearray) -> list[Message]:
         value = orjson.loads(data)
     except orjson.JSONDecodeError:
         raise Garbage("it is not JSON") from None
-    if deeper_than(value, MAX_DEPTH):
+    if data.count(b"{") + data.count(b"[") > MAX_DEPTH and deeper_than(value, MAX_DEPTH):
         raise Garbage(f"it is nested deeper than {MAX_DEPTH} levels")
     found = value if isinstance(value, list) else [value]
     if not found or not all(isinstance(one, dict) and one.get("jsonrpc") == "2.0" for one in found):

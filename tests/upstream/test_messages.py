@@ -1,0 +1,25 @@
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from toolgate.upstream.messages import MAX_DEPTH, Garbage, decode
+
+
+def nested(levels: int, text: str = "") -> bytes:
+    """A message of so many levels, itself included."""
+    value: object = text
+    for level in range(levels - 1):
+        value = [value] if level % 2 else {"a": value}
+    return json.dumps({"jsonrpc": "2.0", "result": value}).encode()
+
+
+def test_a_message_may_be_nested_as_deep_as_is_passed_on_and_no_deeper() -> None:
+    assert decode(nested(MAX_DEPTH))
+    with pytest.raises(Garbage, match="nested deeper than 128 levels"):
+        decode(nested(MAX_DEPTH + 1))
+
+
+def test_braces_in_texts_make_nothing_deeper() -> None:
+    assert decode(nested(3, "{[" * MAX_DEPTH))
