@@ -173,6 +173,22 @@ async def test_a_client_of_2025_asks_for_a_task_polls_it_and_has_exactly_the_res
     assert completed["status"] == "completed"
 
 
+async def test_a_client_of_2025_is_told_over_its_own_stream_how_a_task_has_ended(tmp_path: Path) -> None:
+    gated = Gated()
+    async with standing(tmp_path, a_tool(gated, name="slow")) as (_, http):
+        wire = await core(http)
+        task = (await wire.result("tools/call", name="slow", arguments={}, task={}))["task"]
+        with anyio.fail_after(10):
+            async with http.stream("GET", "/mcp", headers={"accept": "text/event-stream", **wire.headers}) as stream:
+                gated.open.set()
+                async for line in stream.aiter_lines():
+                    if line.startswith("data:") and "notifications/tasks/status" in line:
+                        told = json.loads(line.removeprefix("data:"))["params"]
+                        break
+
+    assert (told["taskId"], told["status"]) == (task["taskId"], "completed")
+
+
 async def test_a_client_that_knows_the_extension_is_answered_at_once_what_is_quick_and_by_a_task_what_is_not(tmp_path: Path) -> None:
     gated = Gated()
     quick = Gated()

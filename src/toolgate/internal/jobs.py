@@ -96,7 +96,10 @@ class Job:
     """It has a record: somebody may ask after it."""
     outcome: Outcome | None = None
     scope: anyio.CancelScope = field(default_factory=anyio.CancelScope)
+    over: bool = False
+    """Its call is; how it ended may not be written down yet."""
     ended: anyio.Event = field(default_factory=anyio.Event)
+    """And that is."""
 
     @property
     def owner(self) -> str:
@@ -158,7 +161,7 @@ class Jobs:
         expires = now + job.work.seconds
         await self.stores.records.put(KIND, job.id, body, expires=expires)
         job.kept = True
-        if job.ended.is_set():  # meanwhile
+        if job.over:  # meanwhile
             return await self._end(job) or Record(job.id, 1, body, expires)
         return Record(job.id, 1, body, expires)
 
@@ -281,11 +284,12 @@ class Jobs:
                     job.outcome = await self._called(job)
                     tasks.cancel_scope.cancel()
         finally:
-            job.ended.set()
+            job.over = True
             with anyio.move_on_after(2.0, shield=True), suppress(ToolgateError):  # that it cannot be written, the journal says
                 if job.kept:
                     await self._end(job)
             self.under_way.pop(job.id, None)
+            job.ended.set()
 
     async def _end(self, job: Job) -> Record | None:
         """Write down how it ended."""
