@@ -33,6 +33,7 @@ SEEN = "faults/test_seen.py::test_"
 KILLED = "faults/test_killed.py::test_"
 BEHIND = "faults/test_behind.py::test_"
 FULL = "faults/test_full.py::test_"
+CANARIES = "faults/test_canaries.py::test_"
 
 CASES: Sequence[Case] = (
     Case(
@@ -186,8 +187,7 @@ CASES: Sequence[Case] = (
             "server/test_entrance.py::test_the_callers_token_is_in_no_place_but_the_exchange",
             "openapi/test_credentials.py::test_no_secret_is_in_a_repr",
         ],
-        "Looked for in every file of the state, stderr, answers and requests. Spans and crash dumps are not searched: none are written "
-        "unless an operator installs an exporter.",
+        "Looked for in every file of the state, stderr, answers, requests and spans. Crash dumps are not searched: none are written.",
     ),
     Case(
         "F22",
@@ -385,9 +385,12 @@ CASES: Sequence[Case] = (
     Case(
         "F40",
         "Secrets stand in arguments, answers, complaints of the other side, and texts of errors.",
-        "They are in no audit, log or error.",
+        "They are in no audit, log, span or error.",
         [
             f"{SEEN}no_secret_is_in_any_place_where_it_has_no_business",
+            f"{CANARIES}what_others_repeat_of_our_secrets_goes_nowhere",
+            f"{CANARIES}what_an_authorization_server_gives_and_repeats_goes_nowhere",
+            f"{CANARIES}a_bugs_words_are_in_no_span",
             "gateway/test_audit.py::test_no_secret_of_a_call_is_in_the_audit_wherever_it_stood",
             "openapi/test_execute.py::test_what_the_other_side_repeats_of_a_secret_does_not_come_back",
             "openapi/test_execute.py::test_no_failure_says_a_secret",
