@@ -175,7 +175,7 @@ async def open_app(settings: Settings) -> AsyncIterator[App]:
 
         others = lambda: [*written.tools, *ours]  # noqa: E731
         roster = Roster(gateway, stores, settings, transport, integrations, made, lambda loaded: _absent(loaded, backends), others)
-        await roster.recall()
+        await roster.switches.recall()
 
         def rewritten() -> None:
             roster.serve()
@@ -201,7 +201,7 @@ async def _served(
     if not any(loaded.declaration and loaded.declaration.kind == "mcp" for loaded in integrations):
         roster.serve()
         async with beside() as tasks:
-            tasks.start_soon(roster.follow)
+            tasks.start_soon(roster.switches.follow)
             yield
         return
     from toolgate.upstream.source import Source, sources
@@ -233,7 +233,7 @@ async def _served(
                 await _write_down_drift(source.loaded, stores)
 
         tasks.start_soon(follow)
-        tasks.start_soon(roster.follow)
+        tasks.start_soon(roster.switches.follow)
         yield
 
 

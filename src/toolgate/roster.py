@@ -8,7 +8,6 @@ from its folder, by other processes when they start.
 from __future__ import annotations
 
 import difflib
-import logging
 import tempfile
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -31,15 +30,10 @@ from toolgate.openapi.load import Loaded, accept, accepted
 from toolgate.openapi.lock import Changes, compare, digest
 from toolgate.settings import Settings, state_folder
 from toolgate.stores import Stores
+from toolgate.switches import Switches
 
-KIND = "integration"
-"""Of the records that say which are switched off."""
 SECONDS = 10.0  # that a test may take
 SHOWN = 20_000  # characters of one definition's difference
-EVERY = 3.0
-"""Seconds after which a process looks what others have switched."""
-
-log = logging.getLogger("toolgate")
 
 Credentials = Literal["none", "set", "missing", "per_user"]
 
@@ -119,7 +113,7 @@ class Roster:
         self._others = others
         self._loaded = list(integrations)
         self._tools = {loaded.name: list(made(loaded)) for loaded in self._loaded if _described(loaded)}
-        self._off: frozenset[str] = frozenset()
+        self.switches = Switches(stores, "integration", self.serve)  # tools may be called by now like others that are served
         self._changing = anyio.Lock()
         self.sources: Sources = NoSources()
 
@@ -129,47 +123,12 @@ class Roster:
         now = {source.integration.name: source.loaded for source in self.sources.all}
         return [now.get(loaded.name, loaded) for loaded in self._loaded]
 
-    async def recall(self) -> None:
-        """Learn which were switched off."""
-        self._off = await self._switched_off()
-
-    async def follow(self) -> None:
-        """Heed what other processes switch, for as long as it runs."""
-        said = ""
-        while True:
-            await anyio.sleep(EVERY)
-            try:
-                await self.heed()
-                said = ""
-            except Exception as error:  # of the store, or two tools have one name: what is served goes on
-                if str(error) != said:
-                    log.warning("what other processes have switched is not heeded: %s", error)
-                said = str(error)
-
-    async def heed(self) -> None:
-        """Serve what is on by now. Raises Misconfigured as `serve` does; everything is as before then."""
-        async with self._changing:  # what is just being changed here is not written down yet
-            self._serve_without(await self._switched_off())
-
-    def _serve_without(self, off: frozenset[str]) -> None:
-        before = self._off
-        if off == before:
-            return
-        self._off = off
-        try:
-            self.serve()  # tools may be called by now like others that are served
-        except Misconfigured:
-            self._off = before
-            raise
-
-    async def _switched_off(self) -> frozenset[str]:
-        return frozenset(each.id for each in await self._stores.records.list(KIND))
-
     def serve(self) -> None:
         """Have the gateway serve what is on. Raises Misconfigured when two tools have one name."""
-        own = [tool for name, tools in self._tools.items() if name not in self._off for tool in tools]
+        off = self.switches.off
+        own = [tool for name, tools in self._tools.items() if name not in off for tool in tools]
         others = self._others()
-        theirs = [tool for tool in self.sources.tools([*others, *own]) if tool.integration not in self._off]
+        theirs = [tool for tool in self.sources.tools([*others, *own]) if tool.integration not in off]
         self._gateway.serve([*others, *own, *theirs])
 
     def status(self, principal: Principal | None = None) -> Sequence[Mapping[str, Any]]:
@@ -187,7 +146,7 @@ class Roster:
                 "name": loaded.name,
                 "title": loaded.declaration.title if loaded.declaration else None,
                 "kind": loaded.declaration.kind if loaded.declaration else None,
-                "enabled": loaded.name not in self._off,
+                "enabled": loaded.name not in self.switches.off,
                 "tools": len(loaded.definitions) - len(self._absent(loaded)),
                 "absent": dict(self._absent(loaded)),
                 "visible": seen.get(loaded.name, 0),
@@ -211,14 +170,7 @@ class Roster:
 
     async def switch(self, name: str, on: bool, who: Principal) -> None:
         """Serve an integration's tools, or stop. Calls under way end as they began."""
-        async with self._changing:
-            loaded = self.find(name)
-            self._serve_without(self._off - {name} if on else self._off | {name})
-            if on:
-                await self._stores.records.delete(KIND, name)
-            elif await self._stores.records.get(KIND, name) is None:
-                await self._stores.records.put(KIND, name, {"off": True, "by": who.id})
-            await self._tell(loaded.name, "enabled" if on else "disabled", who)
+        await self.switches.switch(self.find(name).name, on, who)
 
     async def refresh(self, name: str) -> tuple[Sequence[Difference], str]:
         """How an integration is defined now, other than it is served, and the digest by which that is accepted. Nothing changes."""

@@ -146,11 +146,11 @@ async def test_what_one_process_switches_the_others_heed(tmp_path: Path) -> None
             return {tool.name for tool in other.gateway.catalog if tool.integration == "shop"}
 
         await posted(there, "/v1/integrations/shop/disable")
-        await other.roster.heed()
+        await other.roster.switches.heed()
         assert elsewhere() == set()
 
         await posted(there, "/v1/integrations/shop/enable")
-        await other.roster.heed()
+        await other.roster.switches.heed()
         assert elsewhere() == {"shop_list_items"}
 
 

@@ -11,6 +11,7 @@ from toolgate.calls import Principal
 from toolgate.egress.transport import open_transport
 from toolgate.errors import ModelFailed
 from toolgate.llm.messages import Errand, Prompt, User
+from toolgate.llm.model import OFF
 from toolgate.llm.models import open_models
 from toolgate.llm.report import Report
 from toolgate.policy.live import Live
@@ -68,6 +69,34 @@ async def test_an_operator_tries_a_provider_and_hears_what_failed_last() -> None
     assert (told["openai"]["last_error"]["model"], told["openai"]["last_error"]["reason"]) == (model.id, "authentication")
     assert told["anthropic"]["last_error"] is None
     assert not any("last_error" in each for each in own)
+
+
+async def test_an_operator_switches_a_provider_off_and_it_is_asked_no_more_until_it_is_on_again() -> None:
+    async with serving() as (there, report):
+        stores = report._models.stores
+        refused = [await there.ask("POST", f"/v1/providers/openai/{what}", json={}) for what in ("disable", "enable")]
+        nobody = await there.ask("POST", "/v1/providers/nobody/disable", user="root", json={})
+        assert await stores.records.list("provider") == []
+        off = await there.ask("POST", "/v1/providers/openai/disable", user="root", json={})
+        told = {each["name"]: each for each in (await there.ask("GET", "/v1/providers", user="root")).json()["providers"]}
+        chosen = (await there.ask("POST", "/v1/providers/explain", json={"prompt": "Hello?"})).json()
+        named = await there.ask("POST", "/v1/providers/explain", json={"prompt": "Hello?", "model": "openai"})
+        on = await there.ask("POST", "/v1/providers/openai/enable", user="root", json={})
+        again = (await there.ask("POST", "/v1/providers/explain", json={"prompt": "Hello?", "model": "openai"})).json()
+        lines = [entry.body for entry in await stores.journal.read("audit")]
+
+    assert ([each.status_code for each in refused], nobody.status_code) == ([403, 403], 503)
+    assert (off.json(), on.json()) == ({"enabled": False}, {"enabled": True})
+    assert {name: each["enabled"] for name, each in told.items()} == {"openai": False, "anthropic": True, "scripted": True}
+    assert {each["unavailable"] for each in told["openai"]["models"]} == {OFF}
+    assert {model.partition("/")[0] for model in chosen["chain"]} == {"anthropic"}
+    assert {why for model, why in chosen["dropped"].items() if model.startswith("openai/")} == {OFF}
+    assert (named.status_code, OFF in named.json()["problem"]["message"]) == (503, True)
+    assert again["chain"][0].startswith("openai/")
+    assert [(line["principal"]["id"], line["details"]) for line in lines if line["type"] == "config.changed"] == [
+        ("root", {"provider": "openai", "what": "enabled"}),
+        ("root", {"provider": "openai", "what": "disabled"}),
+    ]
 
 
 async def test_how_models_do_is_for_the_operator_and_holds_what_was_just_asked() -> None:

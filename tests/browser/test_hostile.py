@@ -119,7 +119,16 @@ def differences(text: str) -> dict[str, Any]:
 def providers(text: str) -> dict[str, Any]:
     model = {"id": text, "window": 1000, "usd_per_million": {"input": 1, "output": 2}, "unavailable": text}
     last = {"at": AT, "model": text, "reason": text, "message": text}
-    one = {"name": text, "kind": "openai", "by": text, "region": text, "default": None, "credentials": "set", "last_error": last}
+    one = {
+        "name": text,
+        "kind": "openai",
+        "enabled": True,
+        "by": text,
+        "region": text,
+        "default": None,
+        "credentials": "set",
+        "last_error": last,
+    }
     return {"providers": [{**one, "models": [model]}]}
 
 

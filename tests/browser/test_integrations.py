@@ -113,6 +113,23 @@ def test_a_card_for_each_provider_of_models_says_how_it_does_and_tries_it_for_no
     expect(scripted).to_contain_text("scripted/scripted-1")
 
 
+def test_a_provider_is_switched_off_and_on_with_the_keyboard(page: Any, gate: Gate) -> None:
+    signed_in(page, gate, "admin", "#/integrations")
+    scripted = card(page, "scripted")
+
+    page.get_by_role("button", name="Disable scripted").press("Enter")
+    expect(scripted.get_by_role("status")).to_have_text("Its models are asked no more.")
+    expect(scripted.locator(".badge")).to_have_text("off")
+    assert gate.app.models.switches.off == {"scripted"}
+    assert violations(page, SCHEMES[0]) == []
+    expect(page.get_by_role("button", name="Enable scripted")).to_be_focused()
+    page.keyboard.press("Enter")
+    expect(scripted.get_by_role("status")).to_have_text("Its models are asked again.")
+
+    expect(scripted.locator(".badge")).to_have_text("ok")
+    assert gate.app.models.switches.off == set()
+
+
 def test_who_is_no_admin_has_models_without_their_figures(page: Any, gate: Gate) -> None:
     signed_in(page, gate, "developer", "#/integrations")
 

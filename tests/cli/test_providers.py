@@ -5,11 +5,16 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import anyio
 import pytest
 from click.testing import CliRunner, Result
 
 from tests.llm.labelled import labelled, write
+from toolgate.app import open_app
 from toolgate.cli import root
+from toolgate.llm.model import OFF
+from toolgate.settings import Settings
+from toolgate.testing import a_principal
 
 MODELS = ("openai/gpt-6.1-sol", "gpt-5.4-mini", "acme/unknown")
 
@@ -33,6 +38,22 @@ def test_before_anything_is_set_up_the_list_says_what_would_set_it_up() -> None:
     assert result.exit_code == 0
     assert "openai: set OPENAI_API_KEY to add it" in result.stderr
     assert "no language model is set up but the scripted one" in result.stderr
+
+
+def test_what_is_switched_off_says_so_in_the_list_and_in_the_explanation(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "not a key")
+    monkeypatch.setenv("ANTHROPIC_API_KEY", "nor this")
+
+    async def switch() -> None:
+        async with open_app(Settings(data_dir=here / "state", integrations=())) as app:
+            await app.models.switch("openai", False, a_principal())
+
+    anyio.run(switch)
+    listed, explained = providers("list"), providers("explain", "Hello?")
+
+    lines = [line for line in listed.stdout.splitlines() if line.startswith(("openai/", "anthropic/"))]
+    assert {(line.split("/")[0], OFF in line) for line in lines} == {("openai", True), ("anthropic", False)}
+    assert f": {OFF}" in explained.stderr
 
 
 def test_what_nobody_did_yet_is_an_empty_report() -> None:

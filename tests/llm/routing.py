@@ -42,6 +42,7 @@ class World:
     rules: Models = field(default_factory=Models)
     clock: FakeClock = field(default_factory=lambda: FakeClock(1000.0))
     waits: list[float] = field(default_factory=list)
+    off: frozenset[str] = frozenset()
     journal: Journal = field(default_factory=MemoryJournal)
 
     def __post_init__(self) -> None:

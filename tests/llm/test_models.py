@@ -11,7 +11,7 @@ from toolgate.agent.events import Called, Event
 from toolgate.agent.runs import Task
 from toolgate.agent.tool import TASKS
 from toolgate.app import local_principal, open_app
-from toolgate.errors import Misconfigured
+from toolgate.errors import Misconfigured, NoModel
 from toolgate.llm.improvised import LABEL
 from toolgate.llm.known import SERVICES
 from toolgate.llm.messages import Errand, Prompt, TaskType, User
@@ -39,6 +39,24 @@ async def test_a_script_does_not_answer_who_did_not_name_it(tmp_path: Path) -> N
     async with open_app(Settings(data_dir=tmp_path, integrations=(), providers={})) as app:
         with pytest.raises(Misconfigured, match="no language model is set up"):
             await app.models.provider.reply(Prompt([User("Hello?")]), ERRAND)
+
+
+async def test_a_provider_that_is_off_is_not_asked_even_by_its_name_restarts_and_other_processes_included(tmp_path: Path) -> None:
+    settings, hello = Settings(data_dir=tmp_path, integrations=()), Prompt([User("Hello?")], model="scripted")
+    async with open_app(settings) as app, open_app(settings) as other:
+        await other.models.provider.reply(hello, ERRAND)  # it knows by now what is off
+        await app.models.switch("scripted", False, a_principal())
+        with pytest.raises(NoModel, match="scripted: its provider is switched off by an operator"):
+            await app.models.provider.reply(hello, ERRAND)
+        await other.models.switches.heed()
+        with pytest.raises(NoModel, match="switched off by an operator"):
+            await other.models.provider.reply(hello, ERRAND)
+
+    async with open_app(settings) as app:
+        with pytest.raises(NoModel, match="switched off by an operator"):
+            await app.models.provider.reply(hello, ERRAND)
+        await app.models.switch("scripted", True, a_principal())
+        assert (await app.models.provider.reply(hello, ERRAND)).message.text.startswith(LABEL)
 
 
 async def test_the_agent_does_a_task_with_a_script_and_real_tools(tmp_path: Path) -> None:

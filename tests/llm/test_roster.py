@@ -13,7 +13,9 @@ from toolgate.llm.model import Model
 from toolgate.llm.provider import Provider
 from toolgate.llm.roster import Roster
 from toolgate.settings import Settings
-from toolgate.testing import FakeClock, ScriptedProvider, ScriptedSender
+from toolgate.stores.memory import memory_stores
+from toolgate.switches import Switches
+from toolgate.testing import FakeClock, ScriptedProvider, ScriptedSender, a_principal
 
 VLLM = {"object": "list", "data": [{"id": "qwen3-32b", "object": "model", "owned_by": "vllm", "max_model_len": 40960}]}
 """https://docs.vllm.ai/en/latest/serving/openai_compatible_server.html"""
@@ -151,6 +153,39 @@ async def test_a_model_that_is_named_is_known_where_the_operator_did_not_say_whi
 
     assert "openai/gpt-9" in ids(free)
     assert ids(bound) == ["openai/gpt-6-luna"]
+
+
+async def test_a_local_server_that_is_off_is_not_asked_for_its_models_and_who_names_it_is_told() -> None:
+    server, switches = Server("llama"), Switches(memory_stores(), "provider")
+    known = roster(server, {"OLLAMA_HOST": "x", "OPENAI_API_KEY": "k"})
+    known.switches = switches
+    await switches.switch("ollama", False, a_principal())
+
+    await known.ready("ollama/llama")
+
+    assert server.asked == 0
+    with pytest.raises(NoModel, match="ollama/llama: its provider is switched off"):
+        known.check("ollama/llama")
+    known.check("openai")
+    await switches.switch("ollama", True, a_principal())
+    await known.ready("ollama/llama")
+    known.check("ollama/llama")
+
+
+async def test_only_models_of_providers_that_are_off_are_off_those_that_were_named_too() -> None:
+    switches = Switches(memory_stores(), "provider")
+    known = roster(Server(), {"OPENAI_API_KEY": "k", "ANTHROPIC_API_KEY": "k"})
+    known.switches = switches
+    await known.ready("openai/gpt-9")
+    before = known.models()
+
+    await switches.switch("openai", False, a_principal())
+
+    assert {each.provider for each in known.models() if each.off} == {"openai"}
+    assert "openai/gpt-9" in {each.id for each in known.models() if each.off}
+    await switches.switch("openai", True, a_principal())
+    assert known.models() == before
+    assert known.models() is known.models()
 
 
 async def test_no_more_named_models_are_kept_than_a_few() -> None:

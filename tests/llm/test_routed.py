@@ -196,6 +196,33 @@ async def test_a_stream_that_breaks_off_begins_anew_where_the_operator_wants_tha
     assert done.reply.message.text == "Whole"
 
 
+async def test_what_is_under_way_ends_as_it_began_when_its_provider_is_switched_off() -> None:
+    world = World({"a": [Line("Hi there")], "b": []})
+    deltas = list[Delta]()
+
+    async for delta in world.routed.stream(HELLO, ERRAND):
+        deltas.append(delta)
+        if isinstance(delta, TextDelta):
+            world.off = frozenset({"a"})
+
+    assert heard(deltas) == "Hi there"
+
+
+async def test_a_provider_that_is_switched_off_after_the_decision_is_not_begun_with_nor_asked_once_more() -> None:
+    world = World({"a": [], "b": [], "c": [Line("Hi")]})
+
+    def ill(_: Prompt) -> Line:
+        world.off = frozenset({"a", "b"})
+        return Line(error=ILL)
+
+    world.asked["a"].lines = ill
+
+    deltas = await world.deltas()
+
+    assert heard(deltas) == "Hi"
+    assert world.attempts() == {"a": 1, "b": 0, "c": 1}
+
+
 def heard(deltas: list[Delta]) -> str:
     """What somebody has in the end who obeys every `Reset`."""
     text = ""

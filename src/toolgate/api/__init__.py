@@ -87,6 +87,8 @@ def routes(
         Route("/v1/providers/explain", providers.explain, methods=["POST"]),
         Route("/v1/providers/feedback", providers.feedback, methods=["POST"]),
         Route("/v1/providers/{name}/test", providers.test, methods=["POST"]),
+        Route("/v1/providers/{name}/enable", providers.enable, methods=["POST"]),
+        Route("/v1/providers/{name}/disable", providers.disable, methods=["POST"]),
         Route("/v1/integrations", there.many, methods=["GET"]),
         Route("/v1/integrations", there.add, methods=["POST"]),
         Route("/v1/integrations/preview", there.look, methods=["POST"]),

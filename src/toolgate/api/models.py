@@ -28,4 +28,4 @@ class Offered:
 
     def _may(self, user: Principal, model: Model) -> bool:
         rules = self._models.policy.applying(user, TASK)
-        return forbidden(rules, model.id, model.region, model.tags) is None
+        return not model.off and forbidden(rules, model.id, model.region, model.tags) is None

@@ -57,6 +57,16 @@ class Providers:
         """Whether a provider answers and takes our key; no model is asked anything."""
         return await self._for_admins(request, lambda: self._report.tried(request.path_params["name"]), changes=True)
 
+    async def enable(self, request: Request) -> Json:
+        return await self._switched(request, on=True)
+
+    async def disable(self, request: Request) -> Json:
+        return await self._switched(request, on=False)
+
+    async def _switched(self, request: Request, *, on: bool) -> Json:
+        name, who = request.path_params["name"], principal_of(request.scope)
+        return await self._for_admins(request, lambda: self._report.switch(name, on, who), changes=True)
+
     async def explain(self, request: Request) -> Json:
         """What would be decided for a prompt of the caller's. Nothing is asked."""
         principal = principal_of(request.scope)
@@ -85,7 +95,8 @@ class Providers:
     async def _for_admins(self, request: Request, work: Callable[[], Awaitable[Any]], *, changes: bool = False) -> Json:
         principal = principal_of(request.scope)
         if not is_admin(principal, changes=changes):
-            return problem_answer("not_permitted", f"{principal.id} may not see how models do; the role {ADMIN} may")
+            what = "test or switch providers" if changes else "see how models do"
+            return problem_answer("not_permitted", f"{principal.id} may not {what}; the role {ADMIN} may")
         return await _told(work)
 
 

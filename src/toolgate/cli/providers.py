@@ -52,7 +52,8 @@ def list_(config: Path | None, as_json: bool) -> None:
 
 def _row(provider: Mapping[str, Any], model: Mapping[str, Any] | None) -> tuple[str, ...]:
     if model is None:
-        return f"{provider['name']}/…", "asked, and nothing came back", "", "", "", provider["by"]
+        why = "asked, and nothing came back" if provider["enabled"] else "switched off by an operator"
+        return f"{provider['name']}/…", why, "", "", "", provider["by"]
     can = [word for word in ("tools", "vision", "strict") if model[word]]
     if model["only_named"]:
         can.append("by name only")

@@ -15,7 +15,7 @@ from typing import NamedTuple
 from toolgate.errors import NoModel
 from toolgate.llm.decision import Health, Rates, Speed, Speeds
 from toolgate.llm.messages import Errand, Prompt, User
-from toolgate.llm.model import Model
+from toolgate.llm.model import OFF, Model
 from toolgate.llm.standing import Columns
 from toolgate.money import MICROS, Micros, dollars
 from toolgate.policy.models import ModelRule, Models, forbidden
@@ -201,6 +201,8 @@ class Sieve:
                 dropped[card.id] = why
             elif named and named not in (card.id, model.provider):
                 dropped[card.id] = f"the prompt names {named}"
+            elif model.off:
+                dropped[card.id] = OFF
             elif model.only_named and not named:
                 dropped[card.id] = "it is only asked by its name"
             elif tools and not model.tools:

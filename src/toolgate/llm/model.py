@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+OFF = "its provider is switched off by an operator"
+
 
 @dataclass(frozen=True, slots=True)
 class Model:
@@ -30,6 +32,8 @@ class Model:
     """Whose prices hold, as genai-prices names providers: `openai`, `groq`; empty: those of `provider`; `free`: nothing is paid."""
     only_named: bool = False
     """Asked only where a prompt names it or its provider, never chosen."""
+    off: bool = False
+    """An operator has switched its provider off."""
 
     @property
     def id(self) -> str:

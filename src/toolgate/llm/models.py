@@ -19,6 +19,7 @@ from toolgate.tasks import beside
 if TYPE_CHECKING:
     from anyio.abc import TaskGroup
 
+    from toolgate.calls import Principal
     from toolgate.egress.transport import Transport
     from toolgate.llm.breaker import Breakers
     from toolgate.llm.declared import Declared
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from toolgate.policy.models import Models as Rules
     from toolgate.settings import Settings
     from toolgate.stores import Stores
+    from toolgate.switches import Switches
     from toolgate.telemetry import Metrics
 
 
@@ -126,7 +128,8 @@ class Models:
 
     def window(self, named: str) -> int | None:
         """Tokens of the largest window of those that may be asked, or of the one that is `named`; None: nobody is known."""
-        return max((model.window for model in self.roster.models() if not named or named in (model.id, model.provider)), default=None)
+        able = (each for each in self.roster.models() if not each.off and (not named or named in (each.id, each.provider)))
+        return max((model.window for model in able), default=None)
 
     @cached_property
     def roster(self) -> Roster:
@@ -136,7 +139,14 @@ class Models:
         from toolgate.llm.roster import Roster
 
         found = declared(self._settings, self._environ)
-        return Roster(found, self._open, lambda provider: listed(provider, self._transport), load)
+        return Roster(found, self._open, lambda provider: listed(provider, self._transport), load, switches=self.switches)
+
+    @cached_property
+    def switches(self) -> Switches:
+        """Which providers are off."""
+        from toolgate.switches import Switches
+
+        return Switches(self.stores, "provider")
 
     @cached_property
     def router(self) -> Router:
@@ -167,10 +177,22 @@ class Models:
         """
         from toolgate.llm.local import tried
 
+        return await tried(self._found(name), self._transport)
+
+    async def switch(self, name: str, on: bool, who: Principal) -> None:
+        """Ask a provider again, or no more. Requests under way end as they began.
+
+        Raises:
+            NoModel: there is no such provider.
+            AuditUnavailable: it could not be written down.
+        """
+        await self.switches.switch(self._found(name).name, on, who)
+
+    def _found(self, name: str) -> Declared:
         provider = next((each for each in self.roster.declared if each.name == name), None)
         if provider is None:
             raise NoModel({name[:200]: f"there is no such provider; there is {', '.join(each.name for each in self.roster.declared)}"})
-        return await tried(provider, self._transport)
+        return provider
 
     async def close(self) -> None:
         """Write down what is not yet written down, if anybody was asked at all."""

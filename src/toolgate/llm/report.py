@@ -14,7 +14,7 @@ from toolgate.errors import ModelFailed, UnknownRun
 from toolgate.llm.declared import Declared
 from toolgate.llm.known import SERVICES
 from toolgate.llm.messages import Errand, Prompt, TaskType, User
-from toolgate.llm.model import Model
+from toolgate.llm.model import OFF, Model
 from toolgate.llm.models import Models
 from toolgate.llm.series import BY, COSTS_BY, Batch, By, Of, costs, stats, wins
 from toolgate.policy.models import forbidden
@@ -153,6 +153,11 @@ class Report:
             ok, sentence = False, str(error)
         return {"ok": ok, "sentence": sentence, "ms": round((time.perf_counter() - began) * 1000, 1)}
 
+    async def switch(self, name: str, on: bool, who: Principal) -> Mapping[str, Any]:
+        """Ask a provider again, or no more. Raises NoModel, AuditUnavailable."""
+        await self._models.switch(name, on, who)
+        return {"enabled": on}
+
     def _last_error(self, models: Sequence[Model]) -> Mapping[str, Any] | None:
         """The last in this process."""
         failed = [(failure, each.id) for each in models if (failure := self._models.breakers.failure(each.id))]
@@ -168,6 +173,7 @@ class Report:
             "by": provider.by,
             "region": provider.region or None,
             "default": provider.default or None,
+            "enabled": provider.name not in self._models.roster.off,
             "credentials": _credentials(provider),
             "models": [self._model(model) for model in models],
         }
@@ -185,7 +191,7 @@ class Report:
             "tags": sorted(model.tags),
             "only_named": model.only_named,
             "usd_per_million": {"input": round(read, 6), "output": round(written, 6)},
-            "unavailable": self._models.breakers.available(model),
+            "unavailable": OFF if model.off else self._models.breakers.available(model),
             "p95_seconds": speed.p95 if (speed := self._models.performance.lately().get(model.id)) else None,
         }
 

@@ -5,15 +5,16 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import anyio
 from anyio import to_thread
 
 from toolgate.errors import Misconfigured, ModelFailed, NoModel
 from toolgate.llm.declared import Declared, model
-from toolgate.llm.model import Model
+from toolgate.llm.model import OFF, Model
 from toolgate.llm.provider import Provider
+from toolgate.switches import Switches
 
 NOBODY = (
     "no language model is set up. Set OPENAI_API_KEY, ANTHROPIC_API_KEY or another variable of docs/models.md, "
@@ -37,30 +38,44 @@ class Roster:
     prepare: Callable[[], object] | None = None
     """Imports what asking a model takes that is not free; run once, in a thread, so that everything else goes on."""
     clock: Callable[[], float] = time.monotonic
+    switches: Switches | None = None
+    """By which operators switch providers off; None: they cannot."""
     _opened: dict[str, Provider] = field(default_factory=dict, init=False)
     _local: dict[str, tuple[float, Sequence[Model]]] = field(default_factory=dict, init=False)
     """Models of local servers, and until when that holds."""
     _named: dict[str, Model] = field(default_factory=dict, init=False)
     _all: tuple[Model, ...] | None = field(default=None, init=False)
+    _without: frozenset[str] = field(default=frozenset(), init=False)
+    """What was off when `_all` was put together."""
     _asking: anyio.Lock = field(default_factory=anyio.Lock, init=False)
 
     def __post_init__(self) -> None:
         self._by_name = {each.name: each for each in self.declared}
 
+    @property
+    def off(self) -> frozenset[str]:
+        """Names of providers that an operator has switched off."""
+        return self.switches.off if self.switches else frozenset()
+
     def models(self) -> Sequence[Model]:
         """The same object until something changes: every decision asks."""
-        if self._all is None:
+        off = self.off
+        if self._all is None or off != self._without:
             known = [each for provider in self.declared for each in self.of(provider)]
             ids = {each.id for each in known}
-            self._all = (*known, *(each for each in self._named.values() if each.id not in ids))
+            named = (replace(each, off=each.provider in off) for each in self._named.values() if each.id not in ids)
+            self._all, self._without = (*known, *named), off
         return self._all
 
     def of(self, provider: Declared) -> Sequence[Model]:
         """Its models, as far as they are known."""
-        return provider.models or self._local.get(provider.name, (0.0, ()))[1]
+        known = provider.models or self._local.get(provider.name, (0.0, ()))[1]
+        return [replace(each, off=True) for each in known] if provider.name in self.off else known
 
     async def ready(self, named: str) -> None:
-        """Have the models of local servers, and the one that a prompt names."""
+        """Have the models of local servers, and the one that a prompt names; know what is off."""
+        if self.switches is not None:
+            await self.switches.fresh()
         if self.prepare is not None and any(each.kind != "scripted" for each in self.declared):
             prepare, self.prepare = self.prepare, None
             await to_thread.run_sync(prepare)
@@ -85,10 +100,15 @@ class Roster:
         """
         models = self.models()
         if named:
-            if not any(named in (each.id, each.provider) for each in models):
+            meant = [each for each in models if named in (each.id, each.provider)]
+            if named.partition("/")[0] in self.off and all(each.off for each in meant):
+                raise NoModel({named[:200]: OFF})
+            if not meant:
                 raise NoModel({named[:200]: "there is no such model; `toolgate providers list` and GET /v1/models tell of those there are"})
         elif all(each.only_named for each in models):
             silent = [each.name for each in self.declared if not each.models]
+            if off := [name for name in silent if name in self.off]:
+                raise NoModel(dict.fromkeys(off, OFF))
             raise Misconfigured(NOT_THERE.format(", ".join(silent)) if silent else NOBODY)
 
     def resolved(self, named: str) -> str:
@@ -107,7 +127,7 @@ class Roster:
         return provider
 
     def _stale(self, provider: Declared) -> bool:
-        return not provider.models and self._local.get(provider.name, (0.0, ()))[0] <= self.clock()
+        return not provider.models and provider.name not in self.off and self._local.get(provider.name, (0.0, ()))[0] <= self.clock()
 
     async def _ask(self, provider: Declared) -> None:
         known = self._local.get(provider.name, (0.0, ()))[1]

@@ -42,6 +42,10 @@ WRITE_SECONDS = 2.0  # a guess, as in gateway.audit
 class Providers(Protocol):
     """Who can be asked."""
 
+    @property
+    def off(self) -> frozenset[str]:
+        """Names of those that an operator has switched off."""
+
     async def ready(self, named: str) -> None:
         """Have the models of local servers, and the one that a prompt names."""
 
@@ -159,7 +163,9 @@ class Routed:
         Raises:
             ModelFailed: no model that is set up, or that the prompt names, could take it together with a reply.
         """
-        models = [model for model in self.providers.models() if not prompt.model or prompt.model in (model.id, model.provider)]
+        models = [
+            each for each in self.providers.models() if not each.off and (not prompt.model or prompt.model in (each.id, each.provider))
+        ]
         counted = {family(model): self.counter.count(prompt, model) for model in models}
         if not models:
             return 0

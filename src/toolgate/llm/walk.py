@@ -112,7 +112,7 @@ class Walk:
         """
         routed, request = self._routed, self._request
         tokens, output = routed.counter.count(request.prompt, model), most(request.prompt, model)
-        if tokens + output > model.window:
+        if tokens + output > model.window or model.provider in routed.providers.off:  # it may have been switched off since the decision
             return
         left = request.deadline - routed.clock()
         if left <= 0:
