@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 from tests.api.test_api import World, world
 from toolgate.calls import Principal
 from toolgate.egress.transport import open_transport
 from toolgate.errors import ModelFailed
 from toolgate.llm.messages import Errand, Prompt, User
+from toolgate.llm.minutes import Minutes
 from toolgate.llm.model import OFF
 from toolgate.llm.models import open_models
 from toolgate.llm.report import Report
+from toolgate.llm.series import Batch, Key, Series
 from toolgate.policy.live import Live
 from toolgate.policy.models import Models as ModelPolicy
 from toolgate.policy.rules import Policy
@@ -69,6 +74,41 @@ async def test_an_operator_tries_a_provider_and_hears_what_failed_last() -> None
     assert (told["openai"]["last_error"]["model"], told["openai"]["last_error"]["reason"]) == (model.id, "authentication")
     assert told["anthropic"]["last_error"] is None
     assert not any("last_error" in each for each in own)
+
+
+async def test_an_error_that_another_process_met_is_told_to_the_minute_unless_a_later_one_was_met_here() -> None:
+    def met(*errors: str) -> Batch:
+        return Batch({Key("openai", "gpt-6-luna", "chat"): Series(requests=len(errors), errors=dict.fromkeys(errors, 1))})
+
+    async def last(there: World) -> Mapping[str, Any] | None:
+        told = (await there.ask("GET", "/v1/providers", user="root")).json()["providers"]
+        found: dict[str, Mapping[str, Any] | None] = {each["name"]: each["last_error"] for each in told}
+        assert found["anthropic"] is None
+        return found["openai"]
+
+    async with serving() as (there, report):
+        minutes, now = Minutes(report._models.stores.records), int(time.time() // 60)
+        await minutes.add(now - 90, met("quota"))  # too long ago
+        await minutes.add(now - 3, met("context_exceeded", "invalid", "cancelled"))  # nothing of these is the provider's doing
+        before = await last(there)
+        await minutes.add(now - 9, met("overloaded"))
+        await minutes.add(now - 5, met("authentication", "invalid"))
+        elsewhere = await last(there)
+        model = next(each for each in report._models.roster.models() if each.provider == "openai")
+        attempt = report._models.breakers.enter(model)
+        assert attempt is not None
+        report._models.breakers.ended(attempt, ModelFailed("openai is busy", "transient", reason="rate_limited"))
+        here = await last(there)
+
+    assert before is None
+    assert elsewhere == {
+        "at": datetime.fromtimestamp((now - 5) * 60, UTC).isoformat(),
+        "model": "openai/gpt-6-luna",
+        "reason": "authentication",
+        "message": "openai does not accept the key; check the one that is configured (met by another process, or before a restart)",
+    }
+    assert here is not None
+    assert (here["reason"], here["message"]) == ("rate_limited", "openai is busy")
 
 
 async def test_an_operator_switches_a_provider_off_and_it_is_asked_no_more_until_it_is_on_again() -> None:

@@ -146,6 +146,17 @@ EVENTS = (
 )
 """For error events in a stream, which have a type and no status."""
 
+CONNECTION, CUT_OFF = "cannot be reached, or the connection broke", "broke off in the middle of its answer"
+MALFORMED = "answered with something that cannot be understood"
+SAYS = {row.reason: row.says for row in (*EVENTS, *TABLE) if row.kind != "request"} | {
+    "connection": CONNECTION,
+    "cut_off": CUT_OFF,
+    "malformed": MALFORMED,
+    "blocked": "cannot be reached from here",
+    "server_error": "had an error of its own",
+}
+"""What reasons mean that are a provider's doing, where nothing but the reason is left; after the provider's name."""
+
 DAY = 86_400.0
 NAMES = re.compile(r"[A-Za-z0-9_.\[\]-]{1,80}")
 """What may be repeated of an error: the name of a code or of a field, and no prose."""
@@ -192,17 +203,17 @@ def unanswered(provider: str, error: BaseException) -> ModelFailed:
         return ModelFailed(f"{provider} cannot be reached: {blocked}", "provider", reason="blocked")
     if any(isinstance(cause, TimeoutError | TimedOut) or "Timeout" in type(cause).__name__ for cause in causes):
         return ModelFailed(f"{provider} did not answer in time", "transient", reason="timeout")
-    return ModelFailed(f"{provider} cannot be reached, or the connection broke", "transient", reason="connection")
+    return ModelFailed(f"{provider} {CONNECTION}", "transient", reason="connection")
 
 
 def cut_off(provider: str) -> ModelFailed:
     """A stream that ended before its end."""
-    return ModelFailed(f"{provider} broke off in the middle of its answer", "transient", reason="cut_off")
+    return ModelFailed(f"{provider} {CUT_OFF}", "transient", reason="cut_off")
 
 
 def malformed(provider: str) -> ModelFailed:
     """An answer that is not what its protocol says."""
-    return ModelFailed(f"{provider} answered with something that cannot be understood", "transient", reason="malformed")
+    return ModelFailed(f"{provider} {MALFORMED}", "transient", reason="malformed")
 
 
 def retry_after(headers: Mapping[str, str], *, now: datetime | None = None) -> float | None:

@@ -11,17 +11,21 @@ from typing import Any, Literal, Protocol, cast, get_args
 
 from toolgate.calls import Principal
 from toolgate.errors import ModelFailed, UnknownRun
+from toolgate.llm.breaker import ABOUT_THE_PROMPT
+from toolgate.llm.classify import SAYS
 from toolgate.llm.declared import Declared
 from toolgate.llm.known import SERVICES
 from toolgate.llm.messages import Errand, Prompt, TaskType, User
 from toolgate.llm.model import OFF, Model
 from toolgate.llm.models import Models
-from toolgate.llm.series import BY, COSTS_BY, Batch, By, Of, costs, stats, wins
+from toolgate.llm.series import BY, COSTS_BY, Batch, By, LastError, Of, costs, last_errors, stats, wins
 from toolgate.policy.models import forbidden
 
 UNITS = {"m": 60.0, "h": 3600.0, "d": 86_400.0}
 MOST_SECONDS = 400 * 86_400.0
 TASKS: tuple[str, ...] = get_args(TaskType)
+LOOKED_BACK = 3600.0
+"""Seconds in which errors that other processes met are shown."""
 
 
 def seconds(text: str) -> float:
@@ -76,11 +80,12 @@ class Report:
         policy = self._models.policy
         rules = policy.applying(principal, "other") if principal else ()
         declared = self._models.roster.declared
-        shown = []
+        shown, stored = [], await self._stored_errors() if principal is None else {}
         for provider in declared:
             known = [each for each in self._models.roster.of(provider) if not forbidden(rules, each.id, each.region, each.tags)]
             if known or principal is None:
-                shown.append({**self._provider(provider, known), **({"last_error": self._last_error(known)} if principal is None else {})})
+                last = {"last_error": self._last_error(provider.name, known, stored)} if principal is None else {}
+                shown.append({**self._provider(provider, known), **last})
         there = {provider.kind for provider in declared}
         more = [
             {"provider": kind, "variables": list(service.places if service.local else service.variables)}
@@ -158,13 +163,20 @@ class Report:
         await self._models.switch(name, on, who)
         return {"enabled": on}
 
-    def _last_error(self, models: Sequence[Model]) -> Mapping[str, Any] | None:
-        """The last in this process."""
+    async def _stored_errors(self) -> Mapping[str, LastError]:
+        """By provider, the last of any process that shares the store, within `LOOKED_BACK`."""
+        minutes = await self._models.memory.minutes.lately(time.time() - LOOKED_BACK)
+        return last_errors(minutes, SAYS.keys() - ABOUT_THE_PROMPT)
+
+    def _last_error(self, provider: str, models: Sequence[Model], stored: Mapping[str, LastError]) -> Mapping[str, Any] | None:
+        """The last in this process, in its own words; or a later one of another, in ours and to the minute."""
         failed = [(failure, each.id) for each in models if (failure := self._models.breakers.failure(each.id))]
-        if not failed:
-            return None
-        last, model = max(failed, key=lambda each: each[0].at)
-        return {"at": datetime.fromtimestamp(last.at, UTC).isoformat(), "model": model, "reason": last.reason, "message": last.message}
+        last, model = max(failed, key=lambda each: each[0].at, default=(None, ""))
+        other = stored.get(provider)
+        if other is not None and (last is None or other.minute * 60 > last.at):  # what this process met is stored as well, in its minute
+            said = f"{provider} {SAYS[other.reason]} (met by another process, or before a restart)"
+            return {"at": _time(other.minute * 60), "model": other.model, "reason": other.reason, "message": said}
+        return None if last is None else {"at": _time(last.at), "model": model, "reason": last.reason, "message": last.message}
 
     def _provider(self, provider: Declared, models: Sequence[Model]) -> dict[str, Any]:
         return {
@@ -194,6 +206,10 @@ class Report:
             "unavailable": OFF if model.off else self._models.breakers.available(model),
             "p95_seconds": speed.p95 if (speed := self._models.performance.lately().get(model.id)) else None,
         }
+
+
+def _time(at: float) -> str:
+    return datetime.fromtimestamp(at, UTC).isoformat()
 
 
 def _credentials(provider: Declared) -> Literal["none", "set", "missing"]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any, Literal, NamedTuple
 
@@ -194,6 +194,26 @@ def _stats(of: Mapping[str, str], series: Series) -> ProviderStats:
         tool_calls=series.tool_calls,
         errors=series.errors,
     )
+
+
+class LastError(NamedTuple):
+    minute: int
+    """Since 1970."""
+    model: str
+    """Its id."""
+    reason: str
+
+
+def last_errors(minutes: Mapping[int, Batch], reasons: Container[str]) -> Mapping[str, LastError]:
+    """By provider, the last minute with an error for one of `reasons`; of several within it, the one met most."""
+    found: dict[str, tuple[int, int, LastError]] = {}
+    for minute, batch in minutes.items():
+        for key, series in batch.series.items():
+            for reason, count in series.errors.items():
+                if reason in reasons:
+                    error = minute, count, LastError(minute, f"{key.provider}/{key.model}", reason)
+                    found[key.provider] = max(found.get(key.provider, error), error)
+    return {provider: error for provider, (_, _, error) in found.items()}
 
 
 def wins(batch: Batch, task: str = "") -> list[dict[str, Any]]:
