@@ -47,6 +47,26 @@ class Code(Strict):
     """node; absent: looked for on PATH."""
 
 
+class Embeddings(Strict):
+    """Who turns texts into vectors, so that `retrieve_context` finds passages by what they mean and not by words alone."""
+
+    provider: str
+    """A name of `providers`, or of a service whose variable is set, that has OpenAI's `/embeddings`; passages and questions go there."""
+    model: str
+    """The provider's name for it, such as `text-embedding-3-small`."""
+    dimensions: int | None = Field(default=None, ge=1, le=8192)
+    """Numbers of a vector, asked for where the model can shorten them; absent: as many as the model gives."""
+    seconds: Annotated[Seconds, Field(gt=0, le=20)] = 2.0
+    """Seconds that a question waits for its vector; afterwards it is looked for by words alone."""
+
+
+class Library(Strict):
+    """The documents that `toolgate index` indexes."""
+
+    embeddings: Embeddings | None = None
+    """Absent: passages are found by words alone, and nothing leaves this machine."""
+
+
 class WebSearch(Strict):
     """Somebody who searches the web, for the tool `web_search`. Several are asked at once, and their results made one list."""
 

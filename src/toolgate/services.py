@@ -1,11 +1,13 @@
 """Stand-ins for the services that our own tools ask: small applications that speak their wire forms, for tests and trials.
 
-Served on loopback with `toolgate.standin.serving`. Forms as of SearXNG 2026.11, Google's Custom Search JSON API v1, n8n 1.120 and
-Activepieces 0.70.
+Served on loopback with `toolgate.standin.serving`. Forms as of SearXNG 2026.11, Google's Custom Search JSON API v1, n8n 1.120,
+Activepieces 0.70 and OpenAI's API v1.
 """
 
 from __future__ import annotations
 
+import random
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -155,3 +157,50 @@ class Activepieces:
 
     async def _run(self, request: Request) -> Response:
         return JSONResponse({"id": request.path_params["id"], "status": "SUCCEEDED", "tasks": 3, "steps": {}})
+
+
+@dataclass
+class Embeddings:
+    """OpenAI's `/v1/embeddings`. Every sense has a direction of its own, drawn by its name, and a text that of all its words together."""
+
+    senses: Sequence[str] = ()
+    """Words that mean the same, in a line; every other word is a sense of its own."""
+    dimensions: int = 64
+    key: str = "key"
+    down: bool = False
+    asked: list[Mapping[str, Any]] = field(default_factory=list)
+
+    def app(self) -> Starlette:
+        return Starlette(routes=[Route("/v1/embeddings", self._embed, methods=["POST"])])
+
+    @property
+    def texts(self) -> list[str]:
+        """All that was to be embedded."""
+        return [text for body in self.asked for text in body["input"]]
+
+    async def _embed(self, request: Request) -> Response:
+        if request.headers.get("authorization") != f"Bearer {self.key}":
+            return _openai_error(401, "Incorrect API key provided.", "invalid_api_key")
+        body = await request.json()
+        self.asked.append(body)
+        if self.down:
+            return _openai_error(503, "The engine is currently overloaded, please try again later", None, "server_error")
+        texts = body["input"] if isinstance(body["input"], list) else [body["input"]]
+        if not texts or len(texts) > 2048 or not all(texts):
+            return _openai_error(400, "'$.input' is invalid.", None)
+        size = body.get("dimensions", self.dimensions)
+        data = [{"object": "embedding", "index": index, "embedding": self._embedding(text, size)} for index, text in enumerate(texts)]
+        tokens = sum(len(text.split()) for text in texts)
+        usage = {"prompt_tokens": tokens, "total_tokens": tokens}
+        return JSONResponse({"object": "list", "data": data, "model": body["model"], "usage": usage})
+
+    def _embedding(self, text: str, size: int) -> list[float]:
+        senses = {word: line.split()[0] for line in self.senses for word in line.split()}
+        directions = [random.Random(senses.get(word, word)) for word in re.findall(r"\w+", text.lower())] or [random.Random(text)]  # noqa: S311
+        total = [sum(direction.gauss(0, 1) for direction in directions) for _ in range(size)]
+        length = sum(number * number for number in total) ** 0.5
+        return [number / length for number in total]
+
+
+def _openai_error(status: int, message: str, code: str | None, kind: str = "invalid_request_error") -> Response:
+    return JSONResponse({"error": {"message": message, "type": kind, "param": None, "code": code}}, status)

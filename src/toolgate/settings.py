@@ -18,7 +18,7 @@ from pydantic import BaseModel, Field, SecretStr, ValidationError, field_validat
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from toolgate import documents
-from toolgate.backends import Code, WebSearch, Workflow
+from toolgate.backends import Code, Library, WebSearch, Workflow
 from toolgate.errors import Misconfigured
 from toolgate.section import Seconds as Seconds
 from toolgate.section import Strict as Strict
@@ -294,6 +294,7 @@ class Settings(BaseSettings):
     """Who answers prompts, by a name of your choice; absent: every service whose usual variable, such as `OPENAI_API_KEY`, is set."""
     agent: Agent = Agent()
     code: Code = Code()
+    library: Library = Library()
     web_search: tuple[WebSearch, ...] = ()
     """Who searches the web; none: there is no such tool."""
     workflows: Mapping[Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$")], Workflow] = {}

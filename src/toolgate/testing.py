@@ -18,6 +18,7 @@ from toolgate.llm.provider import whole
 from toolgate.llm.scripted import spoken
 from toolgate.money import FREE, Micros
 from toolgate.services import Activepieces as Activepieces
+from toolgate.services import Embeddings as Embeddings
 from toolgate.services import GoogleSearch as GoogleSearch
 from toolgate.services import N8n as N8n
 from toolgate.services import SearXNG as SearXNG

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from toolgate.cli.options import config_option, json_option, settings_of
+from toolgate.cli.options import config_option, json_option, settings_of, wait_for
 from toolgate.cli.output import emit, say, table, tell
 
 if TYPE_CHECKING:
+    from toolgate.internal.meanings import Completed
     from toolgate.library.shelf import Looked, Shelf
 
 
@@ -27,11 +28,13 @@ def command() -> None:
 @click.argument("folder", type=click.Path(path_type=Path, exists=True, file_okay=False))
 def add(config: Path | None, as_json: bool, name: str | None, folder: Path) -> None:
     """Index the text, Markdown and HTML files below FOLDER; again: only what has changed."""
-    added, looked = _shelf(config).add(folder, name)
+    shelf = _shelf(config)
+    added, looked = shelf.add(folder, name)
+    embedded = _embedded(config, shelf)
     if as_json:
-        emit({"name": added.name, "path": str(added.path), "files": added.files, "passages": added.passages, **asdict(looked)})
+        emit({"name": added.name, "path": str(added.path), "files": added.files, "passages": added.passages, **_counts(looked, embedded)})
         return
-    say(f"{added.name}: {added.files} files, {added.passages} passages; {_told(looked)}")
+    say(f"{added.name}: {added.files} files, {added.passages} passages; {_told(looked, embedded)}")
 
 
 @command.command("list")
@@ -51,8 +54,10 @@ def list_(config: Path | None, as_json: bool) -> None:
 @json_option
 def update(config: Path | None, as_json: bool) -> None:
     """Read what has changed now; a server does so by itself, when it is asked and has not looked for 30 s."""
-    looked = _shelf(config).update()
-    tell(asdict(looked), as_json, _told(looked))
+    shelf = _shelf(config)
+    looked = shelf.update()
+    embedded = _embedded(config, shelf)
+    tell(_counts(looked, embedded), as_json, _told(looked, embedded))
 
 
 @command.command()
@@ -75,5 +80,30 @@ def _shelf(config: Path | None) -> Shelf:
     return Shelf(state_folder(settings_of(config)) / "index.db")
 
 
-def _told(looked: Looked) -> str:
-    return f"{looked.read} read, {looked.gone} gone, {looked.left_out} left out"
+def _embedded(config: Path | None, shelf: Shelf) -> Completed | None:
+    """Have all passages embedded that are not; None: that is not set up."""
+    from toolgate.cli.state import opened_models
+    from toolgate.internal.opening import meanings
+
+    settings = settings_of(config)
+    if settings.library.embeddings is None:
+        return None
+
+    async def complete() -> Completed | None:
+        async with opened_models(settings) as (models, _):
+            by_meaning = meanings(settings, shelf, models)
+            return await by_meaning.complete() if by_meaning else None
+
+    return wait_for(complete())
+
+
+def _counts(looked: Looked, embedded: Completed | None) -> dict[str, Any]:
+    return {**asdict(looked), **({"embeddings": asdict(embedded)} if embedded else {})}
+
+
+def _told(looked: Looked, embedded: Completed | None) -> str:
+    told = f"{looked.read} read, {looked.gone} gone, {looked.left_out} left out"
+    if embedded is None:
+        return told
+    told = f"{told}; {embedded.done} embedded"
+    return f"{told}, {embedded.missing} not yet, and found by words alone until they are: {embedded.problem}" if embedded.problem else told

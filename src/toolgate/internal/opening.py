@@ -11,11 +11,15 @@ from toolgate.settings import Settings, state_folder
 from toolgate.tasks import beside
 
 if TYPE_CHECKING:
+    from anyio.abc import TaskGroup
+
     from toolgate.egress.wire import Sender
     from toolgate.internal.code import Coding
+    from toolgate.internal.meanings import Meanings
     from toolgate.internal.retrieve import Documents
     from toolgate.internal.web import Web
     from toolgate.internal.workflows import Workflows
+    from toolgate.library.shelf import Shelf
     from toolgate.llm.models import Models
     from toolgate.stores import Stores
 
@@ -37,7 +41,7 @@ async def open_backends(settings: Settings, sender: Sender, stores: Stores, mode
     async with beside() as tasks:
         yield Backends(
             code=await _code(settings, absent) if settings.code.enabled else None,
-            documents=None if "retrieve_context" in absent else _documents(settings),
+            documents=None if "retrieve_context" in absent else _documents(settings, models, tasks),
             web=_web(settings, sender) if settings.web_search else None,
             workflows=_workflows(settings, sender) if settings.workflows else None,
             models=models if models.any else None,
@@ -88,11 +92,26 @@ async def _code(settings: Settings, absent: dict[str, str]) -> Coding | None:
     return coding(found, find_interpreters(settings.code), settings.code)
 
 
-def _documents(settings: Settings) -> Documents:
+def _documents(settings: Settings, models: Models, tasks: TaskGroup) -> Documents:
     from toolgate.internal.retrieve import Documents
     from toolgate.library.shelf import Shelf
 
-    return Documents(Shelf(state_folder(settings) / "index.db"))
+    shelf = Shelf(state_folder(settings) / "index.db")
+    return Documents(shelf, meanings(settings, shelf, models), tasks)
+
+
+def meanings(settings: Settings, shelf: Shelf, models: Models) -> Meanings | None:
+    """What embeds the passages of `shelf`; None: nothing does.
+
+    Raises:
+        Misconfigured: the provider that the settings name cannot do it.
+    """
+    chosen = settings.library.embeddings
+    if chosen is None:
+        return None
+    from toolgate.internal.meanings import Meanings
+
+    return Meanings(shelf, models.embedder(chosen.provider, chosen.model, chosen.dimensions), settings.stdio, chosen.seconds)
 
 
 def _web(settings: Settings, sender: Sender) -> Web:

@@ -1,4 +1,4 @@
-"""The index: an SQLite file with FTS5, ranked by BM25, made up to date file by file.
+"""The index: an SQLite file with FTS5, ranked by BM25 and, where passages have vectors, by meaning; made up to date file by file.
 
 What has neither another size nor another time than before is not read again. Links are not followed, so nothing outside of a named
 folder gets in; what begins with a dot stays out, as what belongs to programs.
@@ -10,14 +10,16 @@ import os
 import re
 import sqlite3
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from toolgate.errors import Misconfigured
+from toolgate.library import meanings
 from toolgate.library.passages import passages
 from toolgate.library.text import KINDS, LARGEST, text_of
+from toolgate.library.vectors import CLOSE, Meaning, Vector, fused
 
 MOST_FILES = 20_000
 """Of a folder; the rest is left out, and said."""
@@ -133,25 +135,36 @@ class Shelf:
                 total = Looked(total.read + one.read, total.gone + one.gone, total.left_out + one.left_out)
         return total
 
-    def find(self, question: str, *, limit: int, folders: Sequence[str] | None = None) -> Sequence[Found]:
+    def find(self, question: str, *, limit: int, folders: Sequence[str] | None = None, meaning: Meaning | None = None) -> Sequence[Found]:
         """The passages that say most of `question`, best first; any of its words may be missing.
 
         Args:
             folders: that they are in; None: any.
+            meaning: of the question; passages near to it are found whatever their words. None: by words alone.
         """
-        asked = list(dict.fromkeys(WORD.findall(question)))[:MOST_WORDS]
-        if not asked:
-            return []
         among = "1" if folders is None else f"file.folder IN ({', '.join('?' * len(folders))})"
-        match = " OR ".join(f'"{word}"' for word in asked)
+        within = tuple(folders or ())
         with self._open() as database:
-            rows = database.execute(
-                f"SELECT file.folder, file.path, passage.start, passage.stop, words.heading, words.text, -bm25(words, {WEIGHTS})"  # noqa: S608
-                " FROM words JOIN passage ON passage.id = words.rowid JOIN file ON file.id = passage.file"
-                f" WHERE words MATCH ? AND {among} ORDER BY bm25(words, {WEIGHTS}), words.rowid LIMIT ?",
-                (match, *(folders or ()), limit),
-            ).fetchall()
-        return [Found(*row) for row in rows]
+            if meaning is None:
+                scored = _by_words(database, question, among, within, limit)
+            else:
+                said = [passage for passage, _ in _by_words(database, question, among, within, CLOSE)]
+                scored = fused(said, meanings.nearest(database, meaning, among, within))[:limit]
+            return [_found(database, passage, score) for passage, score in scored]
+
+    def unread(self, model: str, dimensions: int | None, *, after: int, limit: int) -> Sequence[meanings.Unread]:
+        """As `meanings.missing`."""
+        with self._open() as database:
+            return meanings.missing(database, model, dimensions, after=after, limit=limit)
+
+    def count_unread(self, model: str, dimensions: int | None) -> int:
+        with self._open() as database:
+            return meanings.count_missing(database, model, dimensions)
+
+    def keep(self, model: str, read: Iterable[tuple[meanings.Unread, Vector]]) -> int:
+        """As `meanings.keep`."""
+        with self._open(write=True) as database:
+            return meanings.keep(database, model, read)
 
     def _look(self, database: sqlite3.Connection, name: str, path: Path) -> Looked:
         known = {row[1]: row for row in database.execute("SELECT id, path, size, changed FROM file WHERE folder = ?", (name,))}
@@ -191,7 +204,7 @@ class Shelf:
         self._file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         try:
             with closing(sqlite3.connect(self._file, timeout=10.0)) as database, database:
-                database.executescript(f"PRAGMA journal_mode = WAL; {TABLES}")
+                database.executescript(f"PRAGMA journal_mode = WAL; {TABLES}{meanings.TABLE}")
                 if write:
                     database.execute("BEGIN IMMEDIATE")
                 yield database
@@ -199,6 +212,29 @@ class Shelf:
             if isinstance(error, sqlite3.IntegrityError):
                 raise
             raise Misconfigured(f"the index {self._file} cannot be used: {error}; remove it and add the folders again") from error
+
+
+def _by_words(database: sqlite3.Connection, question: str, among: str, folders: tuple[str, ...], limit: int) -> list[tuple[int, float]]:
+    """Passages, best first, and their scores."""
+    asked = list(dict.fromkeys(WORD.findall(question)))[:MOST_WORDS]
+    if not asked:
+        return []
+    match = " OR ".join(f'"{word}"' for word in asked)
+    return database.execute(
+        f"SELECT passage.id, -bm25(words, {WEIGHTS})"  # noqa: S608
+        " FROM words JOIN passage ON passage.id = words.rowid JOIN file ON file.id = passage.file"
+        f" WHERE words MATCH ? AND {among} ORDER BY bm25(words, {WEIGHTS}), words.rowid LIMIT ?",
+        (match, *folders, limit),
+    ).fetchall()
+
+
+def _found(database: sqlite3.Connection, passage: int, score: float) -> Found:
+    row = database.execute(
+        "SELECT file.folder, file.path, passage.start, passage.stop, words.heading, words.text, ?"
+        " FROM passage JOIN file ON file.id = passage.file JOIN words ON words.rowid = passage.id WHERE passage.id = ?",
+        (score, passage),
+    ).fetchone()
+    return Found(*row)
 
 
 def _files(folder: Path) -> Iterator[Path]:
@@ -220,12 +256,15 @@ def _content(file: Path) -> bytes:
 def _shelve(database: sqlite3.Connection, folder: str, path: str, text: str, state: tuple[int, int]) -> None:
     file = database.execute("INSERT INTO file (folder, path, size, changed) VALUES (?, ?, ?, ?)", (folder, path, *state)).lastrowid
     for passage in passages(text):
+        if text[passage.start : passage.end].isspace():
+            continue
         row = database.execute("INSERT INTO passage (file, start, stop) VALUES (?, ?, ?)", (file, passage.start, passage.end)).lastrowid
         said = (row, path, passage.heading, text[passage.start : passage.end])
         database.execute("INSERT INTO words (rowid, path, heading, text) VALUES (?, ?, ?, ?)", said)
 
 
 def _forget(database: sqlite3.Connection, file: int) -> None:
+    database.execute("DELETE FROM meaning WHERE passage IN (SELECT id FROM passage WHERE file = ?)", (file,))
     database.execute("DELETE FROM words WHERE rowid IN (SELECT id FROM passage WHERE file = ?)", (file,))
     database.execute("DELETE FROM passage WHERE file = ?", (file,))
     database.execute("DELETE FROM file WHERE id = ?", (file,))

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from anyio import CancelScope
 
-from toolgate.errors import NoModel
+from toolgate.errors import Misconfigured, NoModel
 from toolgate.tasks import beside
 
 if TYPE_CHECKING:
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from toolgate.egress.transport import Transport
     from toolgate.llm.breaker import Breakers
     from toolgate.llm.declared import Declared
+    from toolgate.llm.embedding import Embedder
     from toolgate.llm.memory import Memory
     from toolgate.llm.metrics import Performance
     from toolgate.llm.model import Model
@@ -193,6 +194,34 @@ class Models:
         if provider is None:
             raise NoModel({name[:200]: f"there is no such provider; there is {', '.join(each.name for each in self.roster.declared)}"})
         return provider
+
+    def embedder(self, provider: str, name: str, dimensions: int | None) -> Embedder:
+        """Who turns texts into vectors: the model `name` of `provider`.
+
+        Raises:
+            Misconfigured: there is no such provider, or it has no embeddings.
+        """
+        from toolgate.llm.declared import model
+        from toolgate.llm.embedding import Embedder
+        from toolgate.llm.purse import Purse
+
+        found = next((each for each in self.roster.declared if each.name == provider), None)
+        if found is None:
+            there = ", ".join(each.name for each in self.roster.declared)
+            raise Misconfigured(f"library.embeddings names the provider {provider!r}; there is {there}")
+        known = next((each for each in found.models if each.name == name), None) or model(provider, found.kind, name, region=found.region)
+        purse = Purse(self.stores.ledger, self._live, self.prices)
+        return Embedder(
+            provider=found,
+            model=known,
+            asked_for=dimensions,
+            sender=self._transport,
+            purse=purse,
+            prices=self.prices,
+            breakers=self.breakers,
+            rules=lambda: self.policy,
+            settings=self._settings.models,
+        )
 
     async def close(self) -> None:
         """Write down what is not yet written down, if anybody was asked at all."""
