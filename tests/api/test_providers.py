@@ -94,7 +94,8 @@ async def test_an_error_that_another_process_met_is_told_to_the_minute_unless_a_
         await minutes.add(now - 9, met("overloaded"))
         await minutes.add(now - 5, met("authentication", "invalid"))
         elsewhere = await last(there)
-        model = next(each for each in report._models.roster.models() if each.provider == "openai")
+        await report._models.roster.ready("openai/gpt-9")
+        model = next(each for each in report._models.roster.models() if each.id == "openai/gpt-9")  # none that is listed
         attempt = report._models.breakers.enter(model)
         assert attempt is not None
         report._models.breakers.ended(attempt, ModelFailed("openai is busy", "transient", reason="rate_limited"))

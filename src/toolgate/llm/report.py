@@ -84,7 +84,7 @@ class Report:
         for provider in declared:
             known = [each for each in self._models.roster.of(provider) if not forbidden(rules, each.id, each.region, each.tags)]
             if known or principal is None:
-                last = {"last_error": self._last_error(provider.name, known, stored)} if principal is None else {}
+                last = {"last_error": self._last_error(provider.name, stored)} if principal is None else {}
                 shown.append({**self._provider(provider, known), **last})
         there = {provider.kind for provider in declared}
         more = [
@@ -168,9 +168,10 @@ class Report:
         minutes = await self._models.memory.minutes.lately(time.time() - LOOKED_BACK)
         return last_errors(minutes, SAYS.keys() - ABOUT_THE_PROMPT)
 
-    def _last_error(self, provider: str, models: Sequence[Model], stored: Mapping[str, LastError]) -> Mapping[str, Any] | None:
+    def _last_error(self, provider: str, stored: Mapping[str, LastError]) -> Mapping[str, Any] | None:
         """The last in this process, in its own words; or a later one of another, in ours and to the minute."""
-        failed = [(failure, each.id) for each in models if (failure := self._models.breakers.failure(each.id))]
+        own = [each.id for each in self._models.roster.models() if each.provider == provider]  # those too that prompts named
+        failed = [(failure, id) for id in own if (failure := self._models.breakers.failure(id))]  # noqa: A001
         last, model = max(failed, key=lambda each: each[0].at, default=(None, ""))
         other = stored.get(provider)
         if other is not None and (last is None or other.minute * 60 > last.at):  # what this process met is stored as well, in its minute
