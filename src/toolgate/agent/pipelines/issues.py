@@ -124,7 +124,9 @@ class SpecToIssues:
         messages: list[Message] = [System(TELL), User(self._wanted.spec)]
         if listed := _listed(there):
             messages.append(User(THERE.format(listed=listed)))
-        errand, tokens, cost, estimated = replace(errand, task="planning", phase="plan", checkable=True), Tokens(), 0, False
+        # What a model drafts is no step of the run yet: the reply made of it is, and that its asker writes down.
+        errand = replace(errand, task="planning", phase="plan", checkable=True, noted=None)
+        tokens, cost, estimated = Tokens(), 0, False
         wrong = ""
         for _ in range(ATTEMPTS):
             reply: Reply | None = None
