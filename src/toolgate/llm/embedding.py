@@ -19,12 +19,13 @@ from toolgate.llm.classify import answered, malformed, unanswered
 from toolgate.llm.count import count_text, family
 from toolgate.llm.declared import Declared
 from toolgate.llm.messages import Errand, Tokens
-from toolgate.llm.model import Model
+from toolgate.llm.model import OFF, Model
 from toolgate.llm.prices import PriceList
 from toolgate.llm.purse import Purse
 from toolgate.llm.retry import Again, verdict
 from toolgate.policy.models import Models as Rules
 from toolgate.policy.models import forbidden
+from toolgate.switches import Switches
 from toolgate.thinking import Models as Settings
 
 CAPS = Caps(received=32 * 1024 * 1024, decoded=32 * 1024 * 1024, ratio=1000)
@@ -47,6 +48,8 @@ class Embedder:
     breakers: Breakers
     rules: Callable[[], Rules]
     settings: Settings
+    switches: Switches
+    """Which providers are off."""
     _given: int | None = field(default=None, init=False)
 
     def __post_init__(self) -> None:
@@ -62,7 +65,7 @@ class Embedder:
         """A vector for each of `texts`, none of which is empty, within `seconds`.
 
         Raises:
-            NoModel: a rule keeps `errand` from the model.
+            NoModel: a rule keeps `errand` from the model, or an operator has switched its provider off.
             OverBudget: there is no money for it.
             ModelFailed: it did not answer, or not with vectors.
         """
@@ -71,7 +74,10 @@ class Embedder:
             raise NoModel({self.model.id: why})
         now = asyncio.get_running_loop().time
         deadline, before = now() + seconds, None
+        await self.switches.fresh()
         for attempt in count(1):
+            if self.provider.name in self.switches.off:
+                raise NoModel({self.model.id: OFF})
             before = self._let_through(before)
             try:
                 return await self._attempt(before, texts, errand, deadline - now())

@@ -221,6 +221,7 @@ class Models:
             breakers=self.breakers,
             rules=lambda: self.policy,
             settings=self._settings.models,
+            switches=self.switches,
         )
 
     async def close(self) -> None:
