@@ -166,6 +166,8 @@ class Embeddings:
     senses: Sequence[str] = ()
     """Words that mean the same, in a line; every other word is a sense of its own."""
     dimensions: int = 64
+    window: int = 8192
+    """Tokens of a text, here words."""
     key: str = "key"
     down: bool = False
     asked: list[Mapping[str, Any]] = field(default_factory=list)
@@ -188,6 +190,8 @@ class Embeddings:
         texts = body["input"] if isinstance(body["input"], list) else [body["input"]]
         if not texts or len(texts) > 2048 or not all(texts):
             return _openai_error(400, "'$.input' is invalid.", None)
+        if max(len(text.split()) for text in texts) > self.window:
+            return _openai_error(400, f"This model's maximum context length is {self.window} tokens; reduce your prompt.", None)
         size = body.get("dimensions", self.dimensions)
         data = [{"object": "embedding", "index": index, "embedding": self._embedding(text, size)} for index, text in enumerate(texts)]
         tokens = sum(len(text.split()) for text in texts)

@@ -181,6 +181,26 @@ async def test_a_provider_that_is_switched_off_is_sent_neither_questions_nor_pas
     assert (again.done, again.missing) == (3, 0)
 
 
+async def test_passages_too_long_for_the_model_are_embedded_by_their_beginning(tmp_path: Path) -> None:
+    shelf = a_folder(tmp_path)
+    (tmp_path / "docs" / "long.md").write_text(" ".join(f"w{number:03}" for number in range(220)))
+    shelf.update()
+    service = Embeddings(SENSES, window=100)
+    async with serving(service.app()) as url, an_app(tmp_path, **by(url)) as app:
+        complete = meanings(app.settings, shelf, app.models)
+        assert complete is not None
+        done = await complete.complete()
+        service.window = 1
+        (tmp_path / "docs" / "new.md").write_text("Two words.")
+        shelf.update()
+        refused = await complete.complete()
+
+    assert (done.done, done.missing, done.problem) == (4, 0, "")
+    assert [max(map(len, body["input"])) for body in service.asked[:3]] == [1099, 900, 450]
+    assert (refused.done, refused.missing) == (0, 1)
+    assert "shorten it" in refused.problem
+
+
 async def test_tokens_are_paid_for_by_whose_they_are(tmp_path: Path) -> None:
     shelf = a_folder(tmp_path)
     async with a_library(tmp_path, Embeddings(SENSES)) as app:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from anyio.to_thread import run_sync
 
 from toolgate.calls import Principal
-from toolgate.errors import Failed, Refused
+from toolgate.errors import Failed, ModelFailed, Refused
 from toolgate.library.shelf import Shelf
-from toolgate.library.vectors import Meaning
+from toolgate.library.vectors import Meaning, Vector
 from toolgate.llm.embedding import Embedder
 from toolgate.llm.messages import Errand
 from toolgate.settings import Caller
@@ -18,8 +19,8 @@ BATCH = 64
 """Passages of a request: up to about 20,000 tokens, a fifteenth of what OpenAI takes."""
 SECONDS = 60.0
 """For a request of passages and its repetitions; nobody waits for them."""
-LONGEST = 4000
-"""Characters of what is embedded; a passage has 1200, and the headings above it seldom a hundred."""
+CUTS = (4000, 900, 450)
+"""Characters of each passage that the model is given: all, and less where it refuses so long ones. The last is 512 tokens in any script."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,12 +55,21 @@ class Meanings:
         try:
             # By id, so that each is asked for once, whatever the model answers.
             while unread := await run_sync(lambda: shelf.unread(embedder.model.id, embedder.dimensions, after=last, limit=BATCH)):  # noqa: B023
-                vectors = await embedder.embed([one.text[:LONGEST] for one in unread], errand, SECONDS)
+                vectors = await self._read([one.text for one in unread], errand)
                 done += await run_sync(shelf.keep, embedder.model.id, list(zip(unread, vectors, strict=True)))
                 last = unread[-1].id
         except (Failed, Refused) as error:
             problem = str(error)
         return Completed(done, await run_sync(shelf.count_unread, embedder.model.id, embedder.dimensions), problem)
+
+    async def _read(self, texts: Sequence[str], errand: Errand) -> Sequence[Vector]:
+        for longest in CUTS:
+            try:
+                return await self.embedder.embed([text[:longest] for text in texts], errand, SECONDS)
+            except ModelFailed as failed:
+                if longest == CUTS[-1] or (failed.kind != "request" and failed.reason != "context_exceeded"):
+                    raise
+        raise AssertionError
 
     async def of(self, question: str, errand: Errand) -> Meaning | None:
         """What `question` means; None: it says nothing.

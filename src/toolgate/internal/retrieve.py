@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from anyio.to_thread import run_sync
 
-from toolgate.errors import Failed, Misconfigured, Refused, ToolgateError
+from toolgate.errors import AuditUnavailable, Failed, Misconfigured, Refused, ToolgateError
 from toolgate.internal.desk import Desk
 from toolgate.internal.trouble import Trouble
 from toolgate.library.shelf import Found, Shelf
@@ -51,7 +51,7 @@ class Documents:
         if self.meanings is not None and folders:
             try:
                 meaning = await self.meanings.of(question, errand)
-            except (Failed, Refused) as error:
+            except (Failed, Refused, AuditUnavailable) as error:
                 problems = [f"looked for by words alone: {error}"]
         find = partial(self.shelf.find, question, limit=limit, folders=folders, meaning=meaning)
         return await run_sync(find), problems

@@ -20,7 +20,7 @@ from toolgate.llm.count import count_text, family
 from toolgate.llm.declared import Declared
 from toolgate.llm.messages import Errand, Tokens
 from toolgate.llm.model import OFF, Model
-from toolgate.llm.prices import PriceList
+from toolgate.llm.prices import PriceList, load
 from toolgate.llm.purse import Purse
 from toolgate.llm.retry import Again, verdict
 from toolgate.policy.models import Models as Rules
@@ -75,6 +75,7 @@ class Embedder:
         now = asyncio.get_running_loop().time
         deadline, before = now() + seconds, None
         await self.switches.fresh()
+        await asyncio.to_thread(load)  # the price list, a third of a second the first time
         for attempt in count(1):
             if self.provider.name in self.switches.off:
                 raise NoModel({self.model.id: OFF})
