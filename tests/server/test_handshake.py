@@ -296,6 +296,14 @@ class Slow:
             raise
         return Outcome(content=(Text("late"),))
 
+    @asynccontextmanager
+    async def under_way(self, exchange: Exchange) -> AsyncIterator[None]:
+        """While `exchange`, a call of it, has begun; afterwards it has been answered."""
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(exchange.run)
+            await self.began.wait()
+            yield
+
     @property
     def tools(self) -> list[Tool]:
         return [a_tool(self, name="slow", schema=ANYTHING, remote=False), *TOOLS]
@@ -306,9 +314,7 @@ async def test_a_cancelled_call_ends_and_says_so(number: int | str) -> None:
     slow = Slow()
     async with clients(slow.tools) as pair:
         exchange = pair.quick.exchange(a_call("slow", id=3))
-        async with anyio.create_task_group() as tasks:
-            tasks.start_soon(exchange.run)
-            await slow.began.wait()
+        async with slow.under_way(exchange):
             other = await pair.quick.ask({"jsonrpc": "2.0", "method": "notifications/cancelled", "params": {"requestId": 4}})
             taken = await pair.quick.ask({"jsonrpc": "2.0", "method": "notifications/cancelled", "params": {"requestId": number}})
 
@@ -321,23 +327,20 @@ async def test_a_caller_who_leaves_does_not_end_its_call() -> None:
     slow = Slow()
     async with clients(slow.tools) as pair:
         exchange = pair.quick.exchange(a_call("slow"))
-        async with anyio.create_task_group() as tasks:
-            tasks.start_soon(exchange.run)
-            await slow.began.wait()
+        async with slow.under_way(exchange):
             exchange.leaves.set()
             await anyio.sleep(waiting.WATCHED * 3)
             slow.go.set()
 
     assert slow.cancelled == 0
+    assert exchange.told.messages[0]["result"]["content"][0]["text"] == "late"
 
 
 async def test_the_end_of_a_session_ends_its_calls() -> None:
     slow = Slow()
     async with clients(slow.tools) as pair:
         exchange = pair.quick.exchange(a_call("slow"))
-        async with anyio.create_task_group() as tasks:
-            tasks.start_soon(exchange.run)
-            await slow.began.wait()
+        async with slow.under_way(exchange):
             ended = await pair.quick.ask(b"", "DELETE", {"accept": None, "content-type": None})
         after = await pair.quick.ask(a_call())
 
@@ -348,9 +351,7 @@ async def test_nobody_else_may_use_or_end_a_session() -> None:
     slow = Slow()
     async with clients(slow.tools) as pair:
         exchange = pair.quick.exchange(a_call("slow", id=3))
-        async with anyio.create_task_group() as tasks:
-            tasks.start_soon(exchange.run)
-            await slow.began.wait()
+        async with slow.under_way(exchange):
             pair.ways.asking = "eve"
             cancel = {"jsonrpc": "2.0", "method": "notifications/cancelled", "params": {"requestId": 3}}
             refused = [await pair.quick.ask(a_call()), await pair.quick.ask(cancel), await pair.quick.ask(b"", "DELETE")]
@@ -387,9 +388,7 @@ async def test_two_calls_with_one_id_are_not_mixed_up() -> None:
     slow = Slow()
     async with clients(slow.tools) as pair:
         exchange = pair.quick.exchange(a_call("slow", id=3))
-        async with anyio.create_task_group() as tasks:
-            tasks.start_soon(exchange.run)
-            await slow.began.wait()
+        async with slow.under_way(exchange):
             other = await pair.quick.ask(a_call(id=3, n=1))
             slow.go.set()
 
