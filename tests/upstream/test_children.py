@@ -75,6 +75,29 @@ async def test_a_child_that_crashes_is_begun_again_and_costs_only_the_call(behin
     assert before != after
 
 
+async def test_a_child_that_crashes_by_what_it_is_asked_comes_back_each_time_as_quickly(behind: Behind) -> None:
+    async with behind(one=plain()) as app:
+        answers = []
+        for turn in range(6):  # the pause would be 8 s by then
+            await call(app, "one_crash")
+            answers.append(text(await call(app, "one_echo", text=str(turn))))
+
+    assert answers == ["0", "1", "2", "3", "4", "5"]
+
+
+async def test_a_child_that_is_held_back_says_when_it_is_begun_again(behind: Behind, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("toolgate.upstream.upstream.FIRST", 1000.0)
+
+    async with behind(one=plain()) as app:
+        await call(app, "one_crash")
+        refused = await call(app, "one_echo", text="too early")
+
+    assert refused.problem is not None
+    assert refused.problem.code == "suspended"
+    assert refused.problem.message.startswith("one cannot be called now: one has ended; it is begun again in ")
+    assert 25 < (refused.problem.retry_after or 0) <= 60
+
+
 async def test_one_that_crashes_and_leaves_a_child_with_its_pipe_is_seen_to_be_gone(behind: Behind) -> None:
     with anyio.fail_after(60):
         async with behind(one=plain("family", defaults={"timeout": 300})) as app:

@@ -7,6 +7,7 @@ is taken from it. While it is away its tools stay known and calls of them fail; 
 from __future__ import annotations
 
 import logging
+import math
 import random
 from collections import Counter
 from collections.abc import Awaitable, Callable, Mapping
@@ -17,7 +18,17 @@ from typing import Any
 import anyio
 
 from toolgate.calls import Call, Client
-from toolgate.errors import EgressBlocked, Failed, Misconfigured, NotLinked, ProtocolError, ToolgateError, Unreachable, UpstreamFailed
+from toolgate.errors import (
+    EgressBlocked,
+    Failed,
+    Misconfigured,
+    NotLinked,
+    ProtocolError,
+    Suspended,
+    ToolgateError,
+    Unreachable,
+    UpstreamFailed,
+)
 from toolgate.tasks import beside
 from toolgate.upstream.caller import CallersEar, Parking, able, shown, to_modern
 from toolgate.upstream.dial import Conversation, Dial, NotOlder, envelope
@@ -29,7 +40,7 @@ from toolgate.upstream.peer import Deaf, Ear
 BEGIN_SECONDS = 30.0  # from the start of a server to all that it offers; npx may download it first
 FIRST, MOST = 0.25, 60.0
 """Seconds before a server that ended is begun again: after the first failure, and at most."""
-STEADY = 30.0  # seconds that it has to last for its failures to be forgotten
+STEADY = 30.0  # seconds that it has to last for its failures to be forgotten, if it has answered nobody
 BACK_SECONDS = 2.0  # that a call waits for a server that is just being begun again
 AGAIN_SECONDS = 300.0  # between two looks at what a server offers that does not say when that changes
 PAGES, ITEMS = 100, 5000
@@ -85,6 +96,10 @@ class Upstream:
         self._timeout = timeout
         self._conversation: Conversation | None = None
         self._began = anyio.Event()
+        self._answered = False
+        """Whether it has answered a caller since it ended last: then what ends it is what is asked, and not how it is."""
+        self._again = 0.0
+        """When it is begun again, or was."""
         self._stale: set[str] = set()
         self._news = anyio.Event()
         self._subscribed: Counter[str] = Counter()
@@ -110,9 +125,12 @@ class Upstream:
                     why = "it failed here by a bug; the log says more"
                 else:
                     why = f"{self.name} has ended"
-                failures = 1 if anyio.current_time() - began > STEADY else failures + 1
+                now = anyio.current_time()
+                failures = 1 if self._answered or now - began > STEADY else failures + 1
+                self._answered = False
+                self._again = now + random.uniform(0.5, 1) * min(MOST, FIRST * 2 ** (failures - 1))  # noqa: S311
                 self._away(why)
-                await anyio.sleep(random.uniform(0.5, 1) * min(MOST, FIRST * 2 ** (failures - 1)))  # noqa: S311
+                await anyio.sleep_until(self._again)
 
     async def request(self, method: str, params: Mapping[str, Any], call: Call, name: str) -> Mapping[str, Any]:
         """The result of a caller's request.
@@ -123,7 +141,11 @@ class Upstream:
         Raises:
             InputNeeded, ProtocolError, Failed, EgressBlocked, NotLinked: there is none.
         """
-        conversation = await self._present()
+        answer = await self._ask(await self._present(), method, params, call, name)
+        self._answered = True
+        return answer
+
+    async def _ask(self, conversation: Conversation, method: str, params: Mapping[str, Any], call: Call, name: str) -> Mapping[str, Any]:
         client = call.client
         if conversation.modern and self._is_older(client):
             try:
@@ -224,11 +246,18 @@ class Upstream:
             raise UpstreamFailed(f"{self.name} has changed this tool; it is being looked at again", status=503, retry_after=1.0) from None
 
     async def _present(self) -> Conversation:
-        with anyio.move_on_after(BACK_SECONDS):
-            while self._conversation is None or self._conversation.peer.ended.is_set():
-                await self._began.wait()
-            return self._conversation
+        if self._held_back() <= BACK_SECONDS:
+            with anyio.move_on_after(BACK_SECONDS):
+                while self._conversation is None or self._conversation.peer.ended.is_set():
+                    await self._began.wait()
+                return self._conversation
+        if (left := self._held_back()) > 0:
+            raise Suspended(f"{self.name} cannot be called now: {self.problem}; it is begun again in {math.ceil(left)} s", left)
         raise Unreachable(f"{self.name} cannot be called now: {self.problem}")
+
+    def _held_back(self) -> float:
+        """Seconds until it is begun again; 0 or less: it has been."""
+        return self._again - anyio.current_time()
 
     async def _hold(self) -> None:
         async with _Beginning(BEGIN_SECONDS, self.name) as beginning, self._dial.open(_Common(self), {}) as conversation:
