@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
-from toolgate.cli.options import config_option, json_option, settings_of, wait_for
+from toolgate.cli.options import common, settings_of
 from toolgate.cli.output import listed, tell
 from toolgate.cli.state import opened
-
-if TYPE_CHECKING:
-    from toolgate.settings import Settings
 
 COLUMNS = ("approval", "state", "caller", "tool", "arguments", "expires (UTC)")
 FORGETS = "with the store `memory` what waits is known to the server alone; answer by POST /v1/approvals/ID"
@@ -28,33 +25,34 @@ def command() -> None:
 
 
 @command.command("list")
-@config_option
-@json_option
-def list_(config: Path | None, as_json: bool) -> None:
+@common
+async def list_(config: Path | None, as_json: bool) -> None:
     """What may still be answered, the one that waits longest first."""
-    found = wait_for(_list(settings_of(config)))
+    from toolgate.approvals import Approvals, told_of
+
+    settings = settings_of(config)
+    async with opened(settings, FORGETS) as (stores, _):
+        found = [told_of(each) for each in await Approvals(stores, settings).list()]
     listed(found, as_json, COLUMNS, [_row(each) for each in found], "nothing waits for a person's yes")
 
 
 @command.command()
-@config_option
-@json_option
+@common
 @reason_option
 @click.argument("id")
-def approve(config: Path | None, as_json: bool, id: str, reason: str | None) -> None:
+async def approve(config: Path | None, as_json: bool, id: str, reason: str | None) -> None:
     """Say yes to the call that waits as ID. It counts once, for exactly that call, which its caller then makes again."""
-    approved = wait_for(_answer(settings_of(config), id, True, reason))
+    approved = await _answer(config, id, True, reason)
     tell(approved, as_json, f"{approved['caller']} may now make this call of {approved['tool']} once, until {approved['expires']}")
 
 
 @command.command()
-@config_option
-@json_option
+@common
 @reason_option
 @click.argument("id")
-def deny(config: Path | None, as_json: bool, id: str, reason: str | None) -> None:
+async def deny(config: Path | None, as_json: bool, id: str, reason: str | None) -> None:
     """Say no to the call that waits as ID, also if somebody has said yes and it was not made yet."""
-    denied = wait_for(_answer(settings_of(config), id, False, reason))
+    denied = await _answer(config, id, False, reason)
     tell(denied, as_json, f"{denied['caller']} may not make this call of {denied['tool']}; it can ask anew after {denied['expires']}")
 
 
@@ -67,15 +65,9 @@ def _row(line: Mapping[str, Any]) -> tuple[str, ...]:
     return (line["id"], line["state"], line["caller"], line["tool"], shown, line["expires"][:19].replace("T", " "))
 
 
-async def _list(settings: Settings) -> Sequence[Mapping[str, Any]]:
+async def _answer(config: Path | None, id: str, yes: bool, reason: str | None) -> Mapping[str, Any]:
     from toolgate.approvals import Approvals, told_of
 
-    async with opened(settings, FORGETS) as (stores, _):
-        return [told_of(each) for each in await Approvals(stores, settings).list()]
-
-
-async def _answer(settings: Settings, id: str, yes: bool, reason: str | None) -> Mapping[str, Any]:
-    from toolgate.approvals import Approvals, told_of
-
+    settings = settings_of(config)
     async with opened(settings, FORGETS) as (stores, who):
         return told_of(await Approvals(stores, settings).decide(id, yes, who, "operator", reason))

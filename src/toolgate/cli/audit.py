@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from toolgate.cli.endings import ended
-from toolgate.cli.options import config_option, json_option, settings_of, wait_for
-from toolgate.cli.output import emit, say, show, table
+from toolgate.cli.options import common, settings_of
+from toolgate.cli.output import emit, listed, say, show, tell
 from toolgate.cli.state import opened
 
 if TYPE_CHECKING:
@@ -55,28 +55,21 @@ def command() -> None:
 
 
 @command.command("list")
-@config_option
-@json_option
+@common
 @click.option("--limit", type=click.IntRange(1), default=20, show_default=True, help="Lines at most.")
 @click.option("--tool", metavar="NAME", help="Only calls of this tool; * and ? stand for anything.")
 @click.option("--ending", metavar="HOW", help="Only calls that ended so: ok, refused, failed, unknown, or the name of a bug.")
 @click.option("--type", "kind", metavar="TYPE", help="Only events of this type, such as call.*; default: all but intents.")
-def list_(config: Path | None, as_json: bool, limit: int, tool: str | None, ending: str | None, kind: str | None) -> None:
+async def list_(config: Path | None, as_json: bool, limit: int, tool: str | None, ending: str | None, kind: str | None) -> None:
     """The newest events, newest first. Who reads them is written down too."""
-    settings = settings_of(config)
-    entries = wait_for(newest(settings, limit, tool=tool, ending=ending, kind=kind, told=True))
+    entries = await newest(settings_of(config), limit, tool=tool, ending=ending, kind=kind, told=True)
     lines = [as_line(entry) for entry in entries]
-    if as_json:
-        emit(lines)
-    elif lines:
-        table(COLUMNS, [as_row(line) for line in lines])
-    else:
-        say("no such event is written down" if tool or ending or kind else "nothing has happened yet; try `toolgate tools search WORDS`")
+    none = "no such event is written down" if tool or ending or kind else "nothing has happened yet; try `toolgate tools search WORDS`"
+    listed(lines, as_json, COLUMNS, [as_row(line) for line in lines], none)
 
 
 @command.command()
-@config_option
-@json_option
+@common
 @click.option(
     "--checkpoint", type=click.Path(path_type=Path, dir_okay=False, exists=True), metavar="FILE", help="Checkpoints kept elsewhere."
 )
@@ -101,10 +94,9 @@ def verify(config: Path | None, as_json: bool, checkpoint: Path | None, key: str
 
 
 @command.command()
-@config_option
-@json_option
+@common
 @click.argument("event")
-def prove(config: Path | None, as_json: bool, event: str) -> None:
+async def prove(config: Path | None, as_json: bool, event: str) -> None:
     """Prove that EVENT, an id or a number, is in the audit, to somebody who is shown nothing else of it.
 
     What is written is for `toolgate audit check`, which needs no more than that and the key.
@@ -120,12 +112,12 @@ def prove(config: Path | None, as_json: bool, event: str) -> None:
         emit(proof_of(database, event))
     except Unproven as error:
         raise ended("usage", str(error)) from None
-    wait_for(_told_of(settings, event))
+    async with opened(settings) as (stores, who):
+        await _tell(stores, who, "audit prove", event=event[:64])
 
 
 @command.command()
-@config_option
-@json_option
+@common
 @click.argument("proof", type=click.File("rb"))
 @click.option("--key", metavar="KEY", help="The key that has to have signed it, as `audit key` printed it; default: this installation's.")
 def check(config: Path | None, as_json: bool, proof: Any, key: str | None) -> None:
@@ -147,35 +139,48 @@ def check(config: Path | None, as_json: bool, proof: Any, key: str | None) -> No
 
 
 @command.command()
-@config_option
-@json_option
+@common
 @click.option("--format", "form", type=click.Choice(["jsonl", "ocsf", "cloudevents"]), default="jsonl", show_default=True)
 @click.option("--since", type=When(), default="1970-01-01", metavar="TIME", help="Events from then on, such as 2026-11-20; default: all.")
 @click.option("--after", type=click.IntRange(0), default=0, metavar="SEQ", help="Events after this number: where the last export ended.")
-def export(config: Path | None, as_json: bool, form: Format, since: int, after: int) -> None:
+async def export(config: Path | None, as_json: bool, form: Format, since: int, after: int) -> None:
     """All events, oldest first, one JSON object a line on stdout. Segments that were sealed are exported from their own files."""
+    from toolgate.audit.export import exported
+    from toolgate.audit.line import line
+    from toolgate.stores.verify import records
+
     settings = settings_of(config)
-    wait_for(_export(settings, form, since, after))
+    source = _keys(settings).signer.verifier.name
+    written = 0
+    async with opened(settings) as (stores, who):
+        await _tell(stores, who, "audit export", format=form, since=since, after=after)
+    for entry in records(_database(settings), after=after, since=since):
+        click.echo(line(exported(entry.seq, entry.at, entry.body, form, source)))
+        written += 1
+    say(f"{written} events")
 
 
 @command.command()
-@config_option
-@json_option
+@common
 @click.option("--before", type=When(), required=True, metavar="TIME", help="Records from before then, such as 2026-08-01.")
-def seal(config: Path | None, as_json: bool, before: int) -> None:
+async def seal(config: Path | None, as_json: bool, before: int) -> None:
     """Move old records to a file of their own, which can be archived or deleted; the rest can still be verified."""
-    sealed = wait_for(_seal(settings_of(config), before))
-    if as_json:
-        emit(sealed)
-    elif sealed is None:
-        say("no record is old enough to be sealed")
+    from toolgate.gateway.audit import record
+    from toolgate.stores.seal import seal
+
+    settings = settings_of(config)
+    async with opened(settings) as (stores, who):
+        segment = seal(_database(settings), stores.keys, before)
+        if segment is not None:
+            await record(stores.journal, "audit.sealed", principal=who, size=segment.size, file=segment.file)
+    if segment is None:
+        tell(None, as_json, "no record is old enough to be sealed")
     else:
-        say(f"records up to {sealed['size']} are in {sealed['file']} now")
+        tell({"size": segment.size, "file": segment.file}, as_json, f"records up to {segment.size} are in {segment.file} now")
 
 
 @command.command()
-@config_option
-@json_option
+@common
 def key(config: Path | None, as_json: bool) -> None:
     """The public key of the checkpoints. Keep it elsewhere: `verify --key` shows with it that nobody else signed them."""
     text = str(_keys(settings_of(config)).signer.verifier)
@@ -278,38 +283,6 @@ def _verified(settings: Settings, checkpoint: Path | None, key: str | None) -> R
         return verify(_database(settings), verifier, kept)
     except (ValueError, FileNotFoundError) as error:
         raise ended("usage", str(error)) from None
-
-
-async def _told_of(settings: Settings, event: str) -> None:
-    async with opened(settings) as (stores, who):
-        await _tell(stores, who, "audit prove", event=event[:64])
-
-
-async def _export(settings: Settings, form: Format, since: int, after: int) -> None:
-    from toolgate.audit.export import exported
-    from toolgate.audit.line import line
-    from toolgate.stores.verify import records
-
-    source = _keys(settings).signer.verifier.name
-    written = 0
-    async with opened(settings) as (stores, who):
-        await _tell(stores, who, "audit export", format=form, since=since, after=after)
-    for entry in records(_database(settings), after=after, since=since):
-        click.echo(line(exported(entry.seq, entry.at, entry.body, form, source)))
-        written += 1
-    say(f"{written} events")
-
-
-async def _seal(settings: Settings, before: int) -> Mapping[str, Any] | None:
-    from toolgate.gateway.audit import record
-    from toolgate.stores.seal import seal
-
-    async with opened(settings) as (stores, who):
-        segment = seal(_database(settings), stores.keys, before)
-        if segment is None:
-            return None
-        await record(stores.journal, "audit.sealed", principal=who, size=segment.size, file=segment.file)
-    return {"size": segment.size, "file": segment.file}
 
 
 async def _tell(stores: Stores, who: Principal, by: str, **asked: Any) -> None:

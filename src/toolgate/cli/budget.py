@@ -2,29 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, ParamSpec
 
 import click
 
-from toolgate.cli.options import config_option, json_option, settings_of, wait_for
-from toolgate.cli.output import emit, say, table
+from toolgate.cli.options import common, settings_of
+from toolgate.cli.output import listed, tell
 from toolgate.cli.state import opened
 
 if TYPE_CHECKING:
+    from toolgate.calls import Principal
     from toolgate.money import Micros
-    from toolgate.settings import Settings
-    from toolgate.stores import Account, Balance, Every, Scope
+    from toolgate.stores import Account, Balance, Every, Scope, Stores
 
-F = TypeVar("F", bound=Callable[..., Any])
+P = ParamSpec("P")
 FORGETS = "the store `memory` forgets budgets at once; set `store` to another to keep them"
 COLUMNS = ("whose", "tenant", "period", "limit", "spent", "held", "left")
 SCOPES = ("user", "tenant", "tool", "session")
 
 
-def whose(command: F) -> F:
+def whose(command: Callable[P, Any]) -> Callable[P, Any]:
     """The arguments and options that name an account and a period."""
     for option in (
         click.option("--period", "every", type=click.Choice(("day", "month")), required=True, help="A UTC day or calendar month."),
@@ -32,8 +32,7 @@ def whose(command: F) -> F:
         click.option("--tenant", default="default", show_default=True, metavar="TENANT", help="Of a user or a session."),
         click.argument("name"),
         click.argument("scope", type=click.Choice(SCOPES)),
-        json_option,
-        config_option,
+        common,
     ):
         command = option(command)
     return command
@@ -45,48 +44,51 @@ def command() -> None:
 
 
 @command.command("show")
-@config_option
-@json_option
+@common
 @click.option("--scope", type=click.Choice(SCOPES), help="Only accounts of this kind.")
 @click.option("--period", "every", type=click.Choice(("day", "month")), help="Only this period.")
-def show_(config: Path | None, as_json: bool, scope: str | None, every: str | None) -> None:
+async def show_(config: Path | None, as_json: bool, scope: str | None, every: str | None) -> None:
     """What is spent in the present day and month, and of what. A tier's limit shows once something was spent."""
-    found = [one for one in wait_for(_show(settings_of(config))) if scope in (None, one.account.scope) and every in (None, one.every)]
-    if as_json:
-        emit([as_line(one) for one in found])
-    elif found:
-        table(COLUMNS, [_row(one) for one in found])
-    else:
-        say("nothing is spent and no budget is set; `toolgate budget set user ID 5 --period day` sets one")
+    async with opened(settings_of(config), FORGETS, ledger=True) as (stores, _):
+        balances = await stores.ledger.balances()
+    found = [one for one in balances if scope in (None, one.account.scope) and every in (None, one.every)]
+    none = "nothing is spent and no budget is set; `toolgate budget set user ID 5 --period day` sets one"
+    listed([as_line(one) for one in found], as_json, COLUMNS, [_row(one) for one in found], none)
 
 
 @command.command("set")
 @whose
 @click.argument("dollars")
-def set_(config: Path | None, as_json: bool, scope: Scope, name: str, tenant: str, user: str | None, every: Every, dollars: str) -> None:
+async def set_(
+    config: Path | None, as_json: bool, scope: Scope, name: str, tenant: str, user: str | None, every: Every, dollars: str
+) -> None:
     """Let SCOPE NAME spend DOLLARS a period: a number, none for no limit, or default for what the tier says.
 
     It holds from the next call on, in every process, over what the tier says.
     """
-    account, limit = account_of(scope, name, tenant, user), _amount(dollars)
-    wait_for(_set(settings_of(config), account, every, limit, unset=dollars == "default"))
-    if as_json:
-        emit({"scope": scope, "name": name, "tenant": account.tenant, "period": every, "set": dollars})
-    else:
-        say(f"{scope} {name} may spend {_said(dollars, limit)} a {every}")
+    account, limit, unset = account_of(scope, name, tenant, user), _amount(dollars), dollars == "default"
+    async with opened(settings_of(config), FORGETS, ledger=True) as (stores, who):
+        if unset:
+            await stores.ledger.unset(account, every)
+        else:
+            await stores.ledger.budget(account, every, limit)
+        await _record(stores, who, account, every, change="unset" if unset else "set", limit=limit)
+    told = {"scope": scope, "name": name, "tenant": account.tenant, "period": every, "set": dollars}
+    tell(told, as_json, f"{scope} {name} may spend {_said(dollars, limit)} a {every}")
 
 
 @command.command("reset")
 @whose
-def reset_(config: Path | None, as_json: bool, scope: Scope, name: str, tenant: str, user: str | None, every: Every) -> None:
+async def reset_(config: Path | None, as_json: bool, scope: Scope, name: str, tenant: str, user: str | None, every: Every) -> None:
     """Let SCOPE NAME start the present period anew. Usage, and what calls under way hold, stay."""
     from toolgate.money import dollars, shown
 
-    spent = wait_for(_reset(settings_of(config), account_of(scope, name, tenant, user), every))
-    if as_json:
-        emit({"scope": scope, "name": name, "period": every, "spent": shown(spent)})
-    else:
-        say(f"{scope} {name} had spent {dollars(spent)} this {every}, and starts anew")
+    account = account_of(scope, name, tenant, user)
+    async with opened(settings_of(config), FORGETS, ledger=True) as (stores, who):
+        spent = await stores.ledger.reset(account, every)
+        await _record(stores, who, account, every, change="reset", spent=spent)
+    told = {"scope": scope, "name": name, "period": every, "spent": shown(spent)}
+    tell(told, as_json, f"{scope} {name} had spent {dollars(spent)} this {every}, and starts anew")
 
 
 def account_of(scope: Scope, name: str, tenant: str, user: str | None) -> Account:
@@ -156,28 +158,8 @@ def _said(text: str, limit: Micros | None) -> str:
     return "any amount" if text == "none" else "what the tier says"
 
 
-async def _show(settings: Settings) -> Sequence[Balance]:
-    async with opened(settings, FORGETS, ledger=True) as (stores, _):
-        return await stores.ledger.balances()
-
-
-async def _set(settings: Settings, account: Account, every: Every, limit: Micros | None, *, unset: bool) -> None:
+async def _record(stores: Stores, who: Principal, account: Account, every: Every, **change: Any) -> None:
     from toolgate.gateway.audit import record
 
-    async with opened(settings, FORGETS, ledger=True) as (stores, who):
-        if unset:
-            await stores.ledger.unset(account, every)
-        else:
-            await stores.ledger.budget(account, every, limit)
-        change = {"change": "unset" if unset else "set", "scope": account.scope, "name": _name(account), "period": every, "limit": limit}
-        await record(stores.journal, "budget.changed", principal=who, tenant=account.tenant or None, **change)
-
-
-async def _reset(settings: Settings, account: Account, every: Every) -> Micros:
-    from toolgate.gateway.audit import record
-
-    async with opened(settings, FORGETS, ledger=True) as (stores, who):
-        spent = await stores.ledger.reset(account, every)
-        change = {"change": "reset", "scope": account.scope, "name": _name(account), "period": every, "spent": spent}
-        await record(stores.journal, "budget.changed", principal=who, tenant=account.tenant or None, **change)
-    return spent
+    told = {"scope": account.scope, "name": _name(account), "period": every, **change}
+    await record(stores.journal, "budget.changed", principal=who, tenant=account.tenant or None, **told)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from toolgate.cli.options import config_option, json_option, settings_of
+from toolgate.cli.options import common, json_option, settings_of
 from toolgate.cli.output import emit, say, show
 
 if TYPE_CHECKING:
@@ -20,8 +20,7 @@ def command() -> None:
 
 
 @command.command("show")
-@config_option
-@json_option
+@common
 def show_(config: Path | None, as_json: bool) -> None:
     """The settings in force, defaults and environment included, as a toolgate.yaml; secrets are masked."""
     values = in_force(settings_of(config))

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from toolgate.cli.endings import ended
-from toolgate.cli.options import config_option, json_option, settings_of
+from toolgate.cli.options import common, settings_of
 from toolgate.cli.output import emit, say, table
 
 if TYPE_CHECKING:
@@ -83,8 +83,7 @@ CLIENTS = (
 @click.command()
 @click.argument("client", required=False, metavar="[CLIENT]")
 @click.option("--http", "over_http", is_flag=True, help="Connect to a running `toolgate serve` instead of starting one by stdio.")
-@config_option
-@json_option
+@common
 def command(client: str | None, over_http: bool, config: Path | None, as_json: bool) -> None:
     """Print what to paste into CLIENT; without one, the clients known."""
     if client is None:

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from toolgate.cli.options import config_option, json_option, settings_of, wait_for
-from toolgate.cli.output import emit, say, table
+from toolgate.cli.options import common, settings_of
+from toolgate.cli.output import listed, say, tell
 from toolgate.cli.state import opened
 from toolgate.errors import Misconfigured, NotLinked
 
@@ -39,12 +39,11 @@ def command() -> None:
 
 
 @command.command("set")
-@config_option
-@json_option
+@common
 @click.argument("integration")
 @user_option
 @tenant_option
-def set_(config: Path | None, as_json: bool, integration: str, user: str | None, tenant: str | None) -> None:
+async def set_(config: Path | None, as_json: bool, integration: str, user: str | None, tenant: str | None) -> None:
     """Link a credential for INTEGRATION: its key, its token, or `username:password`.
 
     Pipe it in, or set TOOLGATE_CREDENTIAL: arguments can be seen by everybody on a machine. It is kept encrypted, for
@@ -52,16 +51,17 @@ def set_(config: Path | None, as_json: bool, integration: str, user: str | None,
     """
     settings = settings_of(config)
     _check(settings, integration)
-    holder = wait_for(_set(settings, integration, user, tenant, _secret()))
-    if as_json:
-        emit(_holder(holder))
-    else:
-        say(f"{holder.integration} is called with {holder.user}'s own credential from now on, in every process within 5 seconds")
+    secret = _secret()
+    async with _opened(settings) as (links, stores, who):
+        holder = _holder_of(integration, user, tenant, who)
+        await links.set(holder, secret)
+        await _record(stores, who, holder, "linked")
+    whose = f"{holder.user}'s own credential"
+    tell(_holder(holder), as_json, f"{holder.integration} is called with {whose} from now on, in every process within 5 seconds")
 
 
 @command.command()
-@config_option
-@json_option
+@common
 @click.argument("integration")
 @user_option
 @tenant_option
@@ -69,7 +69,7 @@ def set_(config: Path | None, as_json: bool, integration: str, user: str | None,
 @click.option("--scope", "scopes", metavar="'A B'", default="", help="Ask for these scopes too, parted by spaces.")
 @click.option("--port", type=click.IntRange(0, 65535), help="Where the browser comes back to on this machine; default 8766, 0: any.")
 @click.option("--no-browser", is_flag=True, help="Only say where to go.")
-def link(
+async def link(
     config: Path | None,
     as_json: bool,
     integration: str,
@@ -86,47 +86,39 @@ def link(
     """
     from toolgate.oauth.document import PORT
 
-    done = wait_for(
-        _link(settings_of(config), integration, user, tenant, shared, scopes.split(), PORT if port is None else port, no_browser)
-    )
-    if as_json:
-        emit(done)
-    else:
-        whose = f"as {done['user']}" if done["user"] else "for everybody"
-        say(f"{integration} is called {whose} from now on; {done['issuer']} granted {' '.join(done['scopes']) or 'no scopes by name'}")
+    port = PORT if port is None else port
+    done = await _link(settings_of(config), integration, user, tenant, shared, scopes.split(), port, no_browser)
+    whose, granted = f"as {done['user']}" if done["user"] else "for everybody", " ".join(done["scopes"]) or "no scopes by name"
+    tell(done, as_json, f"{integration} is called {whose} from now on; {done['issuer']} granted {granted}")
 
 
 @command.command()
-@config_option
-@json_option
+@common
 @click.argument("integration")
 @user_option
 @tenant_option
 @click.option("--shared", is_flag=True, help="What was linked for everybody.")
-def remove(config: Path | None, as_json: bool, integration: str, user: str | None, tenant: str | None, shared: bool) -> None:
+async def remove(config: Path | None, as_json: bool, integration: str, user: str | None, tenant: str | None, shared: bool) -> None:
     """Forget what was linked for INTEGRATION."""
     user, tenant = ("", "") if shared else (user, tenant)
-    holder, there = wait_for(_remove(settings_of(config), integration, user, tenant))
+    async with _opened(settings_of(config)) as (links, stores, who):
+        holder = _holder_of(integration, user, tenant, who)
+        there = await links.remove(holder)
+        if there:
+            await _record(stores, who, holder, "removed")
     if not there:
         raise Misconfigured(f"{holder.user} of {holder.tenant} has linked nothing for {integration}; `toolgate credentials list` shows all")
-    if as_json:
-        emit(_holder(holder))
-    else:
-        say(f"what {holder.user} had linked for {integration} is forgotten, in every process within 5 seconds")
+    tell(_holder(holder), as_json, f"what {holder.user} had linked for {integration} is forgotten, in every process within 5 seconds")
 
 
 @command.command("list")
-@config_option
-@json_option
-def list_(config: Path | None, as_json: bool) -> None:
+@common
+async def list_(config: Path | None, as_json: bool) -> None:
     """Who has linked a credential for what; never the credential."""
-    links = [as_line(link) for link in wait_for(_list(settings_of(config)))]
-    if as_json:
-        emit(links)
-    elif links:
-        table(COLUMNS, [(line["integration"], line["user"], line["tenant"], line["linked"][:16].replace("T", " ")) for line in links])
-    else:
-        say("nobody has linked a credential; `toolgate credentials set INTEGRATION` links one")
+    async with _opened(settings_of(config)) as (links, _, _):
+        lines = [as_line(link) for link in await links.list()]
+    rows = [(line["integration"], line["user"], line["tenant"], line["linked"][:16].replace("T", " ")) for line in lines]
+    listed(lines, as_json, COLUMNS, rows, "nobody has linked a credential; `toolgate credentials set INTEGRATION` links one")
 
 
 def as_line(link: Link) -> Mapping[str, Any]:
@@ -204,28 +196,6 @@ async def _opened(settings: Settings) -> AsyncIterator[tuple[Links, Stores, Prin
 
     async with opened(settings, "the store `memory` forgets a credential at once; set `store` to another to keep them") as (stores, who):
         yield links_of(settings, stores), stores, who
-
-
-async def _set(settings: Settings, integration: str, user: str | None, tenant: str | None, secret: str) -> Holder:
-    async with _opened(settings) as (links, stores, who):
-        holder = _holder_of(integration, user, tenant, who)
-        await links.set(holder, secret)
-        await _record(stores, who, holder, "linked")
-        return holder
-
-
-async def _remove(settings: Settings, integration: str, user: str | None, tenant: str | None) -> tuple[Holder, bool]:
-    async with _opened(settings) as (links, stores, who):
-        holder = _holder_of(integration, user, tenant, who)
-        there = await links.remove(holder)
-        if there:
-            await _record(stores, who, holder, "removed")
-        return holder, there
-
-
-async def _list(settings: Settings) -> list[Link]:
-    async with _opened(settings) as (links, _, _):
-        return list(await links.list())
 
 
 async def _record(stores: Stores, who: Principal, holder: Holder, change: str) -> None:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Literal
 import click
 
 from toolgate import __version__
-from toolgate.cli.options import config_option, json_option, settings_of, wait_for
+from toolgate.cli.options import common, settings_of, wait_for
 from toolgate.cli.output import emit, say, table
 from toolgate.errors import ToolgateError
 
@@ -39,8 +39,7 @@ class Finding:
 
 
 @click.command()
-@config_option
-@json_option
+@common
 def command(config: Path | None, as_json: bool) -> int:
     """Check the setup; every line says what to do. Exit code 1 if something is broken."""
     findings = list(_examined(config))

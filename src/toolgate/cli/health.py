@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from toolgate.cli.endings import ended
-from toolgate.cli.options import config_option, json_option, settings_of, wait_for
+from toolgate.cli.options import common, settings_of
 from toolgate.cli.output import tell
 
 if TYPE_CHECKING:
@@ -20,12 +20,11 @@ EVERYWHERE = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}  # noqa: S104  # what to co
 
 
 @click.command()
-@config_option
-@json_option
-def command(config: Path | None, as_json: bool) -> None:
+@common
+async def command(config: Path | None, as_json: bool) -> None:
     """Ask the running server whether it is ready; ends with 0 when it is."""
     server = settings_of(config).server
-    reason = wait_for(_ask(server))
+    reason = await _ask(server)
     if reason is not None:
         raise ended("unreachable", f"not ready: {reason}", hint="`toolgate serve` starts it; `toolgate doctor` checks the setup")
     tell({"ready": True}, as_json, "ready")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from toolgate.cli.options import config_option, json_option, settings_of, wait_for
+from toolgate.cli.options import common, settings_of
 from toolgate.cli.output import emit, say, table, tell
 
 if TYPE_CHECKING:
@@ -22,15 +22,14 @@ def command() -> None:
 
 
 @command.command()
-@config_option
-@json_option
+@common
 @click.option("--name", metavar="NAME", help="What it is called in answers; without, the folder's own name.")
 @click.argument("folder", type=click.Path(path_type=Path, exists=True, file_okay=False))
-def add(config: Path | None, as_json: bool, name: str | None, folder: Path) -> None:
+async def add(config: Path | None, as_json: bool, name: str | None, folder: Path) -> None:
     """Index the text, Markdown and HTML files below FOLDER; again: only what has changed."""
     shelf = _shelf(config)
     added, looked = shelf.add(folder, name)
-    embedded = _embedded(config, shelf)
+    embedded = await _embedded(config, shelf)
     if as_json:
         emit({"name": added.name, "path": str(added.path), "files": added.files, "passages": added.passages, **_counts(looked, embedded)})
         return
@@ -38,8 +37,7 @@ def add(config: Path | None, as_json: bool, name: str | None, folder: Path) -> N
 
 
 @command.command("list")
-@config_option
-@json_option
+@common
 def list_(config: Path | None, as_json: bool) -> None:
     """The folders that are indexed."""
     folders = _shelf(config).folders()
@@ -50,19 +48,17 @@ def list_(config: Path | None, as_json: bool) -> None:
 
 
 @command.command()
-@config_option
-@json_option
-def update(config: Path | None, as_json: bool) -> None:
+@common
+async def update(config: Path | None, as_json: bool) -> None:
     """Read what has changed now; a server does so by itself, when it is asked and has not looked for 30 s."""
     shelf = _shelf(config)
     looked = shelf.update()
-    embedded = _embedded(config, shelf)
+    embedded = await _embedded(config, shelf)
     tell(_counts(looked, embedded), as_json, _told(looked, embedded))
 
 
 @command.command()
-@config_option
-@json_option
+@common
 @click.argument("name")
 def remove(config: Path | None, as_json: bool, name: str) -> None:
     """Forget the folder NAME, or the one at that path. Its files stay."""
@@ -80,7 +76,7 @@ def _shelf(config: Path | None) -> Shelf:
     return Shelf(state_folder(settings_of(config)) / "index.db")
 
 
-def _embedded(config: Path | None, shelf: Shelf) -> Completed | None:
+async def _embedded(config: Path | None, shelf: Shelf) -> Completed | None:
     """Have all passages embedded that are not; None: that is not set up."""
     from toolgate.cli.state import opened_models
     from toolgate.internal.opening import meanings
@@ -88,13 +84,9 @@ def _embedded(config: Path | None, shelf: Shelf) -> Completed | None:
     settings = settings_of(config)
     if settings.library.embeddings is None:
         return None
-
-    async def complete() -> Completed | None:
-        async with opened_models(settings) as (models, _):
-            by_meaning = meanings(settings, shelf, models)
-            return await by_meaning.complete() if by_meaning else None
-
-    return wait_for(complete())
+    async with opened_models(settings) as (models, _):
+        by_meaning = meanings(settings, shelf, models)
+        return await by_meaning.complete() if by_meaning else None
 
 
 def _counts(looked: Looked, embedded: Completed | None) -> dict[str, Any]:

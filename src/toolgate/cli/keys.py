@@ -2,24 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from time import time
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from toolgate.cli.options import config_option, duration, json_option, settings_of, wait_for
+from toolgate.cli.options import common, duration, settings_of
 from toolgate.cli.output import emit, listed, say, show, tell
 from toolgate.cli.state import opened
 
 if TYPE_CHECKING:
-    from toolgate.calls import Principal
     from toolgate.server.keys import Key, Keys
     from toolgate.settings import Caller, Settings
-    from toolgate.stores import Stores
 
 COLUMNS = ("key", "owner", "roles", "tier", "tenant", "state", "expires (UTC)")
 
@@ -30,15 +29,14 @@ def command() -> None:
 
 
 @command.command()
-@config_option
-@json_option
+@common
 @click.argument("owner")
 @click.option("--role", "roles", multiple=True, metavar="ROLE", help="What its calls may do; repeatable. Default: readonly.")
 @click.option("--tier", default="free", show_default=True, metavar="TIER", help="How much they may do.")
 @click.option("--tenant", default="default", show_default=True, metavar="TENANT", help="Whose calls they are.")
 @click.option("--scope", "scopes", multiple=True, metavar="SCOPE", help="Bounds the roles: tools:read, tools:call, tool:GLOB; repeatable.")
 @click.option("--expires", type=duration, default="90d", show_default=True, metavar="TIME|never", help="How long it works, such as 12h.")
-def create(
+async def create(
     config: Path | None,
     as_json: bool,
     owner: str,
@@ -54,40 +52,44 @@ def create(
     settings = settings_of(config)
     caller = Caller(roles=roles or ("readonly",), tier=tier, tenant=tenant)
     _check(caller, settings)
-    key, text = wait_for(_create(settings, owner, caller, expires, scopes or None))
+    async with _opened(settings) as (keys, record):
+        key, text = await keys.create(owner, caller, seconds=expires, scopes=scopes or None)
+        await record("key.created", tenant=tenant, **_told(key))
     _hand_out(key, text, as_json)
 
 
 @command.command()
-@config_option
-@json_option
+@common
 @click.argument("key")
 @click.option("--overlap", type=duration, default="24h", show_default=True, metavar="TIME", help="How long the old key goes on working.")
-def rotate(config: Path | None, as_json: bool, key: str, overlap: float | None) -> None:
+async def rotate(config: Path | None, as_json: bool, key: str, overlap: float | None) -> None:
     """A key like KEY, which goes on working for a while. KEY is its id, tg_ and eight characters."""
     if overlap is None:
         raise click.UsageError("an overlap ends")
-    new, text = wait_for(_rotate(settings_of(config), key, overlap))
+    async with _opened(settings_of(config)) as (keys, record):
+        new, text = await keys.rotate(key, overlap=overlap)
+        await record("key.created", tenant=new.caller.tenant, **_told(new), replaces=key)
     _hand_out(new, text, as_json)
 
 
 @command.command()
-@config_option
-@json_option
+@common
 @click.argument("key")
-def revoke(config: Path | None, as_json: bool, key: str) -> None:
+async def revoke(config: Path | None, as_json: bool, key: str) -> None:
     """Let nobody in with KEY any more, in any process, within 5 seconds."""
-    revoked = wait_for(_revoke(settings_of(config), key))
+    async with _opened(settings_of(config)) as (keys, record):
+        revoked = await keys.revoke(key)
+        await record("key.revoked", tenant=revoked.caller.tenant, id=f"tg_{revoked.id}", owner=revoked.owner)
     tell(as_line(revoked), as_json, f"tg_{revoked.id} of {revoked.owner} is revoked; within 5 seconds no process takes it any more")
 
 
 @command.command("list")
-@config_option
-@json_option
-def list_(config: Path | None, as_json: bool) -> None:
+@common
+async def list_(config: Path | None, as_json: bool) -> None:
     """Every key there ever was, without its secret."""
-    keys = [as_line(key) for key in wait_for(_list(settings_of(config)))]
-    listed(keys, as_json, COLUMNS, [_row(key) for key in keys], "there are no keys; `toolgate keys create OWNER` makes one")
+    async with _opened(settings_of(config)) as (keys, _):
+        found = [as_line(key) for key in await keys.list()]
+    listed(found, as_json, COLUMNS, [_row(key) for key in found], "there are no keys; `toolgate keys create OWNER` makes one")
 
 
 def as_line(key: Key) -> dict[str, Any]:
@@ -137,43 +139,13 @@ def _check(caller: Caller, settings: Settings) -> None:
 
 
 @asynccontextmanager
-async def _opened(settings: Settings) -> AsyncIterator[tuple[Keys, Stores, Principal]]:
+async def _opened(settings: Settings) -> AsyncIterator[tuple[Keys, Callable[..., Awaitable[int]]]]:
+    """The keys, and `record` for what becomes of them here."""
+    from toolgate.gateway.audit import record
     from toolgate.server.keys import Keys
 
     async with opened(settings, "the store `memory` forgets a key at once; set `store` to another to keep keys") as (stores, who):
-        yield Keys(stores.records), stores, who
-
-
-async def _create(settings: Settings, owner: str, caller: Caller, seconds: float | None, scopes: tuple[str, ...] | None) -> tuple[Key, str]:
-    from toolgate.gateway.audit import record
-
-    async with _opened(settings) as (keys, stores, who):
-        key, text = await keys.create(owner, caller, seconds=seconds, scopes=scopes)
-        await record(stores.journal, "key.created", principal=who, tenant=caller.tenant, **_told(key))
-        return key, text
-
-
-async def _rotate(settings: Settings, id: str, overlap: float) -> tuple[Key, str]:
-    from toolgate.gateway.audit import record
-
-    async with _opened(settings) as (keys, stores, who):
-        key, text = await keys.rotate(id, overlap=overlap)
-        await record(stores.journal, "key.created", principal=who, tenant=key.caller.tenant, **_told(key), replaces=id)
-        return key, text
-
-
-async def _revoke(settings: Settings, id: str) -> Key:
-    from toolgate.gateway.audit import record
-
-    async with _opened(settings) as (keys, stores, who):
-        key = await keys.revoke(id)
-        await record(stores.journal, "key.revoked", principal=who, tenant=key.caller.tenant, id=f"tg_{key.id}", owner=key.owner)
-        return key
-
-
-async def _list(settings: Settings) -> list[Key]:
-    async with _opened(settings) as (keys, _, _):
-        return list(await keys.list())
+        yield Keys(stores.records), partial(record, stores.journal, principal=who)
 
 
 def _told(key: Key) -> dict[str, Any]:

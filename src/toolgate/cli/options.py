@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
+from functools import wraps
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 import click
 
 if TYPE_CHECKING:
     from toolgate.settings import Settings
 
+P = ParamSpec("P")
 T = TypeVar("T")
 UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 
@@ -22,6 +24,17 @@ config_option = click.option(
     help="Settings; default: toolgate.yaml in this folder, else the defaults.",
 )
 json_option = click.option("--json", "as_json", is_flag=True, help="JSON on stdout, and errors as one JSON line on stderr.")
+
+
+def common(command: Callable[P, Any]) -> Callable[P, Any]:
+    """Give a command `--config` and `--json`; where it is a coroutine, run that to its end."""
+
+    @wraps(command)
+    def run(*args: P.args, **kwargs: P.kwargs) -> Any:
+        end = command(*args, **kwargs)
+        return wait_for(end) if asyncio.iscoroutine(end) else end
+
+    return config_option(json_option(run))
 
 
 def duration(text: str) -> float | None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from toolgate.cli.options import config_option, json_option, settings_of, wait_for
+from toolgate.cli.options import common, settings_of
 from toolgate.cli.output import emit, say, show, table
 from toolgate.cli.state import opened
 
@@ -32,8 +32,7 @@ def command() -> None:
 
 
 @command.command("test")
-@config_option
-@json_option
+@common
 @click.option("--coverage", "covered", is_flag=True, help="Every rule has to be hit by a case and missed by one.")
 @click.argument("folder", type=FOLDER, required=False)
 def test_(config: Path | None, as_json: bool, covered: bool, folder: Path | None) -> int:
@@ -63,10 +62,9 @@ def test_(config: Path | None, as_json: bool, covered: bool, folder: Path | None
 
 
 @command.command()
-@config_option
-@json_option
+@common
 @click.argument("folder", type=FOLDER, required=False)
-def lint(config: Path | None, as_json: bool, folder: Path | None) -> int:
+async def lint(config: Path | None, as_json: bool, folder: Path | None) -> int:
     """What is probably not meant, held against the tools that are there; exit code 1 if anything is an error.
 
     FOLDER is a folder of policies; default: the one in force.
@@ -76,7 +74,7 @@ def lint(config: Path | None, as_json: bool, folder: Path | None) -> int:
     from toolgate.policy.load import load_policy
 
     settings = settings_of(config)
-    policy, tools = load_policy(folder or _folder(settings)), wait_for(_tools(settings))
+    policy, tools = load_policy(folder or _folder(settings)), await _tools(settings)
     callers = {"stdio": settings.stdio} | ({"anonymous": settings.anonymous} if settings.anonymous else {})
     findings = [*findings_of(policy, tools), *lint_callers(policy, {name: (one.roles, one.tier) for name, one in callers.items()})]
     if as_json:
@@ -88,8 +86,7 @@ def lint(config: Path | None, as_json: bool, folder: Path | None) -> int:
 
 
 @command.command()
-@config_option
-@json_option
+@common
 @click.option("--as", "who", metavar="USER[:ROLE,...]", help="Who calls; default: you at this terminal.")
 @click.option("--tier", metavar="TIER", help="The caller's tier.")
 @click.option("--tenant", metavar="TENANT", help="The caller's tenant.")
@@ -98,7 +95,7 @@ def lint(config: Path | None, as_json: bool, folder: Path | None) -> int:
 @click.option("--args", "whole", metavar="@FILE|-|JSON", help="All arguments at once; KEY=VALUE goes over them.")
 @click.argument("name")
 @click.argument("words", nargs=-1, metavar="[KEY=VALUE]...")
-def explain(
+async def explain(
     config: Path | None,
     as_json: bool,
     who: str | None,
@@ -119,7 +116,7 @@ def explain(
     from toolgate.policy.load import load_policy
 
     settings = settings_of(config)
-    policy, tool = load_policy(_folder(settings)), found(name, wait_for(_tools(settings)))
+    policy, tool = load_policy(_folder(settings)), found(name, await _tools(settings))
     caller = _caller(local_principal(settings, "terminal"), who)
     caller = replace(caller, tier=tier or caller.tier, tenant=tenant or caller.tenant, scopes=frozenset(scopes) if scopes else None)
     call = Call(tool, arguments_of(Wanted(name, words, whole, dry_run=True), tool), caller, depth=depth)
@@ -131,21 +128,20 @@ def explain(
 
 
 @command.command()
-@config_option
-@json_option
+@common
 @click.option("--replay", "replayed", is_flag=True, help="Which recorded calls would be decided otherwise.")
 @click.option("--days", type=click.IntRange(1), default=7, show_default=True, help="Of how many days, back from now.")
 @click.argument("old", type=FOLDER)
 @click.argument("new", type=FOLDER)
-def diff(config: Path | None, as_json: bool, replayed: bool, days: int, old: Path, new: Path) -> None:
+async def diff(config: Path | None, as_json: bool, replayed: bool, days: int, old: Path, new: Path) -> None:
     """What changes from the policies of the folder OLD to those of NEW: rules, and what each role may do with each tool."""
     from toolgate.policy.compare import compare
     from toolgate.policy.load import load_policy
 
     settings = settings_of(config)
-    one, other, tools = load_policy(old), load_policy(new), wait_for(_tools(settings))
+    one, other, tools = load_policy(old), load_policy(new), await _tools(settings)
     changes = list(compare(one, other, tools))
-    flips = wait_for(_replay(settings, days, tools, (one, other))) if replayed else None
+    flips = await _replay(settings, days, tools, (one, other)) if replayed else None
     if as_json:
         emit({"old": one.digest, "new": other.digest, "changes": [each.as_json() for each in changes], "replay": _told(flips)})
         return

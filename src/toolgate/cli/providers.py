@@ -4,27 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 import click
 
-from toolgate.cli.options import config_option, json_option, settings_of, wait_for
+from toolgate.cli.options import common, json_option, settings_of
 from toolgate.cli.output import emit, listed, say, table
 from toolgate.cli.state import opened_models
 
 if TYPE_CHECKING:
-    from toolgate.llm.models import Models
     from toolgate.llm.report import Report
-    from toolgate.settings import Settings
 
 T = TypeVar("T")
-Command = TypeVar("Command", bound=Callable[..., None])
+P = ParamSpec("P")
 
 
-def reported(command: Command) -> Command:
+def reported(command: Callable[P, Any]) -> Callable[P, Any]:
     """The options of what tells of some time."""
     since = click.option("--since", default="24h", show_default=True, metavar="TIME", help="How far back: 15m, 24h, 7d.")
-    return config_option(json_option(since(command)))
+    return common(since(command))
 
 
 @click.group()
@@ -33,11 +31,10 @@ def command() -> None:
 
 
 @command.command("list")
-@config_option
-@json_option
-def list_(config: Path | None, as_json: bool) -> None:
+@common
+async def list_(config: Path | None, as_json: bool) -> None:
     """What is set up, what it costs, and which variables of the environment would add more."""
-    found = _asked(settings_of(config), lambda report: report.providers())
+    found = await _asked(config, lambda report: report.providers())
     if as_json:
         emit(found)
         return
@@ -66,9 +63,9 @@ def _row(provider: Mapping[str, Any], model: Mapping[str, Any] | None) -> tuple[
 @command.command()
 @reported
 @click.option("--by", default="provider,model", show_default=True, help="Any of provider, model, task, prompt, separated by commas.")
-def stats(config: Path | None, as_json: bool, since: str, by: str) -> None:
+async def stats(config: Path | None, as_json: bool, since: str, by: str) -> None:
     """Requests, success, latency, tokens and cost. Percentiles are within 1 %."""
-    found, names = _asked(settings_of(config), lambda report: report.stats(since, by)), _names(by)
+    found, names = await _asked(config, lambda report: report.stats(since, by)), _names(by)
     columns = (*names, "requests", "success", "p50 ms", "p95 ms", "p99 ms", "tokens in", "out", "cost", "errors")
     listed(found, as_json, columns, [_stats_row(line, names) for line in found["stats"]], f"no model was asked within {since}")
 
@@ -87,9 +84,9 @@ def _number(value: float | None) -> str:
 @command.command()
 @reported
 @click.option("--task", default="", help="Only this task type.")
-def wins(config: Path | None, as_json: bool, since: str, task: str) -> None:
+async def wins(config: Path | None, as_json: bool, since: str, task: str) -> None:
     """By task type, which share of a model's judged answers was right, and how sure that is."""
-    found = _asked(settings_of(config), lambda report: report.wins(since, task))
+    found = await _asked(config, lambda report: report.wins(since, task))
     columns = ("task", "model", "right", "95 % between", "judged")
     listed(found, as_json, columns, [_wins_row(line) for line in found["wins"]], f"no answer was judged within {since}")
 
@@ -102,9 +99,9 @@ def _wins_row(line: Mapping[str, Any]) -> tuple[str, ...]:
 @command.command()
 @reported
 @click.option("--by", default="provider,task,user,tool,phase", show_default=True, help="Any of these and model, separated by commas.")
-def costs(config: Path | None, as_json: bool, since: str, by: str) -> None:
+async def costs(config: Path | None, as_json: bool, since: str, by: str) -> None:
     """What language models cost, and for what; `toolgate usage` has tools and models together."""
-    found, names = _asked(settings_of(config), lambda report: report.costs(since, by)), _names(by)
+    found, names = await _asked(config, lambda report: report.costs(since, by)), _names(by)
     lines = found["costs"]
     rows = [(*(line[name] for name in names), str(line["requests"]), str(line["tokens"]), f"${line['cost']['usd']}") for line in lines]
     listed(found, as_json, (*names, "requests", "tokens", "cost"), rows, f"no model was asked within {since}")
@@ -116,18 +113,16 @@ def _names(by: str) -> list[str]:
 
 @command.command()
 @click.argument("prompt")
-@config_option
-@json_option
+@common
 @click.option("--task", default="other", show_default=True, help="Its type, such as coding; other: guessed.")
 @click.option("--model", default="", help="As a prompt may name it: provider/model, or a provider.")
 @click.option("--high-risk", is_flag=True, help="No experiments.")
-def explain(prompt: str, config: Path | None, as_json: bool, task: str, model: str, high_risk: bool) -> None:
+async def explain(prompt: str, config: Path | None, as_json: bool, task: str, model: str, high_risk: bool) -> None:
     """Which model PROMPT would be put to, and why. Nothing is asked."""
     from toolgate.app import local_principal
 
-    settings = settings_of(config)
-    who = local_principal(settings, "terminal")
-    found = _asked(settings, lambda report: report.explain(prompt, who, task, model, high_risk=high_risk))
+    who = local_principal(settings_of(config), "terminal")
+    found = await _asked(config, lambda report: report.explain(prompt, who, task, model, high_risk=high_risk))
     if as_json:
         emit(found)
         return
@@ -147,10 +142,9 @@ def _score_row(name: str, score: Mapping[str, Any]) -> tuple[str, ...]:
 
 @command.command()
 @click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
-@config_option
-@json_option
+@common
 @click.option("--clear", is_flag=True, help="Forget the labelled prompts; FILE is not read.")
-def calibrate(file: Path, config: Path | None, as_json: bool, clear: bool) -> None:
+async def calibrate(file: Path, config: Path | None, as_json: bool, clear: bool) -> None:
     """Learn from FILE's labelled prompts which models are good enough for what.
 
     The names in FILE's first line are those of `toolgate providers list`, with the provider or without. Replaces what an earlier FILE
@@ -158,12 +152,12 @@ def calibrate(file: Path, config: Path | None, as_json: bool, clear: bool) -> No
     """
     from toolgate.llm.calibrating import forget, learn_from
 
-    settings = settings_of(config)
-    if clear:
-        wait_for(_with_models(settings, forget))
-        say("the labelled prompts are forgotten")
-        return
-    found = wait_for(_with_models(settings, lambda models: learn_from(models, file)))
+    async with opened_models(settings_of(config)) as (models, _):
+        if clear:
+            await forget(models)
+            say("the labelled prompts are forgotten")
+            return
+        found = await learn_from(models, file)
     if as_json:
         emit(found)
         return
@@ -173,20 +167,12 @@ def calibrate(file: Path, config: Path | None, as_json: bool, clear: bool) -> No
         say(f"{name} is not set up here, so its answers count for nothing")
 
 
-async def _with_models(settings: Settings, work: Callable[[Models], Awaitable[T]]) -> T:
-    async with opened_models(settings) as (models, _):
-        return await work(models)
-
-
-def _asked(settings: Settings, work: Callable[[Report], Awaitable[T]]) -> T:
-    async def ask() -> T:
-        from toolgate.llm.report import Report
-
-        async with opened_models(settings) as (models, _):
-            return await work(Report(models))
+async def _asked(config: Path | None, work: Callable[[Report], Awaitable[T]]) -> T:
+    from toolgate.llm.report import Report
 
     try:
-        return wait_for(ask())
+        async with opened_models(settings_of(config)) as (models, _):
+            return await work(Report(models))
     except ValueError as error:
         raise click.UsageError(str(error)) from None
 

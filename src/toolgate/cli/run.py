@@ -11,7 +11,7 @@ import click
 
 from toolgate.cli.agent import EXITS, Approve, Wishes, approve_option, cost_of, cost_option, provider_option
 from toolgate.cli.endings import ended
-from toolgate.cli.options import config_option, json_option, settings_of, wait_for
+from toolgate.cli.options import common, settings_of
 from toolgate.cli.output import emit, say
 
 if TYPE_CHECKING:
@@ -34,8 +34,7 @@ def command() -> None:
 
 
 @command.command("spec-to-issues")
-@config_option
-@json_option
+@common
 @approve_option
 @cost_option
 @provider_option
@@ -44,7 +43,7 @@ def command() -> None:
 @click.option("--tracking/--no-tracking", default=True, show_default=True, help="One more issue that all others are parts of.")
 @click.option("--pull-request", is_flag=True, help="A pull request too, that adds the specification to docs/specs/.")
 @click.argument("file", type=click.Path(path_type=Path, exists=True, dir_okay=False))
-def spec_to_issues(
+async def spec_to_issues(
     config: Path | None,
     as_json: bool,
     approve: Approve,
@@ -68,7 +67,7 @@ def spec_to_issues(
     if max_cost is not None:
         cost_of(max_cost)
     wanted = Wanted(_read(file), file.name, match[1], match[2], tracking, pull_request, dry_run)
-    return wait_for(_spec_to_issues(settings_of(config), wanted, Wishes(approve, max_cost, provider=provider), as_json))
+    return await _spec_to_issues(settings_of(config), wanted, Wishes(approve, max_cost, provider=provider), as_json)
 
 
 def _read(file: Path) -> str:

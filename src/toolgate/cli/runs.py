@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import click
 
 from toolgate.cli.agent import EXITS, Approve, Wishes, approve_option, cost_option, one, output_option
-from toolgate.cli.options import config_option, json_option, settings_of, wait_for
+from toolgate.cli.options import common, config_option, json_option, settings_of, wait_for
 from toolgate.cli.output import emit, listed, table, tell
 from toolgate.cli.state import opened, opened_models
 from toolgate.errors import UnknownRun
@@ -30,21 +30,43 @@ def command() -> None:
 
 
 @command.command("list")
-@config_option
-@json_option
-def list_(config: Path | None, as_json: bool) -> None:
+@common
+async def list_(config: Path | None, as_json: bool) -> None:
     """Your runs, the newest first."""
-    found = wait_for(_list(settings_of(config)))
+    from toolgate.agent.runs import Runs
+    from toolgate.agent.told import told_of
+
+    settings = settings_of(config)
+    async with opened(settings, FORGETS) as (stores, user):
+        runs = Runs(stores, settings.agent.keep)
+        found = [told_of(run, await runs.under_way(run)) for run in await runs.seen_by(user)]
     listed(found, as_json, COLUMNS, [_row(run) for run in found], "there are no runs yet; `toolgate agent TASK` makes one")
 
 
 @command.command()
-@config_option
-@json_option
+@common
 @click.argument("run")
-def show(config: Path | None, as_json: bool, run: str) -> None:
+async def show(config: Path | None, as_json: bool, run: str) -> None:
     """What happened in RUN, step by step, and its bill."""
-    wait_for(_show(settings_of(config), run, as_json))
+    from toolgate.agent.bill import events_of
+    from toolgate.agent.events import Finished
+    from toolgate.agent.runs import Runs
+    from toolgate.agent.told import told
+    from toolgate.cli.narration import Narration, bill_rows
+
+    settings = settings_of(config)
+    async with opened(settings, FORGETS) as (stores, user):
+        runs = Runs(stores, settings.agent.keep)
+        facts, _ = await runs.facts(await runs.get(run, user))
+    events = list(events_of(run, facts))
+    if as_json:
+        emit([told(event) for event in events])
+        return
+    heard = Narration()
+    for event in events:
+        await heard(event)
+    if isinstance(events[-1], Finished):
+        table(BILL, bill_rows(events[-1]))
 
 
 @command.command()
@@ -72,26 +94,21 @@ def resume(
 
 
 @command.command()
-@config_option
-@json_option
+@common
 @click.argument("run")
 @click.argument("verdict", type=click.Choice(["good", "bad"]))
-def feedback(config: Path | None, as_json: bool, run: str, verdict: Literal["good", "bad"]) -> None:
+async def feedback(config: Path | None, as_json: bool, run: str, verdict: Literal["good", "bad"]) -> None:
     """Say how good the answer of RUN was, once: the model that gave it is thought better or worse of from now on."""
-    model = wait_for(_feedback(settings_of(config), run, float(verdict == "good")))
-    how = "right" if verdict == "good" else "wrong"
-    tell({"run": run, "verdict": verdict, "model": model}, as_json, f"{model} is put down as {how}; servers take it over within 15 s")
-
-
-async def _feedback(settings: Settings, run: str, good: float) -> str:
     from toolgate.agent.runs import Runs
     from toolgate.llm.report import Report
 
+    settings = settings_of(config)
     async with opened_models(settings, FORGETS) as (models, user):
-        model = await Report(models, Runs(models.stores, settings.agent.keep)).feedback(run, good, user)
+        model = await Report(models, Runs(models.stores, settings.agent.keep)).feedback(run, float(verdict == "good"), user)
     if model is None:
         raise UnknownRun(f"there is no run {run[:64]!r} of yours in which a model answered, or you have judged it")
-    return model
+    how = "right" if verdict == "good" else "wrong"
+    tell({"run": run, "verdict": verdict, "model": model}, as_json, f"{model} is put down as {how}; servers take it over within 15 s")
 
 
 async def _resume(settings: Settings, wishes: Wishes, run: str, text: str | None) -> int:
@@ -102,36 +119,6 @@ async def _resume(settings: Settings, wishes: Wishes, run: str, text: str | None
         user = local_principal(settings, "terminal")
         may_run(app.gateway, user)
         return EXITS[(await one(app, user, wishes, text, run)).status]
-
-
-async def _list(settings: Settings) -> list[dict[str, Any]]:
-    from toolgate.agent.runs import Runs
-    from toolgate.agent.told import told_of
-
-    async with opened(settings, FORGETS) as (stores, user):
-        runs = Runs(stores, settings.agent.keep)
-        return [told_of(run, await runs.under_way(run)) for run in await runs.seen_by(user)]
-
-
-async def _show(settings: Settings, run: str, as_json: bool) -> None:
-    from toolgate.agent.bill import events_of
-    from toolgate.agent.events import Finished
-    from toolgate.agent.runs import Runs
-    from toolgate.agent.told import told
-    from toolgate.cli.narration import Narration, bill_rows
-
-    async with opened(settings, FORGETS) as (stores, user):
-        runs = Runs(stores, settings.agent.keep)
-        facts, _ = await runs.facts(await runs.get(run, user))
-    events = list(events_of(run, facts))
-    if as_json:
-        emit([told(event) for event in events])
-        return
-    heard = Narration()
-    for event in events:
-        await heard(event)
-    if isinstance(events[-1], Finished):
-        table(BILL, bill_rows(events[-1]))
 
 
 def _row(run: dict[str, Any]) -> tuple[str, ...]:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import click
 
 from toolgate.cli.endings import ended
-from toolgate.cli.options import config_option, json_option, settings_of, wait_for
+from toolgate.cli.options import common, settings_of
 from toolgate.cli.output import emit, say, table, tell
 
 if TYPE_CHECKING:
@@ -27,8 +27,7 @@ def command() -> None:
 
 
 @command.command()
-@config_option
-@json_option
+@common
 @click.argument("name")
 @click.option("--from", "origin", required=True, metavar="FILE-OR-URL", help="The OpenAPI description; a URL is fetched once and pinned.")
 @click.option(
@@ -39,7 +38,7 @@ def command() -> None:
 @click.option("--allow-network", "networks", multiple=True, metavar="CIDR", help="Addresses besides public ones that it may reach.")
 @click.option("--fragment", is_flag=True, help="The description is bare path items.")
 @click.option("--to", type=click.Path(path_type=Path, file_okay=False), metavar="FOLDER", help="Where the folder NAME is made.")
-def add(
+async def add(
     config: Path | None,
     as_json: bool,
     name: str,
@@ -57,7 +56,7 @@ def add(
     settings = settings_of(config)
     base = to or (settings.tool_specs[0] if settings.tool_specs else Path("tool-specs"))
     source = adding.Source(name, origin, base_url, auth, networks, expose, fragment)
-    loaded = wait_for(added(source, base, settings))
+    loaded = await added(source, base, settings)
     if as_json:
         emit({"name": loaded.name, "folder": str(loaded.folder), "tools": len(loaded.definitions), **_counts(loaded)})
         return
@@ -69,8 +68,7 @@ def add(
 
 
 @command.command()
-@config_option
-@json_option
+@common
 @click.argument("name")
 def lint(config: Path | None, as_json: bool, name: str) -> int:
     """What was repaired, simplified or left out of the description of NAME; exit code 1 if anything was left out."""
@@ -87,17 +85,16 @@ def lint(config: Path | None, as_json: bool, name: str) -> int:
 
 
 @command.command()
-@config_option
-@json_option
+@common
 @click.option("--fetch", "newest", is_flag=True, help="Compare with what the description's URL, or the server, says now.")
 @click.argument("name")
-def diff(config: Path | None, as_json: bool, newest: bool, name: str) -> None:
+async def diff(config: Path | None, as_json: bool, newest: bool, name: str) -> None:
     """What NAME defines that is not as you accepted it, and is kept back until `toolgate specs lock NAME`."""
     from toolgate.openapi.load import accepted
     from toolgate.openapi.lock import compare
 
     settings = settings_of(config)
-    loaded = wait_for(_renewed(name, settings, keep=False)) if newest else _loaded(name, settings)
+    loaded = await _renewed(name, settings, keep=False) if newest else _loaded(name, settings)
     pinned = accepted(loaded.folder)
     if pinned is None:
         raise ended("misconfigured", f"nothing of {name} has been accepted yet", hint=f"`toolgate specs lock {name}` accepts it as it is")
@@ -110,10 +107,9 @@ def diff(config: Path | None, as_json: bool, newest: bool, name: str) -> None:
 
 
 @command.command()
-@config_option
-@json_option
+@common
 @click.argument("name")
-def lock(config: Path | None, as_json: bool, name: str) -> None:
+async def lock(config: Path | None, as_json: bool, name: str) -> None:
     """Accept what NAME defines now; a description at a URL is fetched and pinned anew, an MCP server is asked."""
     from toolgate.openapi.load import accept
     from toolgate.openapi.pin import is_url
@@ -121,23 +117,27 @@ def lock(config: Path | None, as_json: bool, name: str) -> None:
     settings = settings_of(config)
     spec = _declared(name, settings).declaration
     renew = spec is not None and (spec.kind == "mcp" or (spec.spec is not None and is_url(spec.spec)))
-    loaded = wait_for(_renewed(name, settings, keep=True)) if renew else _loaded(name, settings)
+    loaded = await _renewed(name, settings, keep=True) if renew else _loaded(name, settings)
     changes = asdict(accept(loaded))
     tell(changes, as_json, f"{name}: " + ", ".join(f"{len(tools)} {change}" for change, tools in changes.items()) + "; all accepted")
 
 
 @command.command()
-@config_option
-@json_option
+@common
 @click.argument("name")
-def fetch(config: Path | None, as_json: bool, name: str) -> None:
+async def fetch(config: Path | None, as_json: bool, name: str) -> None:
     """Fetch the pinned description of NAME from its URL, as after a fresh clone; a changed one is refused."""
-    from toolgate.openapi.pin import keep_copy, read_pin
+    from toolgate.egress.transport import open_transport
+    from toolgate.openapi.pin import fetch, is_url, keep_copy, read_pin
     from toolgate.settings import state_folder
 
     settings = settings_of(config)
     declared = _declared(name, settings)
-    url, data = wait_for(_fetched(declared))
+    spec = declared.declaration
+    if spec is None or (url := spec.spec) is None or not is_url(url):
+        raise ended("usage", f"the description of {name} is a file; there is nothing to fetch")
+    async with open_transport() as transport:
+        data = await fetch(url, transport, networks=spec.allow_networks)
     pin = read_pin(declared.folder)
     if pin is None or keep_copy(data, url, state_folder(settings)) != pin:
         raise ended(
@@ -171,20 +171,26 @@ def _loaded(name: str, settings: Settings) -> Loaded:
 
 
 async def _renewed(name: str, settings: Settings, *, keep: bool) -> Loaded:
-    """NAME with its description as the URL gives it now.
+    """NAME with its description as the URL gives it now, or with an MCP server's tools as it tells them now.
 
     Args:
-        keep: pin that in the integration's folder.
+        keep: pin a description in the integration's folder.
+
+    Raises:
+        Unreachable: the server does not tell.
     """
     from toolgate.egress.transport import open_transport
+    from toolgate.openapi.own import Own
     from toolgate.openapi.renew import renewed
     from toolgate.settings import state_folder
+    from toolgate.upstream.source import look
 
-    declared = _declared(name, settings)
-    if declared.declaration is not None and declared.declaration.kind == "mcp":
-        return await _asked(declared, settings)
+    declared, state = _declared(name, settings), state_folder(settings)
     async with open_transport() as transport:
-        return await renewed(declared, state_folder(settings), transport, keep=keep)
+        if declared.declaration is None or declared.declaration.kind != "mcp":
+            return await renewed(declared, state, transport, keep=keep)
+        await look(declared, transport, Own(), state)
+    return _loaded(name, settings)
 
 
 async def added(source: Source, base: Path, settings: Settings) -> Loaded:
@@ -195,35 +201,6 @@ async def added(source: Source, base: Path, settings: Settings) -> Loaded:
 
     async with open_transport() as transport:
         return await add(source, base, state_folder(settings), transport)
-
-
-async def _asked(declared: Loaded, settings: Settings) -> Loaded:
-    """An MCP server's tools, as it tells them now. Raises Unreachable when it does not."""
-    from toolgate.egress.transport import open_transport
-    from toolgate.openapi.own import Own
-    from toolgate.settings import state_folder
-    from toolgate.upstream.source import look
-
-    async with open_transport() as transport:
-        await look(declared, transport, Own(), state_folder(settings))
-    return _loaded(declared.name, settings)
-
-
-async def _fetched(declared: Loaded) -> tuple[str, bytes]:
-    """The URL of a description and what it answers now.
-
-    Raises:
-        Ended: the description is a file.
-        Failed, EgressBlocked: it cannot be fetched.
-    """
-    from toolgate.egress.transport import open_transport
-    from toolgate.openapi.pin import fetch, is_url
-
-    declaration = declared.declaration
-    if declaration is None or declaration.spec is None or not is_url(declaration.spec):
-        raise ended("usage", f"the description of {declared.name} is a file; there is nothing to fetch")
-    async with open_transport() as transport:
-        return declaration.spec, await fetch(declaration.spec, transport, networks=declaration.allow_networks)
 
 
 def _counts(loaded: Loaded) -> dict[str, Any]:

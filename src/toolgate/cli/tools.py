@@ -10,12 +10,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from toolgate.cli.options import config_option, json_option, settings_of, wait_for
-from toolgate.cli.output import emit, say, show, table
+from toolgate.cli.options import common, json_option, settings_of
+from toolgate.cli.output import emit, listed, say, show, table
 
 if TYPE_CHECKING:
     from toolgate.calls import Tool
-    from toolgate.settings import Settings
 
 COLUMNS = ("tool", "does", "description")
 
@@ -26,40 +25,37 @@ def command() -> None:
 
 
 @command.command("list")
-@config_option
-@json_option
+@common
 @click.option("--integration", metavar="NAME", help="Only its tools.")
-@click.option("--listed", is_flag=True, help="Only what clients see without searching.")
-def list_(config: Path | None, as_json: bool, integration: str | None, listed: bool) -> None:
+@click.option("--listed", "only_listed", is_flag=True, help="Only what clients see without searching.")
+async def list_(config: Path | None, as_json: bool, integration: str | None, only_listed: bool) -> None:
     """All tools that you may know of, by name."""
     from toolgate.calls import PROTOCOL
 
-    tools = [tool for tool in wait_for(_visible(settings_of(config))) if PROTOCOL not in tool.tags]
-    _tell([tool for tool in tools if integration in (None, tool.integration) and (tool.listed or not listed)], as_json)
+    tools = [tool for tool in await _visible(config) if PROTOCOL not in tool.tags]
+    _tell([tool for tool in tools if integration in (None, tool.integration) and (tool.listed or not only_listed)], as_json)
 
 
 @command.command()
-@config_option
-@json_option
+@common
 @click.option("--limit", type=click.IntRange(1), default=8, show_default=True, help="Tools at most.")
 @click.argument("words", nargs=-1, required=True)
-def search(config: Path | None, as_json: bool, limit: int, words: tuple[str, ...]) -> None:
+async def search(config: Path | None, as_json: bool, limit: int, words: tuple[str, ...]) -> None:
     """Tools that do what WORDS say, best first."""
     from toolgate.search import Index
 
-    tools = {tool.name: tool for tool in wait_for(_visible(settings_of(config))) if tool.integration != "toolgate"}
+    tools = {tool.name: tool for tool in await _visible(config) if tool.integration != "toolgate"}
     _tell([tools[name] for name in Index.of(tools.values()).search(" ".join(words), limit=limit)], as_json)
 
 
 @command.command("show")
-@config_option
-@json_option
+@common
 @click.argument("name")
-def show_(config: Path | None, as_json: bool, name: str) -> None:
+async def show_(config: Path | None, as_json: bool, name: str) -> None:
     """What the tool NAME does and takes, with a call to copy."""
     from toolgate.cli.example import command_line, example
 
-    tool = found(name, wait_for(_visible(settings_of(config))))
+    tool = found(name, await _visible(config))
     if as_json:
         emit({**summary(tool), "details": tool.details or tool.description, "inputSchema": tool.schema, "example": example(tool.schema)})
         return
@@ -71,8 +67,7 @@ def show_(config: Path | None, as_json: bool, name: str) -> None:
 
 
 @command.command()
-@config_option
-@json_option
+@common
 @click.argument("name")
 @click.argument("words", nargs=-1, metavar="[KEY=VALUE]...")
 @click.option(
@@ -82,7 +77,7 @@ def show_(config: Path | None, as_json: bool, name: str) -> None:
 @click.option("--idempotency-key", metavar="KEY", help="Made again with the same key, the call happens once.")
 @click.option("--approve", is_flag=True, help="Say yes beforehand, should the call need a person's yes.")
 @click.option("--output", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE", help="Write the result to FILE.")
-def call(
+async def call(
     config: Path | None,
     as_json: bool,
     name: str,
@@ -102,18 +97,17 @@ def call(
     from toolgate.cli.call import Wanted, make
 
     wanted = Wanted(name, words, whole, dry_run=dry_run, approved=approve, idempotency_key=idempotency_key)
-    wait_for(make(wanted, settings_of(config), output=output, as_json=as_json))
+    await make(wanted, settings_of(config), output=output, as_json=as_json)
 
 
 @command.command()
-@config_option
-@json_option
+@common
 @click.option("--integration", metavar="NAME", help="Only its tools.")
-def lint(config: Path | None, as_json: bool, integration: str | None) -> int:
+async def lint(config: Path | None, as_json: bool, integration: str | None) -> int:
     """What a model or a client would stumble over; exit code 1 if anything is an error."""
     from toolgate.cli.lint import look_over
 
-    tools = wait_for(_visible(settings_of(config)))
+    tools = await _visible(config)
     findings = [finding for tool in tools if integration in (None, tool.integration) for finding in look_over(tool)]
     if as_json:
         emit([finding.as_json() for finding in findings])
@@ -193,17 +187,14 @@ def arguments(tool: Tool) -> list[tuple[str, str, str]]:
     return rows
 
 
-async def _visible(settings: Settings) -> Sequence[Tool]:
+async def _visible(config: Path | None) -> Sequence[Tool]:
     from toolgate.app import local_principal, open_app
 
+    settings = settings_of(config)
     async with open_app(settings) as app:
         return list(app.gateway.visible(local_principal(settings, "terminal")).values())
 
 
 def _tell(tools: Sequence[Tool], as_json: bool) -> None:
-    if as_json:
-        emit([summary(tool) for tool in tools])
-    elif tools:
-        table(COLUMNS, [(tool.name, effect(tool), first_sentence(tool.description)) for tool in tools])
-    else:
-        say("no such tool; `toolgate doctor` says which integrations loaded")
+    rows = [(tool.name, effect(tool), first_sentence(tool.description)) for tool in tools]
+    listed([summary(tool) for tool in tools], as_json, COLUMNS, rows, "no such tool; `toolgate doctor` says which integrations loaded")

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any, cast
 
 import click
 
-from toolgate.cli.options import config_option, json_option, settings_of, wait_for
-from toolgate.cli.output import emit, say, table
+from toolgate.cli.options import common, config_option, json_option, settings_of, wait_for
+from toolgate.cli.output import emit, listed
 from toolgate.cli.state import opened
 
 if TYPE_CHECKING:
@@ -33,8 +33,7 @@ until_option = click.option("--until", default="today", show_default=True, metav
 
 @click.group(invoke_without_command=True)
 @click.pass_context
-@config_option
-@json_option
+@common
 @by_option
 @since_option
 @until_option
@@ -45,12 +44,9 @@ def command(context: click.Context, config: Path | None, as_json: bool, by: tupl
     by = by or ("tool",)
     first, last = _days(since, until)
     used = wait_for(_usage(settings_of(config), by, first, last))
-    if as_json:
-        emit({"since": first, "until": last, "usage": [one.to_json() for one in used]})
-    elif used:
-        table((*by, *COUNTS, "cost", "of it estimated"), [_row(one, by) for one in used])
-    else:
-        say(f"nothing was called from {first} to {last}")
+    told = {"since": first, "until": last, "usage": [one.to_json() for one in used]}
+    columns = (*by, *COUNTS, "cost", "of it estimated")
+    listed(told, as_json, columns, [_row(one, by) for one in used], f"nothing was called from {first} to {last}")
 
 
 @command.command()
