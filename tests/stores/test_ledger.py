@@ -192,6 +192,23 @@ async def test_an_expired_hold_is_spent_and_flagged_and_its_late_end_sets_it_rig
     assert await used(ledger) == [(1, 0, 0, 25, 0)]
 
 
+async def test_what_another_process_ended_or_reaped_is_ended_once(tmp_path: Path, clock: FakeClock) -> None:
+    async with Database.open(tmp_path / "x.db", SCHEMA) as one, Database.open(tmp_path / "x.db", SCHEMA) as two:
+        mine, other = SqlLedger(one, clock), SqlLedger(two, clock)
+        for name, seconds in (("kept", 300.0), ("ended", 300.0), ("expired", 30.0), ("twice", 300.0)):
+            await mine.reserve(hold(name, 10, seconds=seconds))
+        await other.reserve(hold("twice", 10))
+        other.settle("ended", 1)
+        clock.now += 31
+        await other.reap()
+
+        for name in ("kept", "ended", "expired", "twice"):
+            mine.settle(name, 5)
+
+        assert await sums(mine) == {ADA: Sum(5 + 1 + 5 + 5, 0)}
+        assert await used(mine) == [(4, 0, 0, 16, 0)]
+
+
 async def test_a_reserve_reaps_by_itself(ledger: Ledger, clock: FakeClock) -> None:
     await ledger.reserve(hold("1", 60, seconds=30))
     clock.now += 36

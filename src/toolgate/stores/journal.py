@@ -10,7 +10,7 @@ import sqlite3
 import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from itertools import pairwise
+from itertools import chain, pairwise
 from typing import Any, NamedTuple
 
 import orjson
@@ -173,7 +173,7 @@ def _insert(connection: sqlite3.Connection, into: str, rows: Sequence[tuple[Any,
         while len(rows) - at >= size:
             some = rows[at : at + size]
             marks = f"({', '.join('?' * len(some[0]))})"
-            connection.execute(f"{into} values {', '.join([marks] * size)}", [value for row in some for value in row])
+            connection.execute(f"{into} values {', '.join([marks] * size)}", list(chain.from_iterable(some)))
             at += size
 
 

@@ -12,8 +12,9 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache, partial
+from itertools import chain
 from typing import Any, NamedTuple, Protocol, TypeVar
 
 import orjson
@@ -95,6 +96,15 @@ class Ending(NamedTuple):
     """Nothing was spent and no call is counted; the rest does not matter."""
 
 
+class Held(NamedTuple):
+    """What a row in `hold` says."""
+
+    amount: Micros
+    keys: str
+    day: str
+    use: str
+
+
 class SqlLedger:
     def __init__(self, database: Writer, clock: Callable[[], float] = time.time) -> None:
         """
@@ -104,6 +114,8 @@ class SqlLedger:
         self._database = database
         self._clock = clock
         self._reaped = float("-inf")
+        self._held: dict[str, Held] = {}
+        """Written by this process: to read a row gives the interpreter's lock away seven times, to count rows once for all."""
         self._counted: dict[Use, tuple[int, int]] = {}
         self._lock = threading.Lock()
 
@@ -111,10 +123,10 @@ class SqlLedger:
         return await self._database.write(lambda connection: self.reserve_all(connection, [hold])[0])
 
     def settle(self, id: str, cost: Micros | None, *, estimated: bool = False) -> None:
-        self._database.send_together(_end, Ending(id, cost, estimated))
+        self._database.send_together(self._end, Ending(id, cost, estimated))
 
     def release(self, id: str) -> None:
-        self._database.send_together(_end, Ending(id, None, released=True))
+        self._database.send_together(self._end, Ending(id, None, released=True))
 
     def count(self, use: Use, *, refused: bool = False) -> None:
         with self._lock:
@@ -172,22 +184,25 @@ class SqlLedger:
         keys = {limits: _keys_text(each) for limits, each in counted.items()}
         uses = {id(use): _to_text(use) for use in {id(hold.use): hold.use for hold in holds}.values()}
         balances, budgets = _looked_up(connection, {line.key: line for each in counted.values() for line in each})
-        found, rows = [], {}
-        for hold in holds:
-            limits = id(hold.limits)
-            short = shortage(counted[limits], hold.amount, balances, budgets, day)
-            found.append(short)
-            if short is None and hold.id not in rows:
-                rows[hold.id] = (hold.id, hold.amount, keys[limits], day, uses[id(hold.use)], now + hold.seconds)
-                for line in counted[limits]:
-                    spent, held = balances.get(line.key, (0, 0))
-                    balances[line.key] = spent, held + hold.amount
-        made = set(_written(connection, rows)) if rows else set()
+        limited = {limits: [line for line in each if line.key in balances] for limits, each in counted.items()}
+        there = _there(connection, [hold.id for hold in holds])
+        found: list[Shortage | None] = []
+        rows: list[tuple[Any, ...]] = []
         sums: dict[int, Micros] = {}
         for hold in holds:
-            if hold.id in made:
-                made.remove(hold.id)
-                sums[id(hold.limits)] = sums.get(id(hold.limits), 0) + hold.amount
+            limits = id(hold.limits)
+            short = shortage(limited[limits], hold.amount, balances, budgets, day)
+            found.append(short)
+            if short is None and hold.id not in there:
+                there.add(hold.id)
+                held = self._held[hold.id] = Held(hold.amount, keys[limits], day, uses[id(hold.use)])
+                rows.append((hold.id, *held, now + hold.seconds))
+                sums[limits] = sums.get(limits, 0) + hold.amount
+                for line in limited[limits]:
+                    spent, before = balances[line.key]
+                    balances[line.key] = spent, before + hold.amount
+        for some in _by_hundreds(rows):
+            connection.execute(_add_holds(len(some)), list(chain.from_iterable(some)))
         held_in: dict[str, list[Any]] = {}
         for limits, amount in sums.items():
             for line in counted[limits]:
@@ -197,10 +212,46 @@ class SqlLedger:
             connection.execute(_hold_in(len(held_in)), [value for row in held_in.values() for value in row])
         return found
 
+    def _end(self, connection: Connection, endings: Sequence[Ending]) -> Sequence[None]:
+        """End holds; of one that is ended twice the first counts."""
+        by_id: dict[str, Ending] = {}
+        for ending in endings:
+            by_id.setdefault(ending.id, ending)
+        sums: dict[tuple[str, str, str], list[int]] = {}
+        for some in _by_hundreds(list(by_id)):
+            for call, (amount, *of) in self._taken(connection, some):
+                ending = by_id.pop(call)
+                spent = 0 if ending.released else amount if ending.cost is None else ending.cost
+                added = sums.setdefault((of[0], of[1], of[2]), [0, 0, 0, 0, 0])
+                added[0] -= amount
+                added[1] += spent
+                if not ending.released:
+                    added[2] += 1
+                    added[3] += ending.cost is None
+                    added[4] += spent if ending.estimated or ending.cost is None else 0
+        for (keys, day, use), (held, spent, calls, unknown, estimated) in sums.items():
+            _book(connection, keys, spent=spent, held=held)
+            if calls:
+                _use(connection, day, use, calls=calls, unknown=unknown, cost=spent, estimated=estimated)
+        for ending in by_id.values():
+            if ending.cost is not None:
+                _set_right(connection, ending.id, ending.cost, ending.estimated)
+        return [None] * len(endings)
+
+    def _taken(self, connection: Connection, ids: list[str]) -> Iterable[tuple[str, Held]]:
+        """Take holds away, and say what those that were there held."""
+        known = [(call, held) for call in ids if (held := self._held.pop(call, None)) is not None]
+        if len(known) == len(ids) == _among(connection, "select count(*) from hold where id", ids).fetchone()[0]:
+            _among(connection, "delete from hold where id", ids)
+            return known
+        rows = _among(connection, "delete from hold where id", ids, " returning id, amount, keys, day, use").fetchall()
+        return [(call, Held(*held)) for call, *held in rows]
+
     def _reap(self, connection: Connection) -> int:
         self._reaped = self._clock()
         expired = connection.execute(EXPIRED, (self._reaped,)).fetchall()
         for call, amount, keys, day, use in expired:
+            self._held.pop(call, None)
             _book(connection, keys, spent=amount, held=-amount)
             _use(connection, day, use, calls=1, unknown=1, cost=amount, estimated=amount)
             connection.execute(ADD_LOST_HOLD, (call, amount, keys, day, use))
@@ -231,53 +282,20 @@ def _seen(connection: Connection) -> str:
 
 
 def _looked_up(connection: Connection, counted: Mapping[str, Line]) -> tuple[dict[str, tuple[Micros, Micros]], dict[str, Micros | None]]:
-    """What is spent and held by key, and what the operator has set."""
-    balances: dict[str, tuple[Micros, Micros]] = {}
+    """What is spent and held by key, of all that have a limit, and what the operator has set."""
     budgets: dict[str, Micros | None] = {}
-    for some in _by_hundreds(list(counted.values())):
-        keys = [line.key for line in some] + [line.budget for line in some]
-        for set_by_operator, key, first, second in connection.execute(_look_up(len(some)), keys):
-            if set_by_operator:
-                budgets[key] = first
-            else:
-                balances[key] = (first, second)
+    for some in _by_hundreds([line.budget for line in counted.values()]):
+        budgets.update(_among(connection, "select key, amount from budget where key", some).fetchall())
+    balances = {line.key: (0, 0) for line in counted.values() if budgets.get(line.budget, line.limit) is not None}
+    for some in _by_hundreds(list(balances)):
+        for key, spent, held in _among(connection, "select key, spent, held from balance where key", some).fetchall():
+            balances[key] = spent, held
     return balances, budgets
 
 
-def _written(connection: Connection, rows: Mapping[str, tuple[Any, ...]]) -> Iterator[str]:
-    """Write holds, and say which were not there."""
-    for some in _by_hundreds(list(rows.values())):
-        values = [value for row in some for value in row]
-        yield from [row[0] for row in connection.execute(_add_holds(len(some)), values).fetchall()]
-
-
-def _end(connection: Connection, endings: Sequence[Ending]) -> Sequence[None]:
-    """End holds; of one that is ended twice the first counts."""
-    by_id: dict[str, Ending] = {}
-    for ending in endings:
-        by_id.setdefault(ending.id, ending)
-    booked: dict[str, list[Micros]] = {}
-    used: dict[tuple[str, str], list[int]] = {}
-    for some in _by_hundreds(list(by_id)):
-        for call, amount, keys, day, use in connection.execute(_take_holds(len(some)), some).fetchall():
-            ending = by_id.pop(call)
-            unknown = int(ending.cost is None)
-            spent = 0 if ending.released else amount if ending.cost is None else ending.cost
-            _add(booked, keys, spent, -amount)
-            if not ending.released:
-                _add(used, (day, use), 1, unknown, spent, spent if ending.estimated or unknown else 0)
-    for keys, (spent, held) in booked.items():
-        _book(connection, keys, spent=spent, held=held)
-    for (day, use), (calls, lost, cost, estimated) in used.items():
-        _use(connection, day, use, calls=calls, unknown=lost, cost=cost, estimated=estimated)
-    for ending in by_id.values():
-        if ending.cost is not None:
-            _set_right(connection, ending.id, ending.cost, ending.estimated)
-    return [None] * len(endings)
-
-
-def _add(sums: dict[Any, list[int]], key: Any, *amounts: int) -> None:
-    sums[key] = [one + more for one, more in zip(sums[key], amounts, strict=True)] if key in sums else list(amounts)
+def _there(connection: Connection, ids: list[str]) -> set[str]:
+    """Those of `ids` that are held."""
+    return {row[0] for some in _by_hundreds(ids) for row in _among(connection, "select id from hold where id", some).fetchall()}
 
 
 def _set_right(connection: Connection, id: str, cost: Micros, estimated: bool) -> None:
@@ -323,21 +341,19 @@ def _keys_text(counted: tuple[Line, ...]) -> str:
 
 @lru_cache
 def _add_holds(rows: int) -> str:
-    return f"insert into hold values {', '.join(['(?, ?, ?, ?, ?, ?)'] * rows)} on conflict (id) do nothing returning id"  # noqa: S608
+    return f"insert into hold values {', '.join(['(?, ?, ?, ?, ?, ?)'] * rows)}"  # noqa: S608
+
+
+def _among(connection: Connection, command: str, values: list[str], then: str = "") -> Rows:
+    """What `command`, which ends with the name of a column, finds where that is one of `values`."""
+    # The last value as often as it takes to a power of two: SQLite keeps 128 commands compiled, of which few lengths should do.
+    padded = values + values[-1:] * ((1 << (len(values) - 1).bit_length()) - len(values))
+    return connection.execute(f"{command} in ({_marks(len(padded))}){then}", padded)
 
 
 @lru_cache
-def _take_holds(ids: int) -> str:
-    return f"delete from hold where id in ({', '.join('?' * ids)}) returning id, amount, keys, day, use"  # noqa: S608
-
-
-@lru_cache
-def _look_up(lines: int) -> str:
-    marks = ", ".join("?" * lines)
-    return (
-        f"select 0, key, spent, held from balance where key in ({marks}) "  # noqa: S608
-        f"union all select 1, key, amount, 0 from budget where key in ({marks})"
-    )
+def _marks(values: int) -> str:
+    return ", ".join("?" * values)
 
 
 @lru_cache
