@@ -13,7 +13,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
-from toolgate.api.answers import Json
+from toolgate.api.answers import Json, problem_answer
 from toolgate.api.approvals import Answering
 from toolgate.api.audit import Audited
 from toolgate.api.clients import Connected
@@ -22,10 +22,12 @@ from toolgate.api.metrics import Readers, Watched
 from toolgate.api.operator import Operator
 from toolgate.api.preview import Preview, Previewed, no_request
 from toolgate.api.providers import Providers
+from toolgate.api.query import BadQuery
 from toolgate.api.summary import Summaries
 from toolgate.api.tools import Tools
 from toolgate.api.usage import Used
 from toolgate.audit.keys import Keys
+from toolgate.errors import ToolgateError
 from toolgate.gateway import Gateway
 from toolgate.roster import Roster
 from toolgate.stores import Journal, Ledger
@@ -165,10 +167,21 @@ async def _nothing_there(_request: Request, error: Exception) -> Response:
     return Json({"ok": False, "problem": problem}, status_code=error.status_code, headers=dict(error.headers or {}))
 
 
+async def _on_purpose(_request: Request, error: Exception) -> Response:
+    """What ends a request on purpose is answered in its own words, wherever it was raised."""
+    assert isinstance(error, BadQuery | ToolgateError)
+    return problem_answer(error.code, str(error))
+
+
 async def _bug(_request: Request, _error: Exception) -> Response:
     problem = {"code": "error", "message": "the request failed by a bug; the operator of this server finds more in its log"}
     return Json({"ok": False, "problem": problem}, status_code=500)
 
 
-EXCEPTION_HANDLERS: dict[Any, Callable[[Request, Exception], Awaitable[Response]]] = {HTTPException: _nothing_there, Exception: _bug}
+EXCEPTION_HANDLERS: dict[Any, Callable[[Request, Exception], Awaitable[Response]]] = {
+    HTTPException: _nothing_there,
+    BadQuery: _on_purpose,
+    ToolgateError: _on_purpose,
+    Exception: _bug,
+}
 """For the application that the routes are composed into, so that these answers are JSON too."""

@@ -31,7 +31,7 @@ from toolgate.api.events import Events, Say
 from toolgate.api.theirs import specs_of
 from toolgate.approvals import Approval
 from toolgate.calls import Call, Outcome, Principal, Problem, key
-from toolgate.errors import InvalidArguments, NotPermitted, ToolgateError, UnknownApproval, UnknownRun
+from toolgate.errors import InvalidArguments, ToolgateError, UnknownApproval, UnknownRun
 from toolgate.llm.learning import fits
 from toolgate.llm.messages import ToolSpec
 from toolgate.server.context import trace_parent
@@ -80,12 +80,10 @@ class AgUi:
 
     async def run(self, request: Request) -> Response:
         user = principal_of(request.scope)
+        await admit(self._agent, user)
         try:
-            await admit(self._agent, user)
             read = RunAgentInput.model_validate(orjson.loads(await request.body()))
             said, props, theirs = asked(read.messages), _forwarded(read.forwarded_props), specs_of(read.tools)
-        except NotPermitted as error:
-            return problem_answer(error.code, str(error))
         except ValidationError as error:
             where = "; ".join(f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors()[:5])
             return problem_answer("bad_request", f"the body is no RunAgentInput of AG-UI 1.0. {where}")

@@ -10,7 +10,6 @@ from starlette.requests import Request
 from toolgate.api.answers import Json, problem_answer
 from toolgate.api.query import BadQuery, choice
 from toolgate.approvals import Approvals, told_of
-from toolgate.errors import AuditUnavailable, UnknownApproval
 from toolgate.policy.bounds import ADMIN, WHO, is_admin
 from toolgate.server.identify import principal_of
 
@@ -25,10 +24,7 @@ class Answering:
     async def many(self, request: Request) -> Json:
         """What waits; the role admin sees everybody's, others their own."""
         principal = principal_of(request.scope)
-        try:
-            state = choice(request.query_params, "state", "pending", ("pending", "approved", "denied"))
-        except BadQuery as error:
-            return problem_answer("bad_request", str(error))
+        state = choice(request.query_params, "state", "pending", ("pending", "approved", "denied"))
         found = await self._approvals.list(None if is_admin(principal) else principal)
         return Json({"approvals": [told_of(each) for each in found if each.state == state]})
 
@@ -37,16 +33,11 @@ class Answering:
         principal = principal_of(request.scope)
         if not is_admin(principal, changes=True):
             return problem_answer("not_permitted", f"{principal.id} may not answer for others; {WHO} may")
-        try:
-            yes, reason = _decision(json.loads(await request.body()))
-            waiting = await self._approvals.find(request.path_params["id"])
-            if self._approvals.owns(principal, waiting):
-                return problem_answer("not_permitted", f"{principal.id} may not answer for its own call; another {ADMIN} may")
-            return Json(told_of(await self._approvals.decide(waiting.id, yes, principal, "operator", reason)))
-        except BadQuery as error:
-            return problem_answer("bad_request", str(error))
-        except (UnknownApproval, AuditUnavailable) as error:
-            return problem_answer(error.code, str(error))
+        yes, reason = _decision(json.loads(await request.body()))
+        waiting = await self._approvals.find(request.path_params["id"])
+        if self._approvals.owns(principal, waiting):
+            return problem_answer("not_permitted", f"{principal.id} may not answer for its own call; another {ADMIN} may")
+        return Json(told_of(await self._approvals.decide(waiting.id, yes, principal, "operator", reason)))
 
 
 def _decision(body: Any) -> tuple[bool, str | None]:

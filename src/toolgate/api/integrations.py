@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import tempfile
 import time
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
@@ -13,11 +13,11 @@ from typing import Any
 
 from starlette.requests import Request
 
-from toolgate.api.answers import Json, problem_answer
+from toolgate.api.answers import Json
 from toolgate.api.query import BadQuery
 from toolgate.audit.export import when
 from toolgate.calls import Principal
-from toolgate.errors import Misconfigured, ToolgateError
+from toolgate.errors import Misconfigured, NotPermitted
 from toolgate.openapi.adding import Source
 from toolgate.openapi.load import Loaded
 from toolgate.openapi.pin import is_url
@@ -65,13 +65,13 @@ class Integrations:
 
     async def one(self, request: Request) -> Json:
         """How an integration does: calls of the last day, the last error, what is used of the other side's own limits."""
-
-        async def told(_: Principal) -> Mapping[str, Any]:
+        with by_admin(request) as principal:
             loaded = self._roster.find(request.path_params["name"])
-            [status] = [each for each in self._roster.status(principal_of(request.scope)) if each["name"] == loaded.name]
-            behind, now = await self._trail.follow(), int(self._clock() // 60)
-            day = (await self._trail.sums_by("integration", since=now - DAY)).get(loaded.name, Sum())
-            return {
+        [status] = [each for each in self._roster.status(principal) if each["name"] == loaded.name]
+        behind, now = await self._trail.follow(), int(self._clock() // 60)
+        day = (await self._trail.sums_by("integration", since=now - DAY)).get(loaded.name, Sum())
+        return Json(
+            {
                 **status,
                 "behind": behind,
                 "day": {"calls": day.calls, "failed": day.failed, "p50": day.p50, "p95": day.p95},
@@ -80,14 +80,11 @@ class Integrations:
                 "diagnostics": [asdict(each) for each in loaded.diagnostics[:SHOWN]],
                 "kept_back": [each.name for each in loaded.quarantined[:SHOWN]],
             }
-
-        return await self._for_admins(request, told)
+        )
 
     async def test(self, request: Request) -> Json:
-        async def told(_: Principal) -> Mapping[str, Any]:
-            return asdict(await self._roster.test(request.path_params["name"]))
-
-        return await self._for_admins(request, told)
+        with by_admin(request):
+            return Json(asdict(await self._roster.test(request.path_params["name"])))
 
     async def enable(self, request: Request) -> Json:
         return await self._switched(request, on=True)
@@ -97,45 +94,31 @@ class Integrations:
 
     async def refresh(self, request: Request) -> Json:
         """What is defined now other than it is served; nothing changes by looking."""
-
-        async def told(_: Principal) -> Mapping[str, Any]:
+        with by_admin(request):
             found, digest = await self._roster.refresh(request.path_params["name"])
-            return {"differences": [asdict(each) for each in found[:SHOWN]], "total": len(found), "digest": digest}
-
-        return await self._for_admins(request, told)
+        return Json({"differences": [asdict(each) for each in found[:SHOWN]], "total": len(found), "digest": digest})
 
     async def accept(self, request: Request) -> Json:
-        async def told(who: Principal) -> Mapping[str, Any]:
+        with by_admin(request) as who:
             body = json.loads(await request.body())
             seen = body["digest"] if isinstance(body, dict) and body.keys() == {"digest"} else None
             if not isinstance(seen, str):
                 raise BadQuery('the body is an object with one key, "digest": that of what you have seen, as refresh tells it')
-            return asdict(await self._roster.accept(request.path_params["name"], seen, who))
-
-        return await self._for_admins(request, told)
+            return Json(asdict(await self._roster.accept(request.path_params["name"], seen, who)))
 
     async def look(self, request: Request) -> Json:
         """What adding a description would make, and what had to be repaired or left out."""
-        return await self._for_admins(request, lambda _: self._made(request, self._roster.look))
+        with by_admin(request), source_in(json.loads(await request.body())) as source:
+            return Json(_made(await self._roster.look(source)))
 
     async def add(self, request: Request) -> Json:
-        return await self._for_admins(request, lambda who: self._made(request, lambda source: self._roster.add(source, who)))
+        with by_admin(request) as who, source_in(json.loads(await request.body())) as source:
+            return Json(_made(await self._roster.add(source, who)))
 
     async def _switched(self, request: Request, *, on: bool) -> Json:
-        async def told(who: Principal) -> Mapping[str, Any]:
+        with by_admin(request) as who:
             await self._roster.switch(request.path_params["name"], on, who)
-            return {"enabled": on}
-
-        return await self._for_admins(request, told)
-
-    async def _made(self, request: Request, make: Callable[[Source], Awaitable[Loaded]]) -> Mapping[str, Any]:
-        with source_in(json.loads(await request.body())) as source:
-            loaded = await make(source)
-        return {
-            "name": loaded.name,
-            "tools": [{"name": each.name, "description": each.description, "request": each.key} for each in loaded.definitions],
-            "diagnostics": [asdict(each) for each in loaded.diagnostics[:SHOWN]],
-        }
+        return Json({"enabled": on})
 
     async def _last_error(self, loaded: Loaded) -> Mapping[str, Any] | None:
         prefix = loaded.declaration.tool_prefix if loaded.declaration else ""
@@ -152,18 +135,29 @@ class Integrations:
         used = (await self._trail.sums_by("integration", since=now - minutes + 1)).get(loaded.name, Sum())
         return {"calls": rate.calls, "seconds": rate.per, "used": used.calls - used.refused}
 
-    async def _for_admins(self, request: Request, told: Callable[[Principal], Awaitable[Mapping[str, Any]]]) -> Json:
-        principal = principal_of(request.scope)
-        if not is_admin(principal, changes=request.method == "POST"):
-            return problem_answer("not_permitted", f"{principal.id} may not do that with integrations; {WHO} may")
-        try:
-            return Json(await told(principal))
-        except BadQuery as error:
-            return problem_answer("bad_request", str(error))
-        except Misconfigured as error:
-            return problem_answer("bad_request", str(error))
-        except ToolgateError as error:
-            return problem_answer(error.code, str(error))
+
+@contextmanager
+def by_admin(request: Request) -> Iterator[Principal]:
+    """Who asks, of the role admin; what the roster says cannot be meant is a bad request.
+
+    Raises:
+        NotPermitted: it is somebody else.
+    """
+    principal = principal_of(request.scope)
+    if not is_admin(principal, changes=request.method == "POST"):
+        raise NotPermitted(f"{principal.id} may not do that with integrations; {WHO} may", "api.admin")
+    try:
+        yield principal
+    except Misconfigured as error:
+        raise BadQuery(str(error)) from None
+
+
+def _made(loaded: Loaded) -> Mapping[str, Any]:
+    return {
+        "name": loaded.name,
+        "tools": [{"name": each.name, "description": each.description, "request": each.key} for each in loaded.definitions],
+        "diagnostics": [asdict(each) for each in loaded.diagnostics[:SHOWN]],
+    }
 
 
 def _outline(status: Mapping[str, Any]) -> Mapping[str, Any]:

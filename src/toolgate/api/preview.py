@@ -8,11 +8,11 @@ from typing import Any
 
 from starlette.requests import Request
 
-from toolgate.api.answers import Json, problem_answer
-from toolgate.api.query import BadQuery, arguments_in
+from toolgate.api.answers import Json
+from toolgate.api.query import arguments_in
 from toolgate.calls import Call, Principal
 from toolgate.egress import wire
-from toolgate.errors import InvalidArguments, Misconfigured, UnknownTool
+from toolgate.errors import InvalidArguments, Misconfigured
 from toolgate.gateway import Gateway
 from toolgate.policy.bounds import is_admin
 from toolgate.policy.explain import Explanation, explain
@@ -39,13 +39,8 @@ class Previewed:
     async def preview(self, request: Request) -> Json:
         """The policy's verdict on exactly this call, and the request that it would become."""
         principal, name = principal_of(request.scope), request.path_params["name"]
-        try:
-            arguments = arguments_in(json.loads(await request.body()))
-            tool = self._gateway.find(name, principal)
-        except BadQuery as error:
-            return problem_answer("bad_request", str(error))
-        except UnknownTool as error:
-            return problem_answer(error.code, str(error))
+        arguments = arguments_in(json.loads(await request.body()))
+        tool = self._gateway.find(name, principal)
         sent: wire.Request | None = None
         unshown: str | None = None
         try:

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 from starlette.requests import Request
 
 from toolgate.api.answers import Json, problem_answer
-from toolgate.errors import AuditUnavailable, NoModel
+from toolgate.api.query import BadQuery
+from toolgate.errors import NoModel
 from toolgate.policy.bounds import ADMIN, is_admin
 from toolgate.server.identify import principal_of
 
@@ -84,10 +85,7 @@ class Providers:
         body = _object(await request.body(), {"run": str, "good": float}, {})
         if body is None or not 0 <= body["good"] <= 1:
             return problem_answer("bad_request", 'the body is an object with "run" and "good", a number from 0 (wrong) to 1 (right)')
-        try:
-            model = await self._report.feedback(body["run"], body["good"], principal)
-        except NoModel as error:
-            return problem_answer(error.code, str(error))
+        model = await self._report.feedback(body["run"], body["good"], principal)
         if model is None:
             return problem_answer("not_found", "no such run of yours is known here, or it was judged already")
         return Json({"model": model})
@@ -104,9 +102,7 @@ async def _told(work: Callable[[], Awaitable[Any]]) -> Json:
     try:
         return Json(await work())
     except ValueError as error:
-        return problem_answer("bad_request", str(error))
-    except (NoModel, AuditUnavailable) as error:
-        return problem_answer(error.code, str(error))
+        raise BadQuery(str(error)) from None
 
 
 def _object(data: bytes, needed: dict[str, type], allowed: dict[str, type]) -> dict[str, Any] | None:

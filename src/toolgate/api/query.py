@@ -11,6 +11,8 @@ from starlette.datastructures import QueryParams
 class BadQuery(ValueError):
     """What is wrong with a query or a body, in a sentence."""
 
+    code = "bad_request"
+
 
 def choice(query: QueryParams, name: str, default: str, known: Collection[str]) -> str:
     """

@@ -6,9 +6,8 @@ from starlette.requests import Request
 
 from toolgate.agent.loop import Agent
 from toolgate.agent.told import told, told_of
-from toolgate.api.answers import Json, problem_answer
-from toolgate.api.query import BadQuery, number
-from toolgate.errors import UnknownRun
+from toolgate.api.answers import Json
+from toolgate.api.query import number
 from toolgate.server.identify import principal_of
 
 LIMIT, MOST = 50, 500
@@ -21,10 +20,7 @@ class Told:
 
     async def many(self, request: Request) -> Json:
         """The newest runs first: the caller's own, or everybody's of its tenant for the role admin."""
-        try:
-            limit = number(request.query_params, "limit", MOST) or LIMIT
-        except BadQuery as error:
-            return problem_answer("bad_request", str(error))
+        limit = number(request.query_params, "limit", MOST) or LIMIT
         runs = self._agent.runs
         found = await runs.seen_by(principal_of(request.scope))
         return Json({"runs": [told_of(run, await runs.under_way(run)) for run in found[:limit]], "total": len(found)})
@@ -33,9 +29,5 @@ class Told:
         """A run with its events, as far as they were written down."""
         name, who = request.path_params["id"], principal_of(request.scope)
         runs = self._agent.runs
-        try:
-            run = await runs.get(name, who)
-            events = await self._agent.replay(name, who)
-        except UnknownRun as error:
-            return problem_answer(error.code, str(error))
+        run, events = await runs.get(name, who), await self._agent.replay(name, who)
         return Json(told_of(run, await runs.under_way(run)) | {"events": [told(event) for event in events]})

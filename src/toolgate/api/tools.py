@@ -37,15 +37,12 @@ class Tools:
         visible, asked = self._gateway.visible(principal_of(request.scope)), request.query_params
         # Requests of MCP are not for models, whose providers take no slash in a name either.
         tools = {name: tool for name, tool in visible.items() if PROTOCOL not in tool.tags}
-        try:
-            shape = SHAPES[choice(asked, "format", "mcp", SHAPES)]
-            limit = number(asked, "limit", MOST) or LIMIT
-            if query := asked.get("query"):
-                found, cursor = await self._matching(query, tools, limit), None
-            else:
-                found, cursor = page(tools, asked.get("cursor"), limit)
-        except BadQuery as error:
-            return problem_answer("bad_request", str(error))
+        shape = SHAPES[choice(asked, "format", "mcp", SHAPES)]
+        limit = number(asked, "limit", MOST) or LIMIT
+        if query := asked.get("query"):
+            found, cursor = await self._matching(query, tools, limit), None
+        else:
+            found, cursor = page(tools, asked.get("cursor"), limit)
         return Json({"tools": [shape(tool) for tool in found], "next_cursor": cursor, "total": len(tools)})
 
     async def _matching(self, query: str, tools: Mapping[str, Tool], limit: int) -> Sequence[Tool]:
@@ -66,10 +63,10 @@ class Tools:
 
     async def call(self, request: Request) -> Response:
         """Let a call through the gate; a caller that hangs up takes it back."""
+        arguments = arguments_in(json.loads(await request.body()))
         try:
-            arguments = arguments_in(json.loads(await request.body()))
             key, claimed = idempotency_key(request.headers.get("idempotency-key")), approval(request.headers.get("toolgate-approval"))
-        except (BadQuery, InvalidArguments) as error:
+        except InvalidArguments as error:
             return problem_answer("bad_request", str(error))
         outcome = await unless_gone(
             request,
