@@ -14,7 +14,6 @@ from toolgate.llm.metrics import Performance
 from toolgate.llm.model import Model
 from toolgate.llm.prices import PriceList
 from toolgate.llm.purse import Purse
-from toolgate.llm.rates import PerToken
 from toolgate.llm.routed import Routed
 from toolgate.llm.router import Router
 from toolgate.policy.live import Live
@@ -56,7 +55,7 @@ class World:
         self.performance = Performance(self.clock)
         self.prices = PriceList(lambda: self.live.current.prices, self.clock)
         self.router = Router(
-            self.models, lambda: self.live.current.models, health=self.breakers, speeds=self.performance, rates=PerToken(self.prices.rates)
+            self.models, lambda: self.live.current.models, health=self.breakers, speeds=self.performance, rates=self.prices
         )
         self.routed = Routed(
             providers=self,

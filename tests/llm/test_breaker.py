@@ -36,7 +36,7 @@ def test_three_failures_in_a_row_open_it_for_this_model_alone() -> None:
     assert breakers.available(A) == "it kept failing, and is left alone for 15 s"
     assert not breakers.enter(A)
     assert breakers.available(B) is None
-    assert breakers.states() == {"acme/a": "open"}
+    assert breakers.state("acme/a") == "open"
 
 
 def test_half_of_five_calls_within_thirty_seconds_open_it() -> None:

@@ -11,7 +11,7 @@ from toolgate.llm.metrics import Performance, ProviderExecutionMetric
 from toolgate.llm.minutes import HOUR, KEPT_MINUTES, MINUTE, Minutes
 from toolgate.llm.router import Router
 from toolgate.llm.scoring import Tally
-from toolgate.llm.series import Batch, Key, Series, added, costs, stats, wins
+from toolgate.llm.series import Batch, Key, Series, costs, stats, wins
 from toolgate.policy.models import Models
 from toolgate.stores import Records
 from toolgate.stores.memory import MemoryRecords
@@ -62,23 +62,19 @@ def test_stats_count_attempts_and_measure_those_that_succeeded() -> None:
 
     (found,) = stats(whole(heard(attempt(), attempt(latency_ms=400.0), failed)), ("provider",))
 
-    assert found.of == {"provider": "acme"}
-    assert (found.total_requests, found.success_rate) == (3, 2 / 3)
-    assert found.avg_latency_ms == 300
-    assert found.p99_latency_ms == pytest.approx(200, rel=0.01)  # of two values the one of rank 0.99
-    assert (found.total_cost, found.total_tokens_in, found.total_tokens_out) == (1000, 200, 40)
-    assert found.errors == {"rate_limited": 1}
+    assert (found["provider"], found["total_requests"], found["success_rate"]) == ("acme", 3, 0.6667)
+    assert found["avg_latency_ms"] == 300
+    assert found["p99_latency_ms"] == pytest.approx(200, rel=0.01)  # of two values the one of rank 0.99
+    assert (found["total_cost"]["micros"], found["total_tokens_in"], found["total_tokens_out"]) == (1000, 200, 40)
+    assert found["errors"] == {"rate_limited": 1}
 
 
 def test_stats_are_told_apart_by_what_is_asked() -> None:
     batch = whole(heard(attempt(), attempt(model="small"), attempt(model="small", task_type="coding")))
 
-    assert [(each.of["model"], each.total_requests) for each in stats(batch, ("model",))] == [("large", 1), ("small", 2)]
-    assert [each.of for each in stats(batch, ("task", "model"))] == [
-        {"task": "chat", "model": "large"},
-        {"task": "chat", "model": "small"},
-        {"task": "coding", "model": "small"},
-    ]
+    assert [(each["model"], each["total_requests"]) for each in stats(batch, ("model",))] == [("large", 1), ("small", 2)]
+    told_apart = [(each["task"], each["model"]) for each in stats(batch, ("task", "model"))]
+    assert told_apart == [("chat", "large"), ("chat", "small"), ("coding", "small")]
 
 
 def test_costs_are_told_apart_by_user_tool_and_phase_the_dearest_first() -> None:
@@ -143,7 +139,7 @@ async def test_two_processes_add_to_one_minute() -> None:
     await other.add(minute, whole(heard(attempt(), attempt())))
 
     (found,) = stats(await one.between(NOON, NOON + 60), ("model",))
-    assert found.total_requests == 3
+    assert found["total_requests"] == 3
 
 
 async def test_a_range_holds_its_minutes_and_no_others() -> None:
@@ -152,7 +148,7 @@ async def test_a_range_holds_its_minutes_and_no_others() -> None:
         await minutes.add(int(NOON // 60) + number, whole(heard(attempt())))
 
     async def requests(since: float, until: float) -> int:
-        return sum(each.total_requests for each in stats(await minutes.between(since, until), ("provider",)))
+        return sum(each["total_requests"] for each in stats(await minutes.between(since, until), ("provider",)))
 
     assert await requests(NOON, NOON + 180) == 3
     assert await requests(NOON + 60, NOON + 120) == 1
@@ -174,7 +170,7 @@ async def test_minutes_of_more_than_seven_days_ago_become_hours_and_none_is_coun
     assert (rolled, again) == (2, 1)
     assert [record.body["minutes"] for record in await records.list(HOUR)] == [[first, first + 1]]
     (found,) = stats(await minutes.between(first * 60.0, (first + 120) * 60.0), ("provider",))
-    assert found.total_requests == 3
+    assert found["total_requests"] == 3
 
 
 async def test_lines_of_costs_are_bounded() -> None:
@@ -193,10 +189,11 @@ def test_stats_tell_versions_of_a_template_apart_and_what_was_written_before_the
         performance.record(attempt(prompt_version=version))
     before = {"series": [["acme", "large", "chat", {"requests": 5, "succeeded": 5}]], "costs": []}
 
-    batch = added([Batch.from_json(before), Batch.from_json(json.loads(json.dumps(whole(performance).to_json())))])
+    batch = Batch.from_json(before)
+    batch.merge(Batch.from_json(json.loads(json.dumps(whole(performance).to_json()))))
 
-    assert [(each.of["prompt"], each.total_requests) for each in stats(batch, ["prompt"])] == [("", 5), ("system@1", 1), ("system@2", 2)]
-    assert [each.total_requests for each in stats(batch, ["task"])] == [8]
+    assert [(each["prompt"], each["total_requests"]) for each in stats(batch, ["prompt"])] == [("", 5), ("system@1", 1), ("system@2", 2)]
+    assert [each["total_requests"] for each in stats(batch, ["task"])] == [8]
 
 
 def remembering(records: Records, clock: FakeClock) -> tuple[Router, Performance, Memory]:

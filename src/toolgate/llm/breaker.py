@@ -14,7 +14,7 @@ import math
 import random
 import time
 from collections import deque
-from collections.abc import Callable, Container, Iterable, Mapping
+from collections.abc import Callable, Container, Iterable
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -179,10 +179,6 @@ class Breakers:
         """What a model failed for last in this process."""
         breaker = self._breakers.get(id)
         return breaker.last if breaker else None
-
-    def states(self) -> Mapping[str, State]:
-        """Of the models that are not simply well."""
-        return {each: state for each in self._breakers if (state := self.state(each)) != "closed"}
 
     def _well(self, breaker: Breaker, now: float) -> None:
         if breaker.open_until is not None:

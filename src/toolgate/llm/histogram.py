@@ -9,7 +9,7 @@ Source: Masson, Rim, Lee 2019, DDSketch (arXiv:1908.10693), section 2.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from math import ceil, log
 
 ERROR = 0.01
@@ -61,17 +61,6 @@ class Histogram:
             if seen > rank:
                 break
         return 2 * GAMMA**bucket / (GAMMA + 1)
-
-    def within(self, bounds: Iterator[float] | tuple[float, ...]) -> list[int]:
-        """How many values do not pass each of the ascending `bounds`, within 1 %."""
-        buckets = sorted(self.counts)
-        totals, seen, at = [], 0, 0
-        for bound in bounds:
-            while at < len(buckets) and 2 * GAMMA ** buckets[at] / (GAMMA + 1) <= bound:
-                seen += self.counts[buckets[at]]
-                at += 1
-            totals.append(seen)
-        return totals
 
     def to_json(self) -> list[object]:
         return [self.sum, sorted(self.counts.items())]

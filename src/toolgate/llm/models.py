@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from toolgate.llm.embedding import Embedder
     from toolgate.llm.memory import Memory
     from toolgate.llm.metrics import Performance
-    from toolgate.llm.model import Model
     from toolgate.llm.prices import PriceList
     from toolgate.llm.provider import Provider
     from toolgate.llm.roster import Roster
@@ -151,7 +150,6 @@ class Models:
 
     @cached_property
     def router(self) -> Router:
-        from toolgate.llm.rates import PerToken
         from toolgate.llm.router import Router
 
         return Router(
@@ -159,7 +157,7 @@ class Models:
             lambda: self._live.current.models,
             health=self.breakers,
             speeds=self.performance,
-            rates=PerToken(self.prices.rates),
+            rates=self.prices,
             heard=self.performance.judge,
         )
 
@@ -228,12 +226,6 @@ class Models:
         """Write down what is not yet written down, if anybody was asked at all."""
         if "memory" in self.__dict__:
             await self.memory.save()
-
-    def per_token(self, model: Model) -> tuple[float, float]:
-        """Micro-US-dollars for a token read and one written."""
-        from toolgate.llm.rates import PerToken
-
-        return PerToken(self.prices.rates).per_token(model)
 
     @cached_property
     def performance(self) -> Performance:

@@ -64,6 +64,11 @@ class PriceList:
         rates = self.rates(model)
         return Cost(rates.most(tokens_in, tokens_out), rates.estimated)
 
+    def per_token(self, model: Model) -> tuple[float, float]:
+        """Micro-US-dollars for a token read and one written, without caches and tiers: what a router asks."""
+        step = self.rates(model).step(1)
+        return step.input / UNIT, step.output / UNIT
+
     def rates(self, model: Model, tier: str = "") -> Rates:
         """What holds for `model` now."""
         key, now, prices = (model.provider, model.name, model.priced_as, tier), self.clock(), self.prices()

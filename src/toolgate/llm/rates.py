@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import ROUND_CEILING, Decimal
 
 from toolgate.llm.messages import Tokens
-from toolgate.llm.model import Model
 from toolgate.money import Micros
 
 UNIT = 10**9
@@ -94,15 +93,3 @@ def step(above: int, dollars: Sequence[Decimal | None]) -> Step:
 
 def _unit(dollars: Decimal) -> int:
     return int((dollars * UNIT).to_integral_value(ROUND_CEILING))
-
-
-@dataclass(frozen=True, slots=True)
-class PerToken:
-    """What a router asks of a price list."""
-
-    rates: Callable[[Model], Rates]
-
-    def per_token(self, model: Model) -> tuple[float, float]:
-        """Micro-US-dollars for a token read and one written, without caches and tiers."""
-        step = self.rates(model).step(1)
-        return step.input / UNIT, step.output / UNIT

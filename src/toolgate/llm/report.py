@@ -97,8 +97,7 @@ class Report:
     async def stats(self, since: str, by: str = "") -> dict[str, Any]:
         """Raises ValueError where `since` or `by` cannot be meant; as `wins` and `costs` do."""
         names = told_apart(by, BY, ("provider", "model"))
-        batch = await self._batch(since)
-        return {"since": since, "stats": [each.to_json() for each in stats(batch, cast("tuple[By, ...]", names))]}
+        return {"since": since, "stats": stats(await self._batch(since), cast("tuple[By, ...]", names))}
 
     async def wins(self, since: str, task: str = "") -> dict[str, Any]:
         return {"since": since, "wins": wins(await self._batch(since), task)}
@@ -192,7 +191,7 @@ class Report:
         }
 
     def _model(self, model: Model) -> dict[str, Any]:
-        read, written = self._models.per_token(model)
+        read, written = self._models.prices.per_token(model)
         return {
             "id": model.id,
             "window": model.window,

@@ -142,7 +142,8 @@ class ResponsesReading:
         if final is None:
             raise cut_off(self.name)
         items: list[Mapping[str, Any]] = list(final.get("output") or ())
-        calls = tuple(self.offer.call(item["call_id"], item["name"], item.get("arguments") or "") for item in items if _is_call(item))
+        wanted = [item for item in items if item.get("type") == "function_call"]
+        calls = tuple(self.offer.call(item["call_id"], item["name"], item.get("arguments") or "") for item in wanted)
         usage = dict(final.get("usage") or {})
         if final.get("service_tier"):
             usage["service_tier"] = final["service_tier"]
@@ -167,10 +168,6 @@ def tokens(usage: Mapping[str, Any]) -> Tokens:
         written=inside.get("cache_write_tokens"),
         reasoning=outside.get("reasoning_tokens"),
     )
-
-
-def _is_call(item: Mapping[str, Any]) -> bool:
-    return item.get("type") == "function_call"
 
 
 def _stop(final: Mapping[str, Any], items: Sequence[Mapping[str, Any]], calls: tuple[ToolCall, ...]) -> Stop:

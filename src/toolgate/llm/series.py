@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterable, Mapping, Sequence
+from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any, Literal, NamedTuple
 
@@ -132,68 +132,40 @@ class Batch:
         return cls(series, costs)
 
 
-@dataclass(frozen=True, slots=True)
-class ProviderStats:
-    """How models did in some time. Latencies are of attempts that succeeded, in milliseconds, percentiles within 1 %."""
+def stats(batch: Batch, by: Sequence[By]) -> list[dict[str, Any]]:
+    """How models did, told apart by `by`, in its order; those that were not asked are left out.
 
-    of: Mapping[str, str]
-    total_requests: int
-    """Attempts."""
-    success_rate: float | None
-    """None: there were none."""
-    avg_latency_ms: float | None
-    p50_latency_ms: float | None
-    p95_latency_ms: float | None
-    p99_latency_ms: float | None
-    p50_first_token_ms: float | None
-    p95_first_token_ms: float | None
-    total_cost: Micros
-    avg_cost_per_request: float | None
-    """Micro-US-dollars."""
-    total_tokens_in: int
-    total_tokens_out: int
-    cached_in: int
-    cache_write: int
-    reasoning_out: int
-    tool_calls: int
-    errors: Mapping[str, int]
-
-    def to_json(self) -> dict[str, Any]:
-        names = (each.name for each in fields(self) if each.name not in ("of", "total_cost", "errors"))
-        said = {name: round(value, 4) if isinstance(value := getattr(self, name), float) else value for name in names}
-        return {**self.of, **said, "total_cost": shown(self.total_cost), "errors": dict(self.errors)}
-
-
-def stats(batch: Batch, by: Sequence[By]) -> list[ProviderStats]:
-    """Told apart by `by`, in its order."""
+    Latencies are of attempts that succeeded, in milliseconds, percentiles within 1 %; a mean cost is in micro-US-dollars.
+    """
     grouped: dict[tuple[str, ...], Series] = {}
     for key, series in batch.series.items():
         grouped.setdefault(tuple(getattr(key, name) for name in by), Series()).merge(series)
-    return [_stats(dict(zip(by, of, strict=True)), series) for of, series in sorted(grouped.items()) if series.requests]
+    return [{**dict(zip(by, of, strict=True)), **_stats(series)} for of, series in sorted(grouped.items()) if series.requests]
 
 
-def _stats(of: Mapping[str, str], series: Series) -> ProviderStats:
-    requests = series.requests
-    return ProviderStats(
-        of=of,
-        total_requests=requests,
-        success_rate=series.succeeded / requests if requests else None,
-        avg_latency_ms=series.latency.mean,
-        p50_latency_ms=series.latency.quantile(0.5),
-        p95_latency_ms=series.latency.quantile(0.95),
-        p99_latency_ms=series.latency.quantile(0.99),
-        p50_first_token_ms=series.first.quantile(0.5),
-        p95_first_token_ms=series.first.quantile(0.95),
-        total_cost=series.cost,
-        avg_cost_per_request=series.cost / requests if requests else None,
-        total_tokens_in=series.tokens_in,
-        total_tokens_out=series.tokens_out,
-        cached_in=series.cached_in,
-        cache_write=series.cache_write,
-        reasoning_out=series.reasoning_out,
-        tool_calls=series.tool_calls,
-        errors=series.errors,
-    )
+def _stats(series: Series) -> dict[str, Any]:
+    measured = {
+        "success_rate": series.succeeded / series.requests,
+        "avg_latency_ms": series.latency.mean,
+        "p50_latency_ms": series.latency.quantile(0.5),
+        "p95_latency_ms": series.latency.quantile(0.95),
+        "p99_latency_ms": series.latency.quantile(0.99),
+        "p50_first_token_ms": series.first.quantile(0.5),
+        "p95_first_token_ms": series.first.quantile(0.95),
+        "avg_cost_per_request": series.cost / series.requests,
+    }
+    return {
+        "total_requests": series.requests,
+        **{name: None if value is None else round(value, 4) for name, value in measured.items()},
+        "total_tokens_in": series.tokens_in,
+        "total_tokens_out": series.tokens_out,
+        "cached_in": series.cached_in,
+        "cache_write": series.cache_write,
+        "reasoning_out": series.reasoning_out,
+        "tool_calls": series.tool_calls,
+        "total_cost": shown(series.cost),
+        "errors": dict(series.errors),
+    }
 
 
 class LastError(NamedTuple):
@@ -239,10 +211,3 @@ def costs(batch: Batch, by: Sequence[Of]) -> list[dict[str, Any]]:
     return [
         {**dict(zip(by, of, strict=True)), "requests": each.requests, "tokens": each.tokens, "cost": shown(each.cost)} for of, each in lines
     ]
-
-
-def added(batches: Iterable[Batch], most: int = 0) -> Batch:
-    total = Batch()
-    for batch in batches:
-        total.merge(batch, most)
-    return total
