@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from toolgate.burden import TooHard, levels, looks_by_level
+from tests.effort import within
+from toolgate.burden import BACKTRACKING, TooHard, bounds, looks_by_level
 
 TWICE: list[Any] = [{"$ref": "#/$defs/n"}, {"$ref": "#/$defs/n"}]
 
@@ -30,6 +31,7 @@ HARD = {
     "all of them": doubling(40, "allOf"),
     "one of them": doubling(40, "oneOf"),
     "itself without end": {"$ref": "#"},
+    "a long way": {"$ref": "#/$defs/a0", "$defs": {f"a{n}": {"$ref": f"#/$defs/a{n + 1}"} for n in range(2000)}},
     "another document": {"$ref": "https://evil.example/s.json"},
     "a document within": {"$defs": {"n": {"$id": "other", "type": "string"}}, "$ref": "other"},
 }
@@ -57,26 +59,78 @@ LIGHT = {
 @pytest.mark.parametrize("name", HARD)
 def test_what_multiplies_at_once_or_cannot_be_followed_is_refused(name: str) -> None:
     with pytest.raises(TooHard):
-        levels(HARD[name])
+        bounds(HARD[name])
 
 
 @pytest.mark.parametrize("name", GROWING)
 def test_what_multiplies_with_each_level_bounds_them(name: str) -> None:
-    assert levels(GROWING[name]) in range(5, 13)
+    found = bounds(GROWING[name])
+
+    assert found is not None
+    assert found.levels in range(5, 13)
 
 
 @pytest.mark.parametrize("name", LIGHT)
 def test_what_only_recurs_is_light(name: str) -> None:
-    assert levels(LIGHT[name]) is None
+    assert bounds(LIGHT[name]) is None
     assert max(looks_by_level(LIGHT[name])) <= 8
 
 
-def test_to_count_takes_no_more_work_than_it_saves() -> None:
-    dense = {f"a{n}": {"properties": {f"q{m}": {"$ref": f"#/$defs/a{m}"} for m in range(200)}} for n in range(200)}
+WIDE = {"w": {"anyOf": [{"minimum": n} for n in range(3900)]}}
+NUMBERED: dict[str, Any] = {str(n): {} for n in range(3000)}
+LABORIOUS: dict[str, Any] = {
+    "members of members": {
+        "$defs": {f"a{n}": {"properties": {f"q{m}": {"$ref": f"#/$defs/a{m}"} for m in range(200)}} for n in range(200)},
+        "$ref": "#/$defs/a0",
+    },
+    "names by many patterns": {
+        "properties": NUMBERED,
+        "patternProperties": NUMBERED,
+    },
+    "the same alternatives often": {"properties": {f"p{n}": {"$ref": "#/$defs/w", "title": f"{n}"} for n in range(1500)}, "$defs": WIDE},
+    "long references": {"properties": {f"p{n}": {"$ref": "#" + "/x" * 20_000} for n in range(300)}},
+}
 
-    with pytest.raises(TooHard, match="too large"):
-        levels({"$defs": dense, "$ref": "#/$defs/a0"})
-    assert levels({"properties": {f"p{n}": {"type": "string"} for n in range(5000)}}) is None
+
+@pytest.mark.parametrize("name", LABORIOUS)
+def test_to_count_takes_no_more_work_than_it_saves(name: str) -> None:
+    with within(2), pytest.raises(TooHard, match="too large"):
+        bounds(LABORIOUS[name])
+
+
+def test_large_schemas_that_are_simple_are_counted_soon() -> None:
+    with within(2):
+        assert bounds({"properties": {f"p{n}": {"type": "string"} for n in range(5000)}}) is None
+        assert bounds({"prefixItems": [{}] * 10_000}) is None
+
+
+HEAVY: dict[str, tuple[Any, Any]] = {
+    "alternatives": ({"items": {"anyOf": [{"type": "null"}] * 1000 + [{"type": "integer"}]}}, 7),
+    "choices among objects": ({"items": {"enum": [{"a": n} for n in range(1000)]}}, {"a": 999}),
+    "patterns that go back": ({"items": {"anyOf": [{"pattern": "^(a|a)*(?!x)c$"}, {}]}}, "a" * 40),
+    "names that depend": ({"items": {"dependentRequired": {f"k{n}": ["a"] for n in range(1000)}}}, {}),
+    "patterns of names": ({"items": {"patternProperties": {f"{n}x": True for n in range(1000)}}}, {"k": 1}),
+}
+
+
+@pytest.mark.parametrize("name", HEAVY)
+def test_a_value_has_no_more_parts_than_a_heavy_schema_can_be_held_against(name: str) -> None:
+    schema, item = HEAVY[name]
+    limits = bounds(schema)
+
+    assert limits is not None
+    assert limits.broken([item] * 100) is None
+    assert "more parts" in (limits.broken([item] * 20_000) or "")
+
+
+@pytest.mark.parametrize("pattern", ["^(?!x)a", "(?<=a)b", r"(a)\1", r"\k<n>", "(?>a)", "a++"])
+def test_patterns_that_may_go_back_are_known(pattern: str) -> None:
+    assert BACKTRACKING.search(pattern)
+
+
+@pytest.mark.parametrize("pattern", ["^[a-z]+$", r"^\d{3}-\w+\.$", "(?:a|b)*", "(?P<year>[0-9]{4})"])
+def test_patterns_that_do_not_are_light(pattern: str) -> None:
+    assert not BACKTRACKING.search(pattern)
 
 
 @pytest.mark.parametrize("lines", range(8))

@@ -8,12 +8,18 @@ nothing ends a validator once it runs. So the ways are counted beforehand, and w
     step       from there to those that are held against one member or item of it, counted for the same name together
 
 Places that only other values have, a list's items and an object's members, are never counted together.
+
+Ways to one place are few where a value is deep, and a value may have a million places: so both together are bounded too, for
+schemas that are heavier than those of the world are.
 """
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from itertools import chain, count
 from typing import Any
 from urllib.parse import unquote
 
@@ -21,8 +27,20 @@ MOST = 4000
 """Looks at one place, which take 0.1 ms; 527 tools of MCP servers take 13 at most, 1,512 operations of GitHub and the GSA 24."""
 DEEPEST = 64
 """Levels that are counted: what grows has passed any bound by then, and arguments have no more."""
-WORK = 50_000
-"""Steps that are taken to count, 0.3 s at most; of 1,512 operations of GitHub and the GSA none takes more than 1,602."""
+WORK = 100_000
+"""Steps that are taken to count, 0.3 s at most; of 1,512 operations of GitHub and the GSA none takes more than 2,128."""
+CHAIN = 200
+"""Subschemas that lead to one another for one value; each takes some frames of Python's stack."""
+LIGHT = 25
+"""Looks at one place that need no bound on the places: 4 MiB of arguments have two million, and take a second."""
+LOOKS = 10_000_000
+"""At all places together, which take 0.1 s to 0.5 s."""
+BACKTRACKS = 10_000
+"""Steps back that a pattern may take, 0.2 ms at most; by the validator's own bound it would be 25 ms."""
+PATTERN = 5000
+"""Looks that such a pattern takes."""
+BACKTRACKING = re.compile(r"\(\?<?[=!>]|\\[1-9kK]|[*+?}]\+")
+"""Patterns that look around or refer back; others take time in proportion to what they are held against."""
 ALL, ONE = ("allOf", "anyOf", "oneOf"), ("not", "if", "then", "else")
 ITEM, OTHER, NAME = -1, -2, -3
 """Steps to an item, to a member that no schema names, and to the name of one; others are a member's name or an item's number."""
@@ -31,6 +49,8 @@ DATA = frozenset({"enum", "const", "default", "examples"})
 """Keywords whose values are no schemas, whatever they look like."""
 OF_OTHERS = ("additionalProperties", "unevaluatedProperties")
 
+ANY: Mapping[str, Any] = {}
+
 Step = int | str
 
 
@@ -38,13 +58,41 @@ class TooHard(ValueError):
     """No value can be held against the schema in reasonable time, or nobody can tell; the words say why."""
 
 
-def levels(schema: Mapping[str, Any]) -> int | None:
-    """How deep a value may be that is held against `schema`; None: as deep as it likes.
+@dataclass(frozen=True)
+class Bounds:
+    """Of the values that can be held against one schema."""
+
+    levels: int | None
+    """How deep a value may be; None: as deep as it likes."""
+    looks: tuple[int, ...]
+    """At one place, by level; the last for all below."""
+
+    def broken(self, value: Any) -> str | None:
+        """What `value` has too much of, as the end of a sentence; None: nothing."""
+        places, looks = [value], 0
+        for deep in count():
+            looks += len(places) * self.looks[min(deep, len(self.looks) - 1)]
+            if looks > LOOKS:
+                return "more parts than can be looked through, each as often as the schema has ways to it"
+            places = [place for place in places if type(place) is dict or type(place) is list]
+            if not places:
+                return None
+            if deep == self.levels:
+                return f"more than {self.levels} levels, and are nested too deep to be looked through"
+            places = list(chain.from_iterable(place.values() if type(place) is dict else place for place in places))
+        raise AssertionError("a value ends")
+
+
+def bounds(schema: Mapping[str, Any]) -> Bounds | None:
+    """Of the values that can be held against `schema`; None: any value can.
 
     Raises:
-        TooHard: not even a single value may be.
+        TooHard: not even a single value can.
     """
-    return next((deep for deep, looks in enumerate(looks_by_level(schema)) if looks > MOST), None)
+    burden = _Burden(schema)
+    levels = next((deep for deep, looks in enumerate(burden.looks()) if looks > MOST), None)
+    looks = tuple(burden.looks(weighed=True))[: None if levels is None else levels + 1]
+    return None if levels is None and max(looks) <= LIGHT else Bounds(levels, looks)
 
 
 def looks_by_level(schema: Mapping[str, Any]) -> Iterator[int]:
@@ -67,14 +115,14 @@ class _Burden:
         self._work = 0
         self._find_anchors(root, DEEPEST * 4)
 
-    def looks(self) -> Iterator[int]:
+    def looks(self, *, weighed: bool = False) -> Iterator[int]:
         top = self._known(self._root)
-        looks, waiting = {top: self._closure(top).total()}, [top]
+        looks, waiting = {top: self._looks(top, weighed)}, [top]
         while waiting:
             for step in self._next(waiting.pop()):
                 for each in step:
                     if each not in looks:  # not by a difference of keys, which goes through all of them
-                        looks[each] = self._closure(each).total()
+                        looks[each] = self._looks(each, weighed)
                         waiting.append(each)
         ways = {each: [tuple(step.items()) for step in self._next(each)] for each in looks}
         for _ in range(min(DEEPEST, WORK // (1 + sum(len(step) for steps in ways.values() for step in steps)))):
@@ -85,15 +133,23 @@ class _Burden:
                 return
         yield MOST + 1  # so it is taken to grow where nobody has counted any more
 
+    def _looks(self, entry: int, weighed: bool) -> int:
+        closure = self._closure(entry)
+        return sum(times * _weight(self._schemas[part]) for part, times in closure.items()) if weighed else closure.total()
+
     def _closure(self, entry: int) -> Counter[int]:
         found = self._closures.get(entry)
         if found is None:
             if entry in self._open:
                 raise TooHard("its schema refers to itself without end")
+            if len(self._open) > CHAIN:
+                raise TooHard(f"its schema refers on more than {CHAIN} times for one value")
             self._open.add(entry)
             found = Counter({entry: 1})
             for each in self._beside(self._schemas[entry]):
-                found.update(self._closure(each))
+                closure = self._closure(each)
+                self._take(len(closure))
+                found.update(closure)
                 if found.total() > MOST:
                     raise TooHard(f"its schema has alternatives within alternatives: one value is looked at more than {MOST} times")
             self._open.discard(entry)
@@ -108,14 +164,13 @@ class _Burden:
             steps: set[Step] = {ITEM, OTHER, NAME}
             for part, _ in parts:
                 steps.update(_mapping(part, "properties"), range(len(_tuple(part))))
-            self._work += len(steps) * len(parts)
-            if self._work > WORK:
-                raise TooHard("its schema is too large for its ways to be counted")
+            self._take(len(steps) * len(parts))
             different: dict[frozenset[tuple[int, int]], Counter[int]] = {}
             for step in steps:
                 to: Counter[int] = Counter()
                 for part, times in parts:
                     for each in self._at(part, step):
+                        self._take(1)
                         to[each] += times
                 if to:
                     different[frozenset(to.items())] = to
@@ -150,12 +205,18 @@ class _Burden:
             else:
                 for keyword in OF_OTHERS:
                     yield from self._each(schema.get(keyword))
-            yield from self._each(list(_mapping(schema, "patternProperties").values()))
+            for each in _mapping(schema, "patternProperties").values():
+                yield self._known(each if isinstance(each, Mapping) else ANY)
 
     def _each(self, value: Any) -> Iterator[int]:
         for each in value if isinstance(value, list) else [value]:
             if isinstance(each, Mapping):
                 yield self._known(each)
+
+    def _take(self, work: int) -> None:
+        self._work += work
+        if self._work > WORK:
+            raise TooHard("its schema is too large for its ways to be counted")
 
     def _known(self, schema: Mapping[str, Any]) -> int:
         self._schemas[id(schema)] = schema  # which keeps it, and so its id
@@ -169,6 +230,7 @@ class _Burden:
         if said[:2] not in ("#/", "#", ""):
             return self._anchors.get(unquote(said[1:]))
         node: Any = self._root
+        self._take(len(said) // 16)
         for part in unquote(said[1:]).split("/")[1:]:
             key = part.replace("~1", "/").replace("~0", "~")
             if isinstance(node, list):
@@ -203,9 +265,21 @@ def _tuple(schema: Mapping[str, Any]) -> list[Any]:
     """The schemas of the first items, each its own: `prefixItems`, or a list in `items` before 2020-12."""
     for keyword in ("prefixItems", "items"):
         if isinstance(schema.get(keyword), list):
-            return list(schema[keyword])
+            found: list[Any] = schema[keyword]
+            return found
     return []
 
 
 def _one(schema: Mapping[str, Any]) -> bool:
     return isinstance(schema.get("items"), Mapping)
+
+
+def _weight(schema: Mapping[str, Any]) -> int:
+    """Looks that its own words take, where one does not do."""
+    enum, pattern = schema.get("enum"), schema.get("pattern")
+    weight = 1
+    if isinstance(enum, list) and any(isinstance(each, dict | list) for each in enum):  # then it is looked through one by one
+        weight += len(enum)
+    patterns = [pattern, *_mapping(schema, "patternProperties")]
+    weight += PATTERN * sum(isinstance(each, str) and BACKTRACKING.search(each) is not None for each in patterns)
+    return weight + sum(len(_mapping(schema, keyword)) for keyword in ("dependentRequired", "dependentSchemas", "dependencies"))

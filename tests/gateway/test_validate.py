@@ -7,6 +7,7 @@ from typing import Any
 import anyio
 import pytest
 
+from tests.effort import within
 from toolgate.errors import InvalidArguments, Misconfigured
 from toolgate.gateway.validate import Validate
 from toolgate.testing import Echo, a_call, a_tool
@@ -54,6 +55,24 @@ async def test_what_a_schema_multiplies_with_each_level_is_refused_before_it_is_
     await Validate()(a_call(tool, {"v": {"c": {"c": {}}}}), echo)
 
     assert len(echo.seen) == 1
+
+
+async def test_arguments_of_many_parts_are_refused_where_each_is_looked_at_often() -> None:
+    schema = {"type": "object", "properties": {"v": {"items": {"allOf": [{"type": "integer"}] * 3900}}}}
+    tool, echo = a_tool(schema=schema), Echo()
+
+    with within(2), pytest.raises(InvalidArguments, match="more parts than can be looked through"):
+        await Validate()(a_call(tool, {"v": [1] * 1_000_000}), echo)
+    await Validate()(a_call(tool, {"v": [1] * 1000}), echo)
+
+    assert len(echo.seen) == 1
+
+
+async def test_patterns_that_go_back_stop_soon() -> None:
+    tool = a_tool(schema={"type": "object", "properties": {"v": {"items": {"anyOf": [{"pattern": "^(a|a)*(?!x)c$"}, {}]}}}})
+
+    with within(5), pytest.raises(InvalidArguments):
+        await Validate()(a_call(tool, {"v": ["a" * 40 + str(n) for n in range(1000)]}), Echo())
 
 
 async def test_a_schema_that_makes_endless_work_of_any_value_is_never_used() -> None:

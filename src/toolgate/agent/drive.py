@@ -27,9 +27,8 @@ from toolgate.agent.runs import Run, Runs
 from toolgate.agent.summary import cut_at, summary_of
 from toolgate.agent.system import system
 from toolgate.agent.turns import LAST, Act, Ask, Compact, End, Hint, Used, Wrap
-from toolgate.burden import levels
+from toolgate.burden import bounds
 from toolgate.calls import Call, Principal
-from toolgate.documents import deeper_than
 from toolgate.errors import AuditUnavailable, Busy, ModelFailed, OverBudget, ToolgateError
 from toolgate.gateway import Gateway
 from toolgate.llm.messages import Chosen, Done, Errand, Prompt, ReasoningDelta, Reply, Reset, System, TextDelta, ToolSpec
@@ -317,9 +316,8 @@ class Drive:
             value = orjson.loads(text)
         except orjson.JSONDecodeError:
             return None, "it is not JSON"
-        deepest = levels(schema)
-        if deepest is not None and deeper_than(value, deepest):
-            return None, f"it has more than {deepest} levels"
+        if (limits := bounds(schema)) and (why := limits.broken(value)):
+            return None, f"it has {why}"
         errors = list(jsonschema_rs.validator_for(dict(schema), offline=True).iter_errors(value))
         said = "; ".join(f"{'/'.join(map(str, error.instance_path)) or 'the whole'}: {error.message[:200]}" for error in errors[:5])
         return (None, said) if errors else (value, None)

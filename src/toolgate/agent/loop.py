@@ -23,7 +23,7 @@ from toolgate.agent.facts import Asked, Fact, Resumed
 from toolgate.agent.purse import Purse, budgeted, unbound
 from toolgate.agent.runs import Run, Runs, Task
 from toolgate.agent.turns import Limits
-from toolgate.burden import TooHard, levels
+from toolgate.burden import TooHard, bounds
 from toolgate.calls import Call, Outcome, Principal, Tool
 from toolgate.errors import Busy, InvalidArguments, NotPermitted, UnknownRun
 from toolgate.gateway import Gateway
@@ -203,7 +203,7 @@ def _check_schema(task: Task) -> None:
         return
     try:
         jsonschema_rs.validator_for(dict(task.schema), offline=True)
-        levels(task.schema)
+        bounds(task.schema)
     except TooHard as error:
         raise InvalidArguments(str(error)) from None
     except (jsonschema_rs.ValidationError, ValueError) as error:

@@ -14,7 +14,7 @@ from weakref import WeakKeyDictionary
 import jsonschema_rs
 import orjson
 
-from toolgate.burden import TooHard, levels
+from toolgate.burden import BACKTRACKS, Bounds, TooHard, bounds
 from toolgate.calls import Call, Tool
 from toolgate.chain import Coming, Handler
 from toolgate.documents import deeper_than
@@ -27,32 +27,35 @@ QUOTED = 600  # characters of schema quoted a problem
 
 class Validate:
     def __init__(self) -> None:
-        self._validators: WeakKeyDictionary[Tool, tuple[jsonschema_rs.Validator, int | None]] = WeakKeyDictionary()
+        self._validators: WeakKeyDictionary[Tool, tuple[jsonschema_rs.Validator, Bounds | None]] = WeakKeyDictionary()
 
     def __call__(self, call: Call, call_next: Handler) -> Coming:
         known = self._validators.get(call.tool)
         if known is None:
-            # `mask` keeps argument values out of every message.
-            known = jsonschema_rs.validator_for(call.tool.schema, mask="the value", offline=True), _levels(call.tool)
-            self._validators[call.tool] = known
-        validator, deepest = known
-        if deepest is not None and deeper_than(call.arguments, deepest):
-            raise InvalidArguments(
-                f"{call.tool.name} takes arguments of {deepest} levels at most; these are nested too deep to be looked through"
-            )
+            limits = _bounds(call.tool)
+            known = self._validators[call.tool] = _validator(call.tool), limits
+        validator, limits = known
+        if limits is not None and (why := limits.broken(call.arguments)):
+            raise InvalidArguments(f"{call.tool.name} cannot take these arguments: they have {why}")
         if not validator.is_valid(call.arguments):
             raise _refusal(call, validator)
         return call_next(call)
 
 
-def _levels(tool: Tool) -> int | None:
-    """How deep its arguments may be; None: as deep as any may be.
+def _validator(tool: Tool) -> jsonschema_rs.Validator:
+    patterns = jsonschema_rs.FancyRegexOptions(backtrack_limit=BACKTRACKS)
+    # `mask` keeps argument values out of every message.
+    return jsonschema_rs.validator_for(tool.schema, mask="the value", offline=True, pattern_options=patterns)
+
+
+def _bounds(tool: Tool) -> Bounds | None:
+    """Of its arguments; None: any can be looked through.
 
     Raises:
         Misconfigured: any arguments would keep this process busy for hours.
     """
     try:
-        return levels(tool.schema)
+        return bounds(tool.schema)
     except TooHard as error:
         raise Misconfigured(f"{tool.name} cannot be called: {error}. Whoever describes it has to say it otherwise") from None
 

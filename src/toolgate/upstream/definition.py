@@ -17,7 +17,7 @@ from typing import Any, NamedTuple
 import jsonschema_rs
 import orjson
 
-from toolgate.burden import TooHard, levels
+from toolgate.burden import TooHard, bounds
 from toolgate.calls import Annotations
 from toolgate.documents import deeper_than
 from toolgate.integration import Integration, Selection, price_of
@@ -151,7 +151,7 @@ def _check_schema(schema: Any) -> None:
     try:
         # `offline`: a `$ref` to somewhere else is refused, and never fetched.
         jsonschema_rs.validator_for(schema, offline=True)
-        levels(schema)
+        bounds(schema)
     except TooHard as error:
         raise Unservable(str(error)) from None
     except (jsonschema_rs.ValidationError, ValueError) as error:
