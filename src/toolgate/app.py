@@ -190,7 +190,10 @@ async def open_app(settings: Settings) -> AsyncIterator[App]:
             book = Book(kept / "toolgate.db" if kept else None, stores.keys)
             with closing(Trail(stores.journal, kept / "trail.db" if kept else None)) as trail:
                 kept_open = (models, trail, book, agents, backends)
-                yield App(settings, gateway, stores, roster, counters, transport, own, *kept_open)
+                try:
+                    yield App(settings, gateway, stores, roster, counters, transport, own, *kept_open)
+                finally:
+                    await gateway.close()
 
 
 @asynccontextmanager

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from toolgate.app import open_app
 from toolgate.calls import Principal
 from toolgate.errors import AuditUnavailable
 from toolgate.gateway import build_gateway
 from toolgate.gateway.flood import GAP, KEPT, WINDOW, Floods
 from toolgate.policy.rules import Permission, Policy, Role
-from toolgate.settings import Audit, Settings
+from toolgate.settings import Audit, Settings, read_settings
 from toolgate.stores.memory import memory_stores
+from toolgate.stores.verify import records
 from toolgate.testing import Echo, FakeClock, a_principal, a_tool
 
 ADA, EVE = a_principal(id="ada"), a_principal(id="eve")
@@ -117,3 +121,16 @@ async def test_the_gate_refuses_all_of_them_and_writes_few_down() -> None:
     assert len(outcomes) == 50
     assert fine.ok
     assert sorted(kinds) == ["call.denied"] * 5 + ["call.intent", "call.outcome"]
+
+
+async def test_what_is_untold_is_written_when_the_application_ends(tmp_path: Path) -> None:
+    values = {"tool_specs": [], "data_dir": "state", "store": "sqlite", "audit": {"refusals": 5}}
+    (tmp_path / "toolgate.yaml").write_text(json.dumps(values))
+
+    async with open_app(read_settings(tmp_path / "toolgate.yaml", {})) as app:
+        for _ in range(12):
+            await app.gateway.call("nothing", {}, EVE)
+
+    lines = [entry.body for entry in records(tmp_path / "state" / "toolgate.db")]
+    assert [line["type"] for line in lines if line["type"] in ("call.denied", "call.flood")] == ["call.denied"] * 5 + ["call.flood"]
+    assert lines[-1]["details"]["count"] == 7

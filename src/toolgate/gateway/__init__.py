@@ -46,7 +46,9 @@ from toolgate.telemetry import Metrics
 class Gateway:
     """What the faces know: which tools a caller may see, and how a call is made."""
 
-    def __init__(self, live: Live, handler: Handler, looks: Looks, breakers: Breakers, approvals: Approvals, metrics: Metrics) -> None:
+    def __init__(
+        self, live: Live, handler: Handler, looks: Looks, breakers: Breakers, approvals: Approvals, metrics: Metrics, audit: Audit
+    ) -> None:
         self.catalog = Catalog(())
         self.live = live
         self.breakers = breakers
@@ -54,6 +56,7 @@ class Gateway:
         self.metrics = metrics
         self._handler = handler
         self._looks = looks
+        self._audit = audit
         self.news = News()
         self.search = Search(lambda: self.catalog)
         self._finders: Sequence[Tool] | None = None
@@ -75,6 +78,10 @@ class Gateway:
         self._visible = {}
         if set(before) != set(self.catalog):
             self.news.publish(Change("tools"))
+
+    async def close(self) -> None:
+        """Write down what is left to tell, when no call comes any more."""
+        await self._audit.close()
 
     def visible(self, principal: Principal) -> Mapping[str, Tool]:
         """The tools that `principal` may know of, by name and in its order. Kept once computed, until another policy is in force."""
@@ -249,13 +256,14 @@ def build_gateway(
     intent = Intent(proof, stores.ledger, settings.audit)
     approvals = Approvals(stores, settings, find=find)
     metrics = Metrics()
+    audit = Audit(proof, settings.audit.refusals)
     validate, permit, approve = Validate(), Permit(live), Approve(approvals)
     replay = Replay(stores.records, stores.lives, settings.replay, metrics)
     # The steps, outermost first.
     steps: list[Middleware] = [
         Measure(metrics),  # counts every ending
         trace,
-        Audit(proof, settings.audit.refusals),  # sees every ending, refusals too
+        audit,  # sees every ending, refusals too
         settle,  # above this line errors are outcomes, below they are raised
         validate,
         permit,  # the tool and its arguments
@@ -269,7 +277,7 @@ def build_gateway(
     ]
     breakers = Breakers(settings.upstreams)
     handler = chain(steps, Run(breakers, settings.upstreams.attempts))
-    gateway = Gateway(live, handler, Looks([validate, permit], approve, replay), breakers, approvals, metrics)
+    gateway = Gateway(live, handler, Looks([validate, permit], approve, replay), breakers, approvals, metrics, audit)
     gateway.serve(tools)
     return gateway
 

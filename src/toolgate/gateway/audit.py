@@ -6,6 +6,7 @@ has an intent already (`intent`), with its arguments; its outcome names the same
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Mapping
 from typing import Any
@@ -24,6 +25,8 @@ from toolgate.errors import AuditUnavailable
 from toolgate.gateway.flood import Floods
 from toolgate.settings import Audit as Settings
 from toolgate.stores import Hold, Journal, Shortage, Stores
+
+log = logging.getLogger("toolgate")
 
 STREAM = "audit"
 WRITE_SECONDS = 2.0  # a guess; one SQLite append took 1-22 ms on 2 busy cores
@@ -187,6 +190,14 @@ class Audit:
             problem = Problem(error.code, "the call could not be written down, so its answer is withheld; tell the operator")
             return Outcome(problem=problem, effect="none" if outcome.effect == "none" else "unknown", cost=outcome.cost)
         return outcome
+
+    async def close(self) -> None:
+        """Write down the refusals that are counted and not told."""
+        try:
+            with anyio.move_on_after(WRITE_SECONDS, shield=True):
+                await self._floods.tell(everything=True)
+        except AuditUnavailable as error:
+            log.error("refusals that were only counted are not in the audit: %s", error)  # noqa: TRY400  # it is expected
 
     def _is_one_too_many(self, call: Call, outcome: Outcome) -> bool:
         """Whether it is refused, and like so many before it that it is only counted. What has begun to run is always written."""

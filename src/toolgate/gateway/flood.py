@@ -74,14 +74,14 @@ class Floods:
         flood.tools[tool] += 1
         return True
 
-    async def tell(self) -> None:
-        """Write down what is due.
+    async def tell(self, *, everything: bool = False) -> None:
+        """Write down what is due, or all that is untold.
 
         Raises:
             AuditUnavailable: it cannot be, and is told later.
         """
         now = self._ticks()
-        for principal, flood in [each for each in self.untold.items() if each[1].due <= now]:
+        for principal, flood in [each for each in self.untold.items() if everything or each[1].due <= now]:
             codes, tools = flood.codes, flood.tools
             del self.untold[principal]
             flood.codes, flood.tools = Counter(), Counter()
