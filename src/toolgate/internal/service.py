@@ -36,31 +36,22 @@ __all__ = ["CallTool", "internal"]
 Asked = Mapping[str, Any]
 
 
-@dataclass(frozen=True)
-class Service:
-    """An operation that is not about one repository."""
-
-    path: str
-    run: str
-    """Its function, as `module.name` in this package: imported when it is first asked for."""
-    method: str = "POST"
-
-
-SERVICES = (
-    Service("/v1/code:execute", "code.execute_code"),
-    Service("/v1/tests:run", "code.run_tests"),
-    Service("/v1/web:search", "web.web_search"),
-    Service("/v1/documents:retrieve", "retrieve.retrieve_context"),
-    Service("/v1/workflows:run", "workflows.run_workflow"),
-    Service("/v1/workflows:list", "workflows.list_workflows"),
-    Service("/v1/jobs:submit", "background.submit_job"),
-    Service("/v1/jobs:get", "background.get_job"),
-    Service("/v1/jobs:cancel", "background.cancel_job"),
-    Service("/v1/usage:report", "usage.usage_report"),
-    Service("/v1/code:analyze", "coder.analyze_code"),
-    Service("/v1/code:refactor", "coder.refactor_code"),
-    Service("/v1/tests:generate", "coder.generate_tests"),
-)
+SERVICES = {
+    "/v1/code:execute": "code.execute_code",
+    "/v1/tests:run": "code.run_tests",
+    "/v1/web:search": "web.web_search",
+    "/v1/documents:retrieve": "retrieve.retrieve_context",
+    "/v1/workflows:run": "workflows.run_workflow",
+    "/v1/workflows:list": "workflows.list_workflows",
+    "/v1/jobs:submit": "background.submit_job",
+    "/v1/jobs:get": "background.get_job",
+    "/v1/jobs:cancel": "background.cancel_job",
+    "/v1/usage:report": "usage.usage_report",
+    "/v1/code:analyze": "coder.analyze_code",
+    "/v1/code:refactor": "coder.refactor_code",
+    "/v1/tests:generate": "coder.generate_tests",
+}
+"""Operations that are not about one repository, by path, as `module.name` in this package: imported when they are first asked for."""
 
 
 @dataclass(frozen=True)
@@ -99,25 +90,19 @@ def internal(
         async def endpoint(request: Request) -> Response:
             asked: Asked = await request.json() if operation.method == "POST" else asked_in_query(request.query_params)
             github = GitHub(gateway_call(), request.state.call, asked["owner"], asked["repo"])
-            try:
-                return JSONResponse(await _run(operation, github, asked, locks))
-            except Trouble as trouble:
-                return _refusal(trouble)
+            return JSONResponse(await _run(operation, github, asked, locks))
 
         return Route(operation.path, endpoint, methods=[operation.method])
 
-    def service(one: Service) -> Route:
+    def service(path: str, run: str) -> Route:
         async def endpoint(request: Request) -> Response:
-            asked: Asked = await request.json() if one.method == "POST" else asked_in_query(request.query_params)
             desk = Desk(request.state.call, gateway_call(), stands_on, permitted())
-            try:
-                return JSONResponse(await _function(one.run)(desk, asked))
-            except Trouble as trouble:
-                return _refusal(trouble)
+            return JSONResponse(await _function(run)(desk, await request.json()))
 
-        return Route(one.path, endpoint, methods=[one.method])
+        return Route(path, endpoint, methods=["POST"])
 
-    return Starlette(routes=[*map(route, OPERATIONS), *map(service, SERVICES)])
+    routes = [*map(route, OPERATIONS), *(service(path, run) for path, run in SERVICES.items())]
+    return Starlette(routes=routes, exception_handlers={Trouble: _refusal})
 
 
 def _function(name: str) -> Callable[[Desk, Asked], Awaitable[dict[str, Any]]]:
@@ -142,6 +127,7 @@ async def _anything(name: str, arguments: Asked, principal: Principal, *, parent
     return parent
 
 
-def _refusal(trouble: Trouble) -> Response:
+async def _refusal(_request: Request, trouble: Exception) -> Response:
+    assert isinstance(trouble, Trouble)
     after = {} if trouble.retry_after is None else {"Retry-After": str(max(0, round(trouble.retry_after)))}
     return JSONResponse(trouble.as_json(), HTTPStatus(trouble.status), headers=after)
