@@ -52,13 +52,13 @@ def micros(dollars: Decimal) -> Micros:
     return int((dollars * MICROS).to_integral_value(ROUND_CEILING))
 
 
-def told(text: str | None) -> Micros | None:
-    """The amount that another machine wrote, in US dollars; None when it wrote none, or nothing that can be meant."""
+def told(text: str | None, most: Micros = MOST) -> Micros | None:
+    """The amount that somebody wrote, in US dollars, up to `most`; None when they wrote none, or nothing that can be meant."""
     try:
         said = Decimal(text or "").scaleb(6)
     except ArithmeticError:
         return None
-    return int(said.to_integral_value(ROUND_CEILING)) if said.is_finite() and 0 <= said <= MOST else None
+    return int(said.to_integral_value(ROUND_CEILING)) if said.is_finite() and 0 <= said <= most else None
 
 
 def dollars(amount: Micros) -> str:

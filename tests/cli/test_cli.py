@@ -14,7 +14,7 @@ from toolgate import __version__
 from toolgate.cli import NOUNS, root
 
 Terminal = Callable[..., Any]
-HEAVY = ("mcp", "aiohttp", "pydantic", "rich", "starlette", "jsonschema_rs", "uvicorn", "httpx2", "yaml", "opentelemetry")
+HEAVY = ("mcp", "aiohttp", "pydantic", "rich", "starlette", "jsonschema_rs", "uvicorn", "httpx2", "yaml", "opentelemetry", "asyncio")
 
 
 def test_help_imports_nothing_heavy_and_names_every_command(tmp_path: Path) -> None:

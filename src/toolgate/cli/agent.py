@@ -6,12 +6,10 @@ stderr. Off a terminal nothing is asked: what needs a person's yes makes the run
 
 from __future__ import annotations
 
-import asyncio
 import json
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
@@ -141,6 +139,8 @@ async def _open(settings: Settings, wishes: Wishes, task: str | None, resume: st
 
 async def one(app: App, user: Principal, wishes: Wishes, task: str | None, resume: str | None) -> Finished:
     """One run, or one more stretch of one."""
+    from asyncio import CancelledError
+
     from toolgate.agent.runs import Task
     from toolgate.cli.narration import Narration
 
@@ -160,7 +160,7 @@ async def one(app: App, user: Principal, wishes: Wishes, task: str | None, resum
                 tools=wishes.tools or None,
             )
             end = await agent.run(wanted, user, heard, person=wishes.person, unanswered=wishes.unanswered)
-    except (asyncio.CancelledError, KeyboardInterrupt):
+    except (CancelledError, KeyboardInterrupt):
         hint_of(heard)
         raise
     if end.status not in ("done", "failed"):
@@ -227,12 +227,8 @@ def _changed(arguments: Mapping[str, Any]) -> Mapping[str, Any] | None:
 
 def cost_of(text: str) -> int:
     """US dollars as micro-dollars."""
-    from toolgate.money import MOST, micros
+    from toolgate.money import told
 
-    try:
-        amount = Decimal(text.removeprefix("$"))
-    except InvalidOperation:
-        amount = Decimal(-1)
-    if not amount.is_finite() or not 0 <= micros(amount) <= MOST:
+    if (amount := told(text.removeprefix("$"))) is None:
         raise click.BadParameter("is an amount of US dollars, such as 0.50", param_hint="--max-cost")
-    return micros(amount)
+    return amount

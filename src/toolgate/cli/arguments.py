@@ -194,38 +194,15 @@ def _items(schema: Any, root: Mapping[str, Any]) -> Any:
     return {"anyOf": found} if found else {}
 
 
-def _null(text: str) -> Any:
-    return None if text == "null" else UNSET
-
-
-def _boolean(text: str) -> Any:
-    return {"true": True, "false": False}.get(text, UNSET)
-
-
-def _integer(text: str) -> Any:
-    return int(text) if INTEGER.fullmatch(text) else UNSET
-
-
-def _number(text: str) -> Any:
-    return _json(text) if NUMBER.fullmatch(text) else UNSET
-
-
-def _object(text: str) -> Any:
-    return _json(text) if text.startswith("{") else UNSET
-
-
-def _array(text: str) -> Any:
-    return _json(text) if text.startswith("[") else UNSET
-
-
 LITERALS: Mapping[str, Callable[[str], Any]] = {
-    "null": _null,
-    "boolean": _boolean,
-    "integer": _integer,
-    "number": _number,
-    "object": _object,
-    "array": _array,
+    "null": lambda text: None if text == "null" else UNSET,
+    "boolean": lambda text: {"true": True, "false": False}.get(text, UNSET),
+    "integer": lambda text: int(text) if INTEGER.fullmatch(text) else UNSET,
+    "number": lambda text: _json(text) if NUMBER.fullmatch(text) else UNSET,
+    "object": lambda text: _json(text) if text.startswith("{") else UNSET,
+    "array": lambda text: _json(text) if text.startswith("[") else UNSET,
 }
+"""What a text is as a literal of each type; UNSET: none."""
 
 
 def _json(text: str) -> Any:

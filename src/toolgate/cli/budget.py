@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ParamSpec
 
@@ -137,17 +136,13 @@ def _name(account: Account) -> str:
 
 
 def _amount(text: str) -> Micros | None:
-    from toolgate.money import MOST, micros
+    from toolgate.money import MOST, told
 
     if text in ("none", "default"):
         return None
-    try:
-        amount = Decimal(text.removeprefix("$"))
-    except InvalidOperation:
-        amount = Decimal(-1)
-    if not amount.is_finite() or not 0 <= micros(amount) <= MOST * 1000:
+    if (amount := told(text.removeprefix("$"), MOST * 1000)) is None:
         raise click.UsageError("DOLLARS is a number such as 5 or 0.50, none, or default")
-    return micros(amount)
+    return amount
 
 
 def _said(text: str, limit: Micros | None) -> str:

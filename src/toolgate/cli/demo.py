@@ -7,17 +7,13 @@ happened: requests as the stand-in heard them, answers as the client got them, a
 
 from __future__ import annotations
 
-import asyncio
 import json
 import os
-import shutil
 import sys
-import tempfile
-from asyncio.subprocess import PIPE, Process
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -25,6 +21,9 @@ from toolgate.cli.audit import COLUMNS, ENDINGS, as_line, as_row, newest
 from toolgate.cli.endings import ended
 from toolgate.cli.options import json_option, settings_of, wait_for
 from toolgate.cli.output import emit, say, show, table
+
+if TYPE_CHECKING:
+    from asyncio.subprocess import Process
 
 SECONDS = 60.0  # for everything; it took 5 on 2 busy cores
 SPEC = "feature-spec.md"
@@ -60,6 +59,9 @@ def command(as_json: bool) -> None:
 
 
 async def _demo(as_json: bool) -> None:
+    import asyncio
+    import tempfile
+
     from toolgate.standin import GitHub, serving
 
     story = _Story(as_json)
@@ -168,6 +170,8 @@ def _short(text: str) -> str:
 
 def _write_settings(folder: Path, github: str) -> Path:
     """The bundled integrations with GitHub's led to `github`, and settings of their own, below `folder`."""
+    import shutil
+
     from toolgate import documents
     from toolgate.settings import bundled
 
@@ -243,12 +247,16 @@ async def _pipeline(config: Path, story: _Story) -> None:
 
 
 async def _python(*words: str) -> Process:
+    from asyncio.subprocess import PIPE, create_subprocess_exec
+
     # Settings of yours in the environment are not for the demo.
     environment = {key: value for key, value in os.environ.items() if not key.startswith("TOOLGATE_")}
-    return await asyncio.create_subprocess_exec(sys.executable, *words, stdout=PIPE, stderr=PIPE, env=environment)
+    return await create_subprocess_exec(sys.executable, *words, stdout=PIPE, stderr=PIPE, env=environment)
 
 
 async def _stop(process: Process) -> None:
+    import asyncio
+
     if process.returncode is not None:
         return
     process.terminate()

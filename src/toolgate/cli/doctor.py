@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import platform
 import re
-import socket
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -188,6 +187,8 @@ def _state(settings: Settings) -> Finding:
 
 
 def _port(settings: Settings) -> Finding:
+    import socket
+
     host, port = settings.server.host, settings.server.port
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:

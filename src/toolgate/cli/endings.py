@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -107,6 +106,8 @@ def ended(
 
 def ending_of(error: BaseException) -> Ending:
     """How `error` ends the command. What nobody expected is a bug, and says so."""
+    from asyncio import CancelledError
+
     error = _only(error)
     if isinstance(error, Ended):
         return error.ending
@@ -116,7 +117,7 @@ def ending_of(error: BaseException) -> Ending:
         return ended("usage", error.format_message(), hint=_usage(error.ctx)).ending
     if isinstance(error, click.ClickException):
         return ended("usage", error.format_message()).ending
-    if isinstance(error, KeyboardInterrupt | click.Abort | asyncio.CancelledError):
+    if isinstance(error, KeyboardInterrupt | click.Abort | CancelledError):
         return ended("interrupted", "interrupted").ending
     return ended("error", f"unexpected {type(error).__name__}: {error}", hint="TOOLGATE_DEBUG=1 shows where; please report it").ending
 

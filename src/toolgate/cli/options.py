@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Coroutine
 from functools import wraps
+from inspect import iscoroutine
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
@@ -32,7 +32,7 @@ def common(command: Callable[P, Any]) -> Callable[P, Any]:
     @wraps(command)
     def run(*args: P.args, **kwargs: P.kwargs) -> Any:
         end = command(*args, **kwargs)
-        return wait_for(end) if asyncio.iscoroutine(end) else end
+        return wait_for(end) if iscoroutine(end) else end
 
     return config_option(json_option(run))
 
@@ -60,4 +60,6 @@ def settings_of(config: Path | None) -> Settings:
 
 def wait_for(work: Coroutine[Any, Any, T]) -> T:
     """Run `work` to its end; Ctrl-C cancels it and is raised once everything is closed."""
+    import asyncio
+
     return asyncio.run(work)

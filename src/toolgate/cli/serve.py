@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -57,6 +56,8 @@ def command(
     if openapi is None:
         _serve(settings, stdio, as_json)
         return
+    import tempfile
+
     from toolgate.openapi.adding import Source
 
     source = Source(name, openapi, base_url, auth, networks, expose)

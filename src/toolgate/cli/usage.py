@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import csv
 import sys
 import time
 from collections.abc import Mapping, Sequence
@@ -77,6 +76,8 @@ def report(used: Sequence[Usage], first: str, last: str) -> dict[str, Any]:
 
 
 def _write_csv(used: Sequence[Usage], by: Sequence[str]) -> None:
+    import csv
+
     rows = csv.writer(sys.stdout, lineterminator="\n")
     rows.writerow((*by, *COUNTS, "cost_usd", "estimated_usd"))
     for one in used:
