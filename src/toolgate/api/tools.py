@@ -81,7 +81,7 @@ class Tools:
         )
         if outcome is None:
             return Response(status_code=499)  # nobody reads it
-        note(request, outcome)
+        note(request.scope, outcome)
         return outcome_answer(outcome)
 
 

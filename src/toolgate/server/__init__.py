@@ -4,7 +4,7 @@ DRAINING = "draining"
 """In the state of each request: an event that is set once the server has been told to stop."""
 
 WHOLE = "whole"
-"""In the state of a request whose body is here to its end already: nobody has to wait for it."""
+"""In the state of a request whose body is here to its end already: the body, for which nobody has to wait."""
 
 ANSWER = "toolgate.answer"
 """Among the extensions of a request: sends a whole answer at once, 200 and JSON with the safe headers; or says False and sends nothing."""

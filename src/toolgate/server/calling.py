@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Mapping
 from typing import Any
 
 import mcp_types as types
@@ -15,7 +15,7 @@ from toolgate.server import convert, passing
 from toolgate.server.context import approval, idempotency_key, trace_parent
 
 
-async def called(
+def called(
     gateway: Gateway,
     name: str,
     arguments: Mapping[str, Any],
@@ -26,7 +26,7 @@ async def called(
     progress: Progress | None = None,
     ask: Ask | None = None,
     client: Client | None = None,
-) -> Outcome:
+) -> Awaitable[Outcome]:
     """The outcome of a call that a client asks for.
 
     Args:
@@ -37,7 +37,7 @@ async def called(
         MCPError: it says something there that cannot be.
     """
     key, claimed = said(meta)
-    return await gateway.call(
+    return gateway.call(
         name,
         arguments,
         principal,

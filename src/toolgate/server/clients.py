@@ -128,15 +128,17 @@ class Clients:
             except ToolgateError as error:  # a call is not refused for it
                 log.warning("the client %.60r is not written down: %s", client.name, error)
 
+    def knows(self, told: tuple[str, str], principal: Principal) -> bool:
+        """Whether such a client was heard of in this hour."""
+        return self._named(told, principal) in self._heard
+
     async def hear(self, told: tuple[str, str], principal: Principal) -> None:
         """Hear of a client that calls without a session, by its name and version."""
-        hour = int(self._clock() / OLD)
-        known = told, principal.id, principal.tenant, hour
-        if known in self._heard:
+        if self.knows(told, principal):
             return
         if len(self._heard) >= MET:
             self._heard.clear()
-        self._heard.add(known)
+        self._heard.add(self._named(told, principal))
         await self.meet(client_of(*told, passing.ROUNDS, "streamable-http", principal))
 
     async def list(self, of: Principal | None = None) -> Sequence[Seen]:
@@ -159,6 +161,9 @@ class Clients:
             if not after.startswith(prefix):
                 break
         return sorted(seen, key=lambda each: -each.last)
+
+    def _named(self, told: tuple[str, str], principal: Principal) -> tuple[tuple[str, str], str, str, int]:
+        return told, principal.id, principal.tenant, int(self._clock() / OLD)
 
     async def _write(self, client: Client, now: float) -> None:
         whose = _prefix(client.tenant, client.principal)

@@ -14,7 +14,7 @@ Lists are not made here at all (`lists`). Sessions of the handshake eras have a 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Awaitable, Mapping
 from functools import lru_cache
 from typing import Any, get_args
 from weakref import WeakKeyDictionary
@@ -22,7 +22,7 @@ from weakref import WeakKeyDictionary
 import mcp_types as types
 from mcp.server.streamable_http import check_accept_headers
 from mcp.shared.inbound import decode_header_value
-from starlette.requests import HTTPConnection, Request
+from starlette.requests import Request
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from toolgate.calls import Principal, Tool
@@ -32,6 +32,7 @@ from toolgate.server.apps import can_show
 from toolgate.server.clients import Clients
 from toolgate.server.handlers import NAME, Underway, with_headers
 from toolgate.server.handshake import SESSION, Sessions
+from toolgate.server.headers import headers_of
 from toolgate.server.identify import principal_of
 from toolgate.server.ingress import VALUE
 from toolgate.server.lists import Lists
@@ -81,36 +82,39 @@ class Fast:
         self._fresh = Fresh()
         self._seal = asking.Sealing(gateway.approvals, NAME)
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if not (scope["type"] == "http" and scope["path"] == PATH and await self._serve(scope, receive, send)):
-            await self._app(scope, receive, send)
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
+        served = self._served(scope, receive, send) if scope["type"] == "http" and scope["path"] == PATH else None
+        return served or self._app(scope, receive, send)
 
-    async def _serve(self, scope: Scope, receive: Receive, send: Send) -> bool:
-        """Answer a request, if that can be done here."""
-        headers = dict(scope["headers"])
+    def _served(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None] | None:
+        """Answers a request; None: that cannot be done here."""
+        headers, method = headers_of(scope).named, scope["method"]
         if len(headers) < len(scope["headers"]) or scope.get("root_path"):
-            return False
-        if scope["method"] != "DELETE" and not _takes(headers.get(b"accept", b"")):
-            return False
+            return None
+        if method != "DELETE" and not _takes(headers.get(b"accept", b"")):
+            return None
         message = scope["state"].get(VALUE)
         if headers.get(b"mcp-protocol-version") != b"2026-07-28":
-            return SESSION in headers and await self._sessions.serve(scope, receive, send, headers, message, self._lists)
-        if scope["method"] != "POST" or (said := self._is_regular(message, headers)) is None:
-            return False
+            return self._sessions.served(scope, receive, send, headers, message, self._lists) if SESSION in headers else None
+        if method != "POST" or (said := self._is_regular(message, headers)) is None:
+            return None
         principal, params = principal_of(scope), message["params"]
-        if self._clients is not None and said.client is not None:
-            await self._clients.hear(said.client, principal)
         if message["method"] == "tools/call":
             tool = self._calls.tool(params, principal) if _is_named(headers.get(b"mcp-name", b""), params["name"]) else None
             if tool is None or said.tasks or self._wants_headers(tool):
-                return False
-            await self._call(scope, receive, send, message["id"], params, principal, said)
-        elif b"mcp-name" in headers or can_show(params["_meta"][CAPABILITIES_KEY]):
-            return False
-        else:
-            key = NEWEST, False, params.get("cursor")
-            await self._lists.serve(scope, receive, send, message["id"], key, lambda: self._gateway.visible(principal))
-        return True
+                return None
+            return self._heard(said, principal, self._call(scope, receive, send, message["id"], params, principal, said))
+        if b"mcp-name" in headers or can_show(params["_meta"][CAPABILITIES_KEY]):
+            return None
+        key = NEWEST, False, params.get("cursor")
+        page = self._lists.serve(scope, receive, send, message["id"], key, lambda: self._gateway.visible(principal))
+        return self._heard(said, principal, page)
+
+    def _heard(self, said: Said, principal: Principal, served: Awaitable[None]) -> Awaitable[None]:
+        """`served`, once it is known who asks."""
+        if self._clients is None or said.client is None or self._clients.knows(said.client, principal):
+            return served
+        return _after(self._clients.hear(said.client, principal), served)
 
     def _is_regular(self, message: Any, headers: Mapping[bytes, bytes]) -> Said | None:
         """What calls and lists have in common: what their client says of itself. None: this is not regular."""
@@ -145,7 +149,7 @@ class Fast:
                         client,
                         NEWEST,
                         self._stamp,
-                        request=HTTPConnection(scope),
+                        scope=scope,
                         progress=client.progress,
                         asks=asking.Rounds() if said.person else None,
                         seal=seal,
@@ -157,6 +161,11 @@ class Fast:
                 return  # nothing more may be sent
             raise
         await waiting.answer(status, answer(id, member))
+
+
+async def _after(first: Awaitable[None], then: Awaitable[None]) -> None:
+    await first
+    await then
 
 
 @lru_cache(maxsize=64)

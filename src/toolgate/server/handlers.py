@@ -198,7 +198,7 @@ class _Handlers:
             return asking.round_of(asks.unanswered)
         if (asked := passing.round_of(outcome, version)) is not None:
             return asked
-        note(context.request, outcome)
+        note(context.request and context.request.scope, outcome)
         return calling.result(self._gateway, params.name, principal, outcome, version)
 
 

@@ -25,7 +25,6 @@ from mcp.server.context import CallNext, HandlerResult
 from mcp.server.streamable_http import REQUEST_CANCELLED
 from mcp.shared.dispatcher import coerce_request_id
 from mcp_types.version import HANDSHAKE_PROTOCOL_VERSIONS
-from starlette.requests import HTTPConnection
 from starlette.types import Receive, Scope, Send
 
 from toolgate.calls import Principal
@@ -143,52 +142,47 @@ class Sessions:
                 connection.exit_stack.callback(self._open.pop, name, None)
         return result
 
-    async def serve(self, scope: Scope, receive: Receive, send: Send, headers: Mapping[bytes, bytes], message: Any, lists: Lists) -> bool:
-        """Answer a request, if that can be done here.
+    def served(
+        self, scope: Scope, receive: Receive, send: Send, headers: Mapping[bytes, bytes], message: Any, lists: Lists
+    ) -> Awaitable[None] | None:
+        """Answers a request; None: the SDK is to do that.
 
         Args:
             headers: of a request that takes JSON and streams; each name is there once.
             message: its body.
-
-        Returns:
-            False: nothing was done, and the SDK is to answer.
         """
         session = self._open.get(headers[SESSION])
         principal = principal_of(scope)
         if session is None or headers.get(b"mcp-protocol-version", b"2025-11-25") not in VERSIONS or not session.is_of(principal):
-            return False
+            return None
         if scope["method"] == "DELETE":
             del self._open[headers[SESSION]]
             session.end()
         elif isinstance(message, dict) and message.get("jsonrpc") == "2.0":
             if is_request(message):
                 now = asyncio.get_running_loop().time()
-                if now - session.seen < SEEN and await self._answer(session, scope, receive, send, message, principal, lists):
-                    return True
+                if now - session.seen < SEEN and (answered := self._answered(session, scope, receive, send, message, principal, lists)):
+                    return answered
                 session.seen = now
             elif _was_taken(session, message):
-                await send({"type": "http.response.start", "status": 202, "headers": [*ACCEPTED, (SESSION, headers[SESSION])]})
-                await send({"type": "http.response.body", "body": b""})
-                return True
-        return False
+                return _accept(send, headers[SESSION])
+        return None
 
-    async def _answer(
+    def _answered(
         self, session: Session, scope: Scope, receive: Receive, send: Send, message: Mapping[str, Any], principal: Principal, lists: Lists
-    ) -> bool:
+    ) -> Awaitable[None] | None:
         params = message["params"]
         if not _is_regular_meta(params.get("_meta", {})):
-            return False
+            return None
         if message["method"] == "tools/list":
             key = session.version, can_show(session.capabilities), params.get("cursor")
-            await lists.serve(scope, receive, send, message["id"], key, lambda: self._gateway.visible(principal))
-            return True
+            return lists.serve(scope, receive, send, message["id"], key, lambda: self._gateway.visible(principal))
         visible = self._gateway.visible(principal)
         if params["name"] not in visible or unwrapped(params["name"], params.get("arguments", {}))[0] not in visible:
-            return False
+            return None
         if coerce_request_id(message["id"]) in session.calls:
-            return False
-        await self._call(session, scope, receive, send, message["id"], params, principal)
-        return True
+            return None
+        return self._call(session, scope, receive, send, message["id"], params, principal)
 
     async def _call(
         self, session: Session, scope: Scope, receive: Receive, send: Send, id: int | str, params: Mapping[str, Any], principal: Principal
@@ -222,7 +216,7 @@ class Sessions:
             client,
             session.version,
             {},
-            request=HTTPConnection(scope),
+            scope=scope,
             progress=client.progress,
             asks=asking.Elicitation(client.elicit, wait) if session.asks else None,
         )
@@ -262,6 +256,11 @@ class _Client(Spoken):
     async def elicit(self, text: str) -> types.ElicitResult:
         """Put the question `text` to the client's person. Raises ValidationError for what is no answer to it."""
         return types.ElicitResult.model_validate(await self.ask("elicitation/create", asking.form(text)))
+
+
+async def _accept(send: Send, session: bytes) -> None:
+    await send({"type": "http.response.start", "status": 202, "headers": [*ACCEPTED, (SESSION, session)]})
+    await send({"type": "http.response.body", "body": b""})
 
 
 def _named(principal: Principal) -> tuple[str, str, str]:

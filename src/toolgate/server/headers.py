@@ -2,20 +2,50 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable
+from itertools import chain
+from typing import Any, TypeVar
 
-Headers = Sequence[tuple[bytes, bytes]]
+from starlette.types import Scope
 
-
-def called(name: bytes, headers: Headers, named: Mapping[bytes, bytes]) -> list[bytes]:
-    """The values of all headers of that name.
-
-    Args:
-        named: `dict(headers)`. Most requests have no header twice, and then nobody has to look through all of them.
-    """
-    if name not in named or len(named) == len(headers):
-        return [named[name]] if name in named else []
-    return [value for each, value in headers if each == name]
+T = TypeVar("T")
+Of = TypeVar("Of", bound=Hashable)
 
 
-__all__ = ["called"]
+class Headers(list[tuple[bytes, bytes]]):
+    """As ASGI has them. What follows from them alone is concluded once: a connection's requests often have the same."""
+
+    def __init__(self, headers: Iterable[tuple[bytes, bytes]] = ()) -> None:
+        super().__init__(headers)
+        text = b"\n".join(chain.from_iterable(self)) + b"\n"
+        # RFC 9110, 5.5: the white space around a value is not part of it, but httptools leaves what follows. Hardly ever is there any.
+        if b" \n" in text or b"\t\n" in text or b"\n " in text or b"\n\t" in text:
+            self[:] = [(name, value.strip(b" \t")) for name, value in self]
+        self.size = len(text) + 2 * len(self)
+        """Bytes, as they came."""
+        self.named = dict(self)
+        self._concluded: dict[tuple[Any, Hashable], Any] = {}
+
+    def all(self, name: bytes) -> list[bytes]:
+        """The values of all headers of that name."""
+        if name not in self.named or len(self.named) == len(self):
+            return [self.named[name]] if name in self.named else []
+        return [value for each, value in self if each == name]
+
+    def once(self, conclude: Callable[[Headers, Of], T], of: Of) -> T:
+        """What `conclude` makes of them and `of`, and nothing else."""
+        key = conclude, of
+        if key not in self._concluded:
+            self._concluded[key] = conclude(self, of)
+        concluded: T = self._concluded[key]
+        return concluded
+
+
+def headers_of(scope: Scope) -> Headers:
+    headers = scope["headers"]
+    if type(headers) is not Headers:
+        headers = scope["headers"] = Headers(headers)
+    return headers
+
+
+__all__ = ["Headers", "headers_of"]

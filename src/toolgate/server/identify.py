@@ -12,6 +12,7 @@ import math
 import os
 import re
 from collections.abc import Awaitable, Callable, Sequence
+from hashlib import sha256
 from ipaddress import ip_address
 from typing import Literal, Protocol
 
@@ -21,7 +22,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from toolgate.calls import Principal
 from toolgate.errors import LimitReached, NotIdentified, ToolgateError
 from toolgate.server.failures import Failures
-from toolgate.server.headers import called
+from toolgate.server.headers import Headers, headers_of
 from toolgate.server.resource import Resource
 from toolgate.settings import Caller, Server
 
@@ -92,8 +93,11 @@ def principal_of(scope: Scope) -> Principal:
 class Shows(Protocol):
     """Knows who shows a kind of credential: API keys, tokens."""
 
-    async def principal(self, text: str) -> Principal:
+    async def principal(self, text: str, mark: str | None = None) -> Principal:
         """
+        Args:
+            mark: the `digest` of `text`, from who knows it.
+
         Raises:
             NotIdentified: nobody, or nobody any more.
             Unreachable: somebody else would have to be asked, and does not answer.
@@ -103,7 +107,7 @@ class Shows(Protocol):
 class NoTokens:
     """Where no issuer's tokens are taken."""
 
-    async def principal(self, text: str) -> Principal:
+    async def principal(self, text: str, mark: str | None = None) -> Principal:
         raise NotIdentified("this server takes API keys, and this is none; ask its operator for one", shown=True)
 
 
@@ -116,14 +120,13 @@ def by_credential(keys: Shows, tokens: Shows | None, failures: Failures, otherwi
     """
 
     async def identify(scope: Scope) -> Principal:
-        headers = scope["headers"]
-        values = called(b"authorization", headers, dict(headers))
-        if not values:
+        headers = headers_of(scope)
+        if b"authorization" not in headers.named:
             return await otherwise(scope)
         shown = ""
         try:
-            shown = bearer(values)
-            return await (keys if shown.startswith(KEY) else tokens or NoTokens()).principal(shown)
+            shown, mark = headers.once(_shown, None)
+            return await (keys if shown.startswith(KEY) else tokens or NoTokens()).principal(shown, mark)
         except NotIdentified as error:
             wait = failures.add((scope.get("client") or (None,))[0], kind(shown), str(error))
             if wait is not None:
@@ -147,6 +150,16 @@ def bearer(values: Sequence[bytes]) -> str:
     return text.strip().decode("ascii")
 
 
+def digest(text: str) -> str:
+    """What is kept of a credential."""
+    return sha256(text.encode()).hexdigest()
+
+
+def _shown(headers: Headers, _of: None) -> tuple[str, str]:
+    text = bearer(headers.all(b"authorization"))
+    return text, digest(text)
+
+
 def kind(shown: str) -> str:
     """What a refused credential is called where it is counted and written down: never itself."""
     if named := KEY_ID.match(shown):
@@ -162,14 +175,14 @@ def anonymous(caller: Caller | None, server: Server) -> Identify:
     """
 
     async def identify(scope: Scope) -> Principal:
-        names = {name for name, _ in scope["headers"]}
+        names = headers_of(scope).named.keys()
         if b"authorization" in names:
             raise NotIdentified("this server does not know such a credential; ask its operator for one, or send no Authorization header")
         if caller is None:
             raise NotIdentified("this server lets nobody in without a credential, and none was sent; ask its operator for one")
         if not is_loopback(server.host):
             raise NotIdentified(f"callers without a credential are let in on loopback only, and this server listens on {server.host}")
-        if not is_loopback((scope.get("client") or ("", 0))[0]) or not names.isdisjoint(FORWARDED):
+        if not is_loopback((scope.get("client") or ("", 0))[0]) or not FORWARDED.isdisjoint(names):
             raise NotIdentified("callers without a credential are let in from this machine only, and not through a proxy")
         return nobody(caller)
 

@@ -12,16 +12,14 @@ The steps are ASGI applications around applications; `guarded` puts them in orde
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Awaitable
 from functools import lru_cache
-from itertools import chain
 
 from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from toolgate.server import WHOLE
-from toolgate.server.headers import called
+from toolgate.server.headers import Headers, headers_of
 from toolgate.server.identify import Identified, Identify
 from toolgate.server.resource import Resource
 from toolgate.server.strict import Ambiguous, check
@@ -66,36 +64,23 @@ class Door:
         self._hosts = frozenset(host.lower().encode() for host in server.allowed_hosts)
         self._origins = frozenset(origin.lower().encode() for origin in server.allowed_origins)
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         if scope["type"] == "lifespan":
-            await self._app(scope, receive, send)
-            return
+            return self._app(scope, receive, send)
         if scope["type"] != "http":  # a websocket; closing it before it is accepted answers 403
-            await send({"type": "websocket.close", "code": 1008})
-            return
-        headers = scope["headers"]
-        text = b"\n".join(chain.from_iterable(headers)) + b"\n"
-        # RFC 9110, 5.5: the white space around a value is not part of it, but httptools leaves what follows. Hardly ever is there any.
-        if b" \n" in text or b"\t\n" in text or b"\n " in text or b"\n\t" in text:
-            scope["headers"] = [(name, value.strip(b" \t")) for name, value in headers]
-        answer = self._refusal(scope, len(text) + 2 * len(headers)) or self._app
-        await answer(scope, receive, _with_safe_headers(send))
+            return send({"type": "websocket.close", "code": 1008})
+        refused = headers_of(scope).once(self._refusal, own_hosts(scope))
+        answer = self._app if refused is None else refusal(scope, *refused)
+        return answer(scope, receive, _with_safe_headers(send))
 
-    def _refusal(self, scope: Scope, size: int) -> Response | None:
-        """
-        Args:
-            size: bytes of the headers, as they came.
-        """
-        if size > MAX_HEADERS:
-            return refusal(scope, 431, f"the headers have more than {MAX_HEADERS} bytes")
-        headers = scope["headers"]
-        named = dict(headers)
-        hosts, ours = called(b"host", headers, named), own_hosts(scope)
+    def _refusal(self, headers: Headers, ours: frozenset[bytes]) -> tuple[int, str] | None:
+        if headers.size > MAX_HEADERS:
+            return 431, f"the headers have more than {MAX_HEADERS} bytes"
+        hosts, origins = headers.all(b"host"), [value.lower() for value in headers.all(b"origin")]
         if len(hosts) != 1 or ((host := hosts[0].lower()) not in ours and host not in self._hosts):
-            return refusal(scope, 421, "this Host is not served here; operators list further ones in server.allowed_hosts")
-        origins = [value.lower() for value in called(b"origin", headers, named)] if b"origin" in named else ()
+            return 421, "this Host is not served here; operators list further ones in server.allowed_hosts"
         if origins and (len(origins) > 1 or (origins[0] not in self._origins and not _is_own_origin(origins[0], ours))):
-            return refusal(scope, 403, "pages of this Origin may not call; operators list those that may in server.allowed_origins")
+            return 403, "pages of this Origin may not call; operators list those that may in server.allowed_origins"
         return None
 
 
@@ -123,48 +108,46 @@ class WholeBody:
         self._max_bytes = max_bytes
         self._seconds = seconds
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
-        headers = dict(scope["headers"])
-        if (refused := self._refusal(scope, headers)) is not None:
-            await refused(scope, receive, send)
-            return
-        body: bytes | Response | None = b""
-        if b"content-length" in headers or b"transfer-encoding" in headers:
-            body = await (self._pieces if scope.get("state", {}).get(WHOLE) else self._read)(scope, receive)
-        if isinstance(body, bytes) and scope["method"] == "POST":
-            try:
-                scope.setdefault("state", {})[VALUE] = check(body)
-            except Ambiguous as error:
-                body = refusal(scope, 400, str(error), code=PARSE_ERROR)
-        if isinstance(body, bytes):
-            await self._app(scope, _replay(body, receive), send)
-        elif body is not None:
-            await body(scope, receive, send)
+            return self._app(scope, receive, send)
+        headers = headers_of(scope)
+        if (refused := headers.once(self._refusal, scope["method"])) is not None:
+            return refusal(scope, *refused)(scope, receive, send)
+        if b"content-length" not in headers.named and b"transfer-encoding" not in headers.named:
+            return self._taken(b"", scope, receive, send)
+        whole: bytes | None = scope.get("state", {}).get(WHOLE)
+        return self._read(scope, receive, send) if whole is None else self._taken(whole, scope, receive, send)
 
-    def _refusal(self, scope: Scope, headers: Mapping[bytes, bytes]) -> Response | None:
-        if scope["method"] == "POST" and not _is_json(called(b"content-type", scope["headers"], headers)):
-            return refusal(scope, 415, "a POST carries one Content-Type: application/json, in UTF-8")
-        if headers.get(b"content-encoding", b"identity") != b"identity":
-            return refusal(scope, 415, "bodies are not taken compressed")
-        length = headers.get(b"content-length", b"0")
+    def _refusal(self, headers: Headers, method: str) -> tuple[int, str] | None:
+        if method == "POST" and not _is_json(headers.all(b"content-type")):
+            return 415, "a POST carries one Content-Type: application/json, in UTF-8"
+        if headers.named.get(b"content-encoding", b"identity") != b"identity":
+            return 415, "bodies are not taken compressed"
+        length = headers.named.get(b"content-length", b"0")
         if not length.isdigit() or int(length[:20]) > self._max_bytes:
-            return self._too_large(scope)
+            return self._too_large
         return None
 
-    def _too_large(self, scope: Scope) -> Response:
-        return refusal(scope, 413, f"the body has more than {self._max_bytes} bytes")
+    @property
+    def _too_large(self) -> tuple[int, str]:
+        return 413, f"the body has more than {self._max_bytes} bytes"
 
-    async def _read(self, scope: Scope, receive: Receive) -> bytes | Response | None:
-        """The body; or what to answer instead; or None when the caller has gone."""
-        with suppress(TimeoutError):
+    async def _read(self, scope: Scope, receive: Receive, send: Send) -> None:
+        answer: Awaitable[None]
+        try:
             async with asyncio.timeout(self._seconds):
-                return await self._pieces(scope, receive)
-        return refusal(scope, 408, f"the body did not arrive within {self._seconds:g} s")
+                body = await self._pieces(receive)
+        except TimeoutError:
+            answer = refusal(scope, 408, f"the body did not arrive within {self._seconds:g} s")(scope, receive, send)
+        else:
+            if body is None:
+                return
+            answer = self._taken(body, scope, receive, send)
+        await answer
 
-    async def _pieces(self, scope: Scope, receive: Receive) -> bytes | Response | None:
+    async def _pieces(self, receive: Receive) -> bytes | None:
+        """The body, or the beginning of one that is too large; None when the caller has gone."""
         body: bytes = b""
         while True:
             message = await receive()
@@ -172,10 +155,18 @@ class WholeBody:
                 return None
             piece: bytes = message.get("body", b"")
             body = body + piece if body else piece
-            if len(body) > self._max_bytes:
-                return self._too_large(scope)
-            if not message.get("more_body", False):
+            if len(body) > self._max_bytes or not message.get("more_body", False):
                 return body
+
+    def _taken(self, body: bytes, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
+        if len(body) > self._max_bytes:
+            return refusal(scope, *self._too_large)(scope, receive, send)
+        if scope["method"] == "POST":
+            try:
+                scope.setdefault("state", {})[VALUE] = check(body)
+            except Ambiguous as error:
+                return refusal(scope, 400, str(error), code=PARSE_ERROR)(scope, receive, send)
+        return self._app(scope, _replay(body, receive), send)
 
 
 def refusal(scope: Scope, status: int, message: str, *, code: int = INVALID_REQUEST) -> Response:
@@ -188,7 +179,7 @@ def refusal(scope: Scope, status: int, message: str, *, code: int = INVALID_REQU
     return JSONResponse(body, status_code=status, headers={"connection": "close"})
 
 
-def _is_json(content_types: Sequence[bytes]) -> bool:
+def _is_json(content_types: list[bytes]) -> bool:
     return len(content_types) == 1 and _means_json(content_types[0])
 
 

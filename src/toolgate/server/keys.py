@@ -21,11 +21,11 @@ import string
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from hashlib import sha256
 from typing import Any, Literal
 
 from toolgate.calls import Principal
 from toolgate.errors import Misconfigured, NotIdentified
+from toolgate.server.identify import digest
 from toolgate.settings import Caller
 from toolgate.stores import Record, Records
 from toolgate.stores.recent import Recent
@@ -93,13 +93,16 @@ class Keys:
         self._shown: dict[str, tuple[Key, str, Principal]] = {}
         """By the hash of a key's text: what was found when it was shown last, and who it is."""
 
-    async def principal(self, text: str) -> Principal:
+    async def principal(self, text: str, mark: str | None = None) -> Principal:
         """Who shows the key `text`.
+
+        Args:
+            mark: its digest, from who knows it.
 
         Raises:
             NotIdentified: it is no key of ours, not a live one, or not whole.
         """
-        mark = digest(text)
+        mark = mark or digest(text)
         shown = self._shown.get(mark)
         if shown is None:
             return await self._principal(text, mark)
@@ -227,11 +230,6 @@ def id_of(text: str) -> str | None:
         return None
     head, _, end = text.rpartition("_")
     return match[1] if end == checksum(head) else None
-
-
-def digest(text: str) -> str:
-    """What is kept of a key."""
-    return sha256(text.encode()).hexdigest()
 
 
 def checksum(head: str) -> str:

@@ -89,6 +89,7 @@ def _config(app: ASGIApp, server: Server) -> uvicorn.Config:
     return uvicorn.Config(
         app,
         http=protocol,
+        interface="asgi3",  # uvicorn takes what is no coroutine function for the second
         ws="none",
         lifespan="on",
         log_config=None,
@@ -240,7 +241,7 @@ class Deadlined(HttpToolsProtocol):
 
     def on_message_complete(self) -> None:
         if not self.expect_100_continue:  # who expects that is told first to send it
-            self.scope["state"][WHOLE] = True
+            self.scope["state"][WHOLE] = bytes(self.cycle.body)
         super().on_message_complete()
 
     def pause_writing(self) -> None:

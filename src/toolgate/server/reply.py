@@ -10,7 +10,7 @@ import mcp_types as types
 import orjson
 from mcp.shared.exceptions import MCPError
 from mcp.shared.inbound import ERROR_CODE_HTTP_STATUS
-from starlette.requests import HTTPConnection
+from starlette.types import Scope
 
 from toolgate.calls import Client, Outcome, Principal, Progress
 from toolgate.errors import ApprovalNeeded
@@ -35,7 +35,7 @@ async def reply(
     version: str,
     stamp: Mapping[str, Any],
     *,
-    request: HTTPConnection | None = None,
+    scope: Scope | None = None,
     progress: Progress | None = None,
     asks: Asking | None = None,
     seal: Seal | None = None,
@@ -48,7 +48,7 @@ async def reply(
         version: of the protocol.
         stamp: what `_meta` of every result says of this server.
         asks: how to ask the person who makes the call; None: nobody can be asked.
-        request: is told which scopes the call lacked.
+        scope: of the HTTP request, which is told which scopes the call lacked.
         seal: None: the protocol has no rounds.
 
     Returns:
@@ -63,7 +63,7 @@ async def reply(
             return None, b'"result":' + convert.wire(outcome, stamp, version)
         if seal is not None and (asked := _round(outcome, version, asks)) is not None:
             return 200, b'"result":' + convert.dumped(await seal(convert.shaped(asked)), stamp)
-        note(request, outcome)
+        note(scope, outcome)
         passing.refuse(outcome, version)
         refuse_unknown(gateway, name, principal, outcome)
         return 200, b'"result":' + convert.wire(outcome, stamp, version)

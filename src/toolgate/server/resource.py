@@ -116,7 +116,7 @@ class Resource:
         return JSONResponse(document)
 
 
-def note(request: HTTPConnection | None, outcome: Outcome) -> None:
+def note(request: Scope | None, outcome: Outcome) -> None:
     """Have the answer to `request` say which scopes its call lacked, if any did.
 
     Args:
@@ -125,7 +125,7 @@ def note(request: HTTPConnection | None, outcome: Outcome) -> None:
     if request is None or outcome.problem is None or not (scopes := outcome.problem.details.get("scopes")):
         return
     # Each alone would do, and the first is for this tool alone: issuers have the general ones.
-    request.scope["state"][LACKING] = [next((scope for scope in scopes if not scope.startswith(TOOL)), scopes[0])]
+    request["state"][LACKING] = [next((scope for scope in scopes if not scope.startswith(TOOL)), scopes[0])]
 
 
 def _ours(scope: str) -> bool:

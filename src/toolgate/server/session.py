@@ -26,6 +26,7 @@ from starlette.types import Scope
 
 from toolgate.calls import Principal
 from toolgate.errors import NotIdentified
+from toolgate.server.headers import headers_of
 from toolgate.server.identify import Identify
 from toolgate.stores import Records
 from toolgate.stores.recent import Recent
@@ -59,7 +60,7 @@ class Https:
         self._always = urlsplit(resource or "").scheme == "https" or (bool(known) and all(each.scheme == "https" for each in known))
 
     def __call__(self, scope: Scope) -> bool:
-        headers = dict(scope["headers"])
+        headers = headers_of(scope).named
         told = headers.get(b"origin", b"").startswith(b"https:") or headers.get(b"host", b"").lower() in self._hosts
         return self._always or told or scope.get("scheme") == "https"
 
@@ -96,7 +97,7 @@ class Sessions:
 
     def secret_in(self, scope: Scope) -> str | None:
         """The secret of the session that a request of our own page is made in; None: in none."""
-        headers: dict[bytes, bytes] = dict(scope["headers"])
+        headers = headers_of(scope).named
         if b"authorization" in headers or b"cookie" not in headers or headers.get(b"sec-fetch-site", b"none") not in SAME:
             return None
         try:

@@ -16,7 +16,6 @@ import re
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from hashlib import sha256
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -28,6 +27,7 @@ from toolgate.documents import deeper_than
 from toolgate.egress.wire import Sender
 from toolgate.errors import Misconfigured, NotIdentified
 from toolgate.openapi.exchange import Subjects
+from toolgate.server.identify import digest
 from toolgate.server.jwks import Jwks
 from toolgate.settings import Issuer
 
@@ -72,22 +72,25 @@ class Tokens:
         self._clock = clock
         self._kept: dict[str, _Known] = {}
 
-    async def principal(self, token: str) -> Principal:
+    async def principal(self, token: str, mark: str | None = None) -> Principal:
         """Who shows `token`.
+
+        Args:
+            mark: its digest, from who knows it.
 
         Raises:
             NotIdentified: the token is not for us, not now, or not genuine; the message says which.
             Unreachable: the issuer's keys are not known and it does not answer.
         """
-        digest = sha256(token.encode()).hexdigest()
-        known = self._kept.get(digest)
+        mark = mark or digest(token)
+        known = self._kept.get(mark)
         if known is None or known.until <= self._clock():
-            known = self._keep(digest, await self._checked(token, digest))
+            known = self._keep(mark, await self._checked(token, mark))
         if self._subjects is not None:
-            self._subjects.keep(digest, token, until=known.expires)
+            self._subjects.keep(mark, token, until=known.expires)
         return known.principal
 
-    async def _checked(self, token: str, digest: str) -> _Known:
+    async def _checked(self, token: str, mark: str) -> _Known:
         header, payload = _peek(token)
         issuer, name, jwks = self._issuers.get(_text(payload.get("iss")), (None, "", None))
         if issuer is None or jwks is None:
@@ -102,14 +105,14 @@ class Tokens:
             raise refused("it does not have the form of a token")
         claims = _verified(token, await jwks.key(kid, algorithm), issuer)
         _in_time(claims, self._clock())
-        principal = _principal(claims, issuer, name, digest if self._subjects is not None else None)
+        principal = _principal(claims, issuer, name, mark if self._subjects is not None else None)
         return _Known(principal, claims["exp"], min(claims["exp"], self._clock() + KEPT_SECONDS))
 
-    def _keep(self, digest: str, known: _Known) -> _Known:
-        self._kept.pop(digest, None)
+    def _keep(self, mark: str, known: _Known) -> _Known:
+        self._kept.pop(mark, None)
         while len(self._kept) >= KEPT:
             self._kept.pop(next(iter(self._kept)))
-        self._kept[digest] = known
+        self._kept[mark] = known
         return known
 
 
