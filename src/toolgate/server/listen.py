@@ -32,6 +32,7 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from toolgate.errors import Misconfigured
 from toolgate.server import ANSWER, DRAINING, WHOLE
+from toolgate.server.heads import HEADS, Head, learnt
 from toolgate.server.ingress import ENCODED, MAX_HEADERS
 from toolgate.settings import Server
 
@@ -194,14 +195,28 @@ class Deadlined(HttpToolsProtocol):
     _due: TimerHandle | None = None
     _stalled: TimerHandle | None = None
     _head = 0
-    _in_headers = False
+    _in_headers = _in_message = False
+    _owed = 0
+    """Bytes that are still to come of the body after a known head."""
+    _fresh = b""
+    """What came from the beginning of a request on, until its headers are complete."""
+    _idle_since = math.inf
 
     def connection_made(self, transport: Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
+        self._heads: list[Head] = []
         self._expect_headers()
 
     def data_received(self, data: bytes) -> None:
-        if self._between_requests():
+        if self._owed:
+            data = self._body(data)
+        while data and (known := self._known(data)):
+            data = self._body(data[known:])
+        if not data:
+            return
+        between = self._between_requests()
+        self._fresh = data if between and not self._in_message else b""
+        if between:
             self._head += len(data)
         super().data_received(data)
         if not self._head or self.transport.is_closing():
@@ -211,8 +226,40 @@ class Deadlined(HttpToolsProtocol):
             self.transport.write(TOO_LARGE)
             self.transport.close()
 
+    def _known(self, data: bytes) -> int:
+        """Begin with a request whose head the parser has read before. Returns the bytes of the head; 0: it is to be parsed."""
+        if not self._in_message and self._between_requests() and not self._is_full():
+            for head in self._heads:
+                if length := head.length(data):
+                    self._begin(head, length)
+                    return head.size + len(length)
+        return 0
+
+    def _begin(self, head: Head, length: bytes) -> None:
+        """Do what uvicorn does between the first byte of a request and that of its body."""
+        self._unset_keepalive_if_required()
+        self._headers_came()
+        self._in_message, self._owed = True, int(length)
+        self.expect_100_continue = False
+        self.headers = head.headers_with(length)
+        self.scope = {**head.scope, "headers": self.headers, "state": self.app_state.copy()}  # type: ignore[typeddict-item]
+        self.cycle = RequestResponseCycle(
+            scope=self.scope,
+            transport=self.transport,
+            flow=self.flow,
+            logger=self.logger,
+            access_logger=self.access_logger,
+            access_log=self.access_log,
+            default_headers=self.server_state.default_headers,
+            message_event=asyncio.Event(),
+            expect_100_continue=False,
+            keep_alive=True,
+            on_response=self.on_response_complete,
+        )
+        self._start_asgi_task(self.cycle, self.app)
+
     def on_message_begin(self) -> None:
-        self._in_headers = True
+        self._in_headers = self._in_message = True
         super().on_message_begin()
 
     def on_header(self, name: bytes, value: bytes) -> None:
@@ -232,6 +279,11 @@ class Deadlined(HttpToolsProtocol):
             host = urlsplit(self.url).netloc
             self.headers[:] = [*(header for header in self.headers if header[0] != b"host"), (b"host", host)]
         super().on_headers_complete()
+        if self.parser.should_upgrade():
+            self._heads.clear()
+        elif self._fresh and not self.expect_100_continue and self.cycle.keep_alive and (head := learnt(self._fresh, dict(self.scope))):
+            self._heads = [head, *self._heads[: HEADS - 1]]
+        self._fresh = b""
 
     def _start_asgi_task(self, cycle: RequestResponseCycle, app: ASGI3Application) -> None:
         # Weakly, since the cycle has the scope: what refers to itself stays until the collector comes, which then has something to do.
@@ -242,7 +294,31 @@ class Deadlined(HttpToolsProtocol):
     def on_message_complete(self) -> None:
         if not self.expect_100_continue:  # who expects that is told first to send it
             self.scope["state"][WHOLE] = bytes(self.cycle.body)
+        self._in_message = False
         super().on_message_complete()
+
+    def on_response_complete(self) -> None:
+        # As uvicorn's own, whose timer begins and ends with each request.
+        self.server_state.total_requests += 1
+        if self.transport.is_closing():
+            return
+        self.flow.resume_reading()
+        if self.pipeline:
+            self._start_asgi_task(*self.pipeline.pop())
+            return
+        self._idle_since = self.loop.time()
+        if self.timeout_keep_alive_task is None:
+            self.timeout_keep_alive_handler()
+
+    def timeout_keep_alive_handler(self) -> None:
+        left = min(self._idle_since - self.loop.time(), 0) + self.timeout_keep_alive
+        if left > 0:
+            self.timeout_keep_alive_task = self.loop.call_later(left, self.timeout_keep_alive_handler)
+        else:
+            super().timeout_keep_alive_handler()
+
+    def _unset_keepalive_if_required(self) -> None:
+        self._idle_since = math.inf
 
     def pause_writing(self) -> None:
         super().pause_writing()
@@ -255,10 +331,26 @@ class Deadlined(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         self._headers_came()
         self._reading_again()
+        if self.timeout_keep_alive_task is not None:
+            self.timeout_keep_alive_task.cancel()
         super().connection_lost(exc)
 
     def _between_requests(self) -> bool:
         return self.cycle is None or self.cycle.response_complete
+
+    def _is_full(self) -> bool:
+        most = self.limit_concurrency
+        return most is not None and (len(self.connections) >= most or len(self.tasks) >= most)
+
+    def _body(self, data: bytes) -> bytes:
+        """Takes what belongs to the body, and returns what is left."""
+        piece, left = data[: self._owed], data[self._owed :]
+        self._owed -= len(piece)
+        if piece:
+            self.on_body(piece)
+        if not self._owed:
+            self.on_message_complete()
+        return left
 
     def _expect_headers(self) -> None:
         if self._due is None:
