@@ -22,7 +22,8 @@ async def test_a_consent_given_in_a_browser_is_kept_for_its_user(tmp_path: Path)
     resource = Resource(authority)
     async with serving(authority.app()) as authority.url, serving(resource.app()) as resource.url:
         auth = {"type": "oauth2_authorization_code", "per_user": True}
-        settings_of(tmp_path, {"tracker": {"url": f"{resource.url}/mcp", "allow_networks": ["127.0.0.0/8"], "auth": auth}}, store="sqlite")
+        declared = {"url": f"{resource.url}/mcp", "allow_networks": ["127.0.0.0/8"], "servers": [authority.url], "auth": auth}
+        settings_of(tmp_path, {"tracker": declared}, store="sqlite")
         words = ("credentials", "link", "tracker", "--user", "corp:ada", "--port", "0", "--no-browser", "--json")
         command = [sys.executable, "-m", "toolgate", *words, "--config", str(tmp_path / "toolgate.yaml")]
         with anyio.fail_after(60):

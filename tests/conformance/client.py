@@ -14,6 +14,7 @@ import sys
 import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, field, replace
 from functools import partial
 from ipaddress import ip_network
 from pathlib import Path
@@ -29,8 +30,10 @@ from tests.examples import example
 from toolgate.app import App, asgi, consent_of, open_app
 from toolgate.cli.linking import waiting
 from toolgate.egress.transport import open_transport
-from toolgate.integration import read_integration
-from toolgate.oauth.discover import challenged, find
+from toolgate.egress.wire import Reach, Request, Response, Sender
+from toolgate.errors import ToolgateError
+from toolgate.integration import Integration, read_integration
+from toolgate.oauth.discover import Way, challenged, find
 from toolgate.openapi.consent import ASKING, holder_of
 from toolgate.settings import read_settings, state_folder
 from toolgate.standin import serving
@@ -165,18 +168,20 @@ ACTS: Mapping[str, Callable[[Client], Awaitable[None]]] = {
 async def by_credentials(folder: Path, url: str) -> None:
     """The extension for client credentials: no person takes part."""
     secret = {name: CONTEXT[key] for key, name in SECRETS.items() if key in CONTEXT}
-    auth = {"type": "oauth2_client_credentials", "issuer": await issuer_of(url), "client_id": CONTEXT["client_id"], **secret}
-    async with standing(declared(folder, url, auth=auth)) as (client, _):
+    issuer, servers = await found(url)
+    auth = {"type": "oauth2_client_credentials", "issuer": issuer, "client_id": CONTEXT["client_id"], **secret}
+    async with standing(declared(folder, url, auth=auth, servers=servers)) as (client, _):
         await call_all(client)
 
 
 async def by_consent(folder: Path, url: str) -> None:
     """A person consents, and consents to more when a server wants more; at most twice, or it would never end."""
+    issuer, servers = await found(url)
     auth: dict[str, Any] = {"type": "oauth2_authorization_code"}
     if "client_id" in CONTEXT:
         secret = {name: CONTEXT[key] for key, name in SECRETS.items() if key in CONTEXT}
-        auth |= {"issuer": await issuer_of(url), "client_id": CONTEXT["client_id"], **secret}
-    settings, scopes = declared(folder, url, auth=auth), ""
+        auth |= {"issuer": issuer, "client_id": CONTEXT["client_id"], **secret}
+    settings, scopes = declared(folder, url, auth=auth, servers=servers), ""
     for _ in range(3):
         await consent(settings, scopes.split())
         async with standing(settings) as (client, app):
@@ -189,12 +194,27 @@ async def by_consent(folder: Path, url: str) -> None:
         scopes = again[1] or ""
 
 
-async def issuer_of(url: str) -> str:
-    """What an operator would know who has registered a client there."""
-    networks = [ip_network(each) for each in NETWORKS]
+@dataclass
+class Known:
+    """Reaches whatever is on this machine, and remembers where it was: what an operator knows who sets a server up here."""
+
+    sender: Sender
+    origins: set[str] = field(default_factory=set)
+
+    async def send(self, request: Request, *, reach: Reach, **more: Any) -> Response:
+        self.origins |= reach.origins
+        return await self.sender.send(request, reach=replace(reach, networks=tuple(map(ip_network, NETWORKS))), **more)
+
+
+async def found(url: str) -> tuple[str | None, list[str]]:
+    """Who gives tokens for the server at `url`, and the origins that are asked about that."""
     async with open_transport() as transport:
-        challenge = await challenged(transport, url, networks, body=ASKING)
-        return (await find(transport, url, networks, challenge)).server.issuer
+        known = Known(transport)
+        way = Way(known, Integration(name="suite", kind="mcp", url=url))
+        issuer = None
+        with suppress(ToolgateError):
+            issuer = (await find(way, url, await challenged(way, url, body=ASKING))).server.issuer
+        return issuer, sorted(known.origins)
 
 
 async def consent(path: Path, scopes: Sequence[str]) -> None:

@@ -42,7 +42,8 @@ class World:
     clock: FakeClock = field(default_factory=lambda: FakeClock(1_000_000.0))
 
     def integration(self, auth: dict[str, Any] | None = None, **more: Any) -> Integration:
-        declared = {"name": "tracker", "kind": "mcp", "url": f"{self.resource.url}/mcp", "allow_networks": ["127.0.0.0/8"], **more}
+        declared = {"name": "tracker", "kind": "mcp", "url": f"{self.resource.url}/mcp", "allow_networks": ["127.0.0.0/8"]}
+        declared |= {"servers": [self.authority.url], **more}
         return Integration.model_validate({**declared, "auth": auth or CONSENT})
 
     def granted(self, integration: Integration) -> Granted:
@@ -163,7 +164,7 @@ async def test_a_grant_is_shown_to_no_other_server_and_refreshed_at_no_other_iss
 
 async def test_who_gives_tokens_has_changed_and_the_old_ones_client_and_tokens_stay_with_it(world: World_) -> None:
     async with world() as here, world() as new:
-        integration = here.integration()
+        integration = here.integration(servers=[here.authority.url, new.authority.url])
         await here.link(integration)
         here.resource.servers = [new.authority.url]
         await here.link(integration)
@@ -226,6 +227,21 @@ async def test_a_server_that_lies_gets_no_code_and_no_secret(world: World_, lie:
             await here.link(here.integration())
 
     assert here.authority.forms == []
+
+
+async def test_a_server_in_a_private_network_sends_us_nowhere_else_in_it(world: World_) -> None:
+    async with world() as here, world() as inside:
+        alone = here.integration(servers=[])
+        with pytest.raises(EgressBlocked, match=f"only where tracker names {here.authority.url}: as auth.issuer, or in servers"):
+            await here.link(alone)
+        here.authority.lies.update(registration_endpoint=f"{inside.authority.url}/register")
+        with pytest.raises(EgressBlocked):
+            await here.link(here.integration())
+        here.authority.lies.update(registration_endpoint=None, token_endpoint=f"{inside.authority.url}/token")
+        with pytest.raises(EgressBlocked):
+            await here.link(here.integration({**CONSENT, "issuer": here.authority.url, "client_id": "c"}, servers=[]))
+
+    assert inside.authority.forms == inside.authority.clients == []
 
 
 async def test_our_own_document_says_who_we_are_where_the_server_reads_such(world: World_) -> None:

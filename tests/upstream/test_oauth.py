@@ -32,7 +32,13 @@ async def authorities() -> AsyncIterator[tuple[Authority, Resource]]:
 
 
 def declaration(resource: Resource, auth: Mapping[str, Any]) -> dict[str, Any]:
-    return {"url": f"{resource.url}/mcp", "allow_networks": ["127.0.0.0/8"], "auth": dict(auth), "prefix": ""}
+    return {
+        "url": f"{resource.url}/mcp",
+        "allow_networks": ["127.0.0.0/8"],
+        "servers": [resource.authority.url],
+        "auth": dict(auth),
+        "prefix": "",
+    }
 
 
 async def link(app: App, who: Principal, *, shared: bool = False, scopes: tuple[str, ...] = ()) -> None:

@@ -13,11 +13,10 @@ from dataclasses import asdict, dataclass, replace
 
 import orjson
 
-from toolgate.egress.origin import origin_of
-from toolgate.egress.wire import Reach, Request, Response, Sender
+from toolgate.egress.wire import Sender
 from toolgate.errors import Misconfigured, UpstreamFailed
 from toolgate.integration import AuthorizationCode, Integration
-from toolgate.oauth.discover import CAPS, Found, challenged, find
+from toolgate.oauth.discover import Found, Way, challenged, find
 from toolgate.oauth.discover import server as metadata
 from toolgate.oauth.flow import Client, Started, code_form, code_in, given, registered, registration, start, token_request, wanted_scopes
 from toolgate.oauth.metadata import Server
@@ -81,7 +80,7 @@ class Consent:
         """
         server = started.server
         request = token_request(server, started.client, code_form(started, code_in(started, query)))
-        fresh = given(await self._send(request, integration), server.issuer)
+        fresh = given(await Way(self.sender, integration).send(request, seconds=SECONDS), server.issuer)
         auth = integration.auth
         ours = client_of(auth) if isinstance(auth, AuthorizationCode) else None
         grant = Grant(
@@ -100,13 +99,13 @@ class Consent:
         return grant
 
     async def _found(self, integration: Integration, auth: AuthorizationCode) -> Found:
-        networks = integration.allow_networks
+        way = Way(self.sender, integration)
         if integration.kind == "mcp" and integration.url:
-            challenge = await challenged(self.sender, integration.url, networks, body=ASKING)
-            found = await find(self.sender, integration.url, networks, challenge, issuer=auth.issuer)
+            challenge = await challenged(way, integration.url, body=ASKING)
+            found = await find(way, integration.url, challenge, issuer=auth.issuer)
             return replace(found, resource=auth.resource or found.resource)
         assert auth.issuer is not None
-        return Found(auth.resource or "", await metadata(self.sender, auth.issuer, networks))
+        return Found(auth.resource or "", await metadata(way, auth.issuer))
 
     async def _client(self, integration: Integration, auth: AuthorizationCode, server: Server, redirect: str) -> Client:
         if (ours := client_of(auth)) is not None:
@@ -119,13 +118,10 @@ class Consent:
         if server.registration_endpoint is None:
             way = "reads our own document where `identity.client` says its URL" if server.takes_documents else "takes only clients it knows"
             raise UpstreamFailed(f"{server.issuer} {way}; register Toolgate there and set `auth.client_id` and `auth.issuer`")
-        client = registered(await self._send(registration(server, [redirect], auth.scopes), integration), server)
+        asked = registration(server, [redirect], auth.scopes)
+        client = registered(await Way(self.sender, integration).send(asked, seconds=SECONDS), server)
         await self.clients.set(place, orjson.dumps(asdict(client)).decode())
         return client
-
-    async def _send(self, request: Request, integration: Integration) -> Response:
-        reach = Reach(frozenset({origin_of(request.url)}), integration.allow_networks)
-        return await self.sender.send(request, reach=reach, seconds=SECONDS, caps=CAPS)
 
 
 def holder_of(integration: Integration, tenant: str, user: str, *, shared: bool) -> Holder:

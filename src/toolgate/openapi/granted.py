@@ -19,10 +19,10 @@ import anyio
 import orjson
 
 from toolgate.calls import Principal
-from toolgate.egress.origin import origin_of
 from toolgate.egress.wire import Reach, Sender
 from toolgate.errors import NotLinked, TimedOut, Unreachable, UpstreamFailed
 from toolgate.integration import AuthorizationCode, ClientCredentials, Integration
+from toolgate.oauth.discover import Way
 from toolgate.oauth.discover import server as metadata
 from toolgate.oauth.flow import Client, Given, given, token_request
 from toolgate.oauth.metadata import Challenge, Server
@@ -103,22 +103,21 @@ class Issued(Tokens):
         assert client is not None
         self._giver = auth.issuer
         self._client = client
-        self._networks = integration.allow_networks
+        self._way = Way(sender, integration)
         self._resource = integration.resource
         self._scopes = auth.scopes
         self._server: Server | None = None
 
     async def _get(self, seconds: float) -> tuple[str, float]:
-        server = self._server or await metadata(self._sender, self._giver, self._networks)
+        server = self._server or await metadata(self._way, self._giver)
         form = {
             "grant_type": "client_credentials",
             **({"scope": " ".join(self._scopes)} if self._scopes else {}),
             **({"resource": self._resource} if self._resource else {}),
         }
         request = token_request(server, self._client, form)
-        reach = Reach(frozenset({origin_of(request.url)}), self._networks)
         self._server = None  # what does not work is looked up anew
-        fresh = given(await self._sender.send(request, reach=reach, seconds=seconds, caps=TOKEN_CAPS), self._giver)
+        fresh = given(await self._way.send(request, seconds=seconds, caps=TOKEN_CAPS), self._giver)
         self._server = server
         return fresh.access, fresh.seconds
 
@@ -258,8 +257,7 @@ class _Held:
             **({"resource": grant.resource} if grant.resource else {}),
         }
         request = token_request(grant.server, self._client(grant), form)
-        reach = Reach(frozenset({origin_of(request.url)}), self._integration.allow_networks)
-        answer = await self._sender.send(request, reach=reach, seconds=seconds, caps=TOKEN_CAPS)
+        answer = await Way(self._sender, self._integration).send(request, seconds=seconds, caps=TOKEN_CAPS)
         try:
             fresh = given(answer, grant.issuer)
         except UpstreamFailed as error:
