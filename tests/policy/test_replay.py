@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from toolgate.audit.event import about
+from toolgate.audit.event import about, what, who
 from toolgate.calls import Call
 from toolgate.policy.conditions import Condition
 from toolgate.policy.decide import decide
@@ -25,7 +25,11 @@ def policy(*rules: Permission) -> Policy:
 
 
 def event(call: Call, type: Any = "call.denied", **arguments: Any) -> dict[str, Any]:
-    return {**about(type, call, "here"), "decision": {"policy": ""}, "arguments": arguments or {"values": dict(call.arguments)}}
+    return {
+        **about(type, call, "here", who(call.principal), what(call.tool)),
+        "decision": {"policy": ""},
+        "arguments": arguments or {"values": dict(call.arguments)},
+    }
 
 
 ALL = policy(Permission(id="all", tools="*"))

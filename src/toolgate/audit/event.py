@@ -62,11 +62,11 @@ def told(type: Type, instance: str, details: Mapping[str, Any], principal: Princ
     return event
 
 
-def about(type: Type, call: Call, instance: str, *, by: Any = None, of: Any = None) -> dict[str, Any]:
+def about(type: Type, call: Call, instance: str, by: Any, of: Any) -> dict[str, Any]:
     """An event about `call`, to be completed with what is known of it.
 
     Args:
-        by: `who` made it, if that is in JSON already.
+        by: `who` made it, in JSON.
         of: `what` was called, likewise.
     """
     return {
@@ -79,8 +79,8 @@ def about(type: Type, call: Call, instance: str, *, by: Any = None, of: Any = No
         "parent": call.parent_id,
         "depth": call.depth,
         "tainted": call.tainted,
-        "principal": who(call.principal) if by is None else by,
-        "tool": what(call.tool) if of is None else of,
+        "principal": by,
+        "tool": of,
         "approval": call.approval and _short(call.approval),
         "trace": call.trace_parent and _short(call.trace_parent),
     }

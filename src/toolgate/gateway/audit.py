@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Awaitable, Mapping
 from typing import Any
 from weakref import WeakKeyDictionary
 
@@ -31,6 +31,7 @@ log = logging.getLogger("toolgate")
 STREAM = "audit"
 WRITE_SECONDS = 2.0  # a guess; one SQLite append took 1-22 ms on 2 busy cores
 KEPT = 4096  # callers; what is written of each takes about 300 bytes
+NOTHING: Mapping[str, Any] = {}
 UNSURE = frozenset({"invalid_arguments", "unknown_tool"})
 """Codes of calls whose arguments no schema has looked through: only their names are kept."""
 
@@ -49,7 +50,8 @@ class Proof:
         self._keys = stores.keys
         self._redactor = Redactor(settings.redact, find)
         self._values = settings.arguments == "values"
-        self._running: set[str] = set()
+        self._running: dict[str, tuple[orjson.Fragment, orjson.Fragment]] = {}
+        """What is said of caller and tool, by the ids of calls."""
         self._callers: dict[Principal, orjson.Fragment] = {}
         self._tools: WeakKeyDictionary[Tool, orjson.Fragment] = WeakKeyDictionary()
 
@@ -66,30 +68,27 @@ class Proof:
         Raises:
             AuditUnavailable: it could not be; the call must not run.
         """
-        event = self._about("call.intent", call)
+        parties = self._parties(call)
+        event = about("call.intent", call, self.journal.instance, *parties)
         event["decision"] = {"effect": "allow", "rule": call.rule, "policy": call.policy}
         event["arguments"] = self._arguments(call, sure=True)
-        self._running.add(call.id)  # before it is written: a call cancelled meanwhile has to be closed all the same
+        self._running[call.id] = parties  # before it is written: a call cancelled meanwhile has to be closed all the same
+        short = None
         try:
-            short = await self._opened(event, call.id, hold)
+            if hold is not None and self._begin_together is not None:
+                short = await self._begin_together(STREAM, event, call.id, hold)
+            else:
+                short = await self._ledger.reserve(hold) if hold is not None else None
+                if short is None:
+                    await self.journal.append(STREAM, event, opens=call.id)
         except AuditUnavailable:
-            self._running.discard(call.id)
+            self._running.pop(call.id, None)
             raise
         if short is not None:
-            self._running.discard(call.id)
+            self._running.pop(call.id, None)
         return short
 
-    async def _opened(self, event: Mapping[str, Any], call: str, hold: Hold | None) -> Shortage | None:
-        if hold is not None:
-            if self._begin_together is not None:
-                return await self._begin_together(STREAM, event, call, hold)
-            short = await self._ledger.reserve(hold)
-            if short is not None:
-                return short
-        await self.journal.append(STREAM, event, opens=call)
-        return None
-
-    async def end(self, call: Call, began: int, outcome: Outcome) -> None:
+    def end(self, call: Call, began: int, outcome: Outcome) -> Awaitable[int]:
         """Write down how `call` ended.
 
         Args:
@@ -99,27 +98,23 @@ class Proof:
             AuditUnavailable: it could not be; nobody may hear of the outcome.
         """
         problem = outcome.problem
-        event = self._about(type_of(outcome), call)
-        event["decision"] = {
-            "effect": "deny" if outcome.refused else "allow",
-            "rule": outcome.rule,
-            "policy": _note(outcome, "permit", "policy"),
+        notes = dict(outcome.notes)
+        permit, spend = notes.pop("permit", NOTHING), notes.get("spend", NOTHING)
+        event: dict[str, Any] = {
+            "decision": {"effect": "deny" if outcome.refused else "allow", "rule": outcome.rule, "policy": permit.get("policy")},
+            "money": {"reserved": spend.get("reserved"), "settled": outcome.cost},
+            "result": self._result(call, outcome),
+            "notes": notes,
         }
-        event["money"] = {"reserved": _note(outcome, "spend", "reserved"), "settled": outcome.cost}
-        event["result"] = self._result(call, outcome)
-        event["notes"] = {step: note for step, note in outcome.notes.items() if step != "permit"}
-        event["ms"] = (time.perf_counter_ns() - began) // 1000 / 1000
-        await self._close(call, event, sure=problem is None or problem.code not in UNSURE)
+        return self._close(type_of(outcome), call, began, event, sure=problem is None or problem.code not in UNSURE)
 
-    async def broke(self, call: Call, began: int, error: BaseException) -> None:
+    def broke(self, call: Call, began: int, error: BaseException) -> Awaitable[int]:
         """Write down that `call` ended by a bug or a cancellation."""
-        event = self._about("call.outcome", call)
-        event["result"] = {"ending": type(error).__name__, "code": None, "effect": "unknown" if call.id in self._running else "none"}
-        event["ms"] = (time.perf_counter_ns() - began) // 1000 / 1000
-        await self._close(call, event, sure=False)
+        result = {"ending": type(error).__name__, "code": None, "effect": "unknown" if call.id in self._running else "none"}
+        return self._close("call.outcome", call, began, {"result": result}, sure=False)
 
-    def _about(self, type: Type, call: Call) -> dict[str, Any]:
-        """An event about `call`. What is said of its caller and its tool is the same each time, and made once."""
+    def _parties(self, call: Call) -> tuple[orjson.Fragment, orjson.Fragment]:
+        """What is said of a call's caller and its tool: the same each time, and made once."""
         by, of = self._callers.get(call.principal), self._tools.get(call.tool)
         if by is None:
             if len(self._callers) >= KEPT:
@@ -127,15 +122,17 @@ class Proof:
             by = self._callers[call.principal] = orjson.Fragment(orjson.dumps(writable(who(call.principal))))
         if of is None:
             of = self._tools[call.tool] = orjson.Fragment(orjson.dumps(writable(what(call.tool))))
-        return about(type, call, self.journal.instance, by=by, of=of)
+        return by, of
 
-    async def _close(self, call: Call, event: dict[str, Any], *, sure: bool) -> None:
-        if call.id in self._running:
-            self._running.discard(call.id)
-            await self.journal.append(STREAM, event, closes=call.id)
-        else:
-            event["arguments"] = self._arguments(call, sure=sure)
-            await self.journal.append(STREAM, event)
+    def _close(self, type: Type, call: Call, began: int, ending: Mapping[str, Any], *, sure: bool) -> Awaitable[int]:
+        running = self._running.pop(call.id, None)
+        event = about(type, call, self.journal.instance, *(running or self._parties(call)))
+        event |= ending
+        event["ms"] = (time.perf_counter_ns() - began) // 1000 / 1000
+        if running is not None:
+            return self.journal.append(STREAM, event, closes=call.id)
+        event["arguments"] = self._arguments(call, sure=sure)
+        return self.journal.append(STREAM, event)
 
     def _arguments(self, call: Call, *, sure: bool) -> Mapping[str, Any]:
         """What is kept of the arguments.
@@ -207,11 +204,6 @@ class Audit:
 
     async def _flood(self, principal: Principal, found: Mapping[str, Any]) -> int:
         return await record(self._proof.journal, "call.flood", principal=principal, **found)
-
-
-def _note(outcome: Outcome, step: str, name: str) -> Any:
-    note = outcome.notes.get(step)
-    return note.get(name) if isinstance(note, Mapping) else None
 
 
 async def record(journal: Journal, type: Type, *, principal: Principal | None = None, tenant: str | None = None, **details: Any) -> int:

@@ -8,7 +8,7 @@ a deny fires unless False (`decide`). So a caller can never get past a deny by s
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from functools import cached_property
+from functools import cached_property, lru_cache
 from typing import Any, Literal
 
 import re2
@@ -94,6 +94,7 @@ def tool_facts(tool: Tool) -> Mapping[str, Any]:
     }
 
 
+@lru_cache(maxsize=4096)
 def principal_facts(principal: Principal) -> Mapping[str, Any]:
     """What rules may ask about the caller. Its scopes are not among it: a scope must never grant."""
     return {
@@ -123,7 +124,7 @@ def reach(value: Any, path: str) -> Any:
     """What is at `path` in `value`, UNSET when nothing is."""
     # A key with a dot in it wins over the path it spells, since argument names may not hold dots but objects may.
     while path:
-        if not isinstance(value, Mapping):
+        if type(value) is not dict and not isinstance(value, Mapping):  # to ask for the class first takes a tenth of the time
             return UNSET
         if path in value:
             return value[path]

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import lru_cache
 
 from toolgate.calls import Call, Principal, Tool
 from toolgate.policy import bounds
@@ -83,23 +84,20 @@ def _by_rules(rules: Iterable[Rule], call: Call) -> Decision:
     for rule in rules:
         if not rule.denies and (not rule.calls or (allowing and len(rule.obligations) >= len(allowing.obligations))):
             continue
-        truth = True
-        if rule.on_caller or rule.on_call:
+        if rule.conditions:
             facts = facts or facts_of(call)
-            truth = _fires(rule, facts)
-        if truth and rule.denies:
+            truth = holds(rule.conditions, facts)
+            if truth is False or (truth is None and not rule.denies):
+                continue
+        if rule.denies:
             return Decision(False, rule.id, rule.reason)
-        if truth:
-            allowing = rule
-    if allowing is None:
-        return Decision(False, DEFAULT)
-    return Decision(True, allowing.id, obligations=allowing.obligations)
+        allowing = rule
+    return Decision(False, DEFAULT) if allowing is None else _allowed(allowing)
 
 
-def _fires(rule: Rule, facts: Facts) -> bool:
-    if rule.denies:
-        return holds(rule.on_caller, facts) is not False and holds(rule.on_call, facts) is not False
-    return holds(rule.on_caller, facts) is True and holds(rule.on_call, facts) is True
+@lru_cache(maxsize=1024)
+def _allowed(rule: Rule) -> Decision:
+    return Decision(True, rule.id, obligations=rule.obligations)
 
 
 def _listed(rules: Iterable[Rule], facts: Facts) -> bool:

@@ -68,6 +68,8 @@ class Rule:
     """Conditions on the caller: known even while a list is made."""
     on_call: tuple[Check, ...]
     """Conditions on the arguments and the call."""
+    conditions: tuple[Check, ...]
+    """Both: what is asked when a call is made."""
     reason: str | None
     obligations: tuple[str, ...]
 
@@ -186,6 +188,7 @@ def _ready(permission: Permission) -> Rule:
         on_tool=on("tool"),
         on_caller=on("principal"),
         on_call=on("args", "call"),
+        conditions=on("principal", "args", "call"),
         reason=permission.reason,
         obligations=permission.obligations,
     )
