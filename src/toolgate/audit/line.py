@@ -39,7 +39,7 @@ def canonical(value: Any) -> bytes:
 
 def escaped(text: bytes) -> str:
     """JSON with unsafe characters as `\\uXXXX`; the value it holds stays the same."""
-    if text.isascii() and b"\x7f" not in text:
+    if text.isascii() and 0x7F not in text:  # the number, since to look for `bytes` raises an error inside first
         return text.decode()
     return UNSAFE.sub(_escape, text.decode())
 

@@ -10,6 +10,7 @@ and exactly then for calls that come one by one.
 
 from __future__ import annotations
 
+import math
 import time
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Sequence
@@ -59,7 +60,9 @@ class Window:
         self._width = seconds / GROUPS
         self._groups: deque[list[float]] = deque()
         """Each the times of its first and last call and their number, the oldest first."""
-        self._total = 0.0
+        self._last = [-math.inf, -math.inf, 0]
+        """The last of them."""
+        self._total: float = 0
         self.owed = 0
         """Calls taken here that the shared store has not heard of."""
 
@@ -79,15 +82,16 @@ class Window:
 
     def add(self, now: float) -> None:
         self._total += 1
-        last = self._groups[-1] if self._groups else None
-        if last is not None and now - last[0] < self._width:
+        last = self._last
+        if now - last[0] < self._width:
             last[1] = now
             last[2] += 1
         else:
-            self._groups.append([now, now, 1.0])
+            self._last = [now, now, 1]
+            self._groups.append(self._last)
 
     def idle(self, now: float) -> bool:
-        return not self._groups or now - self._groups[-1][1] >= self._seconds
+        return now - self._last[1] >= self._seconds
 
 
 class MemoryCounters:
@@ -111,8 +115,10 @@ class MemoryCounters:
         if self._grown:
             self._forget(now)
         longest: UsedUp | None = None
-        windows = [self._window(allowance) for allowance in allowances]
-        for allowance, window in zip(allowances, windows, strict=True):
+        windows = []
+        for allowance in allowances:
+            window = self._window(allowance)
+            windows.append(window)
             wait = window.wait(allowance.calls, now)
             if wait is not None and (longest is None or wait > longest.wait):
                 longest = UsedUp(allowance, wait)

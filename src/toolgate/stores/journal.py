@@ -120,7 +120,8 @@ class SqliteJournal:
                 continue
             seq += 1
             digest = chained(digest, seq, each.at, each.stream.encode(), each.body.encode())
-            rows.append((seq, each.stream, each.at, each.body, digest))
+            # Of bytes, unlike a bytearray, `sqlite3` asks first whether they would be something else.
+            rows.append((seq, each.stream, each.at, each.body, bytearray(digest)))
             done.append(seq)
             if each.opens is not None:
                 opened.append((each.opens, seq, self.instance))
