@@ -133,12 +133,15 @@ class Gateway:
             session: see `Call.session`; its parent's where it has one.
             work: see `Call.work`; only for tools that are not `remote`.
         """
-        call = self._made(name, arguments, principal, parent)
+        tool, arguments = self._meant(name, arguments, principal)
         call = changed(
-            call,
-            id=id or call.id,
-            idempotency_key=idempotency_key or call.idempotency_key,
-            trace_parent=trace_parent or call.trace_parent,
+            self._blank,
+            id=id or new_id(),
+            tool=tool,
+            arguments=arguments,
+            principal=principal,
+            idempotency_key=idempotency_key or None,
+            trace_parent=trace_parent or None,
             approval=parent.approval if parent else approval,
             session=parent.session if parent else session,
             progress=progress,
@@ -146,6 +149,8 @@ class Gateway:
             client=client,
             work=work,
         )
+        if parent is not None:
+            call = self._within(parent, call)
         try:
             return await self._handler(call)
         finally:
@@ -176,24 +181,29 @@ class Gateway:
         Raises:
             KeyReused: the key came with other arguments.
         """
-        return await self._looks.ended(changed(self._made(name, arguments, principal, parent), idempotency_key=idempotency_key))
+        return await self._looks.ended(self._made(name, arguments, principal, parent, idempotency_key))
 
-    def _made(self, name: str, arguments: Mapping[str, Any], principal: Principal, parent: Call | None) -> Call:
+    def _made(
+        self, name: str, arguments: Mapping[str, Any], principal: Principal, parent: Call | None, idempotency_key: str | None = None
+    ) -> Call:
+        tool, arguments = self._meant(name, arguments, principal)
+        call = Call(tool, arguments, principal, idempotency_key=idempotency_key)
+        return call if parent is None else self._within(parent, call)
+
+    def _meant(self, name: str, arguments: Mapping[str, Any], principal: Principal) -> tuple[Tool, Mapping[str, Any]]:
         name, arguments = unwrapped(name, arguments)
-        tool = self.visible(principal).get(name) or concealed(name, self.catalog.get(name))
-        if parent is None:
-            return changed(self._blank, id=new_id(), tool=tool, arguments=arguments, principal=principal)
+        return self.visible(principal).get(name) or concealed(name, self.catalog.get(name)), arguments
+
+    def _within(self, parent: Call, call: Call) -> Call:
+        """`call` as made on behalf of `parent`."""
+        nested = self._nested.key(parent, call.tool, call.arguments)
         return changed(
-            self._blank,
-            id=new_id(),
-            tool=tool,
-            arguments=arguments,
-            principal=principal,
+            call,
             depth=parent.depth + 1,
             parent_id=parent.id,
-            idempotency_key=self._nested.key(parent, tool, arguments),
+            idempotency_key=call.idempotency_key or nested,
             deadline=parent.deadline,
-            trace_parent=parent.trace_parent,
+            trace_parent=call.trace_parent or parent.trace_parent,
             tainted=parent.tainted,
         )
 
