@@ -7,7 +7,7 @@ call that has its result is made again.
 from __future__ import annotations
 
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -59,59 +59,42 @@ class Known:
 NOTHING_KNOWN = Known()
 
 
+@dataclass
 class Drive:
-    def __init__(
-        self,
-        gateway: Gateway,
-        models: Provider,
-        runs: Runs,
-        settings: Settings,
-        run: Run,
-        user: Principal,
-        hear: Hear,
-        person: Person | None,
-        unanswered: Unanswered,
-        facts: Sequence[Fact] = (),
-        number: int = 0,
-        known: Known = NOTHING_KNOWN,
-        clock: Callable[[], float] = time.time,
-    ) -> None:
-        """
-        Args:
-            clock: seconds since 1970.
-            known: of models and skills.
-            facts: so far.
-            number: of the next one.
-        """
-        self.run = run
-        self.user = user
-        self.hear = hear
-        self.state = turns.after(facts)
-        self._gateway = gateway
-        self._models = models
-        self._runs = runs
-        self._settings = settings
-        self._facts = list(facts)
-        self._number = number
-        self._person = person
-        self._unanswered: Unanswered = unanswered
-        self._known = known
-        self._clock = clock
+    gateway: Gateway
+    models: Provider
+    runs: Runs
+    settings: Settings
+    run: Run
+    user: Principal
+    hear: Hear
+    person: Person | None
+    unanswered: Unanswered
+    facts: list[Fact] = field(default_factory=list)
+    """So far."""
+    number: int = 0
+    """Of the next one."""
+    known: Known = NOTHING_KNOWN
+    clock: Callable[[], float] = time.time
+    """Seconds since 1970."""
+    _asking: float = field(default=0.0, init=False)
+    """Seconds that a person took to answer."""
+    _model: str = field(default="", init=False)
+    """Who was asked last."""
+    _own: str = field(default="", init=False)
+    """With whom the run stays: the first that the last request was put to."""
+    _version: str = field(default="", init=False)
+    """Of the templates that the model was told last."""
+    _replied: object = field(default=None, init=False)
+    """The last reply that was written down."""
+    _unwritten: list[Awaitable[bool]] = field(default_factory=list, init=False)
+    """Results on their way to the book."""
+    _shown: tuple[tuple[object, int], list[ToolSpec], bool] | None = field(default=None, init=False)
+    """What may be seen in which window, and what of it is shown: found out once."""
+
+    def __post_init__(self) -> None:
+        self.state = turns.after(self.facts)
         self._doubtful = frozenset[str]() if self.state.idle else frozenset(call.id for call in self.state.waiting)
-        self._asking = 0.0
-        """Seconds that a person took to answer."""
-        self._model = ""
-        """Who was asked last."""
-        self._own = ""
-        """With whom the run stays: the first that the last request was put to."""
-        self._version = ""
-        """Of the templates that the model was told last."""
-        self._replied: object = None
-        """The last reply that was written down."""
-        self._unwritten: list[Awaitable[bool]] = []
-        """Results on their way to the book."""
-        self._shown: tuple[tuple[object, int], list[ToolSpec], bool] | None = None
-        """What may be seen in which window, and what of it is shown: found out once."""
 
     async def to_the_end(self, first: Fact, purse: Purse, within: Call, results: Mapping[str, str] = NO_RESULTS) -> Finished:
         """Go on until nothing goes on by itself.
@@ -135,9 +118,7 @@ class Drive:
         except BaseException as error:
             with anyio.move_on_after(WRITE_SECONDS, shield=True):
                 cancelled = isinstance(error, anyio.get_cancelled_exc_class() | KeyboardInterrupt)
-                why = (
-                    Ended(self._clock(), "cancelled") if cancelled else Ended(self._clock(), "failed", f"unexpected {type(error).__name__}")
-                )
+                why = Ended(self.clock(), "cancelled") if cancelled else Ended(self.clock(), "failed", f"unexpected {type(error).__name__}")
                 await self._add(why)
                 await self._book()
             raise
@@ -146,7 +127,7 @@ class Drive:
     async def close(self) -> Finished:
         """Say how it ended, in the book and to whoever hears."""
         await self._book()
-        end = finished(self.run.id, self._facts, self.state, self._output()[0])
+        end = finished(self.run.id, self.facts, self.state, self._output()[0])
         if end.status == "waiting":
             names = {spec.name for spec in self.run.task.theirs}
             end = replace(end, theirs=[call for call in self.state.waiting if call.name in names])
@@ -154,7 +135,7 @@ class Drive:
         return end
 
     async def _step(self) -> None:
-        state, now = self.state, self._clock()
+        state, now = self.state, self.clock()
         limits = self.run.task.limits
         seconds = self._seconds()
         over = self._purse.over(seconds) or turns.over(state.allotted(), seconds, limits)
@@ -166,7 +147,7 @@ class Drive:
                 # What a reply within the steps wants is done: the last words can tell of it.
                 over = self._purse.over(seconds, steps=False) or turns.over(replace(state.allotted(), steps=0), seconds, limits)
                 if wait := await Batch(self._around, state).make(calls, over):
-                    await self._add(Ended(self._clock(), "waiting", wait))
+                    await self._add(Ended(self.clock(), "waiting", wait))
             case Hint(text, about):
                 await self._add(Hinted(now, text, about))
                 await self.hear(Noted("hint", text))
@@ -185,17 +166,17 @@ class Drive:
             reply = await self._reply(self._prompt(last), phase, lambda reply: self._note(reply, phase, last, began))
         except OverBudget as error:
             if last:
-                await self._add(Ended(self._clock(), self.state.stopping.status if self.state.stopping else "budget_exhausted", str(error)))
+                await self._add(Ended(self.clock(), self.state.stopping.status if self.state.stopping else "budget_exhausted", str(error)))
             else:
-                await self._add(Stopping(self._clock(), "budget_exhausted", str(error), LAST.format(reason="The budget is used up")))
+                await self._add(Stopping(self.clock(), "budget_exhausted", str(error), LAST.format(reason="The budget is used up")))
             return
         except ToolgateError as error:
             if isinstance(error, ModelFailed) and error.reason == "context_exceeded" and (cut := cut_at(self.state.messages, keep=1)):
-                await self._add(Compacted(self._clock(), cut, summary_of(self.state.messages[:cut])))
+                await self._add(Compacted(self.clock(), cut, summary_of(self.state.messages[:cut])))
                 return
             if isinstance(error, AuditUnavailable | Busy):
                 raise
-            await self._add(Ended(self._clock(), self.state.stopping.status if self.state.stopping else "failed", str(error)))
+            await self._add(Ended(self.clock(), self.state.stopping.status if self.state.stopping else "failed", str(error)))
             return
         if self._replied is not reply.message:  # by a provider that writes nothing down
             await self._note(reply, phase, last, began)
@@ -205,7 +186,7 @@ class Drive:
         """Write down what the model has answered."""
         self._replied = reply.message
         fact = Replied(
-            at=self._clock(),
+            at=self.clock(),
             message=replace(reply.message, calls=() if last else self._renamed(reply)),
             stop="end" if last else reply.stop,
             phase=phase,
@@ -230,7 +211,7 @@ class Drive:
             noted=noted,
         )
         step, first = self.state.used.steps + 1, True
-        async with aclosing(self._models.stream(prompt, errand)) as deltas:
+        async with aclosing(self.models.stream(prompt, errand)) as deltas:
             async for delta in deltas:
                 match delta:
                     case Chosen(provider, model, route):
@@ -251,8 +232,8 @@ class Drive:
         raise ModelFailed(f"{self._model or 'the model'} ended without an answer", "transient", reason="cut_off")
 
     def _prompt(self, last: bool) -> Prompt:
-        task, state, of = self.run.task, self.state, self._settings.agent
-        visible = self._gateway.visible(self._around.agent)
+        task, state, of = self.run.task, self.state, self.settings.agent
+        visible = self.gateway.visible(self._around.agent)
         window = self._window
         if self._shown is None or self._shown[0][0] is not visible or self._shown[0][1] != window:
             self._shown = ((visible, window), *offered(visible, task.tools, window))
@@ -278,23 +259,23 @@ class Drive:
 
     def _seconds(self) -> float:
         """Under way in this allotment, a person's time to answer not counted."""
-        return max(0.0, self.state.seconds(self._clock()) - self._asking)
+        return max(0.0, self.state.seconds(self.clock()) - self._asking)
 
     def _left(self) -> float:
         return max(LAST_SECONDS, self.run.task.limits.seconds - self._seconds())
 
     async def _asked(self, wanted: Wanted) -> Answer | None:
-        began = self._clock()
+        began = self.clock()
         try:
-            return await self._person(wanted) if self._person else None
+            return await self.person(wanted) if self.person else None
         finally:
-            self._asking += self._clock() - began
+            self._asking += self.clock() - began
 
     @property
     def _window(self) -> int:
         """Tokens of the window of the model that the run stays with, before there is one of the largest, and no more than is set."""
-        most = self._settings.agent.window
-        return min(most, self._known.window(self._own or self.run.task.model) or most)
+        most = self.settings.agent.window
+        return min(most, self.known.window(self._own or self.run.task.model) or most)
 
     def _renamed(self, reply: Reply) -> tuple[Any, ...]:
         """The calls, each with an id that none has had: results are told apart by them, and effects happen once by them."""
@@ -328,15 +309,15 @@ class Drive:
         A result is not waited for: it is durable, at the latest, with the next thing that is, and nothing leaves this process before
         that, no request to a model and no call. So it costs no commit of its own.
         """
-        number, self._number = self._number, self._number + 1
+        number, self.number = self.number, self.number + 1
         if isinstance(fact, Answered):
-            self._unwritten.append(self._runs.add_soon(self.run, number, fact))
+            self._unwritten.append(self.runs.add_soon(self.run, number, fact))
         else:
-            await self._runs.add(self.run, number, fact)
+            await self.runs.add(self.run, number, fact)
             unwritten, self._unwritten = self._unwritten, []
             if not all([await written for written in unwritten]):
                 raise Busy(f"the run {self.run.id} is taken up elsewhere")
-        self._facts.append(fact)
+        self.facts.append(fact)
         before, self.state = self.state, turns.after([fact], self.state)
         if isinstance(fact, Replied | Answered):
             within = Used(**fact.used) if isinstance(fact, Answered) else turns.NOTHING
@@ -345,16 +326,16 @@ class Drive:
             await self._tell_spent()
 
     async def _tell_spent(self) -> None:
-        await self.hear(spent(self._facts, self.state, self._purse.left))
+        await self.hear(spent(self.facts, self.state, self._purse.left))
 
     async def _book(self) -> None:
         """Say in the book how far it came."""
         used, ended = self.state.used, self.state.ended
-        self.run = await self._runs.put(
+        self.run = await self.runs.put(
             replace(
                 self.run,
                 status=ended.status if ended else None,
-                updated=self._clock(),
+                updated=self.clock(),
                 cost=used.cost,
                 steps=used.steps,
                 calls=used.calls,
@@ -364,20 +345,20 @@ class Drive:
     def _surroundings(self, purse: Purse, within: Call) -> Around:
         return Around(
             run=self.run,
-            gateway=self._gateway,
-            runs=self._runs,
+            gateway=self.gateway,
+            runs=self.runs,
             purse=purse,
             user=self.user,
             agent=self.user.delegate(),
             call=within,
-            most=self._settings.agent.result_bytes,
-            remembered=self._settings.replay.keep,
+            most=self.settings.agent.result_bytes,
+            remembered=self.settings.replay.keep,
             doubtful=self._doubtful,
-            clock=self._clock,
+            clock=self.clock,
             add=self._add,
             hear=self.hear,
             left=self._left,
-            person=self._asked if self._person else None,
-            unanswered=self._unanswered,
-            skills=self._known.skills,
+            person=self._asked if self.person else None,
+            unanswered=self.unanswered,
+            skills=self.known.skills,
         )

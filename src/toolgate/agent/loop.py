@@ -137,7 +137,7 @@ class Agent:
         task = replace(run.task, limits=limits or run.task.limits, theirs=run.task.theirs if theirs is None else theirs)
         run = await runs.put(replace(run, status=None, instance=runs.instance, updated=self.clock(), task=task))
         drive = Drive(
-            self.gateway, self.models, runs, self.settings, run, user, hear, person, unanswered, facts, number, self.known, self.clock
+            self.gateway, self.models, runs, self.settings, run, user, hear, person, unanswered, list(facts), number, self.known, self.clock
         )
         if text is None and (ended := drive.state.ended) and ended.status == "done":
             return await drive.close()  # its process died between its last word and the book

@@ -10,6 +10,7 @@ import logging
 import time
 from collections.abc import Mapping
 from contextlib import suppress
+from dataclasses import dataclass, field
 from typing import Annotated, Any
 
 import orjson
@@ -94,40 +95,31 @@ class AgUi:
         return Events(lambda say: Talk(self._agent, user, read, said, props, theirs, say).go(trace))
 
 
+@dataclass
 class Talk:
     """One AG-UI run."""
 
-    def __init__(
-        self,
-        agent: Agent,
-        user: Principal,
-        read: RunAgentInput,
-        said: Asked,
-        props: Mapping[str, Any],
-        theirs: tuple[ToolSpec, ...],
-        say: Say,
-    ) -> None:
-        """
-        Args:
-            theirs: tools of the front end, which makes their calls itself.
-        """
-        self._agent = agent
-        self._user = user
-        self._read = read
-        self._said = said
-        self._props = props
-        self._theirs = theirs
+    agent: Agent
+    user: Principal
+    read: RunAgentInput
+    said: Asked
+    props: Mapping[str, Any]
+    theirs: tuple[ToolSpec, ...]
+    """Tools of the front end, which makes their calls itself."""
+    say: Say
+    _heard: bool = field(default=False, init=False)
+    _instead: dict[str, Answer] = field(default_factory=dict, init=False)
+    """By the question's id, arguments that the user would have instead."""
+
+    def __post_init__(self) -> None:
+        read = self.read
         self._results = {
             str(message.get("toolCallId")): text_of(message.get("content"), f"messages.{place}.content")
             for place, message in enumerate(read.messages)
             if message.get("role") == "tool"
         }
         """Of all tool calls that the client has one of; those count that a run waits for."""
-        self._say = say
-        self._heard = False
-        self._instead: dict[str, Answer] = {}
-        """By the question's id, arguments that the user would have instead."""
-        own = agent.settings.approvals.by == "caller"
+        own = self.agent.settings.approvals.by == "caller"
         self._stream = Stream(read.thread_id, read.run_id, [dict(message) for message in read.messages], answerable=own)
 
     async def go(self, trace: str | None) -> Response | None:
@@ -135,12 +127,12 @@ class Talk:
         try:
             run = await self._thread()
             # A call that brings an answer is not the one before it made again.
-            answers = "; ".join(f"{entry.interrupt_id}: {entry.status}" for entry in self._read.resume)
-            if not self._said.text:
+            answers = "; ".join(f"{entry.interrupt_id}: {entry.status}" for entry in self.read.resume)
+            if not self.said.text:
                 answers = "; ".join([*([answers] if answers else ()), *(f"{call}: made" for call in self._results)])
-            arguments = {"task": answers or self._said.text, **self._props, **({"resume": run.id} if run else {})}
+            arguments = {"task": answers or self.said.text, **self.props, **({"resume": run.id} if run else {})}
             end = await through(
-                self._agent, self._user, arguments, lambda call: self._begin(call) if run is None else self._go_on(run), trace
+                self.agent, self.user, arguments, lambda call: self._begin(call) if run is None else self._go_on(run), trace
             )
             if isinstance(end, Outcome) and end.problem is not None:
                 if not self._heard:
@@ -154,33 +146,33 @@ class Talk:
         return None
 
     async def _begin(self, call: Call) -> Finished:
-        if self._read.resume:
+        if self.read.resume:
             raise UnknownRun("this thread has no run that could be resumed; it may have been forgotten")
-        if not self._said.text:
+        if not self.said.text:
             raise InvalidArguments("the last message has to be the user's")
-        props, context = self._props, "\n".join(f"{each.description}: {each.value}" for each in self._read.context)
+        props, context = self.props, "\n".join(f"{each.description}: {each.value}" for each in self.read.context)
         task = Task(
-            self._said.task,
+            self.said.task,
             props.get("task_type", "tool_use"),
             props.get("model", ""),
-            limits_of(self._agent.limits, props),
+            limits_of(self.agent.limits, props),
             tuple(props["tools"]) if "tools" in props else None,
             props.get("schema"),
-            "\n\n".join(part for part in (self._said.instructions, context) if part),
-            self._theirs,
+            "\n\n".join(part for part in (self.said.instructions, context) if part),
+            self.theirs,
         )
-        return await self._agent.run(task, self._user, self._hear, parent=call)
+        return await self.agent.run(task, self.user, self._hear, parent=call)
 
     async def _go_on(self, run: Run) -> Finished:
-        events = await self._agent.replay(run.id, self._user)
+        events = await self.agent.replay(run.id, self.user)
         ends = [event for event in events if isinstance(event, Finished)]
         self._stream.before = ends[-1].bill if ends else None
         # All are read before one is heeded: what cannot be meant decides nothing.
-        for entry, answer in [(entry, await self._checked(entry)) for entry in self._read.resume]:
+        for entry, answer in [(entry, await self._checked(entry)) for entry in self.read.resume]:
             await self._decide(entry, answer)
-        text = None if self._read.resume or not self._said.text else self._said.text
-        return await self._agent.resume(
-            run.id, self._user, self._hear, text=text, results=self._results, theirs=self._theirs or None, person=self._changed
+        text = None if self.read.resume or not self.said.text else self.said.text
+        return await self.agent.resume(
+            run.id, self.user, self._hear, text=text, results=self._results, theirs=self.theirs or None, person=self._changed
         )
 
     async def _checked(self, entry: Resume) -> Answer:
@@ -195,7 +187,7 @@ class Talk:
             with suppress(UnknownApproval):
                 approval = await self._asked(entry)
                 if approval is not None:
-                    await self._agent.gateway.permitted(approval.tool, answer, self._user.delegate())
+                    await self.agent.gateway.permitted(approval.tool, answer, self.user.delegate())
         return answer
 
     async def _decide(self, entry: Resume, answer: Answer) -> None:
@@ -205,13 +197,13 @@ class Talk:
             return
         with suppress(UnknownApproval):
             if await self._asked(entry) is not None:
-                await self._agent.gateway.approvals.decide(entry.interrupt_id, answer, self._user, "client")
+                await self.agent.gateway.approvals.decide(entry.interrupt_id, answer, self.user, "client")
 
     async def _asked(self, entry: Resume) -> Approval | None:
         """What was asked, if the user may answer it. Raises UnknownApproval."""
-        approvals = self._agent.gateway.approvals
+        approvals = self.agent.gateway.approvals
         approval = await approvals.find(entry.interrupt_id)
-        return approval if approvals.settings.by == "caller" and approvals.owns(self._user, approval) else None
+        return approval if approvals.settings.by == "caller" and approvals.owns(self.user, approval) else None
 
     async def _changed(self, wanted: Wanted) -> Answer | None:
         """The arguments that the user would have instead."""
@@ -221,35 +213,35 @@ class Talk:
         self._heard = True
         if isinstance(event, ApprovalWanted):
             with suppress(UnknownApproval):
-                found = [await self._agent.gateway.approvals.find(one.approval) for one in event.wanted]
+                found = [await self.agent.gateway.approvals.find(one.approval) for one in event.wanted]
                 self._stream.expires = min((each.expires for each in found), default=None)
         for each in self._stream.of(event):
-            await self._say(orjson.dumps(each, default=str).decode())
+            await self.say(orjson.dumps(each, default=str).decode())
         if (name := getattr(event, "run", None)) is not None and not isinstance(event, Finished):
             await self._remember(name)
 
     async def _broke(self, problem: Problem) -> None:
         for each in self._stream.broke(problem):
-            await self._say(orjson.dumps(each).decode())
+            await self.say(orjson.dumps(each).decode())
 
     @property
     def _key(self) -> str:
-        return key(self._user.tenant, self._user.user, self._read.thread_id)
+        return key(self.user.tenant, self.user.user, self.read.thread_id)
 
     async def _thread(self) -> Run | None:
         """The run that the thread is; None: it has none (any more)."""
-        there = await self._agent.stores.records.get(THREAD, self._key)
+        there = await self.agent.stores.records.get(THREAD, self._key)
         if there is None:
             return None
         try:
-            return await self._agent.runs.get(there.body["run"], self._user)
+            return await self.agent.runs.get(there.body["run"], self.user)
         except UnknownRun:
             return None
 
     async def _remember(self, run: str) -> None:
-        records = self._agent.stores.records
+        records = self.agent.stores.records
         there = await records.get(THREAD, self._key)
-        expires = time.time() + self._agent.settings.agent.keep
+        expires = time.time() + self.agent.settings.agent.keep
         await records.put(THREAD, self._key, {"run": run}, replaces=there.version if there else 0, expires=expires)
 
 

@@ -13,6 +13,7 @@ from __future__ import annotations
 import json
 import secrets
 from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -43,25 +44,21 @@ Linked = Callable[[Principal, Holder], Awaitable[object]]
 """Writes down that somebody has linked something."""
 
 
+@dataclass
 class Consents:
-    def __init__(
-        self,
-        gateway: Gateway,
-        consent: Consent,
-        waiting: Waiting,
-        integrations: Mapping[str, Integration],
-        linked: Linked,
-    ) -> None:
-        self._gateway = gateway
-        self._consent = consent
-        self._integrations = {name: one for name, one in integrations.items() if _by_each(one)}
-        self._linked = linked
-        self._waiting = waiting
-        self.open = frozenset({PATH}) if self._integrations else frozenset[str]()
+    gateway: Gateway
+    consent: Consent
+    waiting: Waiting
+    integrations: Mapping[str, Integration]
+    linked: Linked
+
+    def __post_init__(self) -> None:
+        self.integrations = {name: one for name, one in self.integrations.items() if _by_each(one)}
+        self.open = frozenset({PATH}) if self.integrations else frozenset[str]()
         """Paths that answer anybody: browsers show no credential."""
 
     def routes(self) -> list[BaseRoute]:
-        if not self._integrations:
+        if not self.integrations:
             return []
         return [
             Route(LINK, self.begin, methods=["POST"]),
@@ -79,25 +76,25 @@ class Consents:
             return problem_answer("not_permitted", "a caller without a name can link nothing; show an API key or a token")
         holder = holder_of(integration, principal.tenant, principal.user, shared=False)
         try:
-            started = await self._consent.begin(integration, holder, self._redirect(request), _words(await request.body(), "scopes"))
+            started = await self.consent.begin(integration, holder, self._redirect(request), _words(await request.body(), "scopes"))
         except ValueError as error:
             return problem_answer("bad_request", str(error))
         except ToolgateError as error:
             return problem_answer("upstream_failed", str(error))
-        await self._waiting.add(holder, started)
+        await self.waiting.add(holder, started)
         return Json({"url": started.url, "expires_in": SECONDS})
 
     async def back(self, request: Request) -> Response:
         """The browser comes back. Nothing is linked yet: it is told what its caller has to say."""
-        begun = await self._waiting.of(request.query_params.get("state", ""))
+        begun = await self.waiting.of(request.query_params.get("state", ""))
         if begun is None or begun.query is not None:
             return PlainTextResponse("This answer belongs to no question that waits here.", 400, headers=PAGE)
         try:
             code_in(begun.started, request.url.query)
         except UpstreamFailed as error:
-            await self._waiting.take(begun)
+            await self.waiting.take(begun)
             return PlainTextResponse(f"Nothing was linked: {error}.", 400, headers=PAGE)
-        if await self._waiting.change(begun, query=request.url.query) is None:
+        if await self.waiting.change(begun, query=request.url.query) is None:
             return PlainTextResponse("This answer has come already.", 400, headers=PAGE)
         who, code = begun.holder.user, f"{begun.code[:4]}-{begun.code[4:]}"
         said = (
@@ -114,36 +111,36 @@ class Consents:
         except ValueError:
             return problem_answer("bad_request", 'the body is {"code": "…"}, with what the browser showed')
         said = code.replace("-", "").strip().upper().encode()
-        for begun in await self._waiting.of_holder(Holder.of(principal, name)):
+        for begun in await self.waiting.of_holder(Holder.of(principal, name)):
             # Counted before it is looked at: guesses at the same time, in several processes, are as many as these.
-            counted = await self._waiting.change(begun, tries=begun.tries + 1)
+            counted = await self.waiting.change(begun, tries=begun.tries + 1)
             right = counted is not None and secrets.compare_digest(said, counted.code.encode())
-            if counted is not None and (right or counted.tries >= TRIES) and await self._waiting.take(counted) and right:
+            if counted is not None and (right or counted.tries >= TRIES) and await self.waiting.take(counted) and right:
                 return await self._finish(counted, principal)
         return problem_answer("not_found", "this is not the code of an authorization of yours; begin anew")
 
     async def _finish(self, begun: Begun, principal: Principal) -> Response:
         assert begun.query is not None
-        integration = self._integrations.get(begun.holder.integration)
+        integration = self.integrations.get(begun.holder.integration)
         if integration is None:
             return problem_answer("not_found", "there is no such integration any more that callers let Toolgate into themselves")
         try:
-            grant = await self._consent.finish(integration, begun.holder, begun.started, begun.query)
+            grant = await self.consent.finish(integration, begun.holder, begun.started, begun.query)
         except ToolgateError as error:
             return problem_answer("upstream_failed", str(error))
-        await self._linked(principal, begun.holder)
+        await self.linked(principal, begun.holder)
         said = {"integration": integration.name, "user": begun.holder.user}
         return Json({**said, "issuer": grant.issuer, "scopes": list(grant.scopes)})
 
     def _known(self, principal: Principal, name: str) -> Integration | None:
         """The integration, where the caller may know of a tool of it."""
-        visible = self._gateway.visible(principal).values()
+        visible = self.gateway.visible(principal).values()
         offered = any(tool.integration == name for tool in visible)
-        return self._integrations.get(name) if offered else None
+        return self.integrations.get(name) if offered else None
 
     def _redirect(self, request: Request) -> str:
         """Where browsers come back to: by the address that the world knows, where the settings say it."""
-        known = urlsplit(self._consent.document) if self._consent.document else None
+        known = urlsplit(self.consent.document) if self.consent.document else None
         return f"{known.scheme}://{known.netloc}{PATH}" if known else f"{str(request.base_url).rstrip('/')}{PATH}"
 
 

@@ -7,7 +7,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -36,40 +36,35 @@ SAID = frozenset({"name", "url", "document", "base_url", "expose"})
 Status = Callable[[Principal], Sequence[Mapping[str, Any]]]
 
 
+@dataclass
 class Integrations:
-    def __init__(
-        self, status: Status, roster: Roster | None, trail: Trail, journal: Journal, clock: Callable[[], float] = time.time
-    ) -> None:
-        """
-        Args:
-            status: of every integration, as who looks may know of it.
-            roster: None: nothing of them can be changed here.
-        """
-        self._status = status
-        self._kept = roster
-        self._trail = trail
-        self._journal = journal
-        self._clock = clock
+    status: Status
+    """Of every integration, as who looks may know of it."""
+    kept: Roster | None
+    """None: nothing of them can be changed here."""
+    trail: Trail
+    journal: Journal
+    clock: Callable[[], float] = time.time
 
     async def many(self, request: Request) -> Json:
         """What is served. Whoever is no admin hears of integrations as of tools: of those that they see tools of, and only of these."""
         principal = principal_of(request.scope)
-        every = self._status(principal)
+        every = self.status(principal)
         return Json({"integrations": list(every) if is_admin(principal) else [_outline(each) for each in every if each["visible"]]})
 
     @property
     def _roster(self) -> Roster:
-        if self._kept is None:
+        if self.kept is None:
             raise Misconfigured("integrations cannot be changed here")
-        return self._kept
+        return self.kept
 
     async def one(self, request: Request) -> Json:
         """How an integration does: calls of the last day, the last error, what is used of the other side's own limits."""
         with by_admin(request) as principal:
             loaded = self._roster.find(request.path_params["name"])
         [status] = [each for each in self._roster.status(principal) if each["name"] == loaded.name]
-        behind, now = await self._trail.follow(), int(self._clock() // 60)
-        day = (await self._trail.sums_by("integration", since=now - DAY)).get(loaded.name, Sum())
+        behind, now = await self.trail.follow(), int(self.clock() // 60)
+        day = (await self.trail.sums_by("integration", since=now - DAY)).get(loaded.name, Sum())
         return Json(
             {
                 **status,
@@ -122,8 +117,8 @@ class Integrations:
 
     async def _last_error(self, loaded: Loaded) -> Mapping[str, Any] | None:
         prefix = loaded.declaration.tool_prefix if loaded.declaration else ""
-        numbers = await self._trail.find(Asked(tool=f"{prefix}*", ending="failed"), limit=1)
-        for entry in await self._journal.lines(numbers):
+        numbers = await self.trail.find(Asked(tool=f"{prefix}*", ending="failed"), limit=1)
+        for entry in await self.journal.lines(numbers):
             body = entry.body
             if body.get("tool", {}).get("integration") == loaded.name:
                 code = body.get("result", {}).get("code")
@@ -132,7 +127,7 @@ class Integrations:
 
     async def _limit(self, loaded: Loaded, rate: Any, now: int) -> Mapping[str, Any]:
         minutes = max(1, int(rate.per // 60))
-        used = (await self._trail.sums_by("integration", since=now - minutes + 1)).get(loaded.name, Sum())
+        used = (await self.trail.sums_by("integration", since=now - minutes + 1)).get(loaded.name, Sum())
         return {"calls": rate.calls, "seconds": rate.per, "used": used.calls - used.refused}
 
 

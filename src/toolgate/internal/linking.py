@@ -42,20 +42,19 @@ class NotOffered(Exception):
     """The repository has no links of this kind."""
 
 
+@dataclass
 class Linking:
-    """The links of one batch.
+    """The links of one batch."""
 
-    Args:
-        issues: by key and by `#number`; what could not be made is absent.
-        fresh: keys of issues made just now, which have no links yet.
-    """
+    github: GitHub
+    batch: Batch
+    issues: Mapping[str, Issue]
+    """By key and by `#number`; what could not be made is absent."""
+    fresh: frozenset[str]
+    """Keys of issues made just now, which have no links yet."""
 
-    def __init__(self, github: GitHub, batch: Batch, issues: Mapping[str, Issue], fresh: frozenset[str]) -> None:
-        self._github = github
-        self._batch = batch
-        self._issues = issues
-        self._fresh = fresh
-        self._related = related(batch.items)
+    def __post_init__(self) -> None:
+        self._related = related(self.batch.items)
         self._at_once = anyio.CapacityLimiter(AT_ONCE)
         # GitHub numbers the parts of an issue, and refuses one of two that come at the same time.
         self._one_part_at_a_time = anyio.Lock()
@@ -76,16 +75,16 @@ class Linking:
                 await tell(item.key, len(self._texts))
 
         async with anyio.create_task_group() as tasks:
-            for item in self._batch.items:
-                if (issue := self._issues.get(item.key)) is not None:
+            for item in self.batch.items:
+                if (issue := self.issues.get(item.key)) is not None:
                     tasks.start_soon(one, item, issue)
-        return {item.key: self._endings(item) for item in self._batch.items if item.key in self._issues}
+        return {item.key: self._endings(item) for item in self.batch.items if item.key in self.issues}
 
     async def _link_one(self, item: Item, issue: Issue) -> None:
         native = self._native[item.key] = {}
-        blockers: set[int] | None = None if item.key not in self._fresh else set()
+        blockers: set[int] | None = None if item.key not in self.fresh else set()
         for link in item.links:
-            target = self._issues.get(link.to)
+            target = self.issues.get(link.to)
             if link.kind == "related" or target is None:
                 continue
             try:
@@ -106,7 +105,7 @@ class Linking:
         if target.number in blockers:
             return
         try:
-            await self._github.ask("add_issue_blocker", issue_number=issue.number, issue_id=_long(target))
+            await self.github.ask("add_issue_blocker", issue_number=issue.number, issue_id=_long(target))
         except Trouble as trouble:
             if trouble.absent:
                 raise NotOffered from None
@@ -117,7 +116,7 @@ class Linking:
     async def _blockers(self, issue: Issue) -> set[int]:
         found: set[int] = set()
         try:
-            async for page in self._github.pages("list_issue_blockers", issue_number=issue.number):
+            async for page in self.github.pages("list_issue_blockers", issue_number=issue.number):
                 found |= {read_issue(answer, "list_issue_blockers").number for answer in page if self._is_ours(answer)}
         except Trouble as trouble:
             if trouble.absent:
@@ -134,21 +133,21 @@ class Linking:
         if issue.parent is None:
             try:
                 async with self._one_part_at_a_time:
-                    await self._github.ask("add_sub_issue", issue_number=target.number, sub_issue_id=_long(issue))
+                    await self.github.ask("add_sub_issue", issue_number=target.number, sub_issue_id=_long(issue))
                 return
             except Trouble as trouble:
                 if trouble.absent:
                     raise NotOffered from None
                 if not trouble.invalid:
                     raise
-                issue = read_issue(await self._github.ask("get_issue", issue_number=issue.number), "get_issue")
+                issue = read_issue(await self.github.ask("get_issue", issue_number=issue.number), "get_issue")
                 if issue.parent is None:
                     raise
         if not self._here(issue.parent) or issue.parent.rpartition("/")[2] != str(target.number):
             raise Trouble("other_parent", f"#{issue.number} cannot become a part of #{target.number}: it is a part of another issue")
 
     def _here(self, url: str) -> bool:
-        return f"/{self._github.owner}/{self._github.repo}/issues/".casefold() in url.casefold()
+        return f"/{self.github.owner}/{self.github.repo}/issues/".casefold() in url.casefold()
 
     async def _tell(self, item: Item, issue: Issue) -> Trouble | None:
         """Make the text mention what it shall; why it does not, if so."""
@@ -156,27 +155,27 @@ class Linking:
         try:
             if not missing(issue.body, mentions):
                 return None
-            if item.key not in self._fresh:  # people may have edited it since the list was read
-                issue = read_issue(await self._github.ask("get_issue", issue_number=issue.number), "get_issue")
+            if item.key not in self.fresh:  # people may have edited it since the list was read
+                issue = read_issue(await self.github.ask("get_issue", issue_number=issue.number), "get_issue")
             if missing(issue.body, mentions):
-                await self._github.ask("update_issue", issue_number=issue.number, body=with_mentions(issue.body, mentions))
+                await self.github.ask("update_issue", issue_number=issue.number, body=with_mentions(issue.body, mentions))
         except Trouble as trouble:
             return trouble
         return None
 
     def _mentions(self, item: Item) -> dict[str, list[int]]:
-        targets = [self._issues.get(to) for to in self._related.get(item.key, ())]
+        targets = [self.issues.get(to) for to in self._related.get(item.key, ())]
         mentions = {"Related": [issue.number for issue in targets if issue is not None]}
         for link, linked in self._native[item.key].items():
             if linked.status == "mentioned":
-                mentions.setdefault(WORDS[link.kind], []).append(self._issues[link.to].number)
+                mentions.setdefault(WORDS[link.kind], []).append(self.issues[link.to].number)
         return mentions
 
     def _endings(self, item: Item) -> tuple[Linked, ...]:
         return tuple(self._ending(item, link) for link in item.links)
 
     def _ending(self, item: Item, link: Link) -> Linked:
-        if link.to not in self._issues:
+        if link.to not in self.issues:
             message = f"{link.to!r} has no issue to link to: it could not be made; send the same again"
             return Linked(link, "failed", Trouble("missing_target", message))
         ending = self._native[item.key].get(link, Linked(link, "linked"))

@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING
 
@@ -53,34 +54,23 @@ def declared_any(settings: Settings, environ: Mapping[str, str]) -> bool:
     return any(environ.get(variable) for variable in VARIABLES)
 
 
+@dataclass(eq=False)
 class Models:
     """What `App.models` is."""
 
-    def __init__(
-        self,
-        settings: Settings,
-        transport: Transport,
-        stores: Stores,
-        live: Live,
-        environ: Mapping[str, str],
-        tasks: TaskGroup | None = None,
-    ) -> None:
-        """
-        Args:
-            tasks: runs what is done beside requests, such as writing down what was learned; None: only the end of `open_models` does.
-        """
-        self._tasks = tasks
-        self._metrics: Metrics | None = None
-        self._settings = settings
-        self._transport = transport
-        self.stores = stores
-        self._live = live
-        self._environ = environ
+    settings: Settings
+    transport: Transport
+    stores: Stores
+    live: Live
+    environ: Mapping[str, str]
+    tasks: TaskGroup | None = None
+    """Runs what is done beside requests, such as writing down what was learned; None: only the end of `open_models` does."""
+    _metrics: Metrics | None = field(default=None, init=False)
 
     @property
     def any(self) -> bool:
         """Whether somebody is declared who answers without being named."""
-        return declared_any(self._settings, self._environ)
+        return declared_any(self.settings, self.environ)
 
     async def check(self, named: str = "") -> None:
         """Hear before anything is begun whether somebody is there who could answer.
@@ -98,7 +88,7 @@ class Models:
     @property
     def policy(self) -> Rules:
         """Which models may be asked, and by whom."""
-        return self._live.current.models
+        return self.live.current.models
 
     def watch(self, metrics: Metrics) -> None:
         """Have what models do counted in `metrics`, from the first that is asked on."""
@@ -117,12 +107,12 @@ class Models:
             router=self.router,
             counter=Counter(),
             prices=self.prices,
-            purse=Purse(self.stores.ledger, self._live, self.prices),
+            purse=Purse(self.stores.ledger, self.live, self.prices),
             breakers=self.breakers,
             performance=self.performance,
             evidence=Evidence(self.stores),
-            settings=self._settings.models,
-            policy=lambda: self._live.current.digest,
+            settings=self.settings.models,
+            policy=lambda: self.live.current.digest,
             memory=self.memory,
         )
 
@@ -138,8 +128,8 @@ class Models:
         from toolgate.llm.prices import load
         from toolgate.llm.roster import Roster
 
-        found = declared(self._settings, self._environ)
-        return Roster(found, self._open, lambda provider: listed(provider, self._transport), load, switches=self.switches)
+        found = declared(self.settings, self.environ)
+        return Roster(found, self._open, lambda provider: listed(provider, self.transport), load, switches=self.switches)
 
     @cached_property
     def switches(self) -> Switches:
@@ -154,7 +144,7 @@ class Models:
 
         return Router(
             self.roster.models,
-            lambda: self._live.current.models,
+            lambda: self.live.current.models,
             health=self.breakers,
             speeds=self.performance,
             rates=self.prices,
@@ -166,7 +156,7 @@ class Models:
         """What router and metrics remember; `ready` has to be awaited before they are asked."""
         from toolgate.llm.memory import Memory
 
-        return Memory(self.stores.records, self.router, self.performance, self._tasks.start_soon if self._tasks else None)
+        return Memory(self.stores.records, self.router, self.performance, self.tasks.start_soon if self.tasks else None)
 
     async def tried(self, name: str) -> str:
         """Whether the provider of that name answers and takes our key, as a sentence; raises ModelFailed where it does not.
@@ -176,7 +166,7 @@ class Models:
         """
         from toolgate.llm.local import tried
 
-        return await tried(self._found(name), self._transport)
+        return await tried(self._found(name), self.transport)
 
     async def switch(self, name: str, on: bool, who: Principal) -> None:
         """Ask a provider again, or no more. Requests under way end as they began.
@@ -208,17 +198,17 @@ class Models:
             there = ", ".join(each.name for each in self.roster.declared)
             raise Misconfigured(f"library.embeddings names the provider {provider!r}; there is {there}")
         known = next((each for each in found.models if each.name == name), None) or model(provider, found.kind, name, region=found.region)
-        purse = Purse(self.stores.ledger, self._live, self.prices)
+        purse = Purse(self.stores.ledger, self.live, self.prices)
         return Embedder(
             provider=found,
             model=known,
             asked_for=dimensions,
-            sender=self._transport,
+            sender=self.transport,
             purse=purse,
             prices=self.prices,
             breakers=self.breakers,
             rules=lambda: self.policy,
-            settings=self._settings.models,
+            settings=self.settings.models,
             switches=self.switches,
         )
 
@@ -246,12 +236,12 @@ class Models:
     def prices(self) -> PriceList:
         from toolgate.llm.prices import PriceList
 
-        return PriceList(lambda: self._live.current.prices)
+        return PriceList(lambda: self.live.current.prices)
 
     def _open(self, provider: Declared) -> Provider:
         from toolgate.llm.opening import opened
 
-        return opened(provider, self._transport)
+        return opened(provider, self.transport)
 
 
 @asynccontextmanager

@@ -33,19 +33,18 @@ UNKNOWN = frozenset({"timeout", "timed_out", *LEFT.values()})
 billed then. Who leaves in time again and again would else be answered for nothing."""
 
 
+@dataclass
 class Walk:
     """One request on its way along a chain."""
 
-    def __init__(self, routed: Routed, request: Request, decision: Decision, *, seen: bool) -> None:
-        """
-        Args:
-            seen: somebody sees the pieces as they come, so that what was said stands.
-        """
-        self._routed = routed
-        self._request = request
-        self._decision = decision
-        self._seen = seen
-        self._chain = list(decision.chain)
+    routed: Routed
+    request: Request
+    decision: Decision
+    seen: bool
+    """Somebody sees the pieces as they come, so that what was said stands."""
+
+    def __post_init__(self) -> None:
+        self._chain = list(self.decision.chain)
         self._attempts: Counts[str] = Counts()
         self._failures: list[tuple[str, ToolgateError]] = []
         self._shown = False
@@ -61,7 +60,7 @@ class Walk:
         while self._chain:
             model = self._chain.pop(0)
             before: Attempt | None = None
-            while self._attempts[model.provider] < self._routed.settings.attempts:
+            while self._attempts[model.provider] < self.routed.settings.attempts:
                 try:
                     async with aclosing(self._attempt(model, before)) as deltas:
                         async for delta in deltas:
@@ -84,7 +83,7 @@ class Walk:
         Raises:
             ModelFailed: nobody is asked any more.
         """
-        routed = self._routed
+        routed = self.routed
         if self._shown and routed.settings.cut_off == "fail":
             raise error
         if error.reason == "context_exceeded":
@@ -95,7 +94,7 @@ class Walk:
             self._attempts[model.provider],
             attempts=routed.settings.attempts,
             patience=routed.settings.patience,
-            left=self._request.deadline - routed.clock(),
+            left=self.request.deadline - routed.clock(),
             chance=routed.chance,
         )
         if isinstance(found, Stop):
@@ -110,14 +109,14 @@ class Walk:
         Args:
             before: the request's last attempt at the same model.
         """
-        routed, request = self._routed, self._request
+        routed, request = self.routed, self.request
         tokens, output = routed.counter.count(request.prompt, model), most(request.prompt, model)
         if tokens + output > model.window or model.provider in routed.providers.off:  # it may have been switched off since the decision
             return
         left = request.deadline - routed.clock()
         if left <= 0:
             raise TimedOut(f"no model had answered when the {request.prompt.seconds:g} s for the request were over")
-        begin = None if request.begun else partial(routed.evidence.begin, request, self._decision, model)
+        begin = None if request.begun else partial(routed.evidence.begin, request, self.decision, model)
         held = await routed.purse.reserve(model, request.errand, tokens, output, left, begin)
         passed = routed.breakers.enter(model, before)
         if passed is None:
@@ -140,7 +139,7 @@ class Walk:
                 async for delta in deltas:
                     heard.take(delta, routed.clock())
                     if isinstance(delta, CallDelta) or (isinstance(delta, TextDelta | ReasoningDelta) and delta.text):
-                        self._shown = self._seen
+                        self._shown = self.seen
                         yield delta
         except ModelFailed as error:
             routed.breakers.ended(passed, error)
@@ -160,7 +159,7 @@ class Walk:
 
     def _close(self, heard: Heard, held: Held, error: str | None) -> Reply:
         """Settle an attempt that is over, and tell those who keep count. The reply, with its cost; one without text where it failed."""
-        routed, request, model = self._routed, self._request, heard.model
+        routed, request, model = self.routed, self.request, heard.model
         reply = heard.reply or heard.broken()
         cost = routed.prices.cost(model, reply.tokens, tier=str(reply.usage.get("service_tier") or ""), said=reply.usage.get("cost"))
         estimated = cost.estimated or reply.estimated
@@ -174,30 +173,30 @@ class Walk:
         seconds = routed.clock() - heard.began
         number = sum(self._attempts.values())
         request.tried.append(Tried(model, number, seconds, heard.first, error))
-        routed.performance.record(_metric(request, self._decision.task, reply, heard, cost.micros, seconds, number, error, routed.now()))
+        routed.performance.record(_metric(request, self.decision.task, reply, heard, cost.micros, seconds, number, error, routed.now()))
         if error is None:
             if not reply.estimated and reply.tokens.input:
                 routed.counter.learn(request.prompt, model, reply.tokens.input)
             used = reply.tokens
-            routed.router.used(model.id, self._decision.task, used.input, used.output, cost.micros, run=request.errand.run)
+            routed.router.used(model.id, self.decision.task, used.input, used.output, cost.micros, run=request.errand.run)
             for source, good in judged(request.prompt, reply):
-                routed.router.learn(model.id, self._decision.task, good, source, run=request.errand.run)
+                routed.router.learn(model.id, self.decision.task, good, source, run=request.errand.run)
         return replace(reply, provider=model.provider, cost=cost.micros, estimated=estimated, route=self._route(model))
 
     def _route(self, model: Model) -> dict[str, Any]:
         """Why this model, as `Reply.route`."""
-        said = self._decision.to_json()
+        said = self.decision.to_json()
         failures = [f"{model_id} {_why(error)}" for model_id, error in self._failures]
         runners_up = [other for other in said["chain"] if other != model.id]
-        tried = [{"model": each.model.id, "error": each.error} for each in self._request.tried]
-        route = {"mode": said["mode"] if model == self._decision.chain[0] else "fallback", "task": said["task"], "scores": said["scores"]}
-        return route | {"reasons": [*failures, *said["reasons"]], "runners_up": runners_up, "attempts": tried, "request": self._request.id}
+        tried = [{"model": each.model.id, "error": each.error} for each in self.request.tried]
+        route = {"mode": said["mode"] if model == self.decision.chain[0] else "fallback", "task": said["task"], "scores": said["scores"]}
+        return route | {"reasons": [*failures, *said["reasons"]], "runners_up": runners_up, "attempts": tried, "request": self.request.id}
 
     def _failure(self) -> ToolgateError:
         """What to raise when the chain has come to its end: what went wrong, or all of it."""
         errors = [error for _, error in self._failures]
         if not errors:
-            wait = self._routed.breakers.soonest(model.id for model in self._decision.chain)
+            wait = self.routed.breakers.soonest(model.id for model in self.decision.chain)
             return ModelFailed("every model that may be asked is left alone just now", "transient", reason="unavailable", retry_after=wait)
         models = {model_id for model_id, _ in self._failures}
         failed = [error for error in errors if isinstance(error, ModelFailed)]
