@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from starlette.requests import Request
@@ -51,14 +52,8 @@ class Connected:
 
 
 def _told(seen: Seen, last_call: Mapping[str, Any] | None) -> Mapping[str, Any]:
-    client = seen.client
     return {
-        "name": client.name,
-        "version": client.version,
-        "protocol": client.protocol,
-        "transport": client.transport,
-        "principal": client.principal,
-        "tenant": client.tenant,
+        **asdict(seen.client),
         "sessions": seen.sessions,
         "first_seen": when(int(seen.first * NANOSECONDS)),
         "last_seen": when(int(seen.last * NANOSECONDS)),

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
@@ -16,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 import click
 
 from toolgate.cli.endings import ended
-from toolgate.cli.options import config_option, json_option, settings_of, wait_for
+from toolgate.cli.options import common, settings_of
 from toolgate.cli.output import say
 
 if TYPE_CHECKING:
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
     from toolgate.app import App
     from toolgate.calls import Principal
     from toolgate.cli.narration import Narration, Output
-    from toolgate.settings import Settings
 
 Approve = Literal["never", "ask", "always"]
 TASK_TYPES = ("planning", "coding", "analysis", "extraction", "summarization", "chat", "tool_use", "math", "other")
@@ -85,7 +85,7 @@ output_option = click.option(
 
 
 @click.command()
-@config_option
+@common
 @approve_option
 @cost_option
 @click.option("--max-steps", type=click.IntRange(1), metavar="N", help="Requests to models.")
@@ -93,11 +93,11 @@ output_option = click.option(
 @click.option("--task-type", type=click.Choice(TASK_TYPES), default="tool_use", show_default=True, help="For the router.")
 @click.option("--tools", multiple=True, metavar="GLOB", help="Only these tools; may be given several times.")
 @output_option
-@json_option
 @click.option("--resume", metavar="RUN", help="Go on with this run; TASK is what you say besides.")
 @click.argument("task", required=False)
-def command(
+async def command(
     config: Path | None,
+    as_json: bool,
     approve: Approve,
     max_cost: str | None,
     max_steps: int | None,
@@ -105,7 +105,6 @@ def command(
     task_type: str,
     tools: tuple[str, ...],
     output: Output,
-    as_json: bool,
     resume: str | None,
     task: str | None,
 ) -> int:
@@ -120,21 +119,29 @@ def command(
         task = sys.stdin.read().strip() or None
         if task is None:
             raise ended("usage", "there is no task: give it as an argument or on stdin")
-    return wait_for(_open(settings_of(config), wishes, task, resume))
-
-
-async def _open(settings: Settings, wishes: Wishes, task: str | None, resume: str | None) -> int:
-    from toolgate.agent.tool import may_run
-    from toolgate.app import local_principal, open_app
-
-    async with open_app(settings) as app:
-        user = local_principal(settings, "terminal")
-        may_run(app.gateway, user)
+    async with opened_agent(config) as (app, user):
         if resume is None:
-            await app.models.check(wishes.provider)
+            await app.models.check(provider)
         if task is None and resume is None:
             return await _talk(app, user, wishes)
         return EXITS[(await one(app, user, wishes, task, resume)).status]
+
+
+@asynccontextmanager
+async def opened_agent(config: Path | None) -> AsyncIterator[tuple[App, Principal]]:
+    """The app, and who sits at this terminal.
+
+    Raises:
+        NotPermitted: they may have no runs.
+    """
+    from toolgate.agent.tool import may_run
+    from toolgate.app import local_principal, open_app
+
+    settings = settings_of(config)
+    async with open_app(settings) as app:
+        user = local_principal(settings, "terminal")
+        may_run(app.gateway, user)
+        yield app, user
 
 
 async def one(app: App, user: Principal, wishes: Wishes, task: str | None, resume: str | None) -> Finished:

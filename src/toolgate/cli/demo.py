@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from toolgate.cli.audit import COLUMNS, ENDINGS, as_line, as_row, newest
-from toolgate.cli.endings import ended
+from toolgate.cli.endings import Ended, ended
 from toolgate.cli.options import json_option, settings_of, wait_for
 from toolgate.cli.output import emit, say, show, table
 
@@ -199,29 +199,23 @@ def _write_settings(folder: Path, github: str) -> Path:
 @asynccontextmanager
 async def _server(config: Path) -> AsyncIterator[Mapping[str, Any]]:
     """`toolgate serve` as a child, until the block ends; yields what it says when it is ready."""
-    process = await _python("-m", "toolgate", "serve", "--json", "--config", str(config))
-    try:
+    async with _python("-m", "toolgate", "serve", "--json", "--config", str(config)) as process:
         assert process.stdout is not None
         line = await process.stdout.readline()
         if not line:
             _, complaint = await process.communicate()
-            raise ended("error", f"the server did not start. {complaint.decode(errors='replace').strip()[-1000:]}")
+            raise _failed("the server did not start", complaint)
         yield json.loads(line)
-    finally:
-        await _stop(process)
 
 
 async def _client(url: str, story: _Story) -> None:
-    process = await _python("-m", "toolgate.cli.demo_client", url)
-    try:
+    async with _python("-m", "toolgate.cli.demo_client", url) as process:
         assert process.stdout is not None
         async for line in process.stdout:
             story.step(json.loads(line))
         _, complaint = await process.communicate()
         if process.returncode != 0:
-            raise ended("error", f"the client failed. {complaint.decode(errors='replace').strip()[-1000:]}")
-    finally:
-        await _stop(process)
+            raise _failed("the client failed", complaint)
 
 
 async def _pipeline(config: Path, story: _Story) -> None:
@@ -231,38 +225,35 @@ async def _pipeline(config: Path, story: _Story) -> None:
     story.begin_pipeline()
     for _ in range(2):
         spec = str(bundled("examples") / SPEC)
-        process = await _python(
-            "-m",
-            "toolgate",
-            *("run", "spec-to-issues", spec, "--repo", "acme/rocket", "--provider", "scripted", "--approve", "always"),
-            *("--config", str(config), "--json"),
-        )
-        try:
+        words = ("run", "spec-to-issues", spec, "--repo", "acme/rocket", "--provider", "scripted", "--approve", "always")
+        async with _python("-m", "toolgate", *words, "--config", str(config), "--json") as process:
             said, complaint = await process.communicate()
-        finally:
-            await _stop(process)
         if process.returncode != 0:
-            raise ended("error", f"the pipeline failed. {complaint.decode(errors='replace').strip()[-1000:]}")
+            raise _failed("the pipeline failed", complaint)
         story.piped(json.loads(said))
 
 
-async def _python(*words: str) -> Process:
+def _failed(what: str, complaint: bytes) -> Ended:
+    return ended("error", f"{what}. {complaint.decode(errors='replace').strip()[-1000:]}")
+
+
+@asynccontextmanager
+async def _python(*words: str) -> AsyncIterator[Process]:
+    """A child, which ends with the block."""
+    import asyncio
     from asyncio.subprocess import PIPE, create_subprocess_exec
 
     # Settings of yours in the environment are not for the demo.
     environment = {key: value for key, value in os.environ.items() if not key.startswith("TOOLGATE_")}
-    return await create_subprocess_exec(sys.executable, *words, stdout=PIPE, stderr=PIPE, env=environment)
-
-
-async def _stop(process: Process) -> None:
-    import asyncio
-
-    if process.returncode is not None:
-        return
-    process.terminate()
+    process = await create_subprocess_exec(sys.executable, *words, stdout=PIPE, stderr=PIPE, env=environment)
     try:
-        async with asyncio.timeout(STOP_SECONDS):
-            await process.wait()
-    except TimeoutError:
-        process.kill()
-        await process.wait()
+        yield process
+    finally:
+        if process.returncode is None:
+            process.terminate()
+            try:
+                async with asyncio.timeout(STOP_SECONDS):
+                    await process.wait()
+            except TimeoutError:
+                process.kill()
+                await process.wait()

@@ -31,7 +31,7 @@ async def add(config: Path | None, as_json: bool, name: str | None, folder: Path
     added, looked = shelf.add(folder, name)
     embedded = await _embedded(config, shelf)
     if as_json:
-        emit({"name": added.name, "path": str(added.path), "files": added.files, "passages": added.passages, **_counts(looked, embedded)})
+        emit({**asdict(added), **_counts(looked, embedded)})
         return
     say(f"{added.name}: {added.files} files, {added.passages} passages; {_told(looked, embedded)}")
 
@@ -42,7 +42,7 @@ def list_(config: Path | None, as_json: bool) -> None:
     """The folders that are indexed."""
     folders = _shelf(config).folders()
     if as_json:
-        emit([{"name": one.name, "path": str(one.path), "files": one.files, "passages": one.passages} for one in folders])
+        emit([asdict(one) for one in folders])
     else:
         table(("name", "files", "passages", "path"), [(one.name, str(one.files), str(one.passages), str(one.path)) for one in folders])
 

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from toolgate.cli.agent import EXITS, Approve, Wishes, approve_option, cost_of, cost_option, provider_option
+from toolgate.cli.agent import EXITS, Approve, Wishes, approve_option, cost_of, cost_option, opened_agent, provider_option
 from toolgate.cli.endings import ended
-from toolgate.cli.options import common, settings_of
+from toolgate.cli.options import common
 from toolgate.cli.output import emit, say
 
 if TYPE_CHECKING:
@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from toolgate.agent.runs import Run
     from toolgate.app import App
     from toolgate.calls import Principal
-    from toolgate.settings import Settings
 
 REPOSITORY = re.compile(r"([A-Za-z0-9][A-Za-z0-9-]{0,38})/([A-Za-z0-9._-]{1,100})")
 MAX_BYTES = 200_000
@@ -60,6 +59,7 @@ async def spec_to_issues(
     Run twice, it creates nothing twice; interrupted, the same command goes on.
     """
     from toolgate.agent.pipelines.issues import Wanted
+    from toolgate.cli.narration import Narration
 
     match = REPOSITORY.fullmatch(repo)
     if match is None:
@@ -67,30 +67,9 @@ async def spec_to_issues(
     if max_cost is not None:
         cost_of(max_cost)
     wanted = Wanted(_read(file), file.name, match[1], match[2], tracking, pull_request, dry_run)
-    return await _spec_to_issues(settings_of(config), wanted, Wishes(approve, max_cost, provider=provider), as_json)
-
-
-def _read(file: Path) -> str:
-    if file.stat().st_size > MAX_BYTES:
-        raise ended("usage", f"{file} has more than {MAX_BYTES} bytes; a specification of one feature is shorter")
-    try:
-        text = file.read_text(encoding="utf-8")
-    except UnicodeDecodeError:
-        raise ended("usage", f"{file} is not UTF-8") from None
-    if not text.strip():
-        raise ended("usage", f"{file} is empty")
-    return text
-
-
-async def _spec_to_issues(settings: Settings, wanted: Wanted, wishes: Wishes, as_json: bool) -> int:
-    from toolgate.agent.tool import may_run
-    from toolgate.app import local_principal, open_app
-    from toolgate.cli.narration import Narration
-
-    async with open_app(settings) as app:
-        user = local_principal(settings, "terminal")
-        may_run(app.gateway, user)
-        heard = Narration("text", answer=not as_json)
+    wishes = Wishes(approve, max_cost, provider=provider)
+    heard = Narration("text", answer=not as_json)
+    async with opened_agent(config) as (app, user):
         try:
             end = await _go(app, user, wanted, wishes, heard)
         except BaseException:
@@ -104,10 +83,22 @@ async def _spec_to_issues(settings: Settings, wanted: Wanted, wishes: Wishes, as
         emit({"run": end.run, "status": end.status, "reason": end.reason, "created": created, "bill": told(end)["bill"]})
     if end.status not in ("done", "failed"):
         say("the same command goes on with it")
-    if end.status == "done" and created is None and not wanted.dry_run:
+    if end.status == "done" and created is None and not dry_run:
         return REFUSED
     failed = created is not None and any(one["number"] is None for one in created["issues"])
     return EXITS[end.status] or (FAILED if failed else 0)
+
+
+def _read(file: Path) -> str:
+    if file.stat().st_size > MAX_BYTES:
+        raise ended("usage", f"{file} has more than {MAX_BYTES} bytes; a specification of one feature is shorter")
+    try:
+        text = file.read_text(encoding="utf-8")
+    except UnicodeDecodeError:
+        raise ended("usage", f"{file} is not UTF-8") from None
+    if not text.strip():
+        raise ended("usage", f"{file} is empty")
+    return text
 
 
 async def _go(app: App, user: Principal, wanted: Wanted, wishes: Wishes, heard: Any) -> Finished:

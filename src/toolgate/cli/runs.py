@@ -8,15 +8,14 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import click
 
-from toolgate.cli.agent import EXITS, Approve, Wishes, approve_option, cost_option, one, output_option
-from toolgate.cli.options import common, config_option, json_option, settings_of, wait_for
+from toolgate.cli.agent import EXITS, Approve, Wishes, approve_option, cost_option, one, opened_agent, output_option
+from toolgate.cli.options import common, settings_of
 from toolgate.cli.output import emit, listed, table, tell
 from toolgate.cli.state import opened, opened_models
 from toolgate.errors import UnknownRun
 
 if TYPE_CHECKING:
     from toolgate.cli.narration import Output
-    from toolgate.settings import Settings
 
 FORGETS = "with the store `memory` runs are known to their process alone"
 COLUMNS = ("run", "status", "started (UTC)", "steps", "calls", "cost", "task")
@@ -70,27 +69,27 @@ async def show(config: Path | None, as_json: bool, run: str) -> None:
 
 
 @command.command()
-@config_option
+@common
 @approve_option
 @cost_option
 @click.option("--max-steps", type=click.IntRange(1), metavar="N", help="Requests to models, for what comes now.")
 @output_option
-@json_option
 @click.argument("run")
 @click.argument("text", required=False)
-def resume(
+async def resume(
     config: Path | None,
+    as_json: bool,
     approve: Approve,
     max_cost: str | None,
     max_steps: int | None,
     output: Output,
-    as_json: bool,
     run: str,
     text: str | None,
 ) -> int:
     """Go on with RUN where it stopped; TEXT is what you say besides."""
     wishes = Wishes(approve, max_cost, max_steps, output="json" if as_json else output)
-    return wait_for(_resume(settings_of(config), wishes, run, text))
+    async with opened_agent(config) as (app, user):
+        return EXITS[(await one(app, user, wishes, text, run)).status]
 
 
 @command.command()
@@ -109,16 +108,6 @@ async def feedback(config: Path | None, as_json: bool, run: str, verdict: Litera
         raise UnknownRun(f"there is no run {run[:64]!r} of yours in which a model answered, or you have judged it")
     how = "right" if verdict == "good" else "wrong"
     tell({"run": run, "verdict": verdict, "model": model}, as_json, f"{model} is put down as {how}; servers take it over within 15 s")
-
-
-async def _resume(settings: Settings, wishes: Wishes, run: str, text: str | None) -> int:
-    from toolgate.agent.tool import may_run
-    from toolgate.app import local_principal, open_app
-
-    async with open_app(settings) as app:
-        user = local_principal(settings, "terminal")
-        may_run(app.gateway, user)
-        return EXITS[(await one(app, user, wishes, text, run)).status]
 
 
 def _row(run: dict[str, Any]) -> tuple[str, ...]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal
 import click
 
 from toolgate import __version__
-from toolgate.cli.options import config_option, json_option, settings_of, wait_for
+from toolgate.cli.options import common, settings_of, wait_for
 from toolgate.cli.output import emit, say
 from toolgate.cli.specs import added
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@config_option
+@common
 @click.option("--stdio", is_flag=True, help="Speak MCP on stdin and stdout to the one client that started this.")
 @click.option("--host", help="Address to listen on instead of the settings'.")
 @click.option("--port", type=click.IntRange(0, 65535), help="Port instead of the settings'; 0: any free one.")
@@ -30,9 +30,9 @@ if TYPE_CHECKING:
     "--expose", type=click.Choice(["list", "search"]), default="list", show_default=True, help="List its tools, or let them be found."
 )
 @click.option("--allow-network", "networks", multiple=True, metavar="CIDR", help="Addresses besides public ones that it may reach.")
-@json_option
 def command(
     config: Path | None,
+    as_json: bool,
     stdio: bool,
     host: str | None,
     port: int | None,
@@ -42,7 +42,6 @@ def command(
     auth: str | None,
     expose: Literal["list", "search"],
     networks: tuple[str, ...],
-    as_json: bool,
 ) -> None:
     """Serve the tools, over HTTP unless --stdio says otherwise, until Ctrl-C."""
     from toolgate.server.start import make_haste

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import click
 
-from toolgate.cli.options import common, config_option, json_option, settings_of, wait_for
+from toolgate.cli.options import common, settings_of, wait_for
 from toolgate.cli.output import emit, listed
 from toolgate.cli.state import opened
 
@@ -49,13 +49,12 @@ def command(context: click.Context, config: Path | None, as_json: bool, by: tupl
 
 
 @command.command()
-@config_option
+@common
 @click.option("--format", "as_format", type=click.Choice(("json", "csv")), default="json", show_default=True, help="How to write it.")
 @by_option
 @since_option
 @until_option
-@json_option
-def export(config: Path | None, as_format: str, by: tuple[str, ...], since: str, until: str, as_json: bool) -> None:
+def export(config: Path | None, as_json: bool, as_format: str, by: tuple[str, ...], since: str, until: str) -> None:
     """A billing report on stdout: by tenant, user, tool, provider and phase unless told otherwise."""
     by = by or BILLED
     first, last = _days(since, until)

@@ -228,11 +228,9 @@ def main() -> None:
             try:
                 result = one()
             except BaseException as error:
-                print(
-                    json.dumps({"probe": one.__name__, "achieved": None, "stopped": "%s: %s" % (type(error).__name__, error)}), flush=True
-                )
+                tell(one, None, "%s: %s" % (type(error).__name__, error))
             else:
-                print(json.dumps({"probe": one.__name__, "achieved": result, "stopped": None}), flush=True)
+                tell(one, result, None)
 
 
 main()

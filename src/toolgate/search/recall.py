@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
@@ -76,13 +76,9 @@ def _document(tool: Mapping[str, Any]) -> Document:
         name=_text(tool["name"]),
         description=_text(tool.get("desc")),
         parameters=" ".join(parameters),
-        values=tuple(_texts(parameters.values())),
+        values=tuple(_text(each.get("description") if isinstance(each, Mapping) else each) for each in parameters.values()),
         place=_text(tool.get("extra")),
     )
-
-
-def _texts(values: Iterable[Any]) -> Iterable[str]:
-    return (_text(value.get("description") if isinstance(value, Mapping) else value) for value in values)
 
 
 def _text(value: Any) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from graphlib import CycleError, TopologicalSorter
 from typing import Any
 
@@ -77,18 +77,7 @@ class Draft:
     issues: tuple[Drafted, ...]
 
     def to_json(self) -> dict[str, Any]:
-        listed = [
-            {
-                "key": one.key,
-                "title": one.title,
-                "body": one.body,
-                "acceptance": list(one.acceptance),
-                "labels": list(one.labels),
-                "depends_on": list(one.depends_on),
-            }
-            for one in self.issues
-        ]
-        return {"summary": self.summary, "issues": listed}
+        return asdict(self)
 
     def batch(self, name: str, tracking: str | None) -> list[dict[str, Any]]:
         """The `issues` of `internal_create_issues`.
