@@ -36,7 +36,7 @@ from toolgate.policy.load import load_tested
 from toolgate.policy.rules import Policy
 from toolgate.roster import Roster, Sources
 from toolgate.server.apps import app_tools
-from toolgate.settings import Settings, bundled, state_folder
+from toolgate.settings import Settings, bundled, policies_folder, state_folder
 from toolgate.stores import Counters, Stores, open_stores
 from toolgate.stores.book import Book
 from toolgate.stores.counters import open_counters
@@ -144,7 +144,9 @@ async def open_app(settings: Settings) -> AsyncIterator[App]:
         Misconfigured: the settings or the policy cannot be meant, or two tools have one name.
         AuditUnavailable: the journal cannot be opened.
     """
-    policies = settings.policies or bundled("policies")
+    from toolgate.internal.opening import open_backends
+
+    policies = policies_folder(settings)
     live = Live(load_tested(policies), candidate_of(settings.policy_shadow))
     shared = settings.shared.get_secret_value() if settings.shared else None
     async with (
@@ -152,7 +154,7 @@ async def open_app(settings: Settings) -> AsyncIterator[App]:
         open_counters(shared, settings.limits.workers) as counters,
         open_transport() as transport,
         open_models(settings, transport, stores, live) as models,
-        _backends(settings, transport, stores, models) as backends,
+        open_backends(settings, transport, stores, models) as backends,
     ):
         await stores.journal.recover()
         integrations = await _load(settings, transport)
@@ -289,14 +291,6 @@ def consent_of(settings: Settings, stores: Stores, sender: Sender) -> Consent:
 
 def _sealer(settings: Settings) -> Sealer:
     return Sealer(settings.identity.secret_key_file or state_folder(settings) / "credentials.key")
-
-
-@asynccontextmanager
-async def _backends(settings: Settings, sender: Sender, stores: Stores, models: Models) -> AsyncIterator[Backends]:
-    from toolgate.internal.opening import open_backends
-
-    async with open_backends(settings, sender, stores, models) as backends:
-        yield backends
 
 
 def _absent(loaded: Loaded, backends: Backends) -> Mapping[str, str]:

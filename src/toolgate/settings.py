@@ -406,6 +406,11 @@ def bundled(folder: str) -> Path:
     return installed if installed.exists() else package.parents[1] / folder
 
 
+def policies_folder(settings: Settings) -> Path:
+    """The operator's, else the one that came with Toolgate."""
+    return settings.policies or bundled("policies")
+
+
 def state_folder(settings: Settings) -> Path:
     """Where state is kept: `data_dir`, else `$XDG_STATE_HOME/toolgate`, else `~/.local/state/toolgate`."""
     if settings.data_dir is not None:

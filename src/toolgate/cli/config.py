@@ -45,11 +45,11 @@ def schema(as_json: bool) -> None:
 
 def in_force(settings: Settings) -> dict[str, Any]:
     """All settings as JSON values, with the folders that absent ones stand for."""
-    from toolgate.settings import bundled, state_folder
+    from toolgate.settings import bundled, policies_folder, state_folder
 
     found = {
         "tool_specs": settings.tool_specs or (bundled("tool-specs"),),
-        "policies": settings.policies or bundled("policies"),
+        "policies": policies_folder(settings),
         "data_dir": state_folder(settings),
     }
     return settings.model_copy(update=found).model_dump(mode="json")

@@ -83,9 +83,9 @@ def _python() -> Finding:
 
 def _policies(settings: Settings) -> Finding:
     from toolgate.policy.load import load_policy
-    from toolgate.settings import bundled
+    from toolgate.settings import policies_folder
 
-    folder = settings.policies or bundled("policies")
+    folder = policies_folder(settings)
     load_policy(folder)
     return Finding("ok", "policies", str(folder))
 

@@ -128,9 +128,9 @@ def _hand_out(key: Key, text: str, as_json: bool) -> None:
 def _check(caller: Caller, settings: Settings) -> None:
     """Refuse roles and tiers that no policy knows: a key with a misspelt one could do nothing, and nobody would see why."""
     from toolgate.policy.load import load_policy
-    from toolgate.settings import bundled
+    from toolgate.settings import policies_folder
 
-    policy = load_policy(settings.policies or bundled("policies"))
+    policy = load_policy(policies_folder(settings))
     for role in caller.roles:
         if role not in policy.roles and role != "admin":
             raise click.UsageError(f"there is no role {role}; there are {', '.join(sorted(policy.roles))}")

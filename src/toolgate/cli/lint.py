@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any, Literal
 
 import jsonschema_rs
@@ -26,9 +26,6 @@ class Finding:
     tool: str
     code: str
     message: str
-
-    def as_json(self) -> dict[str, str]:
-        return asdict(self)
 
 
 def look_over(tool: Tool) -> Iterator[Finding]:

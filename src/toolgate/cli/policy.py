@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -42,8 +42,9 @@ def test_(config: Path | None, as_json: bool, covered: bool, folder: Path | None
     """
     from toolgate.policy.cases import coverage, run
     from toolgate.policy.load import load_cases, load_policy
+    from toolgate.settings import policies_folder
 
-    folder = folder or _folder(settings_of(config))
+    folder = folder or policies_folder(settings_of(config))
     policy, cases = load_policy(folder), load_cases(folder)
     results = run(cases, policy)
     failed = [result for result in results if not result.passed]
@@ -72,13 +73,14 @@ async def lint(config: Path | None, as_json: bool, folder: Path | None) -> int:
     from toolgate.policy.lint import lint as findings_of
     from toolgate.policy.lint import lint_callers
     from toolgate.policy.load import load_policy
+    from toolgate.settings import policies_folder
 
     settings = settings_of(config)
-    policy, tools = load_policy(folder or _folder(settings)), await _tools(settings)
+    policy, tools = load_policy(folder or policies_folder(settings)), await _tools(settings)
     callers = {"stdio": settings.stdio} | ({"anonymous": settings.anonymous} if settings.anonymous else {})
     findings = [*findings_of(policy, tools), *lint_callers(policy, {name: (one.roles, one.tier) for name, one in callers.items()})]
     if as_json:
-        emit([finding.as_json() for finding in findings])
+        emit([asdict(finding) for finding in findings])
     else:
         table(("level", "where", "code", "message"), [(each.level, each.where, each.code, each.message) for each in findings])
         say(f"{len(policy.roles)} roles, {len(policy.tiers)} tiers, {len(tools)} tools, {len(findings)} findings")
@@ -114,9 +116,10 @@ async def explain(
     from toolgate.cli.tools import found
     from toolgate.policy.explain import explain as explained
     from toolgate.policy.load import load_policy
+    from toolgate.settings import policies_folder
 
     settings = settings_of(config)
-    policy, tool = load_policy(_folder(settings)), found(name, await _tools(settings))
+    policy, tool = load_policy(policies_folder(settings)), found(name, await _tools(settings))
     caller = _caller(local_principal(settings, "terminal"), who)
     caller = replace(caller, tier=tier or caller.tier, tenant=tenant or caller.tenant, scopes=frozenset(scopes) if scopes else None)
     call = Call(tool, arguments_of(Wanted(name, words, whole, dry_run=True), tool), caller, depth=depth)
@@ -150,12 +153,6 @@ async def diff(config: Path | None, as_json: bool, replayed: bool, days: int, ol
     say(f"{len(changes)} changes" if changes else "both say the same")
     if flips is not None:
         _show_replay(flips, days)
-
-
-def _folder(settings: Settings) -> Path:
-    from toolgate.settings import bundled
-
-    return settings.policies or bundled("policies")
 
 
 async def _tools(settings: Settings) -> Sequence[Tool]:

@@ -43,9 +43,9 @@ async def opened_models(settings: Settings, forgets: str = "") -> AsyncIterator[
     from toolgate.llm.models import open_models
     from toolgate.policy.live import Live
     from toolgate.policy.load import load_policy
-    from toolgate.settings import bundled
+    from toolgate.settings import policies_folder
 
-    live = Live(load_policy(settings.policies or bundled("policies")))
+    live = Live(load_policy(policies_folder(settings)))
     async with (
         opened(settings, forgets, ledger=True) as (stores, who),
         open_transport() as transport,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -110,7 +110,7 @@ async def lint(config: Path | None, as_json: bool, integration: str | None) -> i
     tools = await _visible(config)
     findings = [finding for tool in tools if integration in (None, tool.integration) for finding in look_over(tool)]
     if as_json:
-        emit([finding.as_json() for finding in findings])
+        emit([asdict(finding) for finding in findings])
     else:
         table(("level", "tool", "code", "message"), [(found.level, found.tool, found.code, found.message) for found in findings])
         say(f"{len(tools)} tools, {len(findings)} findings")

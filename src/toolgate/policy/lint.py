@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from difflib import get_close_matches
 from fnmatch import fnmatchcase
 from typing import Any, Literal
@@ -46,9 +46,6 @@ class Finding:
     """A rule, a tier, or a setting."""
     code: str
     message: str
-
-    def as_json(self) -> dict[str, str]:
-        return asdict(self)
 
 
 def lint(policy: Policy, tools: Sequence[Tool]) -> Iterator[Finding]:

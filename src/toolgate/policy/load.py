@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from toolgate import documents
 from toolgate.errors import Misconfigured
@@ -12,8 +12,10 @@ from toolgate.policy.cases import Case, run
 from toolgate.policy.models import Models
 from toolgate.policy.prices import Prices
 from toolgate.policy.rules import Policy, Role
-from toolgate.policy.tiers import Tier, Tiers
+from toolgate.policy.tiers import Tiers
 from toolgate.settings import Strict, checked
+
+Form = TypeVar("Form", bound=Strict)
 
 
 def load_policy(folder: Path) -> Policy:
@@ -25,8 +27,13 @@ def load_policy(folder: Path) -> Policy:
     files = sorted((folder / "roles").glob("*.yaml"))
     if not files:
         raise Misconfigured(f"{folder}/roles holds no policy; nobody could call anything")
-    roles = (_role(file) for file in files)
-    return Policy(roles, _tiers(folder / "tiers.yaml"), _prices(folder / "prices.yaml"), _models(folder / "models.yaml"))
+    tiers = folder / "tiers.yaml"
+    return Policy(
+        (_read(Role, file) for file in files),
+        _read(Tiers, tiers).tiers if tiers.is_file() else {},
+        _read_if_there(Prices, folder / "prices.yaml"),
+        _read_if_there(Models, folder / "models.yaml"),
+    )
 
 
 def load_tested(folder: Path) -> Policy:
@@ -71,29 +78,15 @@ def _pairs(values: Mapping[str, Any]) -> str:
     return ", ".join(f"{key} {value}" for key, value in values.items())
 
 
-def _tiers(file: Path) -> Mapping[str, Tier]:
-    if not file.is_file():
-        return {}
-    return checked(Tiers, _mapping(file), name=str(file)).tiers
+def _read_if_there(form: type[Form], file: Path) -> Form:
+    return _read(form, file) if file.is_file() else form()
 
 
-def _prices(file: Path) -> Prices:
-    return checked(Prices, _mapping(file), name=str(file)) if file.is_file() else Prices()
-
-
-def _models(file: Path) -> Models:
-    return checked(Models, _mapping(file), name=str(file)) if file.is_file() else Models()
-
-
-def _role(file: Path) -> Role:
-    return checked(Role, _mapping(file), name=str(file))
-
-
-def _mapping(file: Path) -> dict[str, Any]:
+def _read(form: type[Form], file: Path) -> Form:
     values = _values(file)
     if not isinstance(values, dict):
         raise Misconfigured(f"{file} must hold a mapping")
-    return values
+    return checked(form, values, name=str(file))
 
 
 def _values(file: Path) -> Any:
