@@ -61,11 +61,6 @@ class Skill:
     text: str
     """The instructions."""
 
-    @property
-    def tool_name(self) -> str:
-        """What the policy, the audit and `Gateway.call` know it by."""
-        return f"{KIND}/{self.name}"
-
 
 def read_skills(folder: Path) -> tuple[Skill, ...]:
     """The skills of `folder`, by name.

@@ -21,8 +21,6 @@ from typing import Literal
 ALLOW, KILL, ERRNO = 0x7FFF0000, 0x80000000, 0x00050000  # linux/seccomp.h
 LOAD, EQUAL, GREATER, ANY_BIT, RETURN = 0x20, 0x15, 0x25, 0x45, 0x06  # BPF_LD|W|ABS, JMP|JEQ|K, JMP|JGT|K, JMP|JSET|K, RET|K
 NUMBER, ARCHITECTURE, ARGUMENTS = 0, 4, 16  # offsets in struct seccomp_data
-X32 = 0x40000000
-"""The bit that marks the 32-bit calls of x86-64."""
 NEWEST = 462
 """mseal, Linux 6.10: the newest call that this list knows, the same number everywhere."""
 

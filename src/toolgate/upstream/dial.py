@@ -79,11 +79,6 @@ class Dial:
         """Whether a server of 2026-07-28 may be of an older era as well, which `server/discover` does not tell."""
         self._way: Way | None = {"sse": "sse"}.get(integration.transport)  # type: ignore[assignment]
 
-    @property
-    def stateless(self) -> bool:
-        """Whether the server is known to hold nothing between requests."""
-        return self._way == "modern"
-
     def endpoint_of(self, principal: Principal) -> Endpoint | None:
         return self.endpoint.of(principal) if self.endpoint else None
 

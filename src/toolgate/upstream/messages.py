@@ -23,7 +23,6 @@ CAPABILITIES = f"{RESERVED}clientCapabilities"
 CLIENT_INFO = f"{RESERVED}clientInfo"
 SERVER_INFO = f"{RESERVED}serverInfo"
 LOG_LEVEL = f"{RESERVED}logLevel"
-SUBSCRIPTION = f"{RESERVED}subscriptionId"
 OURS = "toolgate"
 """The key in `_meta` of what callers say to us and to nobody behind us."""
 

@@ -7,14 +7,13 @@ from typing import Any
 
 import anyio
 
-from toolgate.errors import ProtocolError, UpstreamFailed
+from toolgate.errors import UpstreamFailed
 from toolgate.upstream.endpoint import BOTH, Endpoint, Reply, refused
-from toolgate.upstream.messages import HEADER_MISMATCH, MODERN, Garbage, Message, decode, encode, is_answer, meta, request, result
+from toolgate.upstream.messages import MODERN, Garbage, Message, decode, encode, is_answer, meta, request, result
 from toolgate.upstream.peer import FLOOD, Deaf, Ear
 
 NAMED = {"tools/call": "name", "prompts/get": "name", "resources/read": "uri"}
 """Which parameter of a method `Mcp-Name` repeats (transports/streamable-http, "Standard Request Headers")."""
-ABOUT_PROGRESS = "notifications/progress"
 
 
 class Modern:
@@ -99,11 +98,6 @@ class _Reading:
         # Questions of the server's own are no longer part of the protocol, so that one with an id is passed over.
         if isinstance(method, str) and isinstance(params, dict | None) and "id" not in message:
             await self._ear.hear(method, params or {})
-
-
-def is_mismatch(error: ProtocolError) -> bool:
-    """Whether headers did not repeat what the tool's schema wants repeated: the schema is another by now."""
-    return error.number == HEADER_MISMATCH
 
 
 def header_value(value: str) -> str:

@@ -104,10 +104,6 @@ class Peer:
         self._why: ToolgateError | None = None
         line.begin(self.hear)
 
-    @property
-    def busy(self) -> bool:
-        return bool(self._waiting)
-
     async def ask(self, method: str, params: Mapping[str, Any] | None, ear: Ear | None = None) -> dict[str, Any]:
         """The result of a request; whoever is cancelled while waiting cancels it at the server too.
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable
 from urllib.parse import urljoin
 
 import anyio
@@ -213,6 +212,3 @@ def _decoded(event: Event, who: str) -> list[Message]:
         return decode(event.data)
     except Garbage as error:
         raise UpstreamFailed(f"{who} does not speak MCP: {error}") from None
-
-
-Listen = Callable[[], Awaitable[None]]
