@@ -11,25 +11,26 @@ import logging
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
-from typing import Any, Literal
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Literal
 
 import anyio
 
 from toolgate.agent.bill import called, edited
-from toolgate.agent.events import ApprovalWanted, Calling, Event, Noted, Wanted
-from toolgate.agent.facts import Answered, Edited, Fact
+from toolgate.agent.events import ApprovalWanted, Calling, Noted, Wanted
+from toolgate.agent.facts import Answered, Edited
 from toolgate.agent.offer import FOUND, LOAD_SKILL, SKILLS, outside
-from toolgate.agent.purse import Purse
 from toolgate.agent.result import cut, text_of
-from toolgate.agent.runs import Run, Runs
 from toolgate.agent.turns import State
 from toolgate.approvals import Approval, How
 from toolgate.audit.line import canonical
-from toolgate.calls import UNSET, Call, Outcome, Principal, Problem, Question, Text, Tool, key, new_id
+from toolgate.calls import UNSET, Outcome, Problem, Question, Text, Tool, key, new_id
 from toolgate.errors import KeyReused, UnknownApproval
-from toolgate.gateway import Gateway, unwrapped
+from toolgate.gateway import unwrapped
 from toolgate.llm.messages import ToolCall
+
+if TYPE_CHECKING:
+    from toolgate.agent.drive import Drive
 
 log = logging.getLogger("toolgate")
 
@@ -47,43 +48,13 @@ SHOWN = 2000  # characters of changed arguments that the model is told
 USED = ("cost", "tokens", "steps", "calls")
 
 
-@dataclass(frozen=True)
-class Around:
-    """What the calls of a run have in common."""
-
-    run: Run
-    gateway: Gateway
-    runs: Runs
-    purse: Purse
-    user: Principal
-    agent: Principal
-    call: Call
-    """Within which they are made: the run, as the gate sees it."""
-    left: Callable[[], float]
-    """Seconds that the run has left."""
-    most: int
-    """Bytes of one result that the model gets."""
-    remembered: float
-    """Seconds in which idempotency keys are."""
-    doubtful: frozenset[str]
-    """Ids of calls that may have been made before the run was taken up."""
-    clock: Callable[[], float]
-    """Seconds since 1970."""
-    add: Callable[[Fact], Awaitable[None]]
-    hear: Callable[[Event], Awaitable[None]]
-    person: Person | None
-    unanswered: Unanswered
-    skills: Mapping[str, tuple[str, ...]]
-    """By name, globs of the tools that each allows; empty: any."""
-
-
 class Batch:
-    def __init__(self, around: Around, state: State) -> None:
-        self._around = around
+    def __init__(self, drive: Drive, state: State) -> None:
+        self._drive = drive
         self._state = state
-        self._parent = replace(around.call, tainted=state.tainted or around.call.tainted)
-        self._tools = around.gateway.visible(around.agent)
-        self._theirs = frozenset(spec.name for spec in around.run.task.theirs)
+        self._parent = replace(drive.within, tainted=state.tainted or drive.within.tainted)
+        self._tools = drive.gateway.visible(drive.agent)
+        self._theirs = frozenset(spec.name for spec in drive.run.task.theirs)
         self._edited: dict[str, ToolCall] = {}
         """By id, calls that a person changed while this batch asked."""
         self._editors = dict(state.edited)
@@ -104,7 +75,7 @@ class Batch:
                 await self._calling(call)
             named = ", ".join(call.name for call in theirs)
             return wait or f"the program that the agent works for has to call {named}, and to say what came of it"
-        calls = [call for call in calls if call.id not in self._around.doubtful or not await self._ended(call)]
+        calls = [call for call in calls if call.id not in self._drive.doubtful or not await self._ended(call)]
         if spent is not None:
             for call in calls:
                 await self._refuse(call, "budget", f"not called. {spent}")
@@ -123,18 +94,18 @@ class Batch:
         """Give calls that the program of the run has made the results that it says they had. Strangers may have written them."""
         for call in self._state.waiting:
             if call.name in self._theirs and call.id in results:
-                await self._answer(call, Outcome((Text(results[call.id]),)), "", 0.0, self._around.most)
+                await self._answer(call, Outcome((Text(results[call.id]),)), "", 0.0, self._drive.settings.agent.result_bytes)
 
     async def call_off(self, calls: Sequence[ToolCall]) -> None:
         """Give `calls` their results without making them, for its user said something else."""
         for call in calls:
-            if call.id not in self._around.doubtful or not await self._ended(call):
+            if call.id not in self._drive.doubtful or not await self._ended(call):
                 await self._refuse(call, "cancelled", "not called: the user said something else instead")
 
     async def _yes(self, calls: Sequence[ToolCall]) -> str | None:
         """Have a person asked about all of `calls` that need it, before any is made. Why to wait, if so."""
-        around = self._around
-        if around.unanswered == "refuse":
+        drive = self._drive
+        if drive.unanswered == "refuse":
             return None
         wanted: dict[str, tuple[Wanted, ToolCall]] = {}
         for call in calls:
@@ -145,7 +116,7 @@ class Batch:
                 wanted.setdefault(approval.id, (Wanted(approval.id, call.id, tool, arguments, question.text), call))
         if not wanted:
             return None
-        await around.hear(ApprovalWanted([one for one, _ in wanted.values()]))
+        await drive.hear(ApprovalWanted([one for one, _ in wanted.values()]))
         waiting = [one for one, call in wanted.values() if not await self._decided(one, call)]
         if not waiting:
             return None
@@ -155,44 +126,45 @@ class Batch:
     async def _asks(self, call: ToolCall) -> tuple[Approval, Question] | None:
         if self._wrong(call) is not None:
             return None
-        return await self._around.gateway.asks(*self._meant(call), self._around.agent, parent=self._parent)
+        return await self._drive.gateway.asks(*self._meant(call), self._drive.agent, parent=self._parent)
 
     async def _decided(self, wanted: Wanted, call: ToolCall) -> bool:
         """Ask, and write the answer down; False: there is none."""
-        around = self._around
-        approvals = around.gateway.approvals
-        if around.person is None or approvals.settings.by != "caller":
+        drive = self._drive
+        approvals = drive.gateway.approvals
+        if drive.person is None or approvals.settings.by != "caller":
             return False
-        answer = await around.person(wanted)
+        answer = await drive.asked(wanted)
         if answer is None:
             return False
-        how: How = "terminal" if around.user.via == "terminal" else "client"
+        how: How = "terminal" if drive.user.via == "terminal" else "client"
         with suppress(UnknownApproval):  # it came too late; the gate will ask anew
             if isinstance(answer, bool) or canonical(answer) == canonical(wanted.arguments):
-                await approvals.decide(wanted.approval, answer is not False, around.user, how)
+                await approvals.decide(wanted.approval, answer is not False, drive.user, how)
             else:
                 await self._change(wanted, call, answer, how)
         return True
 
     async def _change(self, wanted: Wanted, call: ToolCall, arguments: Mapping[str, Any], how: How) -> None:
         """Have `call` made with `arguments`, to which its person has said yes by changing them; as it was, it is refused."""
-        around, approvals = self._around, self._around.gateway.approvals
-        await approvals.decide(wanted.approval, False, around.user, how, "its arguments were changed")
+        drive, approvals = self._drive, self._drive.gateway.approvals
+        await approvals.decide(wanted.approval, False, drive.user, how, "its arguments were changed")
         whole = arguments if wanted.tool == call.name else {"name": wanted.tool, "arguments": arguments}
-        fact = Edited(around.clock(), call.id, whole, around.user.id)
-        await around.add(fact)
-        await around.hear(edited(fact, wanted.tool))
+        fact = Edited(drive.clock(), call.id, whole, drive.user.id)
+        await drive.add(fact)
+        await drive.hear(edited(fact, wanted.tool))
         self._edited[call.id] = changed = replace(call, arguments=whole)
         self._editors[call.id] = fact.by
         asked = await self._asks(changed)
         if asked is not None:  # None: so it needs no yes, or is refused whatever anybody says
-            await approvals.decide(asked[0].id, True, around.user, how, instead_of=wanted.approval)
+            await approvals.decide(asked[0].id, True, drive.user, how, instead_of=wanted.approval)
 
     async def _together(self, calls: Sequence[ToolCall]) -> list[ToolCall]:
         """Make `calls` at the same time; those that turn out to need a yes all the same."""
         unanswered: dict[str, ToolCall] = {}
         limiter = anyio.CapacityLimiter(self._parallel())
-        most = max(2000, self._around.most // max(1, len(calls) // 2))  # of many results each gets less, so that all of them fit
+        # Of many results each gets less, so that all of them fit.
+        most = max(2000, self._drive.settings.agent.result_bytes // max(1, len(calls) // 2))
 
         async def make(call: ToolCall, held: int) -> None:
             try:
@@ -200,15 +172,15 @@ class Batch:
                     if not await self._one(call, most):
                         unanswered[call.id] = call
             finally:
-                self._around.purse.give_back(held)
+                self._drive.purse.give_back(held)
 
         # Only now: what a person takes to answer is not the calls' time.
-        until = time.monotonic() + self._around.left()
+        until = time.monotonic() + self._drive.left()
         self._parent = replace(self._parent, deadline=min(until, self._parent.deadline or until))
         async with anyio.create_task_group() as tasks:
             for call in calls:
                 held = self._price(call)
-                no = self._wrong(call) or self._around.purse.take(held)
+                no = self._wrong(call) or self._drive.purse.take(held)
                 if no is not None:
                     await self._refuse(call, *no)
                 else:
@@ -217,53 +189,51 @@ class Batch:
 
     async def _one(self, call: ToolCall, most: int) -> bool:
         """Make one call and write its result down; False: it waits for a yes."""
-        around, began, name = self._around, time.perf_counter(), new_id()
+        drive, began, name = self._drive, time.perf_counter(), new_id()
         tool, arguments = self._meant(call)
         await self._calling(call)
         try:
-            outcome = await around.gateway.call(
-                tool, arguments, around.agent, parent=self._parent, id=name, idempotency_key=self._key(call)
-            )
+            outcome = await drive.gateway.call(tool, arguments, drive.agent, parent=self._parent, id=name, idempotency_key=self._key(call))
         except Exception as error:  # a bug in one call is not the end of its siblings, and the audit has it
-            log.exception("a call of the run %s broke", around.run.id)
+            log.exception("a call of the run %s broke", drive.run.id)
             problem = Problem("bug", f"the call ended by an unexpected {type(error).__name__}; nobody knows what it did")
             outcome = Outcome(problem=problem, effect="unknown")
-        if outcome.problem is not None and outcome.problem.code == "approval_needed" and around.unanswered == "wait":
+        if outcome.problem is not None and outcome.problem.code == "approval_needed" and drive.unanswered == "wait":
             return False
         await self._answer(call, outcome, name, time.perf_counter() - began, most)
         return True
 
     async def _ended(self, call: ToolCall) -> bool:
         """Take the result of a call that was made before the run was taken up, where there is one or nobody can know."""
-        around, once = self._around, self._key(call)
+        drive, once = self._drive, self._key(call)
         if once is None or self._wrong(call):
             return False
         if call.name in self._theirs:
             return False
         name, arguments = self._meant(call)
         try:
-            outcome = await around.gateway.ended(name, arguments, around.agent, parent=self._parent, idempotency_key=once)
+            outcome = await drive.gateway.ended(name, arguments, drive.agent, parent=self._parent, idempotency_key=once)
         except KeyReused:
             return False  # the gate will say it
-        if outcome is None and self._around.clock() - self._state.pended > around.remembered * SAFE:
+        if outcome is None and self._drive.clock() - self._state.pended > drive.settings.replay.keep * SAFE:
             problem = Problem("unknown", "nobody knows any more whether this call was made; look before you make it again")
             outcome = Outcome(problem=problem, effect="unknown")
         if outcome is None:
             return False
         await self._calling(call)
-        await self._answer(call, replace(outcome, replayed=True), "", 0.0, around.most)
+        await self._answer(call, replace(outcome, replayed=True), "", 0.0, drive.settings.agent.result_bytes)
         return True
 
     async def _answer(self, call: ToolCall, outcome: Outcome, name: str, seconds: float, most: int) -> None:
-        around, text, kept = self._around, self._said_of(call) + text_of(outcome), None
+        drive, text, kept = self._drive, self._said_of(call) + text_of(outcome), None
         tool = self._tool(call)
         strange = (tool is None or tool.annotations.open_world) and not outcome.refused  # None: it came to be while the batch ran
         if len(text.encode(errors="replace")) > most:
-            kept = await around.runs.keep(around.run, text, strange)
+            kept = await drive.runs.keep(drive.run, text, strange)
             text = cut(text, most, kept)
-            await around.hear(Noted("kept", f"the result of {call.name} is long; the whole of it is kept as {kept}"))
+            await drive.hear(Noted("kept", f"the result of {call.name} is long; the whole of it is kept as {kept}"))
         fact = Answered(
-            at=self._around.clock(),
+            at=self._drive.clock(),
             id=call.id,
             tool=call.name,
             text=text,
@@ -293,15 +263,15 @@ class Batch:
     async def _refuse(self, call: ToolCall, code: str, text: str) -> None:
         """The result of a call that the gate is not asked about."""
         await self._calling(call)
-        await self._told(Answered(self._around.clock(), call.id, call.name, text, failed=True, code=code))
+        await self._told(Answered(self._drive.clock(), call.id, call.name, text, failed=True, code=code))
 
     async def _calling(self, call: ToolCall) -> None:
         """Whoever hears of a result has heard of its call."""
-        await self._around.hear(Calling(call.id, call.name, call.arguments or {}, self._state.used.steps))
+        await self._drive.hear(Calling(call.id, call.name, call.arguments or {}, self._state.used.steps))
 
     async def _told(self, fact: Answered) -> None:
-        await self._around.add(fact)
-        await self._around.hear(called(fact, self._state.used.steps))
+        await self._drive.add(fact)
+        await self._drive.hear(called(fact, self._state.used.steps))
 
     def _wrong(self, call: ToolCall) -> tuple[str, str] | None:
         """Why it cannot go to the gate, as a code and a sentence."""
@@ -310,7 +280,7 @@ class Batch:
         if call.name == LOAD_SKILL and not isinstance(call.arguments.get("name"), str):
             return "invalid_arguments", f"not called: {LOAD_SKILL} wants name, one of the skills listed"
         whole = unwrapped(call.name, call.arguments)
-        if name := outside(*whole, self._around.run.task.tools):
+        if name := outside(*whole, self._drive.run.task.tools):
             return "not_permitted", f"not called: {name} is not among the tools of this task"
         if name := outside(*whole, self._state.following):
             allowed = ", ".join(self._state.following or ())
@@ -324,7 +294,7 @@ class Batch:
 
     def _follows(self, call: ToolCall, outcome: Outcome) -> tuple[str, ...] | None:
         read = call.name == LOAD_SKILL and outcome.problem is None
-        return self._around.skills.get(str((call.arguments or {}).get("name")), ()) if read else None
+        return self._drive.known.skills.get(str((call.arguments or {}).get("name")), ()) if read else None
 
     def _tool(self, call: ToolCall) -> Tool | None:
         return self._tools.get(unwrapped(*self._meant(call))[0])
@@ -332,19 +302,19 @@ class Batch:
     def _key(self, call: ToolCall) -> str | None:
         """What makes it happen once, however often the run is taken up; reads that cost nothing need none."""
         tool = self._tool(call)
-        if tool is None or (tool.annotations.read_only and self._around.gateway.live.current.prices.of(tool).free):
+        if tool is None or (tool.annotations.read_only and self._drive.gateway.live.current.prices.of(tool).free):
             return None
-        return key(self._around.run.id, call.id)
+        return key(self._drive.run.id, call.id)
 
     def _price(self, call: ToolCall) -> int:
         tool = self._tool(call)
-        return self._around.gateway.live.current.prices.of(tool).reserve if tool else 0
+        return self._drive.gateway.live.current.prices.of(tool).reserve if tool else 0
 
     def _parallel(self) -> int:
         """Calls at the same time: no more than its user might make."""
-        around = self._around
-        concurrency = around.gateway.live.tier(around.agent.tier).limits.concurrency
-        return min(around.purse.limits.parallel, concurrency or around.purse.limits.parallel)
+        drive = self._drive
+        concurrency = drive.gateway.live.tier(drive.agent.tier).limits.concurrency
+        return min(drive.purse.limits.parallel, concurrency or drive.purse.limits.parallel)
 
 
 def _found(name: str, outcome: Outcome) -> tuple[str, ...]:

@@ -17,7 +17,7 @@ import jsonschema_rs
 import orjson
 
 from toolgate.agent import turns
-from toolgate.agent.batch import Answer, Around, Batch, Person, Unanswered
+from toolgate.agent.batch import Answer, Batch, Person, Unanswered
 from toolgate.agent.bill import finished, spent
 from toolgate.agent.events import Event, Finished, Noted, Routed, Said, Thought, Wanted, Withdrawn
 from toolgate.agent.facts import Answered, Asked, Compacted, Ended, Fact, Hinted, Replied, Stopping
@@ -94,7 +94,9 @@ class Drive:
 
     def __post_init__(self) -> None:
         self.state = turns.after(self.facts)
-        self._doubtful = frozenset[str]() if self.state.idle else frozenset(call.id for call in self.state.waiting)
+        self.agent = self.user.delegate()
+        self.doubtful = frozenset[str]() if self.state.idle else frozenset(call.id for call in self.state.waiting)
+        """Ids of calls that may have been made before the run was taken up."""
 
     async def to_the_end(self, first: Fact, purse: Purse, within: Call, results: Mapping[str, str] = NO_RESULTS) -> Finished:
         """Go on until nothing goes on by itself.
@@ -104,13 +106,12 @@ class Drive:
             within: the run as a call.
             results: of calls that wait for the program that the agent works for, by id.
         """
-        self._purse = purse
-        self._around = self._surroundings(purse, within)
+        self.purse, self.within = purse, within
         try:
-            await Batch(self._around, self.state).take(results)
+            await Batch(self, self.state).take(results)
             if isinstance(first, Asked) and self.state.waiting:
-                await Batch(self._around, self.state).call_off(self.state.waiting)
-            await self._add(first)
+                await Batch(self, self.state).call_off(self.state.waiting)
+            await self.add(first)
             while self.state.ended is None:
                 await self._step()
         except (Busy, AuditUnavailable):  # another process has it, or it cannot be written down
@@ -119,7 +120,7 @@ class Drive:
             with anyio.move_on_after(WRITE_SECONDS, shield=True):
                 cancelled = isinstance(error, anyio.get_cancelled_exc_class() | KeyboardInterrupt)
                 why = Ended(self.clock(), "cancelled") if cancelled else Ended(self.clock(), "failed", f"unexpected {type(error).__name__}")
-                await self._add(why)
+                await self.add(why)
                 await self._book()
             raise
         return await self.close()
@@ -138,27 +139,27 @@ class Drive:
         state, now = self.state, self.clock()
         limits = self.run.task.limits
         seconds = self._seconds()
-        over = self._purse.over(seconds) or turns.over(state.allotted(), seconds, limits)
+        over = self.purse.over(seconds) or turns.over(state.allotted(), seconds, limits)
         move = turns.next_move(state, spent=over, wrong=self._output()[1], window=self._window)
         match move:
             case Ask(phase, last):
                 await self._ask(phase, last)
             case Act(calls):
                 # What a reply within the steps wants is done: the last words can tell of it.
-                over = self._purse.over(seconds, steps=False) or turns.over(replace(state.allotted(), steps=0), seconds, limits)
-                if wait := await Batch(self._around, state).make(calls, over):
-                    await self._add(Ended(self.clock(), "waiting", wait))
+                over = self.purse.over(seconds, steps=False) or turns.over(replace(state.allotted(), steps=0), seconds, limits)
+                if wait := await Batch(self, state).make(calls, over):
+                    await self.add(Ended(self.clock(), "waiting", wait))
             case Hint(text, about):
-                await self._add(Hinted(now, text, about))
+                await self.add(Hinted(now, text, about))
                 await self.hear(Noted("hint", text))
             case Compact(cut, summary):
-                await self._add(Compacted(now, cut, summary))
+                await self.add(Compacted(now, cut, summary))
                 await self.hear(Noted("compacted", summary))
             case Wrap(status, reason, text):
-                await self._add(Stopping(now, status, reason, text))
+                await self.add(Stopping(now, status, reason, text))
                 await self.hear(Noted("warning", reason))
             case End(status, reason):
-                await self._add(Ended(now, status, reason))
+                await self.add(Ended(now, status, reason))
 
     async def _ask(self, phase: str, last: bool) -> None:
         began = time.perf_counter()
@@ -166,17 +167,17 @@ class Drive:
             reply = await self._reply(self._prompt(last), phase, lambda reply: self._note(reply, phase, last, began))
         except OverBudget as error:
             if last:
-                await self._add(Ended(self.clock(), self.state.stopping.status if self.state.stopping else "budget_exhausted", str(error)))
+                await self.add(Ended(self.clock(), self.state.stopping.status if self.state.stopping else "budget_exhausted", str(error)))
             else:
-                await self._add(Stopping(self.clock(), "budget_exhausted", str(error), LAST.format(reason="The budget is used up")))
+                await self.add(Stopping(self.clock(), "budget_exhausted", str(error), LAST.format(reason="The budget is used up")))
             return
         except ToolgateError as error:
             if isinstance(error, ModelFailed) and error.reason == "context_exceeded" and (cut := cut_at(self.state.messages, keep=1)):
-                await self._add(Compacted(self.clock(), cut, summary_of(self.state.messages[:cut])))
+                await self.add(Compacted(self.clock(), cut, summary_of(self.state.messages[:cut])))
                 return
             if isinstance(error, AuditUnavailable | Busy):
                 raise
-            await self._add(Ended(self.clock(), self.state.stopping.status if self.state.stopping else "failed", str(error)))
+            await self.add(Ended(self.clock(), self.state.stopping.status if self.state.stopping else "failed", str(error)))
             return
         if self._replied is not reply.message:  # by a provider that writes nothing down
             await self._note(reply, phase, last, began)
@@ -198,11 +199,11 @@ class Drive:
             seconds=round(time.perf_counter() - began, 6),
             route=dict(reply.route),
         )
-        await self._add(fact)
+        await self.add(fact)
 
     async def _reply(self, prompt: Prompt, phase: str, noted: Noting) -> Reply:
         errand = Errand(
-            principal=self._around.agent,
+            principal=self.agent,
             task=self.run.task.task,
             phase=phase,
             run=self.run.session,
@@ -233,7 +234,7 @@ class Drive:
 
     def _prompt(self, last: bool) -> Prompt:
         task, state, of = self.run.task, self.state, self.settings.agent
-        visible = self.gateway.visible(self._around.agent)
+        visible = self.gateway.visible(self.agent)
         window = self._window
         if self._shown is None or self._shown[0][0] is not visible or self._shown[0][1] != window:
             self._shown = ((visible, window), *offered(visible, task.tools, window))
@@ -254,17 +255,19 @@ class Drive:
             choice="none" if last or not tools else "auto",
             max_tokens=tokens,
             schema=task.schema,
-            seconds=min(REPLY_SECONDS, self._left()),
+            seconds=min(REPLY_SECONDS, self.left()),
         )
 
     def _seconds(self) -> float:
         """Under way in this allotment, a person's time to answer not counted."""
         return max(0.0, self.state.seconds(self.clock()) - self._asking)
 
-    def _left(self) -> float:
+    def left(self) -> float:
+        """Seconds that the run has left."""
         return max(LAST_SECONDS, self.run.task.limits.seconds - self._seconds())
 
-    async def _asked(self, wanted: Wanted) -> Answer | None:
+    async def asked(self, wanted: Wanted) -> Answer | None:
+        """What its person answers, whose time is not the run's. None: nothing."""
         began = self.clock()
         try:
             return await self.person(wanted) if self.person else None
@@ -303,7 +306,7 @@ class Drive:
         said = "; ".join(f"{'/'.join(map(str, error.instance_path)) or 'the whole'}: {error.message[:200]}" for error in errors[:5])
         return (None, said) if errors else (value, None)
 
-    async def _add(self, fact: Fact) -> None:
+    async def add(self, fact: Fact) -> None:
         """Write `fact` down; then it has happened.
 
         A result is not waited for: it is durable, at the latest, with the next thing that is, and nothing leaves this process before
@@ -321,12 +324,12 @@ class Drive:
         before, self.state = self.state, turns.after([fact], self.state)
         if isinstance(fact, Replied | Answered):
             within = Used(**fact.used) if isinstance(fact, Answered) else turns.NOTHING
-            self._purse.add(self.state.used - before.used - within)  # a run within has put its own there already
+            self.purse.add(self.state.used - before.used - within)  # a run within has put its own there already
         if isinstance(fact, Answered):
             await self._tell_spent()
 
     async def _tell_spent(self) -> None:
-        await self.hear(spent(self.facts, self.state, self._purse.left))
+        await self.hear(spent(self.facts, self.state, self.purse.left))
 
     async def _book(self) -> None:
         """Say in the book how far it came."""
@@ -340,25 +343,4 @@ class Drive:
                 steps=used.steps,
                 calls=used.calls,
             )
-        )
-
-    def _surroundings(self, purse: Purse, within: Call) -> Around:
-        return Around(
-            run=self.run,
-            gateway=self.gateway,
-            runs=self.runs,
-            purse=purse,
-            user=self.user,
-            agent=self.user.delegate(),
-            call=within,
-            most=self.settings.agent.result_bytes,
-            remembered=self.settings.replay.keep,
-            doubtful=self._doubtful,
-            clock=self.clock,
-            add=self._add,
-            hear=self.hear,
-            left=self._left,
-            person=self._asked if self.person else None,
-            unanswered=self.unanswered,
-            skills=self.known.skills,
         )
