@@ -4,29 +4,29 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from itertools import count
+from typing import TYPE_CHECKING
 
 import orjson
 
 from toolgate.egress.origin import locate
-from toolgate.egress.wire import Caps, Reach, Request, Sender
+from toolgate.egress.wire import Caps, Reach, Request
 from toolgate.errors import Misconfigured, ModelFailed, NoModel
 from toolgate.library.vectors import BYTES, Vector, vector
-from toolgate.llm.breaker import Attempt, Breakers
+from toolgate.llm.breaker import Attempt
 from toolgate.llm.classify import answered, malformed, unanswered
 from toolgate.llm.count import count_text, family
 from toolgate.llm.declared import Declared
 from toolgate.llm.messages import Errand, Tokens
 from toolgate.llm.model import OFF, Model
-from toolgate.llm.prices import PriceList, load
-from toolgate.llm.purse import Purse
+from toolgate.llm.prices import load
 from toolgate.llm.retry import Again, verdict
-from toolgate.policy.models import Models as Rules
 from toolgate.policy.models import forbidden
-from toolgate.switches import Switches
-from toolgate.thinking import Models as Settings
+
+if TYPE_CHECKING:
+    from toolgate.llm.models import Models
 
 CAPS = Caps(received=32 * 1024 * 1024, decoded=32 * 1024 * 1024, ratio=1000)
 """Of an answer: a number is up to 25 bytes of JSON."""
@@ -38,18 +38,11 @@ WITHOUT = ("anthropic", "scripted")
 class Embedder:
     """One model, asked as other models are: guarded, permitted, paid for, tried again, and left alone where it keeps failing."""
 
+    models: Models
     provider: Declared
     model: Model
     asked_for: int | None
     """Numbers of a vector; None: as many as the model gives."""
-    sender: Sender
-    purse: Purse
-    prices: PriceList
-    breakers: Breakers
-    rules: Callable[[], Rules]
-    settings: Settings
-    switches: Switches
-    """Which providers are off."""
     _given: int | None = field(default=None, init=False)
 
     def __post_init__(self) -> None:
@@ -69,15 +62,15 @@ class Embedder:
             OverBudget: there is no money for it.
             ModelFailed: it did not answer, or not with vectors.
         """
-        rules = self.rules().applying(errand.principal, errand.task)
+        rules = self.models.policy.applying(errand.principal, errand.task)
         if (why := forbidden(rules, self.model.id, self.model.region, self.model.tags)) is not None:
             raise NoModel({self.model.id: why})
-        now = asyncio.get_running_loop().time
+        now, switches, settings = asyncio.get_running_loop().time, self.models.switches, self.models.settings.models
         deadline, before = now() + seconds, None
-        await self.switches.fresh()
+        await switches.fresh()
         await asyncio.to_thread(load)  # the price list, a third of a second the first time
         for attempt in count(1):
-            if self.provider.name in self.switches.off:
+            if self.provider.name in switches.off:
                 raise NoModel({self.model.id: OFF})
             before = self._let_through(before)
             try:
@@ -86,8 +79,8 @@ class Embedder:
                 what = verdict(
                     failed,
                     attempt,
-                    attempts=self.settings.attempts,
-                    patience=self.settings.patience,
+                    attempts=settings.attempts,
+                    patience=settings.patience,
                     left=deadline - now(),
                     chance=random.random,
                 )
@@ -97,35 +90,36 @@ class Embedder:
         raise AssertionError
 
     def _let_through(self, before: Attempt | None) -> Attempt:
-        passed = self.breakers.enter(self.model, before)
+        breakers = self.models.breakers
+        passed = breakers.enter(self.model, before)
         if passed is None:
-            raise ModelFailed(f"{self.model.id}: {self.breakers.available(self.model)}", "provider", reason="resting")
+            raise ModelFailed(f"{self.model.id}: {breakers.available(self.model)}", "provider", reason="resting")
         return passed
 
     async def _attempt(self, passed: Attempt, texts: Sequence[str], errand: Errand, seconds: float) -> Sequence[Vector]:
         """One request, and what it has cost."""
-        name = family(self.model)
+        name, breakers = family(self.model), self.models.breakers
         tokens = sum(count_text(text, name) for text in texts)
         try:
-            held = await self.purse.reserve(self.model, errand, tokens, 0, seconds)
+            held = await self.models.purse.reserve(self.model, errand, tokens, 0, seconds)
         except BaseException:
-            self.breakers.gave_up(passed)
+            breakers.gave_up(passed)
             raise
         try:
             vectors, told = await self._asked(texts, seconds)
         except ModelFailed as failed:
-            self.breakers.ended(passed, failed)
+            breakers.ended(passed, failed)
             if failed.reason == "timeout":  # it may have read them all the same
                 held.settle(held.amount, estimated=True)
             else:
                 held.release()
             raise
         except BaseException:
-            self.breakers.gave_up(passed)
+            breakers.gave_up(passed)
             held.settle(held.amount, estimated=True)
             raise
-        self.breakers.ended(passed, None)
-        cost = self.prices.cost(self.model, Tokens(input=told or tokens))
+        breakers.ended(passed, None)
+        cost = self.models.prices.cost(self.model, Tokens(input=told or tokens))
         held.settle(cost.micros, estimated=cost.estimated or not told)
         self._given = len(vectors[0].floats) // BYTES
         return vectors
@@ -141,7 +135,7 @@ class Embedder:
         try:
             place, _ = locate(url)
             reach = Reach(frozenset({place.origin}), provider.networks)
-            response = await self.sender.send(Request("POST", url, headers, body), reach=reach, seconds=seconds, caps=CAPS)
+            response = await self.models.transport.send(Request("POST", url, headers, body), reach=reach, seconds=seconds, caps=CAPS)
         except Exception as error:
             raise unanswered(provider.name, error) from None
         if response.status != 200:

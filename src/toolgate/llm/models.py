@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from toolgate.llm.metrics import Performance
     from toolgate.llm.prices import PriceList
     from toolgate.llm.provider import Provider
+    from toolgate.llm.purse import Purse
     from toolgate.llm.roster import Roster
     from toolgate.llm.routed import Routed
     from toolgate.llm.router import Router
@@ -99,7 +100,6 @@ class Models:
         """Whom to ask: the `Provider` before all others."""
         from toolgate.llm.count import Counter
         from toolgate.llm.evidence import Evidence
-        from toolgate.llm.purse import Purse
         from toolgate.llm.routed import Routed
 
         return Routed(
@@ -107,7 +107,7 @@ class Models:
             router=self.router,
             counter=Counter(),
             prices=self.prices,
-            purse=Purse(self.stores.ledger, self.live, self.prices),
+            purse=self.purse,
             breakers=self.breakers,
             performance=self.performance,
             evidence=Evidence(self.stores),
@@ -191,26 +191,13 @@ class Models:
         """
         from toolgate.llm.declared import model
         from toolgate.llm.embedding import Embedder
-        from toolgate.llm.purse import Purse
 
         found = next((each for each in self.roster.declared if each.name == provider), None)
         if found is None:
             there = ", ".join(each.name for each in self.roster.declared)
             raise Misconfigured(f"library.embeddings names the provider {provider!r}; there is {there}")
         known = next((each for each in found.models if each.name == name), None) or model(provider, found.kind, name, region=found.region)
-        purse = Purse(self.stores.ledger, self.live, self.prices)
-        return Embedder(
-            provider=found,
-            model=known,
-            asked_for=dimensions,
-            sender=self.transport,
-            purse=purse,
-            prices=self.prices,
-            breakers=self.breakers,
-            rules=lambda: self.policy,
-            settings=self.settings.models,
-            switches=self.switches,
-        )
+        return Embedder(self, found, known, dimensions)
 
     async def close(self) -> None:
         """Write down what is not yet written down, if anybody was asked at all."""
@@ -231,6 +218,12 @@ class Models:
         from toolgate.llm.breaker import Breakers
 
         return Breakers()
+
+    @cached_property
+    def purse(self) -> Purse:
+        from toolgate.llm.purse import Purse
+
+        return Purse(self.stores.ledger, self.live, self.prices)
 
     @cached_property
     def prices(self) -> PriceList:
