@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 import click
 
@@ -155,12 +155,8 @@ def bill_rows(end: Finished) -> list[tuple[str, str, str, str]]:
     """The bill as a table: what, how often, how much of it, its cost."""
     bill = end.bill
     rows = [(f"phase {name}", "", "", dollars(cost)) for name, cost in bill.by_phase.items()]
-    rows += [
-        (name, str(line["requests"]), f"{_tokens(line['tokens'])} tokens", dollars(line["cost"])) for name, line in bill.by_model.items()
-    ]
+    for name, line in bill.by_model.items():
+        tokens = line["tokens"]["input"] + line["tokens"]["output"]
+        rows.append((name, str(line["requests"]), f"{tokens} tokens", dollars(line["cost"])))
     rows += [(name, str(line["calls"]), f"{line['failed']} failed", dollars(line["cost"])) for name, line in bill.by_tool.items()]
     return [*rows, ("total", "", f"{dollars(bill.estimated)} of it estimated" if bill.estimated else "", dollars(bill.total))]
-
-
-def _tokens(tokens: dict[str, Any]) -> int:
-    return int(tokens["input"]) + int(tokens["output"])

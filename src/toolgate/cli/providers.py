@@ -71,14 +71,11 @@ async def stats(config: Path | None, as_json: bool, since: str, by: str) -> None
 
 
 def _stats_row(line: Mapping[str, Any], names: list[str]) -> tuple[str, ...]:
-    times = (_number(line[f"{name}_latency_ms"]) for name in ("p50", "p95", "p99"))
+    latencies = (line[f"{name}_latency_ms"] for name in ("p50", "p95", "p99"))
+    times = ("" if each is None else f"{each:.0f}" for each in latencies)
     errors = ", ".join(f"{count} {error}" for error, count in line["errors"].items())
     counts = str(line["total_tokens_in"]), str(line["total_tokens_out"]), f"${line['total_cost']['usd']}", errors
     return (*(line[name] for name in names), str(line["total_requests"]), f"{line['success_rate']:.1%}", *times, *counts)
-
-
-def _number(value: float | None) -> str:
-    return "" if value is None else f"{value:.0f}"
 
 
 @command.command()

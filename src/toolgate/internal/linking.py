@@ -78,7 +78,7 @@ class Linking:
             for item in self.batch.items:
                 if (issue := self.issues.get(item.key)) is not None:
                     tasks.start_soon(one, item, issue)
-        return {item.key: self._endings(item) for item in self.batch.items if item.key in self.issues}
+        return {item.key: tuple(self._ending(item, link) for link in item.links) for item in self.batch.items if item.key in self.issues}
 
     async def _link_one(self, item: Item, issue: Issue) -> None:
         native = self._native[item.key] = {}
@@ -170,9 +170,6 @@ class Linking:
             if linked.status == "mentioned":
                 mentions.setdefault(WORDS[link.kind], []).append(self.issues[link.to].number)
         return mentions
-
-    def _endings(self, item: Item) -> tuple[Linked, ...]:
-        return tuple(self._ending(item, link) for link in item.links)
 
     def _ending(self, item: Item, link: Link) -> Linked:
         if link.to not in self.issues:

@@ -7,7 +7,7 @@ from typing import Any
 
 from toolgate.calls import Call
 from toolgate.policy import bounds
-from toolgate.policy.conditions import Condition, Facts, Truth, tool_facts
+from toolgate.policy.conditions import Facts, Truth, tool_facts
 from toolgate.policy.decide import Decision, decide, facts_of, visible
 from toolgate.policy.globs import matches
 from toolgate.policy.rules import Permission, Policy
@@ -79,7 +79,8 @@ def considered(call: Call, policy: Policy) -> list[Considered]:
     permissions = sorted(
         policy.permissions((*call.principal.roles, *(call.principal.bound_by or ()))).values(), key=lambda permission: permission.id
     )
-    return [Considered(one, _truths(one.conditions, facts)) for one in permissions if matches(one.tools, call.tool.name)]
+    meant = (one for one in permissions if matches(one.tools, call.tool.name))
+    return [Considered(one, tuple(each.check(facts) for each in one.conditions)) for one in meant]
 
 
 def word(decision: Decision) -> str:
@@ -87,7 +88,3 @@ def word(decision: Decision) -> str:
     if not decision.permitted:
         return "deny"
     return "approve" if "approve" in decision.obligations else "allow"
-
-
-def _truths(conditions: tuple[Condition, ...], facts: Facts) -> tuple[Truth, ...]:
-    return tuple(condition.check(facts) for condition in conditions)

@@ -108,7 +108,8 @@ def _argument(permission: Permission, condition: Condition, meant: Sequence[Tool
         yield Finding(level, permission.id, "unknown-field", f"{_some(without)}: no argument {condition.path}, so {outcome}")
     wrong = [name for name, schema in schemas.items() if schema and not _comparable(condition, schema)]
     if wrong:
-        text = f"{condition.field} {condition.operator} {_kind(condition)} can never be true for {_some(wrong)}"
+        kind = TYPES.get(type(condition.value), "value")
+        text = f"{condition.field} {condition.operator} {kind} can never be true for {_some(wrong)}"
         yield Finding("error", permission.id, "type", f"{text}: the argument has another type or other values")
 
 
@@ -229,10 +230,6 @@ def _taken(value: Any, types: set[str], enum: Any) -> bool:
     if isinstance(enum, list):
         return any(type(one) is type(value) and one == value for one in enum)
     return not types or TYPES[type(value)] in types or ("number" in types and is_number(value))
-
-
-def _kind(condition: Condition) -> str:
-    return TYPES.get(type(condition.value), "value")
 
 
 def _verb(permission: Permission) -> str:

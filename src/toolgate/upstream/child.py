@@ -181,7 +181,7 @@ async def _end(process: asyncio.subprocess.Process) -> None:
         process.stdin.close()
     for seconds, number in ((POLITE, signal.SIGTERM), (FIRM, signal.SIGKILL)):
         with anyio.move_on_after(seconds):
-            await _ended(process)
+            await process.wait()
             break
         _kill(process.pid, number)
     _kill(process.pid, signal.SIGKILL)
@@ -202,10 +202,6 @@ async def _gone(pid: int) -> None:
         await anyio.wait_readable(descriptor)
     finally:
         os.close(descriptor)
-
-
-async def _ended(process: asyncio.subprocess.Process) -> None:
-    await process.wait()
 
 
 def _kill(group: int, number: signal.Signals) -> None:
