@@ -18,6 +18,7 @@ import pytest
 import toolgate
 from toolgate.sandbox.battery import ALONE, TOGETHER, battery
 from toolgate.sandbox.box import MIB, Job, Limits
+from toolgate.sandbox.carry import carry
 from toolgate.sandbox.sandbox import PYTHONS, Landlock, Sandbox, Unavailable, find_sandbox
 
 PYTHON = next((path for path in PYTHONS if os.access(path, os.X_OK)), "")
@@ -150,6 +151,26 @@ async def test_cancelling_ends_the_run(sandbox: Sandbox) -> None:
     with anyio.fail_after(60):
         while running(marker):
             await anyio.sleep(0.01)
+
+
+async def test_nothing_runs_that_cannot_be_watched() -> None:
+    marker = f"33{os.getpid()}.5"
+
+    def blind(pid: int) -> None:
+        raise RecursionError
+
+    with anyio.fail_after(30), pytest.raises(RecursionError):
+        await carry(["sleep", marker], b"", SMALL, blind)
+    with anyio.fail_after(60):
+        while running(marker):
+            await anyio.sleep(0.01)
+
+
+async def test_folders_of_any_depth_are_removed(sandbox: Sandbox) -> None:
+    before = set(Path(tempfile.gettempdir()).glob("toolgate-code-*"))
+    await sandbox.run(bash("cd $TMPDIR; for i in {1..1500}; do mkdir dddddddddd && cd dddddddddd || exit; done; chmod 0 ."), SMALL)
+
+    assert set(Path(tempfile.gettempdir()).glob("toolgate-code-*")) == before
 
 
 @pytest.mark.skipif(platform.system() != "Linux", reason="elsewhere there is none")

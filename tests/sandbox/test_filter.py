@@ -11,10 +11,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from toolgate.sandbox.filter import ALLOW, ARCHITECTURES, ERRNO, KILL, REFUSED, SESSIONS, seccomp
+from toolgate.sandbox.filter import ALLOW, ARCHITECTURES, ERRNO, HIDING, KILL, ONESELF, REFUSED, seccomp
+from toolgate.sandbox.filter import ALONE as REFUSED_ALONE
 
 HEADERS = {"x86_64": Path("/usr/include/x86_64-linux-gnu/asm/unistd_64.h"), "aarch64": Path("/usr/include/asm-generic/unistd.h")}
-CLONE, CLONE3, IOCTL, SOCKET = 56, 435, 16, 41  # x86-64
+CLONE, CLONE3, IOCTL, SOCKET, PRCTL = 56, 435, 16, 41, 157  # x86-64
 AUDIT = ARCHITECTURES["x86_64"].audit
 
 
@@ -85,9 +86,13 @@ def test_sockets_are_of_families_that_a_network_namespace_holds_and_alone_there_
     assert verdict(ALONE, SOCKET, family) == ERRNO | EAFNOSUPPORT
 
 
-def test_alone_nobody_leaves_the_group_that_is_killed() -> None:
-    for number, _ in SESSIONS.values():
+def test_alone_nobody_leaves_the_group_that_is_killed_or_gets_at_others() -> None:
+    for number, _ in REFUSED_ALONE.values():
         assert (verdict(PROGRAM, number), verdict(ALONE, number)) == (ALLOW, ERRNO | EPERM)
+    for number, _ in ONESELF.values():
+        assert (verdict(PROGRAM, number, 7), verdict(ALONE, number, 7), verdict(ALONE, number, 0)) == (ALLOW, ERRNO | EPERM, ALLOW)
+    for option in (1, *HIDING):
+        assert verdict(ALONE, PRCTL, option) == (ERRNO | EPERM if option in HIDING else ALLOW)
 
 
 @given(st.integers(463, 2**32 - 1))
@@ -107,6 +112,6 @@ def test_the_numbers_are_those_of_the_headers(machine: str) -> None:
         pytest.skip("Linux's headers are not installed here")
     said = dict(re.findall(r"#define __NR(?:3264)?_(\w+)\s+(\d+)", HEADERS[machine].read_text()))
 
-    for name, pair in {**REFUSED, **SESSIONS}.items():
+    for name, pair in {**REFUSED, **REFUSED_ALONE, **ONESELF}.items():
         if name in said:
             assert pair[ARCHITECTURES[machine].column] == int(said[name]), name

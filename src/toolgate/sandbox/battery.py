@@ -28,8 +28,13 @@ TOGETHER = (
     "sees_processes_of_the_host", "reads_the_environment_of_a_process", "signals_a_process_of_the_host", "forks_300_times",
     "takes_a_gigabyte_of_memory", "writes_a_file_of_300_megabytes", "makes_a_user_namespace", "uses_io_uring",
     "reaches_the_host_of_the_machine", "keeps_memory_that_no_limit_counts", "fills_what_is_mounted_by_default",
+    "lowers_the_limits_of_a_process_of_the_host", "slows_a_process_of_the_host", "finds_a_file_that_somebody_left_open",
 )  # fmt: skip
-ALONE = ("writes_400_megabytes_in_20_files", "makes_a_million_files", "takes_a_gigabyte_that_is_shared")
+ALONE = (
+    "writes_400_megabytes_in_20_files", "makes_a_million_files", "takes_a_gigabyte_that_is_shared",
+    "writes_400_megabytes_in_files_without_a_name", "writes_400_megabytes_in_files_of_its_memory", "writes_400_megabytes_deep_down",
+    "takes_a_gigabyte_in_orphans",
+)  # fmt: skip
 LIMITS = Limits(seconds=8.0, memory=256 * MIB, disk=32 * MIB)
 OUT_OF_TIME = (128 + signal.SIGKILL, 128 + signal.SIGXCPU)
 """How a program exits that the kernel ends for its processor time; nobody else in there sends itself a signal."""

@@ -58,10 +58,14 @@ async def carry(command: Sequence[str], stdin: bytes, limits: Limits, look: Look
         stream.close()
 
     async def watch() -> None:
-        while True:
-            if by := await asyncio.to_thread(look, process.pid):
-                decide(by)
-            await asyncio.sleep(LOOKS)
+        try:
+            while True:
+                if by := await asyncio.to_thread(look, process.pid):
+                    decide(by)
+                await asyncio.sleep(LOOKS)
+        except Exception as error:
+            if not verdict.done():
+                verdict.set_exception(error)  # nothing runs that is not watched
 
     async def finish() -> None:
         await process.wait()

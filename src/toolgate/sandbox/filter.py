@@ -48,8 +48,19 @@ REFUSED: Mapping[str, tuple[int | None, int | None]] = {
     "setns": (308, 268), "settimeofday": (164, 170), "sethostname": (170, 161), "shmget": (29, 194), "swapoff": (168, 225),
     "swapon": (167, 224), "syslog": (103, 116), "umount2": (166, 39), "unshare": (272, 97), "userfaultfd": (323, 282), "vhangup": (153, 58),
 }  # fmt: skip
-CLONE, CLONE3, IOCTL, SOCKET = (56, 220), (435, 435), (16, 29), (41, 198)
-SESSIONS: Mapping[str, tuple[int, int]] = {"setsid": (112, 157), "setpgid": (109, 154)}
+CLONE, CLONE3, IOCTL, SOCKET, PRCTL = (56, 220), (435, 435), (16, 29), (41, 198), (157, 167)
+# Where the code is among this machine's processes it leaves no group and schedules nobody, and passes no files on, to be held unseen.
+ALONE: Mapping[str, tuple[int, int]] = {
+    "setsid": (112, 157), "setpgid": (109, 154), "setpriority": (141, 140), "ioprio_set": (251, 30), "sendmsg": (46, 211),
+    "sendmmsg": (307, 269),
+}  # fmt: skip
+ONESELF: Mapping[str, tuple[int, int]] = {
+    "prlimit64": (302, 261), "sched_setaffinity": (203, 122), "sched_setattr": (314, 274), "sched_setparam": (142, 118),
+    "sched_setscheduler": (144, 119),
+}  # fmt: skip
+"""Where it is, these are for process 0, the caller, only: the same user's others are Toolgate."""
+HIDING = (4, 36)
+"""PR_SET_DUMPABLE and PR_SET_CHILD_SUBREAPER: would take a process, or its children, out of what is watched."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,18 +78,23 @@ def seccomp(machine: str, *, alone: bool) -> bytes:
     """The program for processes on `machine`, a key of ARCHITECTURES.
 
     Args:
-        alone: there are no namespaces around it: no sockets at all, and nobody leaves the process group that is killed in the end.
+        alone: there are no namespaces around it: no sockets at all, nobody leaves the process group that is killed in the end or hides
+            from who watches, and nothing is done to this machine's other processes.
     """
     here = ARCHITECTURES[machine]
     column = here.column
     lines = [(LOAD, 0, 0, ARCHITECTURE), (EQUAL, 1, 0, here.audit), _end(KILL), (LOAD, 0, 0, NUMBER)]
     lines += [(GREATER, 0, 1, NEWEST), _error(ENOSYS)]  # x32 calls too, whose bit is far above
-    refused = {**REFUSED, **(SESSIONS if alone else {})}
+    refused = {**REFUSED, **(ALONE if alone else {})}
     for number in sorted(pair[column] or 0 for pair in refused.values() if pair[column] is not None):
         lines += _when(number, [_error(EPERM)])
     lines += _when(CLONE3[column], [_error(ENOSYS)])  # its flags are behind a pointer; C libraries then use clone
     lines += _when(CLONE[column], [_argument(0), (ANY_BIT, 0, 1, NAMESPACES), _error(EPERM), _end(ALLOW)])
     lines += _when(IOCTL[column], [_argument(1), *(line for one in TERMINAL for line in _when(one, [_error(EPERM)])), _end(ALLOW)])
+    for number in (pair[column] for pair in ONESELF.values() if alone):
+        lines += _when(number, [_argument(0), *_when(0, [_end(ALLOW)]), _error(EPERM)])
+    if alone:
+        lines += _when(PRCTL[column], [_argument(0), *(line for one in HIDING for line in _when(one, [_error(EPERM)])), _end(ALLOW)])
     families = () if alone else INSIDE
     lines += _when(SOCKET[column], [_argument(0), *(line for one in families for line in _when(one, [_end(ALLOW)])), _error(EAFNOSUPPORT)])
     return b"".join(struct.pack("<HBBI", *line) for line in [*lines, _end(ALLOW)])

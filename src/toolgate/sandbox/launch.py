@@ -18,7 +18,7 @@ import struct
 import sys
 
 CREATE_RULESET, ADD_RULE, RESTRICT_SELF = 444, 445, 446  # the same numbers on every architecture
-NO_NEW_PRIVS, SET_SECCOMP, FILTER = 38, 22, 2  # prctl
+NO_NEW_PRIVS, SET_SECCOMP, FILTER, SUBREAPER = 38, 22, 2, 36  # prctl
 EXECUTE, WRITE_FILE, READ_FILE, READ_DIR = 1, 2, 4, 8
 FILES = (1 << 16) - 1
 """All rights on files up to the fifth version, ioctl on devices the last."""
@@ -77,6 +77,7 @@ def main() -> None:
     for name, value in wanted["limits"].items():
         resource.setrlimit(getattr(resource, name), (value, value))
     landlock(wanted["readable"], wanted["writable"])
+    check(libc.prctl(SUBREAPER, 1, 0, 0, 0), "subreaper")  # who loses its parent stays in the tree that is watched
     seccomp(base64.b64decode(wanted["filter"]))
     os.chdir(wanted["environment"]["HOME"])
     os.execve(wanted["argv"][0], wanted["argv"], wanted["environment"])  # noqa: S606 - that is what it is for

@@ -184,6 +184,85 @@ def fills_what_is_mounted_by_default() -> object:
 
 
 @probe
+def lowers_the_limits_of_a_process_of_the_host() -> object:
+    import resource
+
+    resource.prlimit(host["pid"], resource.RLIMIT_NOFILE, (0, 0))
+    return "lowered"
+
+
+@probe
+def slows_a_process_of_the_host() -> object:
+    os.sched_setscheduler(host["pid"], os.SCHED_IDLE, os.sched_param(0))
+    return "slowed"
+
+
+@probe
+def finds_a_file_that_somebody_left_open() -> object:
+    for descriptor in range(3, 256):
+        try:
+            os.fstat(descriptor)
+        except OSError:
+            continue
+        return "%d" % descriptor
+    return None
+
+
+def keep(name: str, hold: Callable[[object], object]) -> str:
+    """Write 400 MB, of which only what `hold` returns is left."""
+    held = []
+    for number in range(40):
+        with open(os.environ["TMPDIR"] + "/%s%d" % (name, number), "w+b") as file:
+            os.unlink(file.name)
+            for _ in range(10):
+                file.write(b"x" * MB)
+            file.flush()
+            held.append(hold(file))
+        time.sleep(0.05)
+    time.sleep(0.5)
+    return "400 MB"
+
+
+@probe
+def writes_400_megabytes_in_files_without_a_name() -> object:
+    return keep("open", lambda file: os.dup(file.fileno()))  # type: ignore[attr-defined]
+
+
+@probe
+def writes_400_megabytes_in_files_of_its_memory() -> object:
+    return keep("mapped", lambda file: mmap.mmap(file.fileno(), 4096))  # type: ignore[attr-defined]
+
+
+@probe
+def writes_400_megabytes_deep_down() -> object:
+    os.chdir(os.environ["TMPDIR"])
+    for _ in range(1500):
+        os.mkdir("d" * 20)
+        os.chdir("d" * 20)
+    for number in range(40):
+        with open(str(number), "wb") as file:
+            for _ in range(10):
+                file.write(b"x" * MB)
+        time.sleep(0.05)
+    return "400 MB"
+
+
+@probe
+def takes_a_gigabyte_in_orphans() -> object:
+    for _ in range(12):
+        if os.fork() == 0:
+            if os.fork() == 0:
+                taken = bytearray(90 << 20)
+                for place in range(0, 90 << 20, 4096):
+                    taken[place] = 1
+                time.sleep(20)
+            os._exit(0)
+        os.wait()
+    time.sleep(3)
+    return "a gigabyte"
+
+
+@probe
 def writes_400_megabytes_in_20_files() -> object:
     names: list[str] = []
     try:

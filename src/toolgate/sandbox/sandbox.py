@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from secrets import token_hex
 from typing import Literal, Protocol
 
 from toolgate.sandbox.box import HOME, TEMPORARY, Ended, EndedBy, Job, Limits
@@ -18,7 +19,7 @@ from toolgate.sandbox.bubblewrap import bubblewrap
 from toolgate.sandbox.carry import carry
 from toolgate.sandbox.filter import ARCHITECTURES, seccomp
 from toolgate.sandbox.landlock import launcher, wish
-from toolgate.sandbox.watch import entries, resident, stored, tasks_of
+from toolgate.sandbox.watch import entries, resident, stored, tasks_of, unlinked
 
 NOBODYS = 61184
 """The user of jobs that root starts, unless the operator names one: the first that systemd keeps for users without a name."""
@@ -87,7 +88,8 @@ class Landlock:
             memory = _memory(limits)
 
             def look(pid: int) -> EndedBy | None:
-                return memory(pid) or ("disk" if stored(folder, 2 * limits.disk) > 2 * limits.disk else None)
+                bound = 2 * limits.disk
+                return memory(pid) or ("disk" if stored(folder, bound) + unlinked(pid, folder, bound) > bound else None)
 
             with _readable([wanted]) as (descriptor,):
                 command = launcher(wanted=descriptor, python=self.python, uid=self.uid)
@@ -175,13 +177,18 @@ def _made(job: Job, uid: int | None) -> Path:
 
 
 def _removed(folder: Path) -> None:
-    def unlock(_function: object, path: str, _error: object) -> None:
-        """What a job locked, its owner may unlock; links are never followed."""
-        for one in (os.path.dirname(path), path):
-            if os.path.isdir(one) and not os.path.islink(one):
-                os.chmod(one, 0o700)
-
-    for _ in range(3):
-        shutil.rmtree(folder, onerror=unlock)
-        if not folder.exists():
-            return
+    """Whatever is in it: folders come up to the top before they are emptied, so that no depth and no path is too much."""
+    waiting = [str(folder)]
+    while waiting:
+        one = waiting.pop()
+        with os.scandir(one) as entries_:
+            for entry in entries_:
+                if entry.is_dir(follow_symlinks=False):
+                    os.chmod(entry.path, 0o700)  # what a job locked, its owner may unlock
+                    waiting.append(os.path.join(folder, token_hex()))
+                    os.rename(entry.path, waiting[-1])
+                else:
+                    os.unlink(entry.path)
+        if one != str(folder):
+            os.rmdir(one)
+    os.rmdir(folder)

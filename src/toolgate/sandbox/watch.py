@@ -6,8 +6,11 @@ import os
 from collections.abc import Iterator
 from contextlib import suppress
 from pathlib import Path
+from stat import S_ISREG
 
 ENTRY = 4096
+DEEP = 100
+"""Folders within folders: more than anybody's work has, and few enough for their path to be one."""
 PAGE = os.sysconf("SC_PAGE_SIZE")
 
 
@@ -52,19 +55,57 @@ def _share(pid: int) -> int:
 
 
 def stored(folder: Path, bound: int) -> int:
-    """Bytes that a folder takes on its disk, as far as it can be looked into; counting ends above `bound`.
+    """Bytes that a folder takes on its disk; counting ends above `bound`.
 
-    An entry counts as a page at least, so that a folder of nothing but empty files has a bound too.
+    An entry counts as a page at least, so that a folder of nothing but empty files has a bound too. What cannot be looked into, or
+    is `DEEP`, counts as more than `bound`: or it would be where to put things.
     """
+
+    def unseen(error: OSError) -> None:
+        if not isinstance(error, FileNotFoundError):
+            raise error
+
     total = 0
-    for where, folders, names in os.walk(folder):
-        total += ENTRY * len(folders)
-        for name in names:
-            with suppress(OSError):
-                total += max(ENTRY, os.lstat(os.path.join(where, name)).st_blocks * 512)
-            if total > bound:
-                return total
+    try:
+        for where, folders, names in os.walk(folder, onerror=unseen):
+            if where.count("/") - str(folder).count("/") > DEEP:
+                return bound + 1
+            total += ENTRY * len(folders)
+            for name in names:
+                with suppress(FileNotFoundError):
+                    total += max(ENTRY, os.lstat(os.path.join(where, name)).st_blocks * 512)
+                if total > bound:
+                    return total
+    except OSError:
+        return bound + 1
     return total
+
+
+def unlinked(pid: int, folder: Path, bound: int) -> int:
+    """Bytes that a process and its descendants hold in files of `folder` that have no name any more.
+
+    More than `bound` where somebody does not let us look, or holds a file by its memory alone, whose size nobody tells.
+    """
+    held: dict[tuple[int, int], int] = {}
+    for one in tree(pid):
+        try:
+            with os.scandir(f"/proc/{one}/fd") as descriptors:
+                for descriptor in descriptors:
+                    with suppress(FileNotFoundError, ProcessLookupError):
+                        file = descriptor.stat()
+                        if file.st_nlink == 0 and S_ISREG(file.st_mode):
+                            held[file.st_dev, file.st_ino] = file.st_blocks * 512
+            for line in Path(f"/proc/{one}/maps").read_text(errors="replace").splitlines():
+                if line.endswith(" (deleted)") and str(folder) in line:
+                    major, minor = (int(number, 16) for number in line.split()[3].split(":"))
+                    if (os.makedev(major, minor), int(line.split()[4])) not in held:
+                        return bound + 1
+        except (FileNotFoundError, ProcessLookupError):
+            continue  # it has ended
+        except OSError:
+            if _resident(one):  # of one that has ended nothing is left but what its parent has not asked for yet
+                return bound + 1
+    return sum(held.values())
 
 
 def entries(pid: int, folder: str, size: int) -> int:
