@@ -36,6 +36,7 @@ META = "toolgate"
 """The key of what we say to programs, in `_meta`."""
 NEWEST = "2026-07-28"
 ONLY_TEXTS = frozenset({Text})
+COMPLETE = b',"resultType":"complete"'
 
 
 def definition(tool: Tool, version: str = NEWEST) -> types.Tool:
@@ -97,7 +98,7 @@ def wire(outcome: Outcome, stamp: Mapping[str, Any], version: str = NEWEST) -> b
     """
     if not outcome.passed and ONLY_TEXTS.issuperset(map(type, outcome.content)):
         try:
-            return orjson.dumps(_texts(outcome, stamp, version))
+            return _texts(outcome, stamp, version)
         except TypeError:  # a lone surrogate, a number over 64 bits
             pass
     return dumped(shaped(result(outcome, version), version), stamp)
@@ -114,24 +115,22 @@ def dumped(shape: Mapping[str, Any], stamp: Mapping[str, Any]) -> bytes:
     return json.dumps({**shape, "_meta": meta} if meta else shape, separators=(",", ":")).encode()
 
 
-def _texts(outcome: Outcome, stamp: Mapping[str, Any], version: str) -> dict[str, Any]:
-    """A result whose content is text, ready for orjson."""
-    problem, structured = outcome.problem, outcome.structured
+def _texts(outcome: Outcome, stamp: Mapping[str, Any], version: str) -> bytes:
+    """A result whose content is text. Raises TypeError for what orjson does not write."""
+    problem, structured, carried = outcome.problem, outcome.structured, b""
     texts = [piece.text for piece in outcome.content if isinstance(piece, Text)]
-    sent: dict[str, Any] = {"isError": problem is not None}
-    if version == NEWEST:
-        sent["resultType"] = "complete"
-    if meta := {**(_meta(outcome) or {}), **stamp}:
-        sent["_meta"] = meta
     if problem is not None:
         texts.insert(0, advice(problem))
     elif structured is not UNSET:
         value = orjson.dumps(structured)
         texts = texts or [value.decode()]
         if structured is not None and _carried(structured, version):
-            sent["structuredContent"] = orjson.Fragment(value)
-    sent["content"] = [{"type": "text", "text": text} for text in texts]
-    return sent
+            carried = b',"structuredContent":' + value
+    said = {**(_meta(outcome) or {}), **stamp}
+    meta = b',"_meta":' + orjson.dumps(said) if said else b""
+    content = orjson.dumps([{"type": "text", "text": text} for text in texts])
+    failed = b"false" if problem is None else b"true"
+    return b'{"isError":%b%b%b%b,"content":%b}' % (failed, COMPLETE if version == NEWEST else b"", meta, carried, content)
 
 
 def advice(problem: Problem) -> str:
@@ -142,13 +141,13 @@ def advice(problem: Problem) -> str:
 
 
 def _carried(structured: Any, version: str) -> bool:
-    if structured is UNSET or not is_version_at_least(version, "2025-06-18"):
+    if structured is UNSET:
         return False
-    return isinstance(structured, Mapping) or is_version_at_least(version, "2026-07-28")
+    return version == NEWEST or (is_version_at_least(version, "2025-06-18") and isinstance(structured, Mapping))
 
 
 def _meta(outcome: Outcome) -> dict[str, Any] | None:
-    said: dict[str, Any] = dict(outcome.meta)
+    said = dict(outcome.meta)
     if outcome.problem is not None:
         said |= {"code": outcome.problem.code, **outcome.problem.details}
         if outcome.problem.retry_after is not None:

@@ -155,7 +155,8 @@ class Fast:
                         seal=seal,
                     )
                 finally:
-                    await waiting.over()
+                    if (sending := waiting.over()) is not None:
+                        await sending
         except asyncio.CancelledError:
             if waiting.was_cancelled():
                 return  # nothing more may be sent

@@ -196,7 +196,8 @@ class Sessions:
                         session, _Client(session, params.get("_meta", {}), waiting), scope, params, principal
                     )
                 finally:
-                    await waiting.over()
+                    if (sending := waiting.over()) is not None:
+                        await sending
         except asyncio.CancelledError:
             if not waiting.was_cancelled():
                 raise

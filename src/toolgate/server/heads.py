@@ -47,10 +47,8 @@ class Head:
             before: what stands before the length of the body.
             after: what follows it, to the end of the headers.
         """
-        self._before = before
-        self._at = len(before)
-        self._length = length
-        self._after = after
+        self._before, self._length, self._after = before, length, after
+        self._whole = before + length + after
         self._headers = Headers(scope["headers"])
         self.size = len(before) + len(after)
         """Bytes without the length."""
@@ -58,17 +56,19 @@ class Head:
 
     def length(self, data: bytes) -> bytes:
         """The length of the body, where `data` begins with this head; else nothing."""
+        if data.startswith(self._whole):
+            return self._length
         if not data.startswith(self._before):
             return b""
-        end = data.find(b"\r", self._at)
-        length = data[self._at : end]
+        end = data.find(b"\r", len(self._before))
+        length = data[len(self._before) : end]
         is_ours = len(length) <= 9 and length.isdigit() and length.strip(b"0") and data.startswith(self._after, end)
         return length if is_ours else b""
 
     def headers_with(self, length: bytes) -> Headers:
         if length != self._length:
             others = [(name, length if name == b"content-length" else value) for name, value in self._headers]
-            self._length, self._headers = length, Headers(others)
+            self._length, self._headers, self._whole = length, Headers(others), self._before + length + self._after
         return self._headers
 
 

@@ -19,7 +19,7 @@ import threading
 from asyncio import TimerHandle, Transport
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from functools import partial
+from functools import cached_property, partial
 from typing import ClassVar
 from urllib.parse import urlsplit
 from weakref import ReferenceType, ref
@@ -175,9 +175,46 @@ class Answers:
             self._head = STATUS_LINE[200] + b"".join([b"%b: %b\r\n" % header for header in headers])
         cycle.response_started = cycle.response_complete = True
         cycle.transport.write(b"%bcontent-length: %d\r\n\r\n%b" % (self._head, len(body), body))
-        cycle.message_event.set()
+        wake(cycle)
         cycle.on_response()
         return True
+
+
+class _Cycle(RequestResponseCycle):
+    """A request with a known head. Hardly ever does anybody wait for what happens to its connection."""
+
+    disconnected = response_started = response_complete = waiting_for_100_continue = access_log = False
+    keep_alive = more_body = True
+    chunked_encoding = None
+    expected_content_length = 0
+    body: bytes | bytearray = b""  # type: ignore[assignment]
+
+    def __init__(self, of: Deadlined) -> None:
+        self.scope = of.scope
+        self.transport = of.transport
+        self.flow = of.flow
+        self.logger = of.logger
+        self.default_headers = of.server_state.default_headers
+        self.on_response = of.on_response_complete
+
+    def came(self, body: bytes) -> None:
+        """The whole body is here."""
+        self.scope["state"][WHOLE] = self.body = body
+        self.more_body = False
+        wake(self)
+
+    @cached_property
+    def message_event(self) -> asyncio.Event:  # type: ignore[override]
+        event = asyncio.Event()
+        if self.body or not self.more_body:
+            event.set()
+        return event
+
+
+def wake(cycle: RequestResponseCycle) -> None:
+    """Have who waits look, if anybody does."""
+    if "message_event" in cycle.__dict__:
+        cycle.message_event.set()
 
 
 class Deadlined(HttpToolsProtocol):
@@ -243,19 +280,7 @@ class Deadlined(HttpToolsProtocol):
         self.expect_100_continue = False
         self.headers = head.headers_with(length)
         self.scope = {**head.scope, "headers": self.headers, "state": self.app_state.copy()}  # type: ignore[typeddict-item]
-        self.cycle = RequestResponseCycle(
-            scope=self.scope,
-            transport=self.transport,
-            flow=self.flow,
-            logger=self.logger,
-            access_logger=self.access_logger,
-            access_log=self.access_log,
-            default_headers=self.server_state.default_headers,
-            message_event=asyncio.Event(),
-            expect_100_continue=False,
-            keep_alive=True,
-            on_response=self.on_response_complete,
-        )
+        self.cycle = _Cycle(self)
         self._start_asgi_task(self.cycle, self.app)
 
     def on_message_begin(self) -> None:
@@ -344,6 +369,10 @@ class Deadlined(HttpToolsProtocol):
 
     def _body(self, data: bytes) -> bytes:
         """Takes what belongs to the body, and returns what is left."""
+        if len(data) == self._owed and not self.cycle.body and not self.cycle.response_complete:
+            self._owed, self._in_message = 0, False
+            self.cycle.came(data)  # type: ignore[attr-defined]  # one of ours
+            return b""
         piece, left = data[: self._owed], data[self._owed :]
         self._owed -= len(piece)
         if piece:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Mapping
+from collections.abc import Awaitable, Mapping, Sequence
 from typing import Any
 
 import anyio
@@ -61,6 +61,11 @@ class Fresh:
 class Waiting:
     """One call that is under way, and the connection that its answer goes out by."""
 
+    _tasks: Sequence[asyncio.Task[None]] = ()
+    _begun = _ended = False
+    _streams = False
+    """Whether the answer has begun, as a stream."""
+
     def __init__(self, scope: Scope, receive: Receive, send: Send, fresh: Fresh, *, stays: bool = False) -> None:
         """
         Args:
@@ -72,18 +77,16 @@ class Waiting:
         self._fresh = fresh
         self._stays = stays
         self._call = asyncio.current_task()
-        self._tasks: list[asyncio.Task[None]] = []
-        self._ended = False
-        self._begun = False
-        self._streams = False
-        """Whether the answer has begun, as a stream."""
         fresh.add(self)
 
-    async def over(self) -> None:
-        """The call has ended: look no longer. What is just being sent is sent to its end."""
-        if not self._begun:
-            self._fresh.remove(self)
-            return
+    def over(self) -> Awaitable[None] | None:
+        """The call has ended: look no longer. What is just being sent is sent to its end, which is to be awaited."""
+        if self._begun:
+            return self._sent()
+        self._fresh.remove(self)
+        return None
+
+    async def _sent(self) -> None:
         try:
             with anyio.CancelScope(shield=True):
                 async with self._sending:
@@ -125,9 +128,8 @@ class Waiting:
         """From now on somebody looks after the call."""
         self._begun = True
         self._sending = asyncio.Lock()
-        self._tasks = [asyncio.create_task(self._ping())]
-        if not self._stays:
-            self._tasks.append(asyncio.create_task(self._watch()))
+        looking = [self._ping()] if self._stays else [self._ping(), self._watch()]
+        self._tasks = [asyncio.create_task(each) for each in looking]
 
     async def _watch(self) -> None:
         while (await self._receive())["type"] != "http.disconnect":
