@@ -6,6 +6,7 @@ from collections.abc import Awaitable
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from toolgate.server import ANSWER
 from toolgate.stores import Counters
 
 HEADER = (b"x-toolgate-limits", b"degraded")
@@ -18,6 +19,8 @@ def telling(app: ASGIApp, counters: Counters) -> ASGIApp:
                 message = {**message, "headers": [*message["headers"], HEADER]}
             return send(message)
 
+        if at_once := scope.get("extensions", {}).get(ANSWER):
+            scope["extensions"] = {ANSWER: lambda body: not counters.degraded and at_once(body)}
         return app(scope, receive, send_with_header)
 
     return tell
