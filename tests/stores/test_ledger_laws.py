@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections import Counter
 from collections.abc import Coroutine
+from contextlib import closing
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, TypeVar
 
-from hypothesis import settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invariant, rule
 
 from toolgate.money import Micros
 from toolgate.stores import Account, Hold, Limit, Use
+from toolgate.stores.ledger import SCHEMA
 from toolgate.stores.memory import memory_ledger
 from toolgate.testing import FakeClock
 
@@ -157,3 +160,20 @@ class Spending(RuleBasedStateMachine):
 
 TestSpending = Spending.TestCase
 TestSpending.settings = settings(max_examples=150, stateful_step_count=40, deadline=None)
+
+
+@given(asked=st.lists(st.tuples(st.sampled_from((40, 100)), st.integers(1, 30)), max_size=12))
+def test_many_at_once_are_reserved_as_one_after_the_other(asked: list[tuple[Micros, Micros]]) -> None:
+    # Two who share an account by different tiers: the smaller limit may be the first or the last that is met.
+    use = Use("acme", "ada", "echo", "tests")
+    holds = [Hold(str(at), amount, 60, (Limit(ACME, month=400), Limit(ADA, day=limit)), use) for at, (limit, amount) in enumerate(asked)]
+    ledger = memory_ledger(FakeClock(now=datetime(2026, 11, 20, 12, tzinfo=UTC).timestamp()))
+    with closing(sqlite3.connect(":memory:")) as one, closing(sqlite3.connect(":memory:")) as other:
+        for connection in (one, other):
+            connection.executescript(SCHEMA)
+
+        at_once = ledger.reserve_all(one, holds)
+
+        assert at_once == [ledger.reserve_all(other, [hold])[0] for hold in holds]
+        for said in ("select * from hold", "select key, spent, held from balance"):
+            assert one.execute(said).fetchall() == other.execute(said).fetchall()

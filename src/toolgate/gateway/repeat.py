@@ -74,7 +74,7 @@ class Repeat:
     def _add(self, caller: tuple[str, str, str | None], mark: int, brought: int) -> None:
         now = self._clock()
         row = self._rows.pop(caller, None)
-        goes_on = row is not None and (row.call, row.brought) == (mark, brought) and now - row.at < self._settings.seconds
+        goes_on = row is not None and row.call == mark and row.brought == brought and now - row.at < self._settings.seconds
         self._rows[caller] = Row(mark, brought, row.times + 1 if row is not None and goes_on else 1, now)
         if len(self._rows) > KEPT:
             self._rows.popitem(last=False)

@@ -60,7 +60,15 @@ class Spend:
         if terms.price.free:
             self._ledger.count(terms.use)
             return await call_next(call)
-        await self._reserve(call, terms)
+        hold = Hold(call.id, terms.price.reserve, call.seconds_left() + GRACE, terms.limits, terms.use)
+        try:
+            short = await self._reserved(call, hold)
+        except BaseException:
+            self._ledger.release(call.id)  # a caller who no longer waits: it may be written all the same
+            raise
+        if short is not None:
+            self._ledger.count(terms.use, refused=True)
+            raise over_budget(short, call.tool.name, self._clock())
         try:
             outcome = await call_next(call if terms.tool is call.tool else changed(call, tool=terms.tool))
         except STOPPED as error:
@@ -77,17 +85,6 @@ class Spend:
             self._ledger.settle(call.id, None)
             raise
         return self._settled(call, outcome, terms.price)
-
-    async def _reserve(self, call: Call, terms: Terms) -> None:
-        hold = Hold(call.id, terms.price.reserve, call.seconds_left() + GRACE, terms.limits, terms.use)
-        try:
-            short = await self._reserved(call, hold)
-        except BaseException:
-            self._ledger.release(call.id)  # a caller who no longer waits: it may be written all the same
-            raise
-        if short is not None:
-            self._ledger.count(terms.use, refused=True)
-            raise over_budget(short, call.tool.name, self._clock())
 
     def _settled(self, call: Call, outcome: Outcome, price: Price) -> Outcome:
         cost, estimated = _cost(outcome, price)

@@ -132,6 +132,18 @@ def shortage(
     return short
 
 
+def roomy(
+    asked: Sequence[tuple[Sequence[Line], Micros]], balances: Mapping[str, tuple[Micros, Micros]], budgets: Mapping[str, Micros | None]
+) -> bool:
+    """Whether there is room for all amounts together, and so for each, in whatever order. Other arguments as of `shortage`."""
+    sums: dict[str, Micros] = {}
+    for lines, amount in asked:
+        for line in lines:
+            sums[line.key] = sums.get(line.key, sum(balances.get(line.key, (0, 0)))) + amount
+    limits = [(line.key, budgets.get(line.budget, line.limit)) for lines, _ in asked for line in lines]
+    return all(limit is None or sums[key] <= limit for key, limit in limits)
+
+
 def left(lines: Sequence[Line], balances: Mapping[str, tuple[Micros, Micros]], budgets: Mapping[str, Micros | None]) -> Micros | None:
     """What the tightest of the budgets has left, at least 0; None: none has a limit. Arguments as of `shortage`."""
     limited = [(limit, line.key) for line in lines if (limit := budgets.get(line.budget, line.limit)) is not None]

@@ -10,7 +10,7 @@ import sqlite3
 import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from itertools import chain, pairwise
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 import orjson
@@ -22,6 +22,7 @@ from toolgate.errors import AuditUnavailable
 from toolgate.stores import Entry, Hold, Shortage
 from toolgate.stores.database import Database
 from toolgate.stores.lease import Lease, alive
+from toolgate.stores.ledger import insert
 
 SCHEMA = """
 create table if not exists journal (seq integer primary key, stream text not null, at integer not null, body text not null, hash blob);
@@ -29,8 +30,6 @@ create table if not exists underway (id text primary key, seq integer not null, 
 create table if not exists checkpoint (size integer primary key, at integer not null, note text not null, frontier blob not null);
 create table if not exists sealed (size integer primary key, hash blob not null, frontier blob not null, file text not null);
 """
-ROWS = (64, 32, 16, 8, 4, 2, 1)
-"""How many are inserted by one command, the most first. SQLite keeps the last commands compiled, so that only a few serve all."""
 NEWEST = "select seq, stream, at, body from journal where stream = ? and seq < ? order by seq desc limit ?"
 NEXT = "select seq, stream, at, body from journal where stream = ? and seq > ? order by seq limit ?"
 SOME = "select seq, stream, at, body from journal where seq in (select value from json_each(?)) order by seq"
@@ -127,8 +126,8 @@ class SqliteJournal:
                 opened.append((each.opens, seq, self.instance))
         if opened:
             self._lease.hold()
-        _insert(connection, "insert into journal (seq, stream, at, body, hash)", rows)
-        _insert(connection, "insert or replace into underway", opened)
+        insert(connection, "insert into journal (seq, stream, at, body, hash)", rows)
+        insert(connection, "insert or replace into underway", opened)
         closed = [each.closes for each in lines if each.closes is not None]
         if closed:
             connection.execute(f"delete from underway where id in ({', '.join('?' * len(closed))})", closed)  # noqa: S608
@@ -166,16 +165,6 @@ class SqliteJournal:
                 self._owed.popleft()
 
         return committed
-
-
-def _insert(connection: sqlite3.Connection, into: str, rows: Sequence[tuple[Any, ...]]) -> None:
-    at = 0
-    for size in ROWS:
-        while len(rows) - at >= size:
-            some = rows[at : at + size]
-            marks = f"({', '.join('?' * len(some[0]))})"
-            connection.execute(f"{into} values {', '.join([marks] * size)}", list(chain.from_iterable(some)))
-            at += size
 
 
 def last(connection: sqlite3.Connection) -> tuple[int, bytes]:

@@ -21,11 +21,13 @@ import orjson
 
 from toolgate.money import Micros
 from toolgate.stores import DIMENSIONS, Account, Balance, Dimension, Every, Hold, Limit, Shortage, Usage, Use
-from toolgate.stores.budget import Line, account_of, balance_key, budget_key, day_of, forgotten, left, lines, period, shortage
+from toolgate.stores.budget import Line, account_of, balance_key, budget_key, day_of, forgotten, left, lines, period, roomy, shortage
 
 T = TypeVar("T")
 I = TypeVar("I")  # noqa: E741
 REAP_SECONDS = 5.0
+ROWS = (64, 48, 32, 24, *range(16, 0, -1))
+"""How many are inserted by one command, the most first. SQLite keeps the last 128 commands compiled, so that some should serve all."""
 SCHEMA = """
 create table if not exists balance (
     key text primary key, period text not null, spent bigint not null, held bigint not null, allowed bigint
@@ -180,11 +182,16 @@ class SqlLedger:
             self._reap(connection)
         day = self._today(connection)
         # By identity, since calls of one kind have the very same: to hash all that they are made of takes longer than all the rest.
-        counted = {id(limits): lines(limits, day) for limits in {id(hold.limits): hold.limits for hold in holds}.values()}
-        keys = {limits: _keys_text(each) for limits, each in counted.items()}
+        kinds = {id(limits): _counted(limits, day) for limits in {id(hold.limits): hold.limits for hold in holds}.values()}
+        counted = {limits: each for limits, (each, _) in kinds.items()}
         uses = {id(use): _to_text(use) for use in {id(hold.use): hold.use for hold in holds}.values()}
         balances, budgets = _looked_up(connection, {line.key: line for each in counted.values() for line in each})
         limited = {limits: [line for line in each if line.key in balances] for limits, each in counted.items()}
+        asked = dict.fromkeys(counted, 0)
+        for hold in holds:
+            asked[id(hold.limits)] += hold.amount
+        if roomy([(limited[limits], amount) for limits, amount in asked.items()], balances, budgets):
+            limited = {limits: [] for limits in limited}  # none has to be looked at by itself
         there = _there(connection, [hold.id for hold in holds])
         found: list[Shortage | None] = []
         rows: list[tuple[Any, ...]] = []
@@ -195,14 +202,13 @@ class SqlLedger:
             found.append(short)
             if short is None and hold.id not in there:
                 there.add(hold.id)
-                held = self._held[hold.id] = Held(hold.amount, keys[limits], day, uses[id(hold.use)])
+                held = self._held[hold.id] = Held(hold.amount, kinds[limits][1], day, uses[id(hold.use)])
                 rows.append((hold.id, *held, now + hold.seconds))
                 sums[limits] = sums.get(limits, 0) + hold.amount
                 for line in limited[limits]:
                     spent, before = balances[line.key]
                     balances[line.key] = spent, before + hold.amount
-        for some in _by_hundreds(rows):
-            connection.execute(_add_holds(len(some)), list(chain.from_iterable(some)))
+        insert(connection, "insert into hold", rows)
         held_in: dict[str, list[Any]] = {}
         for limits, amount in sums.items():
             for line in counted[limits]:
@@ -275,6 +281,21 @@ class SqlLedger:
             _use(connection, day, _to_text(use), calls=calls, refused=refused)
 
 
+def insert(connection: Connection, into: str, rows: Sequence[tuple[Any, ...]]) -> None:
+    """Insert `rows` by as few commands as may be."""
+    at = 0
+    for size in ROWS:
+        while len(rows) - at >= size:
+            some = rows[at : at + size]
+            connection.execute(_values(into, len(some[0]), size), list(chain.from_iterable(some)))
+            at += size
+
+
+@lru_cache(maxsize=256)
+def _values(into: str, columns: int, rows: int) -> str:
+    return f"{into} values {', '.join([f'({_marks(columns)})'] * rows)}"
+
+
 def _seen(connection: Connection) -> str:
     """The last day that any process has seen."""
     row = connection.execute("select day from ledger_day").fetchone()
@@ -334,14 +355,11 @@ def _to_text(use: Use) -> str:
     return orjson.dumps([use.tenant, use.user, use.tool, use.integration, use.provider, use.phase]).decode()
 
 
-@lru_cache(maxsize=1024)
-def _keys_text(counted: tuple[Line, ...]) -> str:
-    return orjson.dumps([line.key for line in counted]).decode()
-
-
-@lru_cache
-def _add_holds(rows: int) -> str:
-    return f"insert into hold values {', '.join(['(?, ?, ?, ?, ?, ?)'] * rows)}"  # noqa: S608
+@lru_cache(maxsize=8192)
+def _counted(limits: tuple[Limit, ...], day: str) -> tuple[Sequence[Line], str]:
+    """What an amount counts against, and the keys of that as a hold has them."""
+    counted = lines(limits, day)
+    return counted, orjson.dumps([line.key for line in counted]).decode()
 
 
 def _among(connection: Connection, command: str, values: list[str], then: str = "") -> Rows:
