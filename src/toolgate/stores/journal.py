@@ -22,7 +22,7 @@ from toolgate.errors import AuditUnavailable
 from toolgate.stores import Entry, Hold, Shortage
 from toolgate.stores.database import Database
 from toolgate.stores.lease import Lease, alive
-from toolgate.stores.ledger import insert
+from toolgate.stores.ledger import insert, remove
 
 SCHEMA = """
 create table if not exists journal (seq integer primary key, stream text not null, at integer not null, body text not null, hash blob);
@@ -130,7 +130,7 @@ class SqliteJournal:
         insert(connection, "insert or replace into underway", opened)
         closed = [each.closes for each in lines if each.closes is not None]
         if closed:
-            connection.execute(f"delete from underway where id in ({', '.join('?' * len(closed))})", closed)  # noqa: S608
+            remove(connection, "underway", closed)
         self._written += len(rows)
         return done
 

@@ -26,8 +26,6 @@ from toolgate.stores.budget import Line, account_of, balance_key, budget_key, da
 T = TypeVar("T")
 I = TypeVar("I")  # noqa: E741
 REAP_SECONDS = 5.0
-ROWS = (64, 48, 32, 24, *range(16, 0, -1))
-"""How many are inserted by one command, the most first. SQLite keeps the last 128 commands compiled, so that some should serve all."""
 SCHEMA = """
 create table if not exists balance (
     key text primary key, period text not null, spent bigint not null, held bigint not null, allowed bigint
@@ -247,10 +245,10 @@ class SqlLedger:
     def _taken(self, connection: Connection, ids: list[str]) -> Iterable[tuple[str, Held]]:
         """Take holds away, and say what those that were there held."""
         known = [(call, held) for call in ids if (held := self._held.pop(call, None)) is not None]
-        if len(known) == len(ids) == _among(connection, "select count(*) from hold where id", ids).fetchone()[0]:
-            _among(connection, "delete from hold where id", ids)
+        if len(known) == len(ids) == _look_up(connection, "count(*)", "hold", "id", ids).fetchone()[0]:
+            remove(connection, "hold", ids)
             return known
-        rows = _among(connection, "delete from hold where id", ids, " returning id, amount, keys, day, use").fetchall()
+        rows = remove(connection, "hold", ids, " returning id, amount, keys, day, use").fetchall()
         return [(call, Held(*held)) for call, *held in rows]
 
     def _reap(self, connection: Connection) -> int:
@@ -282,18 +280,36 @@ class SqlLedger:
 
 
 def insert(connection: Connection, into: str, rows: Sequence[tuple[Any, ...]]) -> None:
-    """Insert `rows` by as few commands as may be."""
+    """Insert `rows`, up to 16 by one command, or 32, 48 or 64: SQLite keeps the last 128 commands compiled, so few should serve all."""
     at = 0
-    for size in ROWS:
-        while len(rows) - at >= size:
-            some = rows[at : at + size]
-            connection.execute(_values(into, len(some[0]), size), list(chain.from_iterable(some)))
-            at += size
+    while (left := len(rows) - at) > 0:
+        some = rows[at : at + (left if left < 16 else min(left // 16 * 16, 64))]
+        connection.execute(f"{into} values {_marks(len(some), len(some[0]))}", list(chain.from_iterable(some)))
+        at += len(some)
+
+
+def remove(connection: Connection, table: str, ids: list[str], then: str = "") -> Rows:
+    """Delete the rows with these `ids`, at least one."""
+    padded = _padded(ids, ids[-1])
+    return connection.execute(f"delete from {table} where id in {_marks(1, len(padded))}{then}", padded)  # noqa: S608
+
+
+def _look_up(connection: Connection, what: str, table: str, column: str, values: list[str]) -> Rows:
+    """`what` of the rows whose `column` is one of `values`, of which none is empty."""
+    padded = _padded(values, "")
+    # Joined to, since of a list SQLite makes a table first.
+    wanted = f"(values {_marks(len(padded), 1)}) as wanted"
+    return connection.execute(f"select {what} from {wanted} cross join {table} where {column} = column1", padded)  # noqa: S608
+
+
+def _padded(values: list[str], more: str) -> list[str]:
+    """`values`, and `more` to a power of two of them: for commands of few lengths."""
+    return values + [more] * ((1 << (len(values) - 1).bit_length()) - len(values))
 
 
 @lru_cache(maxsize=256)
-def _values(into: str, columns: int, rows: int) -> str:
-    return f"{into} values {', '.join([f'({_marks(columns)})'] * rows)}"
+def _marks(rows: int, columns: int) -> str:
+    return ", ".join([f"({', '.join('?' * columns)})"] * rows)
 
 
 def _seen(connection: Connection) -> str:
@@ -306,17 +322,17 @@ def _looked_up(connection: Connection, counted: Mapping[str, Line]) -> tuple[dic
     """What is spent and held by key, of all that have a limit, and what the operator has set."""
     budgets: dict[str, Micros | None] = {}
     for some in _by_hundreds([line.budget for line in counted.values()]):
-        budgets.update(_among(connection, "select key, amount from budget where key", some).fetchall())
+        budgets.update(_look_up(connection, "key, amount", "budget", "key", some).fetchall())
     balances = {line.key: (0, 0) for line in counted.values() if budgets.get(line.budget, line.limit) is not None}
     for some in _by_hundreds(list(balances)):
-        for key, spent, held in _among(connection, "select key, spent, held from balance where key", some).fetchall():
+        for key, spent, held in _look_up(connection, "key, spent, held", "balance", "key", some).fetchall():
             balances[key] = spent, held
     return balances, budgets
 
 
 def _there(connection: Connection, ids: list[str]) -> set[str]:
     """Those of `ids` that are held."""
-    return {row[0] for some in _by_hundreds(ids) for row in _among(connection, "select id from hold where id", some).fetchall()}
+    return {row[0] for some in _by_hundreds(ids) for row in _look_up(connection, "id", "hold", "id", some).fetchall()}
 
 
 def _set_right(connection: Connection, id: str, cost: Micros, estimated: bool) -> None:
@@ -362,18 +378,6 @@ def _counted(limits: tuple[Limit, ...], day: str) -> tuple[Sequence[Line], str]:
     return counted, orjson.dumps([line.key for line in counted]).decode()
 
 
-def _among(connection: Connection, command: str, values: list[str], then: str = "") -> Rows:
-    """What `command`, which ends with the name of a column, finds where that is one of `values`."""
-    # The last value as often as it takes to a power of two: SQLite keeps 128 commands compiled, of which few lengths should do.
-    padded = values + values[-1:] * ((1 << (len(values) - 1).bit_length()) - len(values))
-    return connection.execute(f"{command} in ({_marks(len(padded))}){then}", padded)
-
-
-@lru_cache
-def _marks(values: int) -> str:
-    return ", ".join("?" * values)
-
-
 @lru_cache
 def _hold_in(lines: int) -> str:
     rows = ", ".join(["(?, ?, 0, ?, ?)"] * lines)
@@ -383,8 +387,7 @@ def _hold_in(lines: int) -> str:
 
 @lru_cache
 def _book_in(lines: int) -> str:
-    marks = ", ".join("?" * lines)
-    return f"update balance set spent = spent + ?, held = held + ? where key in ({marks})"  # noqa: S608
+    return f"update balance set spent = spent + ?, held = held + ? where key in {_marks(1, lines)}"  # noqa: S608
 
 
 def _balances(connection: Connection, day: str) -> list[Balance]:
