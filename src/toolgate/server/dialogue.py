@@ -29,11 +29,9 @@ from pydantic_core import PydanticSerializationError
 from toolgate.calls import Principal, Tool
 from toolgate.gateway import Gateway
 from toolgate.server import asking, passing
-from toolgate.server.apps import can_show
 from toolgate.server.handlers import NAME
 from toolgate.server.lists import Key, Pages
 from toolgate.server.regular import (
-    CAPABILITIES_KEY,
     NEWEST,
     PROGRESS,
     VERSION_KEY,
@@ -55,14 +53,8 @@ CLOSED = b'"error":' + orjson.dumps({"code": types.CONNECTION_CLOSED, "message":
 """What the SDK answers to what is under way when its client leaves."""
 
 
-@dataclass(frozen=True, slots=True)
-class Terms:
-    """What a client and we have agreed on."""
-
-    version: str
-    said: Said
-    shows: bool
-    """It shows MCP Apps."""
+Terms = tuple[str, Said]
+"""What a client and we have agreed on: the version, and what it says of itself."""
 
 
 @dataclass(slots=True)
@@ -158,12 +150,12 @@ class Dialogue:
             return False
         if not is_request(message) or (terms := self._terms(message["params"])) is None:
             return False
-        key = coerce_request_id(message["id"])
+        key, (version, said) = coerce_request_id(message["id"]), terms
         if message["method"] == "tools/list":
-            return self._list(key, message["id"], message["params"].get("cursor"), terms)
-        if key in self._theirs or self._regular.tool(message["params"], self._principal, terms.said) is None:
+            return self._list(key, message["id"], (version, said.shows, message["params"].get("cursor")))
+        if key in self._theirs or self._regular.tool(message["params"], self._principal, said) is None:
             return False
-        self._call(key, message["id"], message["params"], terms.version)
+        self._call(key, message["id"], message["params"], version)
         return True
 
     def _terms(self, params: Mapping[str, Any]) -> Terms | None:
@@ -176,7 +168,7 @@ class Dialogue:
             return None
         if PROGRESS in meta:  # its client hears of progress after all
             said = replace(said, mute=False)
-        return Terms(NEWEST, said, can_show(meta[CAPABILITIES_KEY]))
+        return NEWEST, said
 
     def _call(self, key: int | str, id: int | str, params: Mapping[str, Any], version: str) -> None:
         if version == NEWEST:
@@ -206,8 +198,8 @@ class Dialogue:
         if not call.given_up:
             self._write(answer(call.id, CLOSED if task.cancelled() else task.result()[1]))
 
-    def _list(self, key: int | str, id: int | str, cursor: str | None, terms: Terms) -> bool:
-        tools, kind = self._gateway.visible(self._principal), (terms.version, terms.shows, cursor)
+    def _list(self, key: int | str, id: int | str, kind: Key) -> bool:
+        tools = self._gateway.visible(self._principal)
         page = self._pages.get(tools, kind)
         if page is not None and key not in self._theirs:
             self._ours.pop(key, None)  # this was the newest by its id, and is over
@@ -249,8 +241,7 @@ class Dialogue:
         if result is None or self._hellos or not isinstance(result.get("protocolVersion"), str):
             return
         hello = types.InitializeRequestParams.model_validate(asked, by_name=False)
-        told = hello.capabilities.model_dump(by_alias=True, exclude_none=True, mode="json")
-        self._agreed = Terms(result["protocolVersion"], declared(hello.capabilities), can_show(told))
+        self._agreed = result["protocolVersion"], declared(hello.capabilities)
 
     def _give_up(self, key: int | str) -> bool:
         """Whether a call of ours was given up: such a call is not answered any more."""

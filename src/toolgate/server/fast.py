@@ -28,7 +28,6 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from toolgate.calls import Principal, Tool
 from toolgate.gateway import Gateway
 from toolgate.server import asking
-from toolgate.server.apps import can_show
 from toolgate.server.clients import Clients
 from toolgate.server.handlers import NAME, Underway, with_headers
 from toolgate.server.handshake import SESSION, Sessions
@@ -37,7 +36,7 @@ from toolgate.server.identify import principal_of
 from toolgate.server.ingress import VALUE
 from toolgate.server.lists import Lists
 from toolgate.server.passing import LOG_LEVEL
-from toolgate.server.regular import CAPABILITIES_KEY, NEWEST, Calls, Envelopes, Said, answer, is_request
+from toolgate.server.regular import NEWEST, Calls, Envelopes, Said, answer, is_request
 from toolgate.server.reply import reply
 from toolgate.server.spoken import InRounds
 from toolgate.server.waiting import Fresh, Waiting
@@ -104,7 +103,7 @@ class Fast:
             if tool is None or said.tasks or self._wants_headers(tool):
                 return None
             return self._heard(said, principal, self._call(scope, receive, send, message["id"], params, principal, said))
-        if b"mcp-name" in headers or can_show(params["_meta"][CAPABILITIES_KEY]):
+        if b"mcp-name" in headers or said.shows:
             return None
         key = NEWEST, False, params.get("cursor")
         page = self._lists.serve(scope, receive, send, message["id"], key, lambda: self._gateway.visible(principal))

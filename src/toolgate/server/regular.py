@@ -27,7 +27,8 @@ from pydantic import ValidationError
 
 from toolgate.calls import Principal, Tool
 from toolgate.gateway import Gateway, unwrapped
-from toolgate.server import asking, convert
+from toolgate.server import asking, convert, passing
+from toolgate.server.apps import can_show
 from toolgate.server.tasks import takes
 
 NEWEST = convert.NEWEST
@@ -61,6 +62,8 @@ class Said:
     """Its name and version, where it says them."""
     tasks: bool = False
     """It takes a task for an answer to a call that takes long."""
+    shows: bool = False
+    """It shows MCP Apps."""
 
 
 def is_request(message: Any) -> bool:
@@ -91,7 +94,7 @@ def has_token(meta: Mapping[str, Any]) -> bool:
 
 def declared(capabilities: types.ClientCapabilities | None) -> Said:
     """What a client of the handshake eras has said of itself: until it asks for less, it is told everything."""
-    return Said(asking.able(capabilities), mute=False)
+    return Said(asking.able(capabilities), mute=False, shows=can_show(passing.declared(capabilities)))
 
 
 def answer(id: int | str, member: bytes) -> bytes:
@@ -166,7 +169,7 @@ def _read(meta: Mapping[str, Any]) -> Said | None:
         info = meta.get(INFO_KEY)
         client = (str(info["name"]), str(info["version"])) if info else None
         person = asking.able(types.ClientCapabilities.model_validate(capabilities))
-        return Said(person, not capabilities, client, takes(capabilities))
+        return Said(person, not capabilities, client, takes(capabilities), can_show(capabilities))
     except ValidationError:
         return None
 
