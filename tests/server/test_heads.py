@@ -174,3 +174,20 @@ def test_only_digits_are_a_length() -> None:
     assert found == [b"3", b"27", b"", b"", b"", b"", b"", b"", b""]
     assert known.headers_with(b"27") == [(b"host", b"a"), (b"content-length", b"27")]
     assert HEADS * LARGEST <= 32 * 1024
+
+
+@pytest.mark.parametrize("begun", [b"P", b"POST /", b"\r", b"\r\n"])
+async def test_what_was_begun_before_a_known_head_counts(serve: Serve, begun: bytes) -> None:
+    async with serve(mirror, Server(port=0), anybody) as address, await connect(address) as stream:
+        request = a_post(b"[1]").replace(b"@", address.removeprefix("http://").encode())
+        await stream.send(request)
+        first = await answer(stream)
+        await stream.send(begun)
+        await anyio.sleep(0.02)
+        await stream.send(request)
+
+        with anyio.fail_after(9.5):
+            second = await stream.receive()
+
+    assert first[0] == b"200"  # type: ignore[index]
+    assert second.split()[1] == (b"200" if begun.isspace() else b"400")
