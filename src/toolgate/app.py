@@ -393,7 +393,11 @@ def look_after_jobs(app: App) -> Jobs | None:
     jobs = app.backends.jobs
     if jobs is None or jobs.again is not None:
         return jobs
-    jobs.again = Anew(app.gateway, Standing(app.stores.records, app.settings), begun)
+    settings = app.settings
+    sealer = (
+        _sealer(settings) if settings.store == "sqlite" or settings.identity.secret_key_file else None
+    )  # else it is this machine's alone
+    jobs.again = Anew(app.gateway, Standing(app.stores.records, settings), begun, sealer)
     jobs.tasks.start_soon(jobs.take_up)
     return jobs
 

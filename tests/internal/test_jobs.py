@@ -125,6 +125,7 @@ async def test_a_read_whose_process_ended_is_made_again_by_the_next_server_as_wh
         eve = await a_key(app)
         job = await run(app, "submit_job", eve, tool="reading", arguments={"n": 1})
         seen_by_others = await run(app, "get_job", eve, id=job.structured["id"])
+        record = await app.stores.records.get("job", job.structured["id"])
 
     async with an_app(tmp_path, store="sqlite") as app:
         also(app, a_tool(second, name="reading"))
@@ -132,9 +133,28 @@ async def test_a_read_whose_process_ended_is_made_again_by_the_next_server_as_wh
         done = await ended(app, job.structured["id"], eve)
 
     assert seen_by_others.structured["status"] == "running"
+    assert record is not None
+    assert isinstance(record.body["again"]["arguments"], str)  # sealed
     assert "result" in done, str(done)
     assert (done["status"], done["result"]) == ("done", {"structured": {"n": 1}})
     assert [(call.principal, call.depth) for call in seen] == [(eve, 1)]
+
+
+async def test_a_job_whose_arguments_no_key_opens_is_interrupted(tmp_path: Path) -> None:
+    async with an_app(tmp_path, store="sqlite") as app:
+        look_after_jobs(app)
+        also(app, a_tool(forever, name="reading", timeout=600.0))
+        eve = await a_key(app)
+        job = await run(app, "submit_job", eve, tool="reading", arguments={"n": 1})
+        (key,) = tmp_path.rglob("credentials.key")
+        key.unlink()
+
+    async with an_app(tmp_path, store="sqlite") as app:
+        also(app, a_tool(told, name="reading"))
+        look_after_jobs(app)
+        done = await ended(app, job.structured["id"], eve)
+
+    assert done["status"] == "interrupted"
 
 
 async def test_a_write_and_what_nobody_can_tell_the_owner_of_are_interrupted_instead(tmp_path: Path) -> None:

@@ -9,14 +9,19 @@ Its owner is looked up again: it goes on with the roles that the owner has now, 
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Protocol
 
 import orjson
 
 from toolgate.calls import Call, Outcome, Principal, Progress
+from toolgate.errors import Misconfigured
 from toolgate.gateway import Gateway
 from toolgate.internal.jobs import Run, Work
+from toolgate.stores.sealed import Sealer
+
+log = logging.getLogger("toolgate")
 
 RUNS = "agent_run"
 LARGEST = 64 * 1024
@@ -36,11 +41,15 @@ class Standing(Protocol):
 class Anew:
     """`jobs.Again` over a gateway."""
 
-    def __init__(self, gateway: Gateway, standing: Standing, begun: Callable[[str, Principal], Awaitable[bool]]) -> None:
+    def __init__(
+        self, gateway: Gateway, standing: Standing, begun: Callable[[str, Principal], Awaitable[bool]], sealer: Sealer | None = None
+    ) -> None:
         """
         Args:
             begun: whether the agent has a run of that id, which is the one of the call that asked for it.
+            sealer: seals the arguments, where whoever takes a job up has the same key; None: they are kept as they are.
         """
+        self._sealer = sealer
         self._gateway = gateway
         self._standing = standing
         self._begun = begun
@@ -58,10 +67,10 @@ class Anew:
             return False
 
     def kept(self, work: Work) -> Mapping[str, Any]:
-        who, parent = work.principal, work.parent
+        who, parent, said = work.principal, work.parent, orjson.dumps(work.arguments)
         above = None if parent is None else [parent.id, parent.depth, parent.tainted, parent.approval]
         return {
-            "arguments": dict(work.arguments),
+            "arguments": self._sealer.seal(said.decode(), _purpose(who.tenant, work.call)) if self._sealer else dict(work.arguments),
             "call": work.call,
             "who": [who.id, who.tenant, who.via, who.credential],
             "parent": above,
@@ -73,7 +82,11 @@ class Anew:
         if principal is None or found is None:
             return None
         resumed = tool == RUNS and await self._begun(kept["call"], principal)
-        arguments = {"resume": kept["call"]} if resumed else kept["arguments"]
+        try:
+            arguments = {"resume": kept["call"]} if resumed else self._opened(kept)
+        except Misconfigured as error:
+            log.warning("the job of %s is not taken up again: %s", tool, error)
+            return None
         parent = None
         if kept["parent"] is not None:
             above, depth, tainted, approval = kept["parent"]
@@ -84,3 +97,16 @@ class Anew:
             return await self._gateway.call(tool, arguments, principal, parent=parent, id=work.call, progress=progress)
 
         return work, run
+
+    def _opened(self, kept: Mapping[str, Any]) -> Mapping[str, Any]:
+        """The arguments. Raises Misconfigured: there is no key that opens them."""
+        said = kept["arguments"]
+        if isinstance(said, str):
+            if self._sealer is None:
+                raise Misconfigured("its arguments are sealed, and there is no key here")
+            said = orjson.loads(self._sealer.open(said, _purpose(kept["who"][1], kept["call"])))
+        return dict(said)
+
+
+def _purpose(tenant: str, call: str) -> bytes:
+    return orjson.dumps(["job", tenant, call])
