@@ -90,7 +90,7 @@ class Keys:
         self._records = records
         self._clock = clock
         self._recent = Recent(self._read, clock=ticks)
-        self._shown: dict[str, tuple[Key, str, Principal]] = {}
+        self._shown: dict[str, tuple[Key, Principal]] = {}
         """By the hash of a key's text: what was found when it was shown last, and who it is."""
 
     async def principal(self, text: str, mark: str | None = None) -> Principal:
@@ -104,17 +104,12 @@ class Keys:
         """
         mark = mark or digest(text)
         shown = self._shown.get(mark)
-        if shown is None:
-            return await self._principal(text, mark)
-        # Who shows a text with this hash has shown the key itself: what is left to ask is whether it is as it was.
-        found = await self._recent.get(shown[0].id)
-        if found is not None and found[0] is not shown[0] and found == shown[:2]:
-            # Read again, and as it was: the same principal, by whom others keep what they know without comparing it field by field.
-            shown = self._shown[mark] = (*found, shown[2])
-        if found is None or found[0] is not shown[0] or shown[0].state(self._clock()) != "live":
-            del self._shown[mark]
-            return await self._principal(text, mark)
-        return shown[2]
+        if shown is not None:
+            # Who shows a text with this hash has shown the key itself: what is left to ask is whether it is as it was.
+            found = await self._recent.get(shown[0].id)
+            if found is not None and found[0] is shown[0] and found[0].state(self._clock()) == "live":
+                return shown[1]
+        return await self._principal(text, mark)
 
     async def _principal(self, text: str, mark: str) -> Principal:
         named = id_of(text)
@@ -130,9 +125,12 @@ class Keys:
             case "expired":  # whoever has the secret may know
                 raise NotIdentified(f"the API key tg_{named} has expired; ask the operator of this server for another", shown=True)
             case "live":
-                if len(self._shown) >= KEPT:
+                before = self._shown.get(mark)
+                if before is None and len(self._shown) >= KEPT:
                     self._shown.clear()
-                self._shown[mark] = (*found, principal := key.principal())
+                # The very same where it was read again or by two at once: others keep what they know by it, and find it by identity.
+                principal = before[1] if before is not None and before[0] == key else key.principal()
+                self._shown[mark] = key, principal
                 return principal
 
     async def live(self, id: str) -> Key | None:
