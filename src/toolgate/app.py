@@ -394,9 +394,8 @@ def look_after_jobs(app: App) -> Jobs | None:
     if jobs is None or jobs.again is not None:
         return jobs
     settings = app.settings
-    sealer = (
-        _sealer(settings) if settings.store == "sqlite" or settings.identity.secret_key_file else None
-    )  # else it is this machine's alone
+    shared = settings.store == "sqlite" or settings.identity.secret_key_file  # so whoever takes a job up has the key
+    sealer = _sealer(settings) if shared else None
     jobs.again = Anew(app.gateway, Standing(app.stores.records, settings), begun, sealer)
     jobs.tasks.start_soon(jobs.take_up)
     return jobs
