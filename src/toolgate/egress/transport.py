@@ -30,7 +30,7 @@ from toolgate.egress.decoding import ACCEPTED
 from toolgate.egress.origin import Place, check_origin, locate
 from toolgate.egress.wire import CAPS, Caps, Reach, Request, Response
 from toolgate.errors import EgressBlocked
-from toolgate.tasks import Within
+from toolgate.tasks import Deadlines, Within
 
 if TYPE_CHECKING:  # aiohttp takes 0.16 s of CPU to import: the first request pays that, not every start
     from toolgate.egress.exchange import Exchange
@@ -70,6 +70,7 @@ class Transport:
     def __init__(self, resolver: Resolver | None, tls: SSLContext | None) -> None:
         self._resolver = resolver
         self._tls = tls
+        self._deadlines = Deadlines()
         self._pools: dict[tuple[Network, ...], Pool] = {}
         self._known: dict[int, tuple[Reach, Pool]] = {}
         """By the identity of the reach, which lives as long as it stands here: networks take longer to compare than all the rest."""
@@ -78,7 +79,7 @@ class Transport:
         """Carry `request` out; as `Sender.send` says. A deadline that passes before anything was sent is Unreachable."""
         exchange = self.exchange(request, reach=reach, caps=caps)
         try:
-            with Within(seconds):
+            with Within(seconds, self._deadlines):
                 return await exchange.complete()
         except TimeoutError:
             raise exchange.too_late(seconds) from None

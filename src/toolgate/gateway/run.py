@@ -12,7 +12,7 @@ from toolgate.calls import Call, Outcome, changed
 from toolgate.errors import Failed, Suspended, TimedOut, ToolgateError
 from toolgate.gateway.breaker import Breakers
 from toolgate.gateway.retry import Trouble, pause, trouble
-from toolgate.tasks import Within
+from toolgate.tasks import Deadlines, Within
 
 Ending = Outcome | ToolgateError
 
@@ -29,15 +29,19 @@ class Run:
         self._attempts = attempts
         self._chance = chance
         self._sleep = sleep
+        self._deadlines = Deadlines()
 
     async def __call__(self, call: Call) -> Outcome:
-        own = time.monotonic() + call.tool.timeout
-        call = changed(call, deadline=own if call.deadline is None else min(own, call.deadline))
+        now, seconds = time.monotonic(), call.tool.timeout
+        if call.deadline is not None and call.deadline < now + seconds:
+            seconds = max(0.0, call.deadline - now)
+        else:
+            call = changed(call, deadline=now + seconds)
         try:
             if call.tool.remote:
-                with Within(call.seconds_left()):
+                with Within(seconds, self._deadlines):
                     return await self._tried(call)
-            with anyio.fail_after(call.seconds_left()):  # calls within it write down how they end, shielded
+            with anyio.fail_after(seconds):  # calls within it write down how they end, shielded
                 return await (call.work or call.tool.run)(call)
         except TimeoutError:
             raise TimedOut(f"{call.tool.name} did not answer within {call.tool.timeout:g} s") from None
