@@ -39,9 +39,9 @@ class Connection(asyncio.Protocol):
     """Whether `status` and `headers` are those of the answer to the last request."""
 
     status: int
-    headers: list[tuple[bytes, bytes]]
+    headers: list[tuple[str, str]]
     """As they came, without the white space around values."""
-    named: dict[bytes, bytes]
+    named: dict[str, str]
     """The last header of each name, which is in lower case."""
 
     def __init__(self, dialled: Dialled) -> None:
@@ -189,9 +189,9 @@ class Connection(asyncio.Protocol):
     def on_header(self, name: bytes, value: bytes) -> None:
         if self.has_head:  # RFC 9110, 6.5: a trailer, or what follows the answer, is no header of it
             return
-        self.headers.append((name, value.strip(b" \t")))
-        if len(self.headers) > MAX_FIELDS or len(name) + len(value) > MAX_FIELD:
+        if len(self.headers) >= MAX_FIELDS or len(name) + len(value) > MAX_FIELD:
             raise NotHttp
+        self.headers.append((name.decode("latin-1"), value.strip(b" \t").decode("latin-1")))
 
     def on_headers_complete(self) -> None:
         status = self._parser.get_status_code()
@@ -204,7 +204,7 @@ class Connection(asyncio.Protocol):
             self._done = True
             self._keeps = False  # the parser would wait for a body
         self.named = named = {name.lower(): value for name, value in self.headers}
-        self._until_close = b"content-length" not in named and not named.get(b"transfer-encoding", b"").lower().endswith(b"chunked")
+        self._until_close = "content-length" not in named and not named.get("transfer-encoding", "").lower().endswith("chunked")
 
     def on_body(self, body: bytes) -> None:
         if not self._done:

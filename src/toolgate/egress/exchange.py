@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from toolgate.egress.connection import Connection, Lost, NotHttp
 from toolgate.egress.decoding import Intake
 from toolgate.egress.wire import Caps, Headers, Response
-from toolgate.errors import TimedOut, Unreachable, UpstreamFailed
+from toolgate.errors import AnswerTooLarge, TimedOut, Unreachable, UpstreamFailed
 
 if TYPE_CHECKING:
     from toolgate.egress.pool import Lane, Pool
@@ -32,16 +32,8 @@ class Exchange:
     async def complete(self) -> Response:
         """Send, and read the whole answer. Raises as `Sender.send`."""
         try:
-            connection = await self._begun()
-            body = await self.read()
-            if not connection.at_end:
-                whole = bytearray(body)  # not a list of pieces: a million tiny ones would weigh ten times their bytes
-                while piece := await self.read():
-                    whole += piece
-                body = bytes(whole)
-            elif body:
-                self._intake.end()
-            return Response(self.status, self.headers, body)
+            await self.start()
+            return Response(self.status, self.headers, await self.whole())
         finally:
             self.close()
 
@@ -51,7 +43,14 @@ class Exchange:
 
     async def start(self) -> None:
         """Send, and wait for `status` and `headers`."""
-        await self._begun()
+        connection = await self._ask()
+        self.status: int = connection.status
+        self.headers: Headers = tuple(connection.headers)
+        named = connection.named
+        codings = [value for name, value in self.headers if name.lower() == "content-encoding"] if "content-encoding" in named else ()
+        self._intake = Intake(codings, self._caps, self._place.origin)
+        if self._method != "HEAD" and (length := named.get("content-length")):
+            self._intake.expect(int(length))
 
     async def read(self) -> bytes:
         """The next piece of the decoded body; empty at its end."""
@@ -69,6 +68,21 @@ class Exchange:
             if piece := self._intake.take(chunk):
                 return piece
 
+    async def whole(self, most: int | None = None) -> bytes:
+        """The decoded body to its end. Raises AnswerTooLarge when it has more than `most` bytes, which the caps may allow."""
+        body = await self.read()
+        assert self._connection is not None
+        if self._connection.at_end and body:
+            self._intake.end()
+        else:
+            whole = bytearray(body)  # not a list of pieces: a million tiny ones would weigh ten times their bytes
+            while (most is None or len(whole) <= most) and (piece := await self.read()):
+                whole += piece
+            body = bytes(whole)
+        if most is not None and len(body) > most:
+            raise AnswerTooLarge(f"the answer of {self._place.origin} has more than {most} bytes")
+        return body
+
     def close(self) -> None:
         """Give the connection back when the answer was read to its end, else drop it. May be called again."""
         for connection in (self._ready, self._connection):
@@ -81,18 +95,6 @@ class Exchange:
         if self._sent:
             return TimedOut(f"{self._place.origin} did not complete its answer within {seconds:g} s; whether it acted is not known")
         return Unreachable(f"no connection to {self._place.origin} within {seconds:g} s")
-
-    async def _begun(self) -> Connection:
-        """The connection, once the head of the answer has come over it."""
-        connection = await self._ask()
-        self.status: int = connection.status
-        self.headers: Headers = tuple([(name.decode("latin-1"), value.decode("latin-1")) for name, value in connection.headers])
-        named = connection.named
-        codings = [value for name, value in self.headers if name.lower() == "content-encoding"] if b"content-encoding" in named else ()
-        self._intake = Intake(codings, self._caps, self._place.origin)
-        if self._method != "HEAD" and (length := named.get(b"content-length")):
-            self._intake.expect(int(length))
-        return connection
 
     async def _ask(self) -> Connection:
         while True:

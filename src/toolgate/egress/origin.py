@@ -21,7 +21,8 @@ LABEL = r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?"
 HOST = re.compile(rf"(?=.{{1,253}}$){LABEL}(?:\.{LABEL})*")
 ENDS_IN_A_NUMBER = re.compile(r"(?:^|\.)(?:[0-9]+|0x[0-9a-f]*)$")
 """What resolvers take for an IPv4 address in one of its old spellings: 127.1, 2130706433, 0x7f000001 (WHATWG URL, 3.5)."""
-UNSENDABLE = re.compile(r"[^\x21-\x7e]|[\\#]")
+SENDABLE = re.compile(r"[\x21\x22\x24-\x5b\x5d-\x7e]*")
+"""Visible ASCII but for the number sign and the backslash."""
 
 
 @dataclass(frozen=True)
@@ -74,7 +75,7 @@ def locate(url: str) -> tuple[Place, str]:
     Raises:
         EgressBlocked: as `origin_of`, and for characters that cannot be sent as they are.
     """
-    if UNSENDABLE.search(url):
+    if not SENDABLE.fullmatch(url):
         raise EgressBlocked("the URL holds a space, backslash, fragment, control or non-ASCII character that is not percent-encoded")
     head = _head(url)
     target = url[len(head) :]

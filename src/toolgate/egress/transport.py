@@ -20,6 +20,7 @@ from __future__ import annotations
 import re
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import lru_cache
 from ssl import SSLContext
 from typing import TYPE_CHECKING
 
@@ -122,20 +123,26 @@ def message(request: Request, place: Place, target: str) -> bytes:
     """
     if not TOKEN.fullmatch(request.method):
         raise EgressBlocked("the method is not a word")
-    lines = [f"{request.method} {target} HTTP/1.1", f"Host: {place.authority}", f"Accept-Encoding: {ACCEPTED}"]
+    lines = [f"{request.method} {target} HTTP/1.1\r\nHost: {place.authority}\r\nAccept-Encoding: {ACCEPTED}"]
     agent = False
     for name, value in request.headers:
-        lower = name.lower()
-        if not TOKEN.fullmatch(name):
-            raise EgressBlocked("a header's name holds characters that cannot be sent")
-        if lower in OURS:
-            raise EgressBlocked(f"the header {name} is set by the transport and by nobody else")
+        agent = _allowed(name) == "user-agent" or agent
         if NOT_A_VALUE.search(value):
             raise EgressBlocked(f"the value of the header {name} holds characters that cannot be sent")
-        agent = agent or lower == "user-agent"
         lines.append(f"{name}: {value}")
     if not agent:
         lines.append(f"User-Agent: {USER_AGENT}")
     if request.body is not None or request.method in WITH_CONTENT:
         lines.append(f"Content-Length: {len(request.body or b'')}")
     return "\r\n".join(lines).encode("latin-1") + b"\r\n\r\n" + (request.body or b"")
+
+
+@lru_cache(maxsize=1024)
+def _allowed(name: str) -> str:
+    """The header's name in lower case, if it can be sent and callers may set it."""
+    lower = name.lower()
+    if not TOKEN.fullmatch(name):
+        raise EgressBlocked("a header's name holds characters that cannot be sent")
+    if lower in OURS:
+        raise EgressBlocked(f"the header {name} is set by the transport and by nobody else")
+    return lower

@@ -32,8 +32,16 @@ class Response:
 
     def header(self, name: str) -> str | None:
         """The first header of that name, in any case."""
-        wanted = name.lower()
-        return next((value for key, value in self.headers if key.lower() == wanted), None)
+        return first(self.headers, name)
+
+
+def first(headers: Headers, name: str) -> str | None:
+    """The value of the first header called `name`, in any case."""
+    wanted = name.lower()
+    for key, value in headers:
+        if key.lower() == wanted:
+            return value
+    return None
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,6 +27,8 @@ from toolgate.openapi.request import with_cookie, with_query
 
 MASK = "REDACTED"
 SECRET_NAME = re.compile(r"auth|cookie|key|token|secret|passw|session|signature|credential", re.IGNORECASE)
+UNRESERVED = re.compile(r"[A-Za-z0-9._~-]*")
+"""What no URL encodes (RFC 3986, 2.3)."""
 TOKEN_CAPS = Caps(received=256 * 1024, decoded=256 * 1024)
 ASSUMED_SECONDS = 300.0  # of a token without `expires_in`; a guess, RFC 6749 only recommends to say it
 EARLY_SECONDS = 60.0  # a token is renewed so long before its end, or a tenth of its life if that is shorter
@@ -270,7 +272,7 @@ def scrubbed(response: Response, secrets: Iterable[str]) -> Response:
     for secret in secrets:
         if len(secret) < SHORTEST_SECRET:
             continue
-        for spelling in {secret, quote(secret, safe=""), quote_plus(secret)}:
+        for spelling in {secret} if UNRESERVED.fullmatch(secret) else {secret, quote(secret, safe=""), quote_plus(secret)}:
             if (seen := spelling.encode()) in response.body:
                 response = replace(response, body=response.body.replace(seen, MASK.encode()))
             if any(spelling in value for _, value in response.headers):

@@ -17,13 +17,13 @@ from uuid import UUID
 
 from toolgate.calls import UNSET, Call, Outcome, changed
 from toolgate.egress.origin import origin_of, spelled
-from toolgate.egress.wire import CAPS, Headers, Reach, Request, Response, Sender
+from toolgate.egress.wire import CAPS, Headers, Reach, Request, Sender
 from toolgate.errors import EgressBlocked, InvalidArguments, Misconfigured
 from toolgate.integration import Integration, NoAuth
 from toolgate.money import told
 from toolgate.openapi import answer, request
 from toolgate.openapi.body import ReadFile
-from toolgate.openapi.credentials import MASK, Credentials, Proof, is_secret, scrubbed
+from toolgate.openapi.credentials import MASK, Credentials, is_secret, scrubbed
 from toolgate.openapi.freshness import fresh
 from toolgate.openapi.operation import Plan, ServerTemplate
 
@@ -55,10 +55,13 @@ class Executor:
         """
         built = self._named(self._builder.build(call.arguments, files=self._files(call)), call)
         credentials = self.credentials.of(call.principal)
-        response, proof = await self._send(built, call, credentials)
-        if response.status == 401 and credentials.renew(proof):
-            # The token was taken back early. A request that was not let in has done nothing and may be repeated.
-            response, proof = await self._send(built, call, credentials)
+        for last in (False, True):
+            proof = await credentials.proof(call.seconds_left())
+            signed = proof.on(built, self.reach.origins)
+            response = await self.sender.send(signed, reach=self.reach, seconds=call.seconds_left(), call=call)
+            # A token may have been taken back early. A request that was not let in has done nothing and may be repeated.
+            if response.status != 401 or last or not credentials.renew(proof):
+                break
         response = scrubbed(response, (*proof.secrets, *self._static_secrets))
         # With the names of our query credentials, masked: an answer's links may repeat them.
         asked = proof.masked().on(built, self.reach.origins).url if proof.query else built.url
@@ -83,11 +86,6 @@ class Executor:
         if name is None or any(name.lower() == header.lower() for header, _ in built.headers):
             return built
         return replace(built, headers=(*built.headers, (name, str(UUID(call.once, version=5)))))
-
-    async def _send(self, built: Request, call: Call, credentials: Credentials) -> tuple[Response, Proof]:
-        proof = await credentials.proof(call.seconds_left())
-        signed = proof.on(built, self.reach.origins)
-        return await self.sender.send(signed, reach=self.reach, seconds=call.seconds_left(), call=call), proof
 
     @cached_property
     def _static_secrets(self) -> tuple[str, ...]:

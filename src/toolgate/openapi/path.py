@@ -47,7 +47,14 @@ def fill(parameter: ParameterPlan) -> Fill:
         media_type = parameter.content_type
         return lambda value: style.percent(style.content(media_type, value))
     encode = style.IN_PATH if parameter.allow_reserved else style.percent
-    return lambda value: style.in_path(parameter.name, value, parameter.style, explode=parameter.explode, encode=encode)
+    kind, explode = parameter.style, parameter.explode
+
+    def text(value: Any) -> str:
+        if kind == "simple" and not isinstance(value, (list, dict)):
+            return encode(style.spell(value))
+        return style.in_path(parameter.name, value, kind, explode=explode, encode=encode)
+
+    return text
 
 
 @dataclass(frozen=True, slots=True)

@@ -135,20 +135,18 @@ class Builder:
             InvalidArguments: a value would change the request's structure or has no spelling in its place. The
                 message names the argument and never holds the value.
         """
-        url = self._url(arguments)
-        headers = list(self.headers)
+        url, headers = self._url(arguments), self.headers
         for slot in self.slots:
             value = self._value(slot, arguments)
             if value is not None:
-                headers.append((slot.parameter.name, value))
-        cookies = [value for slot in self.cookies if (value := self._value(slot, arguments))]
+                headers = (*headers, (slot.parameter.name, value))
+        cookies = [value for slot in self.cookies if (value := self._value(slot, arguments))] if self.cookies else None
         if cookies:
-            headers.append(("Cookie", "; ".join(cookies)))
+            headers = (*headers, ("Cookie", "; ".join(cookies)))
         made = self._body(arguments, files) if self.plan.bodies else None
         if made is None:
-            return Request(self.plan.method, url, tuple(headers))
-        headers.append(("Content-Type", made.media_type))
-        return Request(self.plan.method, url, tuple(headers), made.data)
+            return Request(self.plan.method, url, headers)
+        return Request(self.plan.method, url, (*headers, ("Content-Type", made.media_type)), made.data)
 
     def _url(self, arguments: Mapping[str, Any]) -> str:
         url = self.base + "".join([piece if isinstance(piece, str) else self._segment(piece, arguments) for piece in self.pieces])
@@ -166,17 +164,18 @@ class Builder:
         return text
 
     def _given(self, slot: Slot, arguments: Mapping[str, Any]) -> str:
-        if slot.parameter.argument is not None and slot.parameter.argument not in arguments:
+        text = self._value(slot, arguments)
+        if text is None and slot.parameter.argument is not None:
             raise self._refusal(slot.parameter.argument, "it is part of the path and has to be given")
-        return self._value(slot, arguments) or ""
+        return text or ""
 
     def _value(self, slot: Slot, arguments: Mapping[str, Any]) -> str | None:
-        value = _argument(slot.parameter, arguments)
-        return None if value is UNSET else self._spelled(slot.parameter, slot.fill, value)
-
-    def _spelled(self, parameter: ParameterPlan, fill: Fill, value: Any) -> str | None:
+        parameter = slot.parameter
+        value = parameter.constant if parameter.argument is None else arguments.get(parameter.argument, UNSET)
+        if value is UNSET:
+            return None
         try:
-            return fill(value)
+            return slot.fill(value)
         except Unfit as unfit:
             raise self._refusal(parameter.argument or parameter.name, str(unfit)) from None
         except UnicodeEncodeError:
@@ -202,12 +201,6 @@ class Builder:
             f"{self.plan.method} {self.plan.path} cannot take '{argument}': {why}",
             ({"path": f"/{argument}", "message": why, "schema": {}},),
         )
-
-
-def _argument(parameter: ParameterPlan, arguments: Mapping[str, Any]) -> Any:
-    if parameter.argument is None:
-        return parameter.constant
-    return arguments.get(parameter.argument, UNSET)
 
 
 def _merged(segments: list[str | path.Segment]) -> list[str | PathSlot]:

@@ -9,8 +9,8 @@ from itertools import count
 from toolgate.calls import Principal
 from toolgate.egress.origin import origin_of, spelled
 from toolgate.egress.transport import Transport
-from toolgate.egress.wire import CAPS, Caps, Headers, Reach, Request, Response
-from toolgate.errors import AnswerTooLarge, EgressBlocked, Misconfigured, UpstreamFailed
+from toolgate.egress.wire import CAPS, Caps, Headers, Reach, Request, Response, first
+from toolgate.errors import EgressBlocked, Misconfigured, UpstreamFailed
 from toolgate.integration import Integration
 from toolgate.oauth.metadata import Challenge, challenge_of
 from toolgate.openapi.credentials import Credentials, Proof, scrubbed
@@ -35,7 +35,7 @@ class Reply:
     body: bytes = field(default=b"", repr=False)
 
     def header(self, name: str) -> str | None:
-        return Response(self.status, self.headers).header(name)
+        return first(self.headers, name)
 
 
 class Endpoint:
@@ -108,12 +108,7 @@ class Endpoint:
             if _is_stream(reply):
                 reply.events = _scrubbed(events(exchange.read, MAX_MESSAGE), proof)
             else:
-                body = bytearray()
-                while piece := await exchange.read():
-                    body += piece
-                    if len(body) > MAX_MESSAGE:
-                        raise AnswerTooLarge(f"the answer of {self.who} has more than {MAX_MESSAGE} bytes")
-                reply.body = _clean(bytes(body), proof)
+                reply.body = _clean(await exchange.whole(MAX_MESSAGE), proof)
             await take(reply)
             return True
         finally:
