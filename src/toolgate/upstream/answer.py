@@ -9,9 +9,11 @@ from typing import Any
 
 import orjson
 
-from toolgate.calls import UNSET, Binary, Content, Outcome, Passed, Problem, Text
+from toolgate.calls import UNSET, Binary, Content, Outcome, Passed, Problem, Text, changed
 from toolgate.errors import ToolFailed, UpstreamFailed
 from toolgate.upstream.messages import SERVER_INFO, meta
+
+GOOD = Outcome()  # to make one from this costs a third of making it from nothing
 
 
 def outcome(result: Mapping[str, Any], who: str, *, reads: bool) -> Outcome:
@@ -30,7 +32,7 @@ def outcome(result: Mapping[str, Any], who: str, *, reads: bool) -> Outcome:
     # The stamp says who answers, and towards the caller that is us.
     passed = {key: value for key, value in meta(result).items() if key != SERVER_INFO}
     if result.get("isError") is not True:
-        return Outcome(content, structured, passed=passed, effect="none" if reads else "done")
+        return changed(GOOD, content=content, structured=structured, passed=passed, effect="none" if reads else "done")
     first = content[0] if content and type(content[0]) is Text else None
     problem = Problem(ToolFailed.code, first.text if first else f"{who} says that it failed")
     return Outcome(content[1:] if first else content, structured, problem, passed=passed, effect="none" if reads else "unknown")

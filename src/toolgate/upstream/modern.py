@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any
 
 import anyio
@@ -14,6 +15,8 @@ from toolgate.upstream.peer import FLOOD, Deaf, Ear
 
 NAMED = {"tools/call": "name", "prompts/get": "name", "resources/read": "uri"}
 """Which parameter of a method `Mcp-Name` repeats (transports/streamable-http, "Standard Request Headers")."""
+Marks = Mapping[tuple[str, ...], str]
+"""The names of headers by the path to the argument that each repeats."""
 
 
 class Modern:
@@ -25,6 +28,10 @@ class Modern:
         self.who = endpoint.who
         self.ended = anyio.Event()
         self._endpoint = endpoint
+
+    def over(self, endpoint: Endpoint) -> Modern:
+        """The same, with what another endpoint shows."""
+        return self if endpoint is self._endpoint else Modern(endpoint)
 
     async def ask(
         self, method: str, params: Mapping[str, Any], ear: Ear | None = None, *, repeats: Mapping[str, str] | None = None
@@ -100,14 +107,24 @@ class _Reading:
             await self._ear.hear(method, params or {})
 
 
+@lru_cache(maxsize=256)  # names of tools and prompts, as a rule
 def header_value(value: str) -> str:
     from mcp.shared.inbound import encode_header_value
 
     return encode_header_value(value)
 
 
-def repeated(schema: Mapping[str, Any], arguments: Mapping[str, Any]) -> Mapping[str, str]:
-    """The `Mcp-Param-*` headers for a call: what `x-mcp-header` marks in the schema."""
-    from mcp.shared.inbound import mcp_param_headers, x_mcp_header_map
+def marks(schema: Mapping[str, Any]) -> Marks:
+    """What `x-mcp-header` marks in a tool's schema."""
+    from mcp.shared.inbound import x_mcp_header_map
 
-    return mcp_param_headers(x_mcp_header_map(schema), arguments)
+    return x_mcp_header_map(schema)
+
+
+def repeated(marked: Marks, arguments: Mapping[str, Any]) -> Mapping[str, str]:
+    """The `Mcp-Param-*` headers for a call."""
+    if not marked:
+        return {}
+    from mcp.shared.inbound import mcp_param_headers
+
+    return mcp_param_headers(marked, arguments)

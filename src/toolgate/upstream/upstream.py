@@ -33,7 +33,7 @@ from toolgate.tasks import beside
 from toolgate.upstream.caller import CallersEar, Parking, able, shown, to_modern
 from toolgate.upstream.dial import Conversation, Dial, NotOlder, envelope
 from toolgate.upstream.messages import HEADER_MISMATCH
-from toolgate.upstream.modern import Modern, repeated
+from toolgate.upstream.modern import Marks, Modern, marks, repeated
 from toolgate.upstream.owned import Owned
 from toolgate.upstream.peer import Deaf, Ear
 
@@ -106,6 +106,8 @@ class Upstream:
         """Resources that somebody wants to hear of, and how many do."""
         self._filter = anyio.Event()
         self._schemas: Mapping[str, Mapping[str, Any]] = {}
+        self._marked: dict[str, Marks] = {}
+        """What of their arguments headers repeat, by the tools that were called since the schemas came."""
         self._owned: Owned | None = None
         self._parking: Parking | None = None
 
@@ -233,11 +235,10 @@ class Upstream:
         if not isinstance(peer, Modern):
             return await peer.ask(method, params, ear)
         endpoint = self._dial.endpoint_of(call.principal)
-        peer = peer if endpoint is None else Modern(endpoint)
-        schema = self._schemas.get(params.get("name", ""), {}) if method == "tools/call" else {}
-        repeats = repeated(schema, params.get("arguments") or {}) if schema else {}
+        peer = peer if endpoint is None else peer.over(endpoint)
+        marked = self._marks(params.get("name", "")) if method == "tools/call" else {}
         try:
-            return await peer.ask(method, params, ear, repeats=repeats)
+            return await peer.ask(method, params, ear, repeats=repeated(marked, params.get("arguments") or {}))
         except ProtocolError as error:
             if error.number != HEADER_MISMATCH:
                 raise
@@ -245,7 +246,17 @@ class Upstream:
             self.look_again("tools")
             raise UpstreamFailed(f"{self.name} has changed this tool; it is being looked at again", status=503, retry_after=1.0) from None
 
+    def _marks(self, tool: str) -> Marks:
+        if (marked := self._marked.get(tool)) is None:
+            schema = self._schemas.get(tool)
+            if schema is None:
+                return {}
+            marked = self._marked[tool] = marks(schema)
+        return marked
+
     async def _present(self) -> Conversation:
+        if self._conversation is not None and not self._conversation.peer.ended.is_set():
+            return self._conversation
         if self._held_back() <= BACK_SECONDS:
             with anyio.move_on_after(BACK_SECONDS):
                 while self._conversation is None or self._conversation.peer.ended.is_set():
@@ -349,6 +360,7 @@ class Upstream:
             if name in names:
                 found[name] = await self._list(conversation, name)
         self.offer = Offer(**found, capabilities=conversation.capabilities)
+        self._marked = {}
         self._schemas = {
             tool["name"]: tool["inputSchema"]
             for tool in found["tools"]
