@@ -112,8 +112,8 @@ class Database:
         self._put(_Job(work, done))
         return await done
 
-    async def write_together(self, together: Together[I, T], item: I) -> T:
-        """What `together` returns for `item`, once it is durable; cheaper than `write` where many write the same at once.
+    def write_together(self, together: Together[I, T], item: I) -> asyncio.Future[T]:
+        """Comes to what `together` returns for `item`, once it is durable; cheaper than `write` where many write the same at once.
 
         When `together` raises, nothing of the commit has happened.
 
@@ -122,7 +122,7 @@ class Database:
         """
         done: asyncio.Future[T] = self._loop.create_future()
         self._put(_Job(None, done, together, item))
-        return await done
+        return done
 
     def write_later(self, work: Callable[[sqlite3.Connection], T]) -> asyncio.Future[T]:
         """As `write`, kept back for a moment so that it is done in one commit with what is handed in next. The future tells."""
