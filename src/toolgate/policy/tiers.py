@@ -41,8 +41,6 @@ class Tier(Strict):
     """Globs of the tools that this tier may use at all; the roles still have to allow them."""
     max_depth: int = Field(default=3, ge=0)
     """Calls within calls."""
-    context_window: int | None = Field(default=None, gt=0)
-    """Tokens a model request may hold; None: the model's own window."""
     features: frozenset[Feature] = frozenset()
 
 
