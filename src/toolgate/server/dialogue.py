@@ -32,6 +32,7 @@ from toolgate.server import asking, passing
 from toolgate.server.handlers import NAME
 from toolgate.server.lists import Key, Pages
 from toolgate.server.regular import (
+    KNOWN,
     NEWEST,
     PROGRESS,
     VERSION_KEY,
@@ -47,7 +48,7 @@ from toolgate.server.regular import (
 from toolgate.server.reply import reply
 from toolgate.server.strict import Ambiguous, check
 
-TOLD = frozenset({PROGRESS})
+TOLD = KNOWN | {PROGRESS}
 """What a client may say beside: no tool that goes this way tells it anything then."""
 CLOSED = b'"error":' + orjson.dumps({"code": types.CONNECTION_CLOSED, "message": "Connection closed"})
 """What the SDK answers to what is under way when its client leaves."""

@@ -36,14 +36,14 @@ from toolgate.server.identify import principal_of
 from toolgate.server.ingress import VALUE
 from toolgate.server.lists import Lists
 from toolgate.server.passing import LOG_LEVEL
-from toolgate.server.regular import NEWEST, Calls, Envelopes, Said, answer, is_request
+from toolgate.server.regular import KNOWN, NEWEST, Calls, Envelopes, Said, answer, is_request
 from toolgate.server.reply import reply
 from toolgate.server.spoken import InRounds
 from toolgate.server.waiting import Fresh, Waiting
 
 PATH = "/mcp"
-TOLD = frozenset({"progressToken", LOG_LEVEL})
-"""Keys in `_meta` of a client that wants to be told what happens meanwhile."""
+TOLD = KNOWN | {"progressToken", LOG_LEVEL}
+"""Keys in `_meta`, also of a client that wants to be told what happens meanwhile."""
 LEVELS = get_args(types.LoggingLevel)
 LARGEST_NAME = 256
 """Bytes of a tool's name in a header; written in Base64 it has 80 at most."""

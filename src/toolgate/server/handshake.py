@@ -206,11 +206,11 @@ class Sessions:
             del session.calls[key]
         await waiting.answer(status, answer(id, member))
 
-    async def _reply(
+    def _reply(
         self, session: Session, client: _Client, scope: Scope, params: Mapping[str, Any], principal: Principal
-    ) -> tuple[int | None, bytes]:
+    ) -> Awaitable[tuple[int | None, bytes]]:
         wait = self._gateway.approvals.settings.wait
-        return await reply(
+        return reply(
             self._gateway,
             params,
             principal,

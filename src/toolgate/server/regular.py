@@ -41,7 +41,6 @@ BESIDE = frozenset({convert.META, "traceparent", "tracestate", "baggage"})
 KNOWN = ENVELOPE | BESIDE
 PROGRESS = "progressToken"
 PLAIN = BESIDE | {PROGRESS}
-MESSAGE = frozenset({"jsonrpc", "id", "method", "params"})
 CALL = frozenset({"name", "arguments", "_meta"})
 LIST = frozenset({"cursor", "_meta"})
 KEPT_ENVELOPES = 256
@@ -68,10 +67,10 @@ class Said:
 
 def is_request(message: Any) -> bool:
     """Whether `message` is a call or a list, with all that belongs to one and nothing else, as far as every era agrees."""
-    if not isinstance(message, dict) or message.keys() != MESSAGE or message["jsonrpc"] != "2.0":
+    if not isinstance(message, dict) or len(message) != 4 or message.get("jsonrpc") != "2.0":
         return False
-    method, params = message["method"], message["params"]
-    if type(message["id"]) not in (int, str) or not isinstance(params, dict):
+    method, params = message.get("method"), message.get("params")
+    if type(message.get("id")) not in (int, str) or not isinstance(params, dict):
         return False
     if method == "tools/call":
         return params.keys() <= CALL and isinstance(params.get("name"), str) and isinstance(params.get("arguments", {}), dict)
@@ -108,15 +107,15 @@ class Envelopes:
     def __init__(self) -> None:
         self._read: dict[bytes, Said | None] = {}
 
-    def said(self, meta: Any, beside: frozenset[str] = frozenset()) -> Said | None:
+    def said(self, meta: Any, known: frozenset[str] = KNOWN) -> Said | None:
         """None: what the client says of itself is not regular.
 
         Args:
-            beside: further keys that may stand in `meta`.
+            known: keys that may stand in `meta`.
         """
         if not isinstance(meta, dict) or meta.get(VERSION_KEY) != NEWEST or CAPABILITIES_KEY not in meta:
             return None
-        if not is_beside(meta, KNOWN | beside if beside else KNOWN):
+        if not is_beside(meta, known):
             return None
         said = orjson.dumps([meta[CAPABILITIES_KEY], meta.get(INFO_KEY)])
         if said not in self._read:
@@ -158,7 +157,7 @@ class Calls:
 
 def is_beside(meta: Mapping[str, Any], known: frozenset[str]) -> bool:
     """Whether `meta` has nothing but `known` keys and such of others, which tell us nothing."""
-    return meta.keys() <= known or all(key in known or ("/" in key and not key.startswith(OURS)) for key in meta)
+    return all(map(known.__contains__, meta)) or all(key in known or ("/" in key and not key.startswith(OURS)) for key in meta)
 
 
 def _read(meta: Mapping[str, Any]) -> Said | None:
@@ -177,6 +176,7 @@ def _read(meta: Mapping[str, Any]) -> Said | None:
 __all__ = [
     "BESIDE",
     "CAPABILITIES_KEY",
+    "KNOWN",
     "NEWEST",
     "PROGRESS",
     "VERSION_KEY",
