@@ -176,13 +176,14 @@ async def by_credentials(folder: Path, url: str) -> None:
 
 async def by_consent(folder: Path, url: str) -> None:
     """A person consents, and consents to more when a server wants more; at most twice, or it would never end."""
-    issuer, servers = await found(url)
-    auth: dict[str, Any] = {"type": "oauth2_authorization_code"}
-    if "client_id" in CONTEXT:
-        secret = {name: CONTEXT[key] for key, name in SECRETS.items() if key in CONTEXT}
-        auth |= {"issuer": issuer, "client_id": CONTEXT["client_id"], **secret}
-    settings, scopes = declared(folder, url, auth=auth, servers=servers), ""
+    scopes = ""
     for _ in range(3):
+        issuer, servers = await found(url)  # each time: a server may have gone over to another issuer meanwhile
+        auth: dict[str, Any] = {"type": "oauth2_authorization_code"}
+        if "client_id" in CONTEXT:
+            secret = {name: CONTEXT[key] for key, name in SECRETS.items() if key in CONTEXT}
+            auth |= {"issuer": issuer, "client_id": CONTEXT["client_id"], **secret}
+        settings = declared(folder, url, auth=auth, servers=servers)
         await consent(settings, scopes.split())
         async with standing(settings) as (client, app):
             said = [source.upstream.problem or "" for source in app.sources.all]
