@@ -88,7 +88,7 @@ async def fetch(url: str, sender: Sender, *, networks: tuple[IPv4Network | IPv6N
     """The description at `url`, through the guarded way out.
 
     Raises:
-        Misconfigured: plain http to anything but an address that `networks` allow.
+        Misconfigured: plain http, where no `networks` are allowed: those are the operator's own.
         UpstreamFailed: the answer is not 200.
         Failed, EgressBlocked: as `Sender.send`.
     """
