@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import json
 import os
 import signal
@@ -228,7 +229,7 @@ async def test_who_does_not_read_its_answer_is_cut_off_and_costs_bounded_memory_
         async with offering(tmp_path, "theirs_canary") as server:
             levels: list[int] = []
             cut: list[int] = []
-            for turn in range(4):
+            for turn in range(6):
                 readers = [_slow_reader(server.url) for _ in range(READERS)]
                 await until(lambda: len(endings(tmp_path)) >= READERS * (turn + 1) + len(levels))  # noqa: B023  # asked within this turn
                 others = (await ask(server, "canary", f"{turn}")).value["result"]["content"][0]["text"]
@@ -239,8 +240,8 @@ async def test_who_does_not_read_its_answer_is_cut_off_and_costs_bounded_memory_
 
     assert set(endings(tmp_path)) == {"ok"}
     assert max(cut) < HUGE
-    # How much of a round is in memory at once differs until it has been all of it; who leaked would grow by a round with each.
-    assert levels[-1] - levels[1] < READERS * HUGE / 2
+    # How much of a round is in memory at once differs, so the most that was needed may come late; who leaked grows with every round.
+    assert min(later - earlier for earlier, later in itertools.pairwise(levels)) < READERS * HUGE / 2
 
 
 def _slow_reader(url: str) -> socket.socket:
