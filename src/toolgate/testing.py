@@ -17,11 +17,6 @@ from toolgate.llm.messages import Assistant, CallDelta, Chosen, Delta, Done, Err
 from toolgate.llm.provider import whole
 from toolgate.llm.scripted import spoken
 from toolgate.money import FREE, Micros
-from toolgate.services import Activepieces as Activepieces
-from toolgate.services import Embeddings as Embeddings
-from toolgate.services import GoogleSearch as GoogleSearch
-from toolgate.services import N8n as N8n
-from toolgate.services import SearXNG as SearXNG
 
 READS = Annotations(read_only=True, destructive=False, idempotent=True)
 WRITES = Annotations()

@@ -15,6 +15,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from tests.internal.test_retrieve import RULES
+from tests.internal.theirs import Embeddings
 from tests.internal.world import ADMIN, an_app, run
 from toolgate.app import App
 from toolgate.calls import Principal
@@ -23,7 +24,7 @@ from toolgate.internal.opening import meanings
 from toolgate.library.shelf import Shelf
 from toolgate.llm.messages import Errand
 from toolgate.standin import serving
-from toolgate.testing import Embeddings, a_principal, raw_server
+from toolgate.testing import a_principal, raw_server
 
 SENSES = ("holiday vacation leave", "boss manager supervisor")
 PAGES = {"leave.md": "Vacation needs your supervisor.", "tea.md": "Kettles boil water.", "rain.md": "Umbrellas hang outside."}

@@ -5,9 +5,9 @@ from pathlib import Path
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.internal.theirs import GoogleSearch, SearXNG
 from tests.internal.world import an_app, run
 from toolgate.internal.searching import Result, one_list, same
-from toolgate.services import GoogleSearch, SearXNG
 from toolgate.standin import serving
 
 LOOPBACK = ["127.0.0.0/8"]

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
+from tests.internal.theirs import Activepieces, N8n
 from tests.internal.world import ADMIN, an_app, run
 from toolgate.calls import Outcome
-from toolgate.services import Activepieces, N8n
 from toolgate.standin import serving
 
 LOOPBACK = ["127.0.0.0/8"]

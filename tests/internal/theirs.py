@@ -1,4 +1,4 @@
-"""Stand-ins for the services that our own tools ask: small applications that speak their wire forms, for tests and trials.
+"""Stand-ins for the services that our own tools ask: small applications that speak their wire forms.
 
 Served on loopback with `toolgate.standin.serving`. Forms as of SearXNG 2026.11, Google's Custom Search JSON API v1, n8n 1.120,
 Activepieces 0.70 and OpenAI's API v1.
@@ -200,7 +200,7 @@ class Embeddings:
 
     def _embedding(self, text: str, size: int) -> list[float]:
         senses = {word: line.split()[0] for line in self.senses for word in line.split()}
-        directions = [random.Random(senses.get(word, word)) for word in re.findall(r"\w+", text.lower())] or [random.Random(text)]  # noqa: S311
+        directions = [random.Random(senses.get(word, word)) for word in re.findall(r"\w+", text.lower())] or [random.Random(text)]
         total = [sum(direction.gauss(0, 1) for direction in directions) for _ in range(size)]
         length = sum(number * number for number in total) ** 0.5
         return [number / length for number in total]
