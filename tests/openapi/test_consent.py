@@ -19,9 +19,10 @@ from toolgate.errors import EgressBlocked, NotLinked, ToolgateError, UpstreamFai
 from toolgate.integration import Integration
 from toolgate.oauth.flow import Started
 from toolgate.openapi.consent import CLIENTS, Consent, holder_of
-from toolgate.openapi.credentials import Proof, credentials_of
+from toolgate.openapi.credentials import Proof
 from toolgate.openapi.granted import Granted, grant_of
 from toolgate.openapi.links import Holder, Links
+from toolgate.openapi.own import credentials_for
 from toolgate.standin import serving
 from toolgate.stores.memory import MemoryRecords
 from toolgate.stores.sealed import Sealer
@@ -301,10 +302,10 @@ async def test_client_credentials_go_to_the_token_endpoint_that_their_issuer_nam
     async with world() as here:
         auth = {"type": "oauth2_client_credentials", "issuer": here.authority.url, "client_id": "c", "scopes": ["tools"], **secret}
         more = {} if kind == "mcp" else {"kind": kind, "url": None}
-        proof = await credentials_of(here.integration(auth, **more), here.transport).proof(5)
+        proof = await credentials_for(here.integration(auth, **more), here.transport).proof(5)
         here.authority.lies["issuer"] = "https://evil.example"
         with pytest.raises(ToolgateError, match="another issuer"):
-            await credentials_of(here.integration(auth, **more), here.transport).proof(5)
+            await credentials_for(here.integration(auth, **more), here.transport).proof(5)
 
     (form,) = here.authority.forms
     assert here.authority.tokens[token(proof)] == "tools"

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from toolgate.egress.wire import Caps, Reach, Request, Response
 from toolgate.errors import EgressBlocked, Misconfigured, TimedOut, Unreachable, UpstreamFailed
 from toolgate.integration import ClientCredentials, Integration
-from toolgate.openapi.credentials import Fixed, Proof, Tokens, credentials_of, is_secret, scrubbed
+from toolgate.openapi.credentials import Fixed, Proof, Tokens, is_secret, scrubbed
+from toolgate.openapi.own import credentials_for
 from toolgate.testing import FakeClock, ScriptedSender
 
 ORIGINS = frozenset({"https://api.example:443"})
@@ -26,7 +27,7 @@ def integration(auth: dict[str, Any], **more: Any) -> Integration:
 
 
 async def signed(auth: dict[str, Any], request: Request = PLAIN) -> Request:
-    return (await credentials_of(integration(auth), ScriptedSender([])).proof(5)).on(request, ORIGINS)
+    return (await credentials_for(integration(auth), ScriptedSender([])).proof(5)).on(request, ORIGINS)
 
 
 @pytest.mark.parametrize(
@@ -125,7 +126,7 @@ async def test_a_proof_is_shown_to_no_other_origin(url: str) -> None:
     ],
 )
 async def test_what_is_shown_of_a_proof_is_its_place_and_nothing_else(auth: dict[str, Any], masked: Request) -> None:
-    credentials = credentials_of(integration(auth), ScriptedSender([]))
+    credentials = credentials_for(integration(auth), ScriptedSender([]))
 
     assert credentials.masked().on(PLAIN, ORIGINS) == masked
     assert CANARY not in repr(credentials)
@@ -166,7 +167,7 @@ async def test_a_token_is_fetched_from_its_own_origin_with_the_operators_network
         {"name": "api", "auth": {**AUTH.model_dump(), "client_secret": CANARY}, "allow_networks": ["127.0.0.0/8"]}
     )
 
-    proof = await credentials_of(declared, sender).proof(5)
+    proof = await credentials_for(declared, sender).proof(5)
 
     assert proof.headers == bearer("t1")
     assert sender.reaches == [Reach(frozenset({"https://id.example:443"}), (ip_network("127.0.0.0/8"),))]
@@ -320,7 +321,7 @@ def test_a_token_url_that_is_none_is_the_operators_mistake() -> None:
     auth = {"type": "oauth2_client_credentials", "token_url": "id.example/token", "client_id": "c", "client_secret": CANARY}
 
     with pytest.raises(Misconfigured, match=r"^api: auth\.token_url does not work: ") as refused:
-        credentials_of(integration(auth), ScriptedSender([]))
+        credentials_for(integration(auth), ScriptedSender([]))
 
     assert CANARY not in str(refused.value)
 
@@ -355,8 +356,8 @@ async def test_a_key_that_everybody_knows_is_no_secret() -> None:
     auth = {"type": "api_key", "in": "query", "name": "api_key", "value": "DEMO_KEY"}
     limits = [{"calls": 30, "per": "1h", "key": "DEMO_KEY"}]
 
-    assert (await credentials_of(integration(auth), ScriptedSender([])).proof(5)).secrets == ("DEMO_KEY",)
-    assert (await credentials_of(integration(auth, limits=limits), ScriptedSender([])).proof(5)).secrets == ()
+    assert (await credentials_for(integration(auth), ScriptedSender([])).proof(5)).secrets == ("DEMO_KEY",)
+    assert (await credentials_for(integration(auth, limits=limits), ScriptedSender([])).proof(5)).secrets == ()
 
 
 @pytest.mark.parametrize(
@@ -368,7 +369,7 @@ async def test_a_key_that_everybody_knows_is_no_secret() -> None:
     ],
 )
 async def test_a_proof_knows_its_secrets(auth: dict[str, Any], secrets: tuple[str, ...]) -> None:
-    assert (await credentials_of(integration(auth), ScriptedSender([])).proof(5)).secrets == secrets
+    assert (await credentials_for(integration(auth), ScriptedSender([])).proof(5)).secrets == secrets
 
 
 @pytest.mark.parametrize(

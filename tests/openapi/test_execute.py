@@ -21,9 +21,9 @@ from toolgate.egress.wire import Reach, Request, Response, Sender
 from toolgate.errors import InvalidArguments, Misconfigured, ToolgateError, Unreachable
 from toolgate.integration import Integration
 from toolgate.money import Price
-from toolgate.openapi.credentials import credentials_of
 from toolgate.openapi.execute import MAX_FILE, Executor, files_below, reach_of, server_of
 from toolgate.openapi.operation import BodyPlan, ParameterPlan, Plan, ServerTemplate
+from toolgate.openapi.own import credentials_for
 from toolgate.testing import ScriptedSender, a_call, a_principal, a_tool, raw_server
 
 CANARY = "canary-secret-0123456789"
@@ -39,7 +39,7 @@ def integration(**more: Any) -> Integration:
 def executor(sender: Sender, plan: Plan = ITEM, uploads: Path | None = None, **more: Any) -> Executor:
     declared = integration(**more)
     server = server_of(plan, declared)
-    return Executor(plan, declared, server, reach_of(server, declared), sender, credentials_of(declared, sender), uploads)
+    return Executor(plan, declared, server, reach_of(server, declared), sender, credentials_for(declared, sender), uploads)
 
 
 def servers(*urls: str, **variables: str) -> tuple[ServerTemplate, ...]:

@@ -10,19 +10,18 @@ import asyncio
 import base64
 import re
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import Protocol
-from urllib.parse import quote, quote_plus, urlencode
-
-import orjson
-from pydantic import SecretStr
+from urllib.parse import quote, quote_plus
 
 from toolgate.calls import Principal
 from toolgate.egress.origin import check_origin, origin_of
 from toolgate.egress.wire import Caps, Headers, Reach, Request, Response, Sender
-from toolgate.errors import EgressBlocked, Misconfigured, NotLinked, TimedOut, Unreachable, UpstreamFailed
-from toolgate.integration import ApiKey, Basic, Bearer, ClientCredentials, Integration, NoAuth, TokenEndpoint
+from toolgate.errors import NotLinked, TimedOut, Unreachable
+from toolgate.integration import ApiKey, Basic, Bearer, TokenEndpoint
+from toolgate.oauth.flow import Client, Given, given, token_request
+from toolgate.oauth.metadata import Server
 from toolgate.openapi.request import with_cookie, with_query
 
 MASK = "REDACTED"
@@ -30,15 +29,12 @@ SECRET_NAME = re.compile(r"auth|cookie|key|token|secret|passw|session|signature|
 UNRESERVED = re.compile(r"[A-Za-z0-9._~-]*")
 """What no URL encodes (RFC 3986, 2.3)."""
 TOKEN_CAPS = Caps(received=256 * 1024, decoded=256 * 1024)
-ASSUMED_SECONDS = 300.0  # of a token without `expires_in`; a guess, RFC 6749 only recommends to say it
 EARLY_SECONDS = 60.0  # a token is renewed so long before its end, or a tenth of its life if that is shorter
 CLIENT_CREDENTIALS = {"grant_type": "client_credentials"}
 SHORTEST_SECRET = 8
 """Characters; anything shorter may stand in an answer by chance."""
-OAUTH_ERRORS = frozenset(
-    {"invalid_request", "invalid_client", "invalid_grant", "unauthorized_client", "unsupported_grant_type", "invalid_scope"}
-)
-"""RFC 6749, 5.2. Whatever else a token endpoint says may repeat the credentials, and is not passed on."""
+METHODS = {"basic": "client_secret_basic", "body": "client_secret_post"}
+"""What RFC 8414 calls the ways in which the operator says that a client shows itself."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,12 +68,14 @@ class Proof:
         return Proof(headers, query, cookies)
 
 
-class Credentials(Protocol):
-    """Where an integration's proofs come from."""
+class Credentials(ABC):
+    """Where an integration's proofs come from; for everybody the same, unless `of` says otherwise."""
 
     def of(self, principal: Principal) -> Credentials:
         """Those that a call of `principal` is made with."""
+        return self
 
+    @abstractmethod
     async def proof(self, seconds: float) -> Proof:
         """The proof for a request that goes out now.
 
@@ -91,46 +89,11 @@ class Credentials(Protocol):
 
     def renew(self, refused: Proof) -> bool:
         """Hear that the other side no longer takes `refused`. True when the next proof will be another."""
+        return False
 
     def masked(self) -> Proof:
         """What a proof looks like, fit to be shown."""
-
-
-def credentials_of(integration: Integration, sender: Sender) -> Credentials:
-    """The credentials that `integration` declares; an absent secret means that requests go out without.
-
-    Args:
-        sender: fetches tokens.
-
-    Raises:
-        Misconfigured: the URL for tokens is not one.
-    """
-    match integration.auth:
-        case NoAuth():
-            return Fixed(Proof())
-        case ApiKey(value=None) | Bearer(token=None) | Basic(username=None, password=None):
-            return Fixed(Proof())
-        case ApiKey(value=SecretStr() as key) as auth:
-            return Fixed(proof_of(auth, key.get_secret_value(), public={rate.key for rate in integration.limits}))
-        case Bearer(token=SecretStr() as token) as auth:
-            return Fixed(proof_of(auth, token.get_secret_value()))
-        case Basic(username=username, password=password) as auth:
-            return Fixed(proof_of(auth, f"{username or ''}:{password.get_secret_value() if password else ''}"))
-        case ClientCredentials(client_id=None) | ClientCredentials(client_secret=None, private_key=None):
-            return Fixed(Proof())
-        case ClientCredentials(issuer=str()) as auth:
-            from toolgate.openapi.granted import Issued
-
-            return Issued(integration, auth, sender)
-        case ClientCredentials() as auth:
-            assert auth.token_url is not None
-            try:
-                reach = Reach(frozenset({origin_of(auth.token_url)}), integration.allow_networks)
-            except EgressBlocked as error:
-                raise Misconfigured(f"{integration.name}: auth.token_url does not work: {error}") from None
-            return Tokens(auth, sender, reach)
-        case auth:
-            raise Misconfigured(f"{integration.name}: {auth.type} shows what somebody gave, not what the integration has")
+        return proof_of_token(MASK)
 
 
 def proof_of(auth: ApiKey | Bearer | Basic, secret: str, *, public: Collection[str | None] = ()) -> Proof:
@@ -147,49 +110,34 @@ def proof_of(auth: ApiKey | Bearer | Basic, secret: str, *, public: Collection[s
             return proof_of_token(secret)
         case Basic():
             user, _, password = secret.partition(":")
-            value = _basic(user, password)
-            return Proof(headers=(("Authorization", value),), secrets=(password, value.removeprefix("Basic ")))
+            value = base64.b64encode(f"{user}:{password}".encode()).decode()
+            return Proof(headers=(("Authorization", f"Basic {value}"),), secrets=(password, value))
 
 
 @dataclass(frozen=True, slots=True)
-class Fixed:
+class Fixed(Credentials):
     """A proof that never changes."""
 
-    value: Proof
-
-    def of(self, principal: Principal) -> Credentials:
-        return self
+    value: Proof = Proof()
 
     async def proof(self, seconds: float) -> Proof:
         return self.value
-
-    def renew(self, refused: Proof) -> bool:
-        return False
 
     def masked(self) -> Proof:
         return self.value.masked()
 
 
 @dataclass(frozen=True, slots=True)
-class Nobody:
-    """Credentials of who has none: every call ends with `error`."""
+class Nobody(Credentials):
+    """Credentials of who has none."""
 
-    error: NotLinked
-
-    def of(self, principal: Principal) -> Credentials:
-        return self
+    why: str
 
     async def proof(self, seconds: float) -> Proof:
-        raise self.error
-
-    def renew(self, refused: Proof) -> bool:
-        return False
-
-    def masked(self) -> Proof:
-        return Proof()
+        raise NotLinked(self.why)
 
 
-class Tokens:
+class Tokens(Credentials):
     """OAuth 2 access tokens by client credentials (RFC 6749, 4.4), or by another grant.
 
     One is fetched for all who wait, and kept until shortly before its end.
@@ -218,9 +166,6 @@ class Tokens:
         self._current: Proof | None = None
         self._until = 0.0
 
-    def of(self, principal: Principal) -> Credentials:
-        return self
-
     async def proof(self, seconds: float) -> Proof:
         if (current := self._valid()) is not None:
             return current
@@ -235,36 +180,25 @@ class Tokens:
             self._current = None
         return True
 
-    def masked(self) -> Proof:
-        return proof_of_token(MASK)
-
     def _valid(self) -> Proof | None:
         return self._current if self._clock() < self._until else None
 
     async def _fetch(self, seconds: float) -> Proof:
         asked = self._clock()
-        token, life = await self._get(seconds)
-        self._current = proof_of_token(token)
-        self._until = asked + life - min(EARLY_SECONDS, life / 10)
+        fresh = await self._get(seconds)
+        self._current = proof_of_token(fresh.access)
+        self._until = asked + fresh.seconds - min(EARLY_SECONDS, fresh.seconds / 10)
         return self._current
 
-    async def _get(self, seconds: float) -> tuple[str, float]:
-        """A token, and the seconds that it lives."""
-        response = await self._sender.send(self._request(), reach=self._reach, seconds=seconds, caps=TOKEN_CAPS)
-        return _token(response, self._giver)
-
-    def _request(self) -> Request:
+    async def _get(self, seconds: float) -> Given:
         auth = self._auth
         assert auth.token_url is not None
+        client = Client(
+            auth.client_id or "", auth.client_secret.get_secret_value() if auth.client_secret else "", method=METHODS[auth.send]
+        )
         form = {**self._grant()} | ({"scope": " ".join(auth.scopes)} if auth.scopes else {})
-        headers: Headers = (("Accept", "application/json"), ("Content-Type", "application/x-www-form-urlencoded"))
-        secret = auth.client_secret.get_secret_value() if auth.client_secret else ""
-        if auth.send == "basic":
-            # RFC 6749, 2.3.1: both are form-encoded before they are joined.
-            headers += (("Authorization", _basic(quote_plus(auth.client_id or ""), quote_plus(secret))),)
-        else:
-            form |= {"client_id": auth.client_id or "", "client_secret": secret}
-        return Request("POST", auth.token_url, headers, urlencode(form).encode())
+        request = token_request(Server(self._giver, auth.token_url), client, form)
+        return given(await self._sender.send(request, reach=self._reach, seconds=seconds, caps=TOKEN_CAPS), self._giver)
 
 
 def scrubbed(response: Response, secrets: Iterable[str]) -> Response:
@@ -285,26 +219,6 @@ def is_secret(name: str) -> bool:
     return SECRET_NAME.search(name) is not None
 
 
-def _token(response: Response, origin: str) -> tuple[str, float]:
-    """The access token of a token endpoint's answer, and its life in seconds (RFC 6749, 5.1)."""
-    try:
-        body = orjson.loads(response.body)
-    except orjson.JSONDecodeError:
-        body = None
-    answer = body if isinstance(body, dict) else {}
-    if response.status != 200:
-        said = answer.get("error")
-        reason = f" ({said})" if isinstance(said, str) and said in OAUTH_ERRORS else ""
-        raise UpstreamFailed(f"{origin} gave no access token: it answered {response.status}{reason}", status=response.status)
-    token, kind, life = answer.get("access_token"), answer.get("token_type", "bearer"), answer.get("expires_in", ASSUMED_SECONDS)
-    if not isinstance(token, str) or not token or not isinstance(kind, str) or kind.lower() != "bearer":
-        raise UpstreamFailed(f"{origin} gave no access token of the type bearer", status=response.status)
-    try:
-        return token, max(0.0, float(life))
-    except (TypeError, ValueError):
-        return token, ASSUMED_SECONDS
-
-
 def _key(auth: ApiKey, value: str, public: Collection[str | None]) -> Proof:
     pair, secrets = ((auth.name, value),), () if value in public else (value,)
     match auth.location:
@@ -319,7 +233,3 @@ def _key(auth: ApiKey, value: str, public: Collection[str | None]) -> Proof:
 def proof_of_token(token: str) -> Proof:
     """An access token where servers of OAuth want it (RFC 6750, 2.1)."""
     return Proof(headers=(("Authorization", f"Bearer {token}"),), secrets=(token,))
-
-
-def _basic(user: str, password: str) -> str:
-    return "Basic " + base64.b64encode(f"{user}:{password}".encode()).decode("ascii")

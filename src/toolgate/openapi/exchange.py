@@ -15,14 +15,13 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from functools import partial
+from functools import lru_cache, partial
 
 from toolgate.calls import Principal
 from toolgate.egress.wire import Reach, Sender
 from toolgate.errors import Misconfigured, NotLinked
 from toolgate.integration import TokenExchange
-from toolgate.openapi.credentials import MASK, Credentials, Nobody, Proof, Tokens
+from toolgate.openapi.credentials import Credentials, Nobody, Proof, Tokens
 
 GRANT = "urn:ietf:params:oauth:grant-type:token-exchange"
 ACCESS_TOKEN = "urn:ietf:params:oauth:token-type:access_token"  # noqa: S105
@@ -60,52 +59,32 @@ class Subjects:
         return token
 
 
-@dataclass(frozen=True, slots=True)
-class _Who:
-    tenant: str
-    id: str
-    subject: str
-
-
-class Exchanged:
+class Exchanged(Credentials):
     """Credentials that are another for each token that callers show: kept until they expire, one fetch for all who wait."""
 
     def __init__(self, name: str, auth: TokenExchange, sender: Sender, reach: Reach, subjects: Subjects | None) -> None:
         self._name = name
         self._auth = auth
-        self._sender = sender
-        self._reach = reach
         self._subjects = subjects
-        self._kept: dict[_Who, Tokens] = {}
+        # Not for the user alone: a token with fewer scopes must not be served what was got for one with more.
+        self._tokens = lru_cache(MOST)(lambda tenant, user, subject: Tokens(auth, sender, reach, grant=partial(self._grant, user, subject)))
 
     def of(self, principal: Principal) -> Credentials:
         if principal.subject is None or self._subjects is None:
-            why = f"{self._name} is called with a token exchanged for the caller's own, and {principal.id} showed none; log in with one"
-            return Nobody(NotLinked(why))
-        # Not the user alone: a token with fewer scopes must not be served what was got for one with more.
-        who = _Who(principal.tenant, principal.id, principal.subject)
-        tokens = self._kept.pop(who, None) or Tokens(self._auth, self._sender, self._reach, grant=partial(self._grant, who))
-        while len(self._kept) >= MOST:
-            self._kept.pop(next(iter(self._kept)))
-        self._kept[who] = tokens
-        return tokens
+            why = f"is called with a token exchanged for the caller's own, and {principal.id} showed none; log in with one"
+            return Nobody(f"{self._name} {why}")
+        return self._tokens(principal.tenant, principal.id, principal.subject)
 
     async def proof(self, seconds: float) -> Proof:
         raise NotLinked(f"{self._name} is called with a token exchanged for a caller's own, and nobody is calling")
 
-    def renew(self, refused: Proof) -> bool:
-        return False
-
-    def masked(self) -> Proof:
-        return Proof(headers=(("Authorization", MASK),))
-
-    def _grant(self, who: _Who) -> Mapping[str, str]:
+    def _grant(self, user: str, subject: str) -> Mapping[str, str]:
         """The form of RFC 8693, 2.1."""
         if self._auth.client_id is None:
             raise Misconfigured(f"{self._name}: auth.client_id is not set, so no token can be exchanged")
-        token = self._subjects.token(who.subject) if self._subjects else None
+        token = self._subjects.token(subject) if self._subjects else None
         if token is None:
-            raise NotLinked(f"the token that {who.id} showed has expired and cannot be exchanged for {self._name}; log in again")
+            raise NotLinked(f"the token that {user} showed has expired and cannot be exchanged for {self._name}; log in again")
         form = {
             "grant_type": GRANT,
             "subject_token": token,

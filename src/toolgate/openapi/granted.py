@@ -12,6 +12,7 @@ import asyncio
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, replace
+from functools import lru_cache
 from shlex import quote
 from typing import Any
 
@@ -26,14 +27,13 @@ from toolgate.oauth.discover import Way
 from toolgate.oauth.discover import server as metadata
 from toolgate.oauth.flow import Client, Given, given, token_request
 from toolgate.oauth.metadata import Challenge, Server
-from toolgate.openapi.credentials import EARLY_SECONDS, MASK, TOKEN_CAPS, Credentials, Fixed, Nobody, Proof, Tokens, proof_of_token
+from toolgate.openapi.credentials import EARLY_SECONDS, METHODS, Credentials, Fixed, Nobody, Proof, Tokens, proof_of_token
 from toolgate.openapi.links import Holder, Links
 
 MOST = 4096
 """Holders whose grants are kept open."""
 SHARED = ""
 """The user and tenant of a grant that is everybody's."""
-METHODS = {"basic": "client_secret_basic", "body": "client_secret_post"}
 REFRESH, TURN = 15.0, 30.0
 """Seconds that a refresh may take, and after which another process gets a turn should one die in the middle of it."""
 SHORTEST = 10.0
@@ -108,7 +108,7 @@ class Issued(Tokens):
         self._scopes = auth.scopes
         self._server: Server | None = None
 
-    async def _get(self, seconds: float) -> tuple[str, float]:
+    async def _get(self, seconds: float) -> Given:
         server = self._server or await metadata(self._way, self._giver)
         form = {
             "grant_type": "client_credentials",
@@ -117,32 +117,29 @@ class Issued(Tokens):
         }
         request = token_request(server, self._client, form)
         self._server = None  # what does not work is looked up anew
-        fresh = given(await self._way.send(request, seconds=seconds, caps=TOKEN_CAPS), self._giver)
+        fresh = given(await self._way.send(request, seconds=seconds), self._giver)
         self._server = server
-        return fresh.access, fresh.seconds
+        return fresh
 
 
-class Granted:
+class Granted(Credentials):
     """What was granted for one integration: everybody's, or each caller's own."""
 
     def __init__(self, integration: Integration, sender: Sender, links: Links | None, clock: Callable[[], float] = time.time) -> None:
         assert isinstance(integration.auth, AuthorizationCode)
-        self._integration = integration
-        self._auth = integration.auth
-        self._sender = sender
-        self._links = links
-        self._clock = clock
-        self._kept: dict[Holder, _Held] = {}
-        self.shared: Credentials = Fixed(Proof()) if links is None else self._held(Holder(SHARED, SHARED, integration.name))
+        self._name = integration.name
+        self._per_user = integration.auth.per_user
+        auth = integration.auth
+        self._held = None if links is None else lru_cache(MOST)(lambda holder: _Held(integration, auth, sender, links, holder, clock))
+        self.shared: Credentials = self._held(Holder(SHARED, SHARED, self._name)) if self._held else Fixed(Proof())
         """What the operator linked, for all; where callers have their own, for the lists that nobody in particular asks for."""
 
     def of(self, principal: Principal) -> Credentials:
-        if not self._auth.per_user:
+        if not self._per_user:
             return self.shared
-        name = self._integration.name
-        if self._links is None or principal.id == "anonymous":
-            return Nobody(NotLinked(f"{name} is called with the caller's own consent, and a caller without a name cannot give one"))
-        return self._held(Holder.of(principal, name))
+        if self._held is None or principal.id == "anonymous":
+            return Nobody(f"{self._name} is called with the caller's own consent, and a caller without a name cannot give one")
+        return self._held(Holder.of(principal, self._name))
 
     async def proof(self, seconds: float) -> Proof:
         return await self.shared.proof(seconds)
@@ -150,19 +147,8 @@ class Granted:
     def renew(self, refused: Proof) -> bool:
         return self.shared.renew(refused)
 
-    def masked(self) -> Proof:
-        return proof_of_token(MASK)
 
-    def _held(self, holder: Holder) -> _Held:
-        assert self._links is not None
-        held = self._kept.pop(holder, None) or _Held(self._integration, self._auth, self._sender, self._links, holder, self._clock)
-        while len(self._kept) >= MOST:
-            self._kept.pop(next(iter(self._kept)))
-        self._kept[holder] = held
-        return held
-
-
-class _Held:
+class _Held(Credentials):
     """The grant of one holder."""
 
     def __init__(
@@ -179,9 +165,6 @@ class _Held:
         self._grant: Grant | None = None
         self._proof = Proof()
         self._refused: str | None = None
-
-    def of(self, principal: Principal) -> Credentials:
-        return self
 
     async def proof(self, seconds: float) -> Proof:
         grant = await self._current()
@@ -209,9 +192,6 @@ class _Held:
         if refused is self._proof and self._grant is not None:
             self._refused = self._grant.access
         return self._grant is not None and self._grant.refresh is not None
-
-    def masked(self) -> Proof:
-        return proof_of_token(MASK)
 
     def lacking(self, scopes: tuple[str, ...]) -> NotLinked:
         """What to say where the grant does not reach: the other side wants `scopes`."""
@@ -257,7 +237,7 @@ class _Held:
             **({"resource": grant.resource} if grant.resource else {}),
         }
         request = token_request(grant.server, self._client(grant), form)
-        answer = await Way(self._sender, self._integration).send(request, seconds=seconds, caps=TOKEN_CAPS)
+        answer = await Way(self._sender, self._integration).send(request, seconds=seconds)
         try:
             fresh = given(answer, grant.issuer)
         except UpstreamFailed as error:
@@ -292,13 +272,10 @@ def lacking(credentials: Credentials, challenge: Challenge) -> NotLinked | None:
 
 
 @dataclass(frozen=True, slots=True)
-class _IfThere:
+class _IfThere(Credentials):
     """Credentials, or nothing where there are none: some servers tell everybody what they offer."""
 
     credentials: Credentials
-
-    def of(self, principal: Principal) -> Credentials:
-        return self
 
     async def proof(self, seconds: float) -> Proof:
         try:
@@ -308,6 +285,3 @@ class _IfThere:
 
     def renew(self, refused: Proof) -> bool:
         return self.credentials.renew(refused)
-
-    def masked(self) -> Proof:
-        return self.credentials.masked()

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+
+from pydantic import SecretStr
 
 from toolgate.calls import Principal
 from toolgate.egress.origin import origin_of
 from toolgate.egress.wire import Reach, Sender
 from toolgate.errors import EgressBlocked, Misconfigured, NotLinked
-from toolgate.integration import ApiKey, AuthorizationCode, Basic, Bearer, Integration, TokenExchange
-from toolgate.openapi.credentials import MASK, Credentials, Nobody, Proof, credentials_of, proof_of
+from toolgate.integration import ApiKey, AuthorizationCode, Basic, Bearer, ClientCredentials, Integration, NoAuth, TokenExchange
+from toolgate.openapi.credentials import MASK, Credentials, Fixed, Nobody, Proof, Tokens, proof_of
 from toolgate.openapi.exchange import Exchanged, Subjects
 from toolgate.openapi.links import Holder, Links
-
-NAMELESS = "a caller without a name cannot have one; show an API key or a token"
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,8 +25,11 @@ class Own:
     subjects: Subjects | None = None
 
 
-def credentials_for(integration: Integration, sender: Sender, own: Own) -> Credentials:
-    """The credentials that `integration` is called with.
+NOBODYS = Own()
+
+
+def credentials_for(integration: Integration, sender: Sender, own: Own = NOBODYS) -> Credentials:
+    """The credentials that `integration` is called with; an absent secret means that requests go out without.
 
     Args:
         sender: fetches tokens.
@@ -35,66 +38,66 @@ def credentials_for(integration: Integration, sender: Sender, own: Own) -> Crede
         Misconfigured: the URL for tokens is not one.
     """
     match integration.auth:
-        case TokenExchange() as auth:
-            try:
-                reach = Reach(frozenset({origin_of(auth.token_url)}), integration.allow_networks)
-            except EgressBlocked as error:
-                raise Misconfigured(f"{integration.name}: auth.token_url does not work: {error}") from None
-            return Exchanged(integration.name, auth, sender, reach, own.subjects)
+        case (ApiKey(per_user=True) | Bearer(per_user=True) | Basic(per_user=True)) as auth:
+            return Linked(integration.name, auth, own.links)
+        case ApiKey(value=SecretStr() as key) as auth:
+            return Fixed(proof_of(auth, key.get_secret_value(), public={rate.key for rate in integration.limits}))
+        case Bearer(token=SecretStr() as token) as auth:
+            return Fixed(proof_of(auth, token.get_secret_value()))
+        case NoAuth() | ApiKey() | Bearer() | Basic(username=None, password=None):
+            return Fixed(Proof())
+        case Basic(username=username, password=password) as auth:
+            return Fixed(proof_of(auth, f"{username or ''}:{password.get_secret_value() if password else ''}"))
+        case ClientCredentials(client_id=None) | ClientCredentials(client_secret=None, private_key=None):
+            return Fixed(Proof())
+        case ClientCredentials(token_url=str() as url) as auth:
+            return Tokens(auth, sender, _reach(integration, url))
+        case ClientCredentials() as auth:
+            from toolgate.openapi.granted import Issued
+
+            return Issued(integration, auth, sender)
         case AuthorizationCode():
             from toolgate.openapi.granted import Granted
 
             return Granted(integration, sender, own.links)
-        case (ApiKey(per_user=True) | Bearer(per_user=True) | Basic(per_user=True)) as auth:
-            return Linked(integration.name, auth, own.links)
-        case _:
-            return credentials_of(integration, sender)
-
-
-class Linked:
-    """What the caller linked, and nothing of anybody else's."""
-
-    def __init__(self, name: str, auth: ApiKey | Bearer | Basic, links: Links | None) -> None:
-        self._name = name
-        self._auth = auth
-        self._links = links
-
-    def of(self, principal: Principal) -> Credentials:
-        if self._links is None or principal.id == "anonymous":
-            return Nobody(NotLinked(f"{self._name} is called with the caller's own credential, and {NAMELESS}"))
-        return _OfOne(self._auth, self._links, Holder.of(principal, self._name))
-
-    async def proof(self, seconds: float) -> Proof:
-        raise NotLinked(f"{self._name} is called with the caller's own credential, and nobody is calling")
-
-    def renew(self, refused: Proof) -> bool:
-        return False
-
-    def masked(self) -> Proof:
-        return proof_of(self._auth, MASK).masked()
+        case TokenExchange() as auth:
+            return Exchanged(integration.name, auth, sender, _reach(integration, auth.token_url), own.subjects)
 
 
 @dataclass(frozen=True, slots=True)
-class _OfOne:
+class Linked(Credentials):
+    """What the caller linked, and nothing of anybody else's."""
+
+    name: str
     auth: ApiKey | Bearer | Basic
-    links: Links
-    holder: Holder
+    links: Links | None
+    holder: Holder | None = None
+    """The caller; None: nobody is calling."""
 
     def of(self, principal: Principal) -> Credentials:
-        return self
+        if self.links is None or principal.id == "anonymous":
+            why = "a caller without a name cannot have one; show an API key or a token"
+            return Nobody(f"{self.name} is called with the caller's own credential, and {why}")
+        return replace(self, holder=Holder.of(principal, self.name))
 
     async def proof(self, seconds: float) -> Proof:
+        if self.links is None or self.holder is None:
+            raise NotLinked(f"{self.name} is called with the caller's own credential, and nobody is calling")
         secret = await self.links.secret(self.holder)
         if secret is None:
-            name, user = self.holder.integration, self.holder.user
+            user = self.holder.user
             raise NotLinked(
-                f"{user} has linked no credential for {name}; on the server's machine "
-                f"`toolgate credentials set {name} --user {user}` links one, or ask its operator"
+                f"{user} has linked no credential for {self.name}; on the server's machine "
+                f"`toolgate credentials set {self.name} --user {user}` links one, or ask its operator"
             )
         return proof_of(self.auth, secret)
 
-    def renew(self, refused: Proof) -> bool:
-        return False
-
     def masked(self) -> Proof:
         return proof_of(self.auth, MASK).masked()
+
+
+def _reach(integration: Integration, token_url: str) -> Reach:
+    try:
+        return Reach(frozenset({origin_of(token_url)}), integration.allow_networks)
+    except EgressBlocked as error:
+        raise Misconfigured(f"{integration.name}: auth.token_url does not work: {error}") from None

@@ -13,11 +13,10 @@ from toolgate.openapi.credentials import Credentials
 from toolgate.openapi.definition import Definition
 from toolgate.openapi.execute import Executor, check_shown, home_of, reach_of, server_of
 from toolgate.openapi.load import Loaded
-from toolgate.openapi.own import Own, credentials_for
+from toolgate.openapi.own import NOBODYS, Own, credentials_for
 
 USER_CREDENTIALS = "feature:user_credentials"
 """The tag of tools that are called with what belongs to the caller: only tiers with that feature have them."""
-NOBODYS = Own()
 
 
 class _There:
