@@ -1,12 +1,19 @@
-"""A declared provider, ready to be asked. Here alone is known which module speaks which wire form; each is imported on use."""
+"""A declared provider, ready to be asked. Here alone is known who speaks which wire form."""
 
 from __future__ import annotations
 
+from functools import partial
+
 from toolgate.egress.transport import Transport
 from toolgate.errors import ModelFailed
+from toolgate.llm.blocks import Blocks
+from toolgate.llm.completions import Completions
 from toolgate.llm.declared import Declared, model
 from toolgate.llm.model import Model
 from toolgate.llm.provider import Provider
+from toolgate.llm.quirks import QUIRKS
+from toolgate.llm.remote import Remote
+from toolgate.llm.responses import Responses
 from toolgate.llm.script import read_script
 from toolgate.llm.scripted import Scripted
 
@@ -18,6 +25,8 @@ def opened(provider: Declared, transport: Transport) -> Provider:
     """
     if provider.kind == "scripted":
         return Scripted(provider.name, read_script(provider.script) if provider.script else None)
+    from toolgate.llm import sdk
+
     known = {each.name: each for each in provider.models}
 
     def named(name: str) -> Model:
@@ -26,14 +35,11 @@ def opened(provider: Declared, transport: Transport) -> Provider:
             raise ModelFailed(f"{provider.name} has no default; name one of its models", "request", reason="model_unknown")
         return known.get(name) or model(provider.name, provider.kind, name, region=provider.region)
 
+    name, openai = provider.name, partial(sdk.openai, provider, transport)
     if provider.kind == "openai":
-        from toolgate.llm.openai import openai
-
-        return openai(provider, transport, named)
+        return Remote(name, Responses(name), sdk.events(provider, openai, lambda client: client.responses.create), named)
     if provider.kind == "anthropic":
-        from toolgate.llm.anthropic import anthropic
-
-        return anthropic(provider, transport, named)
-    from toolgate.llm.openai import compatible
-
-    return compatible(provider, transport, named)
+        anthropic = partial(sdk.anthropic, provider, transport)
+        return Remote(name, Blocks(name), sdk.events(provider, anthropic, lambda client: client.messages.create), named)
+    sent = sdk.events(provider, openai, lambda client: client.chat.completions.create)
+    return Remote(name, Completions(name, QUIRKS[provider.kind]), sent, named)

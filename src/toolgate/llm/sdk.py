@@ -1,10 +1,10 @@
-"""What the SDKs of providers have in common: an httpx2 client over the guarded way out, and errors."""
+"""The SDKs of providers, each imported when it is first asked: without retries, over an httpx2 client that takes the guarded way out."""
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
-from typing import Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import httpx2
 
@@ -15,6 +15,10 @@ from toolgate.egress.wire import Caps, Reach
 from toolgate.llm.classify import answered, cut_off, interrupted, malformed, unanswered
 from toolgate.llm.declared import Declared
 from toolgate.llm.remote import Events
+
+if TYPE_CHECKING:
+    from anthropic import AsyncAnthropic
+    from openai import AsyncOpenAI
 
 T = TypeVar("T")
 
@@ -46,7 +50,21 @@ class Plain(httpx2.AsyncBaseTransport):
         return response
 
 
-def http(provider: Declared, transport: Transport) -> httpx2.AsyncClient:
+def openai(provider: Declared, transport: Transport) -> AsyncOpenAI:
+    """For OpenAI itself, and whoever is compatible with it."""
+    from openai import AsyncOpenAI
+
+    return AsyncOpenAI(api_key=_key(provider), base_url=provider.base_url, max_retries=0, http_client=_http(provider, transport))
+
+
+def anthropic(provider: Declared, transport: Transport) -> AsyncAnthropic:
+    from anthropic import AsyncAnthropic
+
+    client = _http(provider, transport)
+    return AsyncAnthropic(api_key=_key(provider), base_url=provider.base_url, max_retries=0, http_client=client, open_telemetry=False)
+
+
+def _http(provider: Declared, transport: Transport) -> httpx2.AsyncClient:
     """A client for one provider: it reaches that provider and nothing else, whatever the environment says of proxies."""
     place, _ = locate(provider.base_url)
     reach = Reach(frozenset({place.origin}), provider.networks)
@@ -54,50 +72,28 @@ def http(provider: Declared, transport: Transport) -> httpx2.AsyncClient:
     return httpx2.AsyncClient(transport=Plain(guarded, keyless=provider.api_key is None), trust_env=False, follow_redirects=False)
 
 
-def key(provider: Declared) -> str:
+def _key(provider: Declared) -> str:
     """The key; a word where none is needed, which is not sent."""
     return provider.api_key.get_secret_value() if provider.api_key else "none"
-
-
-def seconds(total: float, connect: float) -> httpx2.Timeout:
-    """
-    Args:
-        connect: seconds until a connection stands.
-    """
-    return httpx2.Timeout(total, connect=min(connect, total))
-
-
-class Lazy(Generic[T]):
-    """Made on first use, in a thread: to import an SDK takes a second or two, in which the program goes on."""
-
-    def __init__(self, make: Callable[[], T]) -> None:
-        self._make = make
-        self._made: T | None = None
-        self._making = asyncio.Lock()
-
-    async def get(self) -> T:
-        if self._made is None:
-            async with self._making:
-                if self._made is None:
-                    self._made = await asyncio.to_thread(self._make)
-        return self._made
 
 
 def events(provider: Declared, make: Callable[[], T], create: Callable[[T], Callable[..., Awaitable[Any]]]) -> Events:
     """
     Args:
-        make: the SDK's client.
+        make: the SDK's client, on first use and in a thread: to import an SDK takes a second or two, in which the program goes on.
         create: what of it sends a request.
     """
-    client = Lazy(make)
+    client: T | None = None
+    making = asyncio.Lock()
 
-    def send(body: dict[str, Any], total: float) -> AsyncGenerator[Mapping[str, Any], None]:
-        async def ask() -> Any:
-            return await create(await client.get())(**body, stream=True, timeout=seconds(total, provider.connect))
+    async def ask(body: dict[str, Any], total: float) -> Any:
+        nonlocal client
+        async with making:
+            if client is None:
+                client = await asyncio.to_thread(make)
+        return await create(client)(**body, stream=True, timeout=httpx2.Timeout(total, connect=min(provider.connect, total)))
 
-        return heard(provider.name, ask)
-
-    return send
+    return lambda body, total: heard(provider.name, lambda: ask(body, total))
 
 
 async def heard(name: str, ask: Callable[[], Awaitable[AsyncIterator[Any]]]) -> AsyncGenerator[Mapping[str, Any], None]:
