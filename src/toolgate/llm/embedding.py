@@ -22,7 +22,7 @@ from toolgate.llm.declared import Declared
 from toolgate.llm.messages import Errand, Tokens
 from toolgate.llm.model import OFF, Model
 from toolgate.llm.prices import load
-from toolgate.llm.retry import Again, verdict
+from toolgate.llm.retry import pause
 from toolgate.policy.models import forbidden
 
 if TYPE_CHECKING:
@@ -76,17 +76,11 @@ class Embedder:
             try:
                 return await self._attempt(before, texts, errand, deadline - now())
             except ModelFailed as failed:
-                what = verdict(
-                    failed,
-                    attempt,
-                    attempts=settings.attempts,
-                    patience=settings.patience,
-                    left=deadline - now(),
-                    chance=random.random,
-                )
-                if not isinstance(what, Again):
+                left, most = deadline - now(), settings.attempts
+                wait = pause(failed, attempt, attempts=most, patience=settings.patience, left=left, chance=random.random)
+                if wait is None:
                     raise
-                await asyncio.sleep(what.seconds)
+                await asyncio.sleep(wait)
         raise AssertionError
 
     def _let_through(self, before: Attempt | None) -> Attempt:

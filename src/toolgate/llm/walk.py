@@ -20,7 +20,7 @@ from toolgate.llm.messages import Assistant, CallDelta, Chosen, Delta, Done, Pro
 from toolgate.llm.metrics import ProviderExecutionMetric
 from toolgate.llm.model import Model
 from toolgate.llm.purse import Held
-from toolgate.llm.retry import Again, Stop, verdict
+from toolgate.llm.retry import pause
 from toolgate.money import Micros
 
 if TYPE_CHECKING:
@@ -81,15 +81,15 @@ class Walk:
         """Whether the same model is asked once more, after the pause for that.
 
         Raises:
-            ModelFailed: nobody is asked any more.
+            ModelFailed: no other model is asked either.
         """
         routed = self.routed
-        if self._shown and routed.settings.cut_off == "fail":
+        if error.kind == "request" or (self._shown and routed.settings.cut_off == "fail"):
             raise error
         if error.reason == "context_exceeded":
             larger = [other for other in self._chain if other.window > model.window]
             self._chain = sorted(larger, key=lambda other: -other.window)
-        found = verdict(
+        seconds = pause(
             error,
             self._attempts[model.provider],
             attempts=routed.settings.attempts,
@@ -97,11 +97,9 @@ class Walk:
             left=self.request.deadline - routed.clock(),
             chance=routed.chance,
         )
-        if isinstance(found, Stop):
-            raise error
-        if isinstance(found, Again):
-            await routed.sleep(found.seconds)
-        return isinstance(found, Again)
+        if seconds is not None:
+            await routed.sleep(seconds)
+        return seconds is not None
 
     async def _attempt(self, model: Model, before: Attempt | None) -> AsyncGenerator[Delta, None]:
         """The pieces of one attempt; none where it is not let through.
