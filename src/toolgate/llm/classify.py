@@ -1,4 +1,4 @@
-"""What a provider's error means for who asked: a table, from statuses, error types and events to `ModelFailed`.
+"""What a provider's error means for who asked: a table, from statuses, error types and events to the reason of a `ModelFailed`.
 
 Rows are tried from the top. A status says less than the `code` and `type` that a provider sends with it: 429 is a rate that passes in
 a minute or a bill that somebody has to pay; 400 is a request that nobody answers, or a prompt too long for this model and not for the
@@ -21,20 +21,48 @@ from toolgate.errors import EgressBlocked, ModelFailed, TimedOut
 Kind = Literal["transient", "provider", "request"]
 
 
+REASONS: Mapping[str, tuple[Kind, str]] = {
+    "quota": ("provider", "has no credit or quota left for this key; add some, or use another provider"),
+    "context_exceeded": ("provider", "cannot take so long a conversation; shorten it, or use a model with a larger window"),
+    "refused": ("provider", "refuses this prompt by its own rules; say it otherwise, or use another provider"),
+    "redirected": ("provider", "answers from another address, and is not followed there; check base_url"),
+    "authentication": ("provider", "does not accept the key; check the one that is configured"),
+    "model_unknown": ("provider", "has no such model, or not for this key; check its name"),
+    "permission": ("provider", "does not permit this with the key that is configured"),
+    "not_found": ("provider", "has nothing at this address; check base_url and the model's name"),
+    "blocked": ("provider", "cannot be reached from here"),
+    "overloaded": ("transient", "is overloaded"),
+    "rate_limited": ("transient", "takes no more requests for a moment"),
+    "timeout": ("transient", "did not answer in time"),
+    "conflict": ("transient", "was busy with a conflicting request"),
+    "too_early": ("transient", "was not ready for the request"),
+    "disconnected": ("transient", "lost the connection"),
+    "server_error": ("transient", "had an error of its own"),
+    "connection": ("transient", "cannot be reached, or the connection broke"),
+    "cut_off": ("transient", "broke off in the middle of its answer"),
+    "malformed": ("transient", "answered with something that cannot be understood"),
+    "schema": ("request", "does not take the schema of a tool or of the answer"),
+    "too_large": ("request", "does not take requests of this size; send less"),
+    "invalid": ("request", "cannot understand the request"),
+}
+"""Whose doing each is, and what the sentence says happened, after the provider's name."""
+SAYS = {reason: says for reason, (kind, says) in REASONS.items() if kind != "request"}
+"""What reasons mean that are a provider's doing, where nothing but the reason is left."""
+
+
 @dataclass(frozen=True, slots=True)
 class Row:
     """Fits when all that is given fits."""
 
-    kind: Kind
     reason: str
-    says: str
-    """What the sentence says happened, after the provider's name."""
     statuses: frozenset[int] = frozenset()
     """Empty: any, and events that have none."""
     codes: re.Pattern[str] | None = None
     """Found in its code or type; or `prose` is. Both None: whatever it says."""
     prose: re.Pattern[str] | None = None
     """Found in its message."""
+    says: str = ""
+    """In place of what its reason says."""
 
     def fits(self, status: int | None, code: str, message: str) -> bool:
         """status: None for an event."""
@@ -54,23 +82,17 @@ def _on(*statuses: int) -> frozenset[int]:
 
 
 SERVER = frozenset(range(500, 600))
-QUOTA = "has no credit or quota left for this key; add some, or use another provider"
-UNKNOWN = "has no such model, or not for this key; check its name"
 
 TABLE = (
-    Row("provider", "quota", QUOTA, _on(402)),
+    Row("quota", _on(402)),
     Row(
-        "provider",
         "quota",
-        QUOTA,
         _on(400, 403, 429),
         codes=_words(r"insufficient_quota", r"billing", r"quota_exceeded", r"insufficient_(balance|credits|funds)"),
         prose=_words(r"credit balance is too low", r"insufficient (balance|credits|funds)", r"exceeded your current quota"),
     ),
     Row(
-        "provider",
         "context_exceeded",
-        "cannot take so long a conversation; shorten it, or use a model with a larger window",
         _on(400, 413, 422, 500),
         codes=_words(r"context_length_exceeded", r"exceed_context_size", r"context_window_exceeded", r"prompt_too_long"),
         prose=_words(
@@ -82,80 +104,56 @@ TABLE = (
         ),
     ),
     Row(
-        "provider",
         "refused",
-        "refuses this prompt by its own rules; say it otherwise, or use another provider",
         _on(400, 403, 422),
         codes=_words(r"content_policy", r"content_filter", r"invalid_prompt", r"moderation", r"safety"),
         prose=_words(r"content management policy", r"flagged (as|for|by)", r"requires moderation"),
     ),
-    Row("provider", "redirected", "answers from another address, and is not followed there; check base_url", frozenset(range(300, 400))),
+    Row("redirected", frozenset(range(300, 400))),
     Row(
-        "request",
         "schema",
-        "does not take the schema of a tool or of the answer",
         _on(400, 422),
         codes=_words(r"invalid_function_parameters", r"invalid_json_schema", r"invalid_schema"),
         prose=_words(
             r"grammar is too (large|complex)", r"schema is too complex", r"invalid schema for", r"too many (optional|strict|union)"
         ),
     ),
-    Row("provider", "authentication", "does not accept the key; check the one that is configured", _on(401)),
+    Row("authentication", _on(401)),
     Row(
-        "provider",
         "model_unknown",
-        UNKNOWN,
         _on(400, 404),
         codes=_words(r"model_not_found", r"invalid_model", r"unknown_model", r"model_not_available", r"model_decommissioned"),
         prose=_words(r"\bmodel\b.{0,120}(does not exist|not found|is not available|not a valid|has been (deprecated|decommissioned))"),
     ),
-    Row("provider", "model_unknown", UNKNOWN, _on(404), prose=_words(r"\bmodel")),
-    Row("provider", "permission", "does not permit this with the key that is configured", _on(403)),
-    Row("provider", "not_found", "has nothing at this address; check base_url and the model's name", _on(404)),
-    Row("transient", "overloaded", "is overloaded", _on(529)),
-    Row(
-        "transient",
-        "overloaded",
-        "is overloaded",
-        SERVER | _on(429),
-        codes=_words("overloaded", "server_is_busy"),
-        prose=_words("overloaded", "at capacity"),
-    ),
-    Row("transient", "rate_limited", "takes no more requests for a moment", _on(429)),
-    Row("transient", "timeout", "did not answer in time", _on(408, 504, 524)),
-    Row("transient", "conflict", "was busy with a conflicting request", _on(409)),
-    Row("transient", "too_early", "was not ready for the request", _on(425)),
-    Row("transient", "disconnected", "lost the connection", _on(499)),
-    Row("transient", "server_error", "had an error of its own", SERVER),
-    Row("request", "too_large", "does not take requests of this size; send less", _on(413)),
-    Row("request", "invalid", "cannot understand the request", frozenset(range(400, 500))),
-    Row("transient", "server_error", "gave an answer with a status that no answer has"),
+    Row("model_unknown", _on(404), prose=_words(r"\bmodel")),
+    Row("permission", _on(403)),
+    Row("not_found", _on(404)),
+    Row("overloaded", _on(529)),
+    Row("overloaded", SERVER | _on(429), codes=_words("overloaded", "server_is_busy"), prose=_words("overloaded", "at capacity")),
+    Row("rate_limited", _on(429)),
+    Row("timeout", _on(408, 504, 524)),
+    Row("conflict", _on(409)),
+    Row("too_early", _on(425)),
+    Row("disconnected", _on(499)),
+    Row("server_error", SERVER),
+    Row("too_large", _on(413)),
+    Row("invalid", frozenset(range(400, 500))),
+    Row("server_error", says="gave an answer with a status that no answer has"),
 )
 """For HTTP answers; the last row fits everything."""
 
 EVENTS = (
     *(row for row in TABLE if row.codes is not None),
-    Row("transient", "rate_limited", "takes no more requests for a moment", codes=_words(r"rate_limit")),
-    Row("transient", "timeout", "did not answer in time", codes=_words(r"timeout", r"deadline_exceeded")),
-    Row("provider", "authentication", "does not accept the key; check the one that is configured", codes=_words(r"authentication")),
-    Row("provider", "permission", "does not permit this with the key that is configured", codes=_words(r"permission")),
-    Row("provider", "model_unknown", UNKNOWN, codes=_words(r"not_found")),
-    Row("request", "too_large", "does not take requests of this size; send less", codes=_words(r"request_too_large")),
-    Row("request", "invalid", "cannot understand the request", codes=_words(r"invalid_", r"unsupported_")),
-    Row("transient", "server_error", "had an error of its own"),
+    Row("rate_limited", codes=_words(r"rate_limit")),
+    Row("timeout", codes=_words(r"timeout", r"deadline_exceeded")),
+    Row("authentication", codes=_words(r"authentication")),
+    Row("permission", codes=_words(r"permission")),
+    Row("model_unknown", codes=_words(r"not_found")),
+    Row("too_large", codes=_words(r"request_too_large")),
+    Row("invalid", codes=_words(r"invalid_", r"unsupported_")),
+    Row("server_error"),
 )
 """For error events in a stream, which have a type and no status."""
-
-CONNECTION, CUT_OFF = "cannot be reached, or the connection broke", "broke off in the middle of its answer"
-MALFORMED = "answered with something that cannot be understood"
-SAYS = {row.reason: row.says for row in (*EVENTS, *TABLE) if row.kind != "request"} | {
-    "connection": CONNECTION,
-    "cut_off": CUT_OFF,
-    "malformed": MALFORMED,
-    "blocked": "cannot be reached from here",
-    "server_error": "had an error of its own",
-}
-"""What reasons mean that are a provider's doing, where nothing but the reason is left; after the provider's name."""
 
 DAY = 86_400.0
 NAMES = re.compile(r"[A-Za-z0-9_.\[\]-]{1,80}")
@@ -172,19 +170,14 @@ def answered(provider: str, status: int, headers: Mapping[str, str], body: Any =
     """
     said = _said(body)
     row = next(row for row in TABLE if row.fits(status, said.codes, said.message))
-    kind: Kind = row.kind
+    failed = _failed(provider, row.reason, said.named(status), row.says)
     match headers.get("x-should-retry"):
         case "true":
-            kind = "transient"
-        case "false" if kind == "transient":
-            kind = "provider"
-    return ModelFailed(
-        f"{provider} {row.says}{said.named(status)}",
-        kind,
-        reason=row.reason,
-        status=status,
-        retry_after=retry_after(headers, now=now),
-    )
+            failed.kind = "transient"
+        case "false" if failed.kind == "transient":
+            failed.kind = "provider"
+    failed.status, failed.retry_after = status, retry_after(headers, now=now)
+    return failed
 
 
 def interrupted(provider: str, body: Any) -> ModelFailed:
@@ -193,7 +186,7 @@ def interrupted(provider: str, body: Any) -> ModelFailed:
     if said.status is not None:
         return answered(provider, said.status, {}, body)
     row = next(row for row in EVENTS if row.fits(None, said.codes, said.message))
-    return ModelFailed(f"{provider} {row.says}{said.named(None)}", row.kind, reason=row.reason)
+    return _failed(provider, row.reason, said.named(None))
 
 
 def unanswered(provider: str, error: BaseException) -> ModelFailed:
@@ -202,18 +195,23 @@ def unanswered(provider: str, error: BaseException) -> ModelFailed:
     if blocked := next((cause for cause in causes if isinstance(cause, EgressBlocked)), None):
         return ModelFailed(f"{provider} cannot be reached: {blocked}", "provider", reason="blocked")
     if any(isinstance(cause, TimeoutError | TimedOut) or "Timeout" in type(cause).__name__ for cause in causes):
-        return ModelFailed(f"{provider} did not answer in time", "transient", reason="timeout")
-    return ModelFailed(f"{provider} {CONNECTION}", "transient", reason="connection")
+        return _failed(provider, "timeout")
+    return _failed(provider, "connection")
 
 
 def cut_off(provider: str) -> ModelFailed:
     """A stream that ended before its end."""
-    return ModelFailed(f"{provider} {CUT_OFF}", "transient", reason="cut_off")
+    return _failed(provider, "cut_off")
 
 
 def malformed(provider: str) -> ModelFailed:
     """An answer that is not what its protocol says."""
-    return ModelFailed(f"{provider} {MALFORMED}", "transient", reason="malformed")
+    return _failed(provider, "malformed")
+
+
+def _failed(provider: str, reason: str, named: str = "", says: str = "") -> ModelFailed:
+    kind, usual = REASONS[reason]
+    return ModelFailed(f"{provider} {says or usual}{named}", kind, reason=reason)
 
 
 def retry_after(headers: Mapping[str, str], *, now: datetime | None = None) -> float | None:
