@@ -172,7 +172,7 @@ async def test_a_decision_is_explained_and_nobody_is_asked() -> None:
     async with serving() as (there, report):
         found = (await there.ask("POST", "/v1/providers/explain", json={"prompt": "Write a unit test.", "high_risk": True})).json()
 
-        assert not report._models.performance.recent
+        assert not report._models.performance.changed
 
     assert (found["task"], found["guessed"]) == ("coding", True)
     assert found["chain"][0].startswith(("openai/", "anthropic/"))

@@ -10,7 +10,7 @@ from toolgate.llm.breaker import Breakers
 from toolgate.llm.count import Counter
 from toolgate.llm.evidence import Evidence
 from toolgate.llm.messages import Delta, Errand, Prompt, User
-from toolgate.llm.metrics import Performance
+from toolgate.llm.metrics import Performance, ProviderExecutionMetric
 from toolgate.llm.model import Model
 from toolgate.llm.prices import PriceList
 from toolgate.llm.purse import Purse
@@ -28,6 +28,18 @@ from toolgate.thinking import Models as Settings
 
 ERRAND = Errand(a_principal(), task="chat", phase="act", run="run1", prompt_version="system@1")
 HELLO = Prompt([User("Hello?")], max_tokens=100)
+
+
+class Hearing(Performance):
+    """Remembers every attempt that it hears of."""
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        super().__init__(clock)
+        self.attempts: list[ProviderExecutionMetric] = []
+
+    def record(self, metric: ProviderExecutionMetric) -> None:
+        self.attempts.append(metric)
+        super().record(metric)
 
 
 @dataclass
@@ -52,7 +64,7 @@ class World:
         self.live = Live(self.policy)
         self.stores = Stores(self.journal, MemoryRecords(), memory_ledger(self.clock))
         self.breakers = Breakers(self.clock, lambda: 0.0)
-        self.performance = Performance(self.clock)
+        self.performance = Hearing(self.clock)
         self.prices = PriceList(lambda: self.live.current.prices, self.clock)
         self.router = Router(
             self.models, lambda: self.live.current.models, health=self.breakers, speeds=self.performance, rates=self.prices

@@ -45,8 +45,7 @@ async def test_the_cheapest_answers_and_what_it_cost_is_settled_measured_and_wri
     assert (reply.message.text, reply.provider, reply.model, reply.cost, reply.estimated) == ("Hi there", "a", "m", 120, False)
     assert reply.route["runners_up"] == ["b/m"]
     assert await world.spent() == {"a": 120, "held": 0}
-    world.performance.fold()
-    (metric,) = world.performance.recent
+    (metric,) = world.performance.attempts
     assert (metric.model_id, metric.task_type, metric.tokens_in, metric.tokens_out, metric.cost) == ("a/m", "chat", 100, 20, 120)
     assert (metric.success, metric.attempt, metric.run_id, metric.user_id, metric.phase) == (True, 1, "run1", "local:ada", "act")
     intent, outcome = await world.events()
@@ -68,8 +67,7 @@ async def test_what_passes_is_tried_three_times_and_then_the_next_is_asked() -> 
     assert reply.route["mode"] == "fallback"
     assert reply.route["reasons"][:3] == ["a/m failed (server_error)"] * 3
     assert await world.spent() == {"b": 240, "held": 0}
-    world.performance.fold()
-    assert [(each.model_id, each.attempt, each.error_type) for each in world.performance.recent] == [
+    assert [(each.model_id, each.attempt, each.error_type) for each in world.performance.attempts] == [
         ("a/m", 1, "server_error"),
         ("a/m", 2, "server_error"),
         ("a/m", 3, "server_error"),
@@ -378,8 +376,7 @@ async def test_a_model_that_does_not_begin_is_left_for_the_next() -> None:
         reply = await world.routed.reply(HELLO, ERRAND)
 
     assert (reply.provider, world.attempts()) == ("b", {"a": 3, "b": 1})
-    world.performance.fold()
-    assert [each.error_type for each in world.performance.recent][:3] == ["timeout"] * 3
+    assert [each.error_type for each in world.performance.attempts][:3] == ["timeout"] * 3
 
 
 async def test_a_sign_of_life_is_enough_and_nobody_sees_it() -> None:

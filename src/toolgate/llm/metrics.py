@@ -7,7 +7,6 @@
 from __future__ import annotations
 
 import time
-from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from math import inf
@@ -20,8 +19,6 @@ from toolgate.telemetry import Metrics
 
 MEASURED_SECONDS = 30.0
 """How long speeds hold where nobody works them out beside the calls."""
-RECENT = 10_000
-"""Attempts kept one by one."""
 FOLD = 256
 """Attempts that may wait until they are added up."""
 NAMES = 100
@@ -72,7 +69,6 @@ class Performance:
 
     def __init__(self, clock: Callable[[], float] = time.time) -> None:
         self._clock = clock
-        self.recent: deque[ProviderExecutionMetric] = deque(maxlen=RECENT)
         self._waiting: list[ProviderExecutionMetric] = []
         self._minutes: dict[int, Batch] = {}
         """Not written down yet, by minute since 1970."""
@@ -155,7 +151,6 @@ class Performance:
         """Add up what waits."""
         waiting, self._waiting = self._waiting, []
         for metric in waiting:
-            self.recent.append(metric)
             self._add(metric)
             if self._watched is not None:
                 self._watched.count(metric)
