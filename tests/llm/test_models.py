@@ -45,7 +45,7 @@ async def test_a_provider_that_is_off_is_not_asked_even_by_its_name_restarts_and
     settings, hello = Settings(data_dir=tmp_path, integrations=()), Prompt([User("Hello?")], model="scripted")
     async with open_app(settings) as app, open_app(settings) as other:
         await other.models.provider.reply(hello, ERRAND)  # it knows by now what is off
-        await app.models.switch("scripted", False, a_principal())
+        await app.models.switches.switch("scripted", False, a_principal())
         with pytest.raises(NoModel, match="scripted: its provider is switched off by an operator"):
             await app.models.provider.reply(hello, ERRAND)
         await other.models.switches.heed()
@@ -55,7 +55,7 @@ async def test_a_provider_that_is_off_is_not_asked_even_by_its_name_restarts_and
     async with open_app(settings) as app:
         with pytest.raises(NoModel, match="switched off by an operator"):
             await app.models.provider.reply(hello, ERRAND)
-        await app.models.switch("scripted", True, a_principal())
+        await app.models.switches.switch("scripted", True, a_principal())
         assert (await app.models.provider.reply(hello, ERRAND)).message.text.startswith(LABEL)
 
 

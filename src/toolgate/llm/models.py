@@ -14,13 +14,12 @@ from typing import TYPE_CHECKING
 
 from anyio import CancelScope
 
-from toolgate.errors import Misconfigured, NoModel
+from toolgate.errors import Misconfigured
 from toolgate.tasks import beside
 
 if TYPE_CHECKING:
     from anyio.abc import TaskGroup
 
-    from toolgate.calls import Principal
     from toolgate.egress.transport import Transport
     from toolgate.llm.breaker import Breakers
     from toolgate.llm.declared import Declared
@@ -158,31 +157,6 @@ class Models:
 
         return Memory(self.stores.records, self.router, self.performance, self.tasks.start_soon if self.tasks else None)
 
-    async def tried(self, name: str) -> str:
-        """Whether the provider of that name answers and takes our key, as a sentence; raises ModelFailed where it does not.
-
-        Raises:
-            NoModel: there is no such provider.
-        """
-        from toolgate.llm.local import tried
-
-        return await tried(self._found(name), self.transport)
-
-    async def switch(self, name: str, on: bool, who: Principal) -> None:
-        """Ask a provider again, or no more. Requests under way end as they began.
-
-        Raises:
-            NoModel: there is no such provider.
-            AuditUnavailable: it could not be written down.
-        """
-        await self.switches.switch(self._found(name).name, on, who)
-
-    def _found(self, name: str) -> Declared:
-        provider = next((each for each in self.roster.declared if each.name == name), None)
-        if provider is None:
-            raise NoModel({name[:200]: f"there is no such provider; there is {', '.join(each.name for each in self.roster.declared)}"})
-        return provider
-
     def embedder(self, provider: str, name: str, dimensions: int | None) -> Embedder:
         """Who turns texts into vectors: the model `name` of `provider`.
 
@@ -192,10 +166,9 @@ class Models:
         from toolgate.llm.declared import model
         from toolgate.llm.embedding import Embedder
 
-        found = next((each for each in self.roster.declared if each.name == provider), None)
+        found = self.roster.by_name.get(provider)
         if found is None:
-            there = ", ".join(each.name for each in self.roster.declared)
-            raise Misconfigured(f"library.embeddings names the provider {provider!r}; there is {there}")
+            raise Misconfigured(f"library.embeddings names the provider {provider!r}; there is {', '.join(self.roster.by_name)}")
         known = next((each for each in found.models if each.name == name), None) or model(provider, found.kind, name, region=found.region)
         return Embedder(self, found, known, dimensions)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 import time
 from collections.abc import Mapping, Sequence
@@ -15,6 +14,7 @@ from toolgate.llm.breaker import ABOUT_THE_PROMPT
 from toolgate.llm.classify import SAYS
 from toolgate.llm.declared import Declared
 from toolgate.llm.known import SERVICES
+from toolgate.llm.local import tried
 from toolgate.llm.messages import Errand, Prompt, TaskType, User
 from toolgate.llm.model import OFF, Model
 from toolgate.llm.models import Models
@@ -61,14 +61,13 @@ class Book(Protocol):
 
 
 class Report:
-    def __init__(self, models: Models, book: Book | None = None, environ: Mapping[str, str] = os.environ) -> None:
+    def __init__(self, models: Models, book: Book | None = None) -> None:
         """
         Args:
             book: runs that outlive the process; None: there are none.
         """
         self._models = models
         self._book = book
-        self._environ = environ
 
     async def providers(self, principal: Principal | None = None) -> dict[str, Any]:
         """Every provider with its models, and which variables would add others.
@@ -152,14 +151,14 @@ class Report:
         """Whether a provider answers and takes our key. No model is asked anything. Raises NoModel."""
         began, ok = time.perf_counter(), True
         try:
-            sentence = await self._models.tried(name)
+            sentence = await tried(self._models.roster.find(name), self._models.transport)
         except ModelFailed as error:
             ok, sentence = False, str(error)
         return {"ok": ok, "sentence": sentence, "ms": round((time.perf_counter() - began) * 1000, 1)}
 
     async def switch(self, name: str, on: bool, who: Principal) -> Mapping[str, Any]:
-        """Ask a provider again, or no more. Raises NoModel, AuditUnavailable."""
-        await self._models.switch(name, on, who)
+        """Ask a provider again, or no more; requests under way end as they began. Raises NoModel, AuditUnavailable."""
+        await self._models.switches.switch(self._models.roster.find(name).name, on, who)
         return {"enabled": on}
 
     async def _stored_errors(self) -> Mapping[str, LastError]:

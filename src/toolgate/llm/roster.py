@@ -50,7 +50,7 @@ class Roster:
     _asking: anyio.Lock = field(default_factory=anyio.Lock, init=False)
 
     def __post_init__(self) -> None:
-        self._by_name = {each.name: each for each in self.declared}
+        self.by_name = {each.name: each for each in self.declared}
 
     @property
     def off(self) -> frozenset[str]:
@@ -85,7 +85,7 @@ class Roster:
                 for each in self.declared:
                     if wanted in ("", each.name) and self._stale(each):
                         tasks.start_soon(self._ask, each)
-        provider, name = self._by_name.get(wanted), named.partition("/")[2]
+        provider, name = self.by_name.get(wanted), named.partition("/")[2]
         if provider is not None and name and provider.open and named not in {each.id for each in self.of(provider)}:
             while len(self._named) >= MOST_NAMED:
                 del self._named[next(iter(self._named))]
@@ -113,8 +113,17 @@ class Roster:
 
     def resolved(self, named: str) -> str:
         """`provider/model` for the name of a provider that has a default; else `named`."""
-        provider = self._by_name.get(named)
+        provider = self.by_name.get(named)
         return f"{named}/{provider.default}" if provider and provider.default else named
+
+    def find(self, name: str) -> Declared:
+        """
+        Raises:
+            NoModel: there is no such provider.
+        """
+        if name not in self.by_name:
+            raise NoModel({name[:200]: f"there is no such provider; there is {', '.join(self.by_name)}"})
+        return self.by_name[name]
 
     def get(self, name: str) -> Provider:
         """
@@ -123,7 +132,7 @@ class Roster:
         """
         provider = self._opened.get(name)
         if provider is None:
-            provider = self._opened[name] = self.open(self._by_name[name])
+            provider = self._opened[name] = self.open(self.by_name[name])
         return provider
 
     def _stale(self, provider: Declared) -> bool:
