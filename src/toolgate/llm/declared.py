@@ -118,17 +118,8 @@ def _found(kind: ProviderKind, service: Service, variable: str, environ: Mapping
     """A service that the environment names, under the name of its kind."""
     key = next((environ[each] for each in service.variables if environ.get(each)), None)
     place = next((environ[each] for each in service.places if environ.get(each)), service.base_url)
-    base_url = (_url(place) if service.local else place).rstrip("/")
-    return Declared(
-        name=kind,
-        kind=kind,
-        base_url=base_url,
-        api_key=SecretStr(key) if key else None,
-        networks=_own_machine(base_url),
-        models=tuple(model(kind, kind, each) for each in service.models),
-        open=True,
-        by=variable,
-    )
+    told = ModelProvider(kind=kind, api_key=SecretStr(key) if key else None, base_url=_url(place) if service.local else place)
+    return replace(_declared(kind, told), by=variable)
 
 
 def _variable(service: Service, environ: Mapping[str, str]) -> str | None:
