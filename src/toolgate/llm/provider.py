@@ -15,19 +15,15 @@ class Provider(Protocol):
     name: str
     """Such as `openai`; stands before the slash of `Prompt.model`."""
 
-    async def reply(self, prompt: Prompt, errand: Errand) -> Reply:
-        """The whole answer.
+    def stream(self, prompt: Prompt, errand: Errand) -> AsyncGenerator[Delta, None]:
+        """The answer in pieces, ending with `Done`. To leave the loop takes the request back.
+
+        A model that thinks without a word gives a sign of life by an empty `ReasoningDelta`; who is silent for too long is left.
 
         Raises:
             ModelFailed: the provider did not answer well; its `kind` says what may be done about it.
             TimedOut: `prompt.seconds` passed.
             OverBudget: what it may cost is not there; nothing was sent.
-        """
-
-    def stream(self, prompt: Prompt, errand: Errand) -> AsyncGenerator[Delta, None]:
-        """The answer in pieces, ending with `Done`. To leave the loop takes the request back; raises as `reply` does.
-
-        A model that thinks without a word gives a sign of life by an empty `ReasoningDelta`; who is silent for too long is left.
         """
 
 

@@ -17,7 +17,6 @@ from toolgate.llm.classify import malformed
 from toolgate.llm.messages import CallDelta, Chosen, Delta, Done, Errand, Prompt, ReasoningDelta, Reply, TextDelta, User
 from toolgate.llm.model import Model
 from toolgate.llm.offer import Offer, Offers
-from toolgate.llm.provider import whole
 from toolgate.llm.strict import Dialect
 
 LENIENT = 600.0
@@ -66,9 +65,6 @@ class Remote:
 
     def __post_init__(self) -> None:
         self._offers = Offers(self.wire.dialect)
-
-    async def reply(self, prompt: Prompt, errand: Errand) -> Reply:
-        return await whole(self.stream(prompt, errand))
 
     async def stream(self, prompt: Prompt, errand: Errand) -> AsyncGenerator[Delta, None]:
         model = self.model(prompt.model.partition("/")[2])

@@ -89,6 +89,7 @@ class Routed:
     name: str = "toolgate"
 
     async def reply(self, prompt: Prompt, errand: Errand) -> Reply:
+        """The whole answer, of which nobody sees a piece before; raises as `stream` does."""
         return await whole(self._answer(prompt, errand, seen=False))
 
     def stream(self, prompt: Prompt, errand: Errand) -> AsyncGenerator[Delta, None]:

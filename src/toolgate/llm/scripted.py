@@ -14,7 +14,6 @@ from toolgate.errors import ModelFailed
 from toolgate.llm.classify import answered, cut_off
 from toolgate.llm.improvised import improvised
 from toolgate.llm.messages import Assistant, CallDelta, Chosen, Delta, Done, Errand, Message, Prompt, Reply, TextDelta, Tokens, ToolCall
-from toolgate.llm.provider import whole
 from toolgate.llm.script import Script, Trouble, filled
 
 CHARACTERS = 4
@@ -31,9 +30,6 @@ class Scripted:
         self._script = script
         self._sleep = sleep
         self._failed: OrderedDict[tuple[str, int, int], int] = OrderedDict()
-
-    async def reply(self, prompt: Prompt, errand: Errand) -> Reply:
-        return await whole(self.stream(prompt, errand))
 
     async def stream(self, prompt: Prompt, errand: Errand) -> AsyncGenerator[Delta, None]:
         model = prompt.model.partition("/")[2] or "scripted-1"

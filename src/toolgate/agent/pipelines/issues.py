@@ -36,7 +36,7 @@ from toolgate.llm.messages import (
     ToolResult,
     User,
 )
-from toolgate.llm.provider import Provider, whole
+from toolgate.llm.provider import Provider
 from toolgate.stores import Records
 
 NAME = "spec-to-issues"
@@ -99,9 +99,6 @@ class SpecToIssues:
         self._models = models
         self._records = records
         self._kept = key(tenant, user, wanted.draft)
-
-    async def reply(self, prompt: Prompt, errand: Errand) -> Reply:
-        return await whole(self.stream(prompt, errand))
 
     async def stream(self, prompt: Prompt, errand: Errand) -> AsyncGenerator[Delta, None]:
         """The next step, by what the conversation holds already."""
