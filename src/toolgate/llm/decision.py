@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Container, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, Literal, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol
 
 from toolgate.llm.model import Model
 from toolgate.llm.scoring import deviation
+
+if TYPE_CHECKING:
+    from toolgate.llm.candidates import Options
 
 Mode = Literal["chosen", "explored", "kept", "switched", "cascade", "escalated", "named", "fallback"]
 """Why the first of a chain is first: the cheapest that is good enough; a try; the run's own model; the run's own cannot go on or
@@ -68,30 +71,15 @@ class Score(NamedTuple):
         return said | {"cost_micros": round(self.cost, 1), "p95_seconds": None if self.p95 is None else round(self.p95, 3)}
 
 
-class Thoughts(Protocol):
-    """What a router thinks of models, in columns, as `candidates.Options`."""
-
-    @property
-    def ids(self) -> Sequence[str]: ...
-    @property
-    def means(self) -> Sequence[float]: ...
-    @property
-    def sure(self) -> Sequence[float]: ...
-    @property
-    def seen(self) -> Sequence[float]: ...
-    @property
-    def costs(self) -> Sequence[float]: ...
-
-
 class Scores(Mapping[str, Score]):
     """Scores by `provider/model`, in the chain's order, made when somebody looks: the decision itself needs none."""
 
-    def __init__(self, thoughts: Thoughts, order: Sequence[int], speeds: Speeds) -> None:
-        self._thoughts, self._order, self._speeds = thoughts, order, speeds
+    def __init__(self, options: Options, order: Sequence[int], speeds: Speeds) -> None:
+        self._options, self._order, self._speeds = options, order, speeds
 
     @cached_property
     def _made(self) -> dict[str, Score]:
-        of, lately = self._thoughts, self._speeds.lately()
+        of, lately = self._options, self._speeds.lately()
         made = {}
         for at in self._order:
             mean, speed = of.means[at], lately.get(of.ids[at])
