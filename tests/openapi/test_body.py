@@ -27,7 +27,7 @@ PNG64 = base64.b64encode(PNG).decode()
 
 def sent(plan: BodyPlan, files: ReadFile | None = None, **arguments: Any) -> tuple[str | None, bytes | None]:
     """Content-Type and body."""
-    built = request.build(Plan("POST", "/x", bodies=(plan,)), arguments, server="https://api.example.com", files=files)
+    built = request.compile(Plan("POST", "/x", bodies=(plan,)), "https://api.example.com").build(arguments, files=files)
     return dict(built.headers).get("Content-Type"), built.body
 
 
@@ -127,7 +127,7 @@ def test_one_of_several_media_types_is_chosen_by_argument(chosen: dict[str, str]
     bodies = (BodyPlan("application/json", "whole", "body"), BodyPlan("text/plain", "whole", "body"))
     plan = Plan("POST", "/x", bodies=bodies, content_type_argument="type")
 
-    built = request.build(plan, {"body": "a", **chosen}, server="https://x.org")
+    built = request.compile(plan, "https://x.org").build({"body": "a", **chosen})
 
     assert (dict(built.headers)["Content-Type"], built.body) == expected
 
@@ -136,7 +136,7 @@ def test_an_unknown_media_type_is_refused_with_the_known_ones() -> None:
     bodies = (BodyPlan("application/json", "whole", "body"), BodyPlan("text/plain", "whole", "body"))
 
     with pytest.raises(InvalidArguments, match="cannot take 'type': it must be one of application/json, text/plain"):
-        request.build(Plan("POST", "/x", bodies=bodies, content_type_argument="type"), {"body": 1, "type": "x/y"}, server="https://x.org")
+        request.compile(Plan("POST", "/x", bodies=bodies, content_type_argument="type"), "https://x.org").build({"body": 1, "type": "x/y"})
 
 
 # Forms.

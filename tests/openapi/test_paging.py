@@ -41,7 +41,7 @@ ISSUES = Plan(
 
 def next_of(link: str, **arguments: Any) -> dict[str, Any] | None:
     arguments = {"owner": "o", **arguments}
-    url = request.build(ISSUES, arguments, server=SERVER).url
+    url = request.compile(ISSUES, SERVER).build(arguments).url
     return paging.following(ISSUES, Response(200, (("link", link),)), UNSET, url=url, arguments=arguments)
 
 
@@ -127,7 +127,7 @@ def test_following_the_arguments_makes_the_links_query() -> None:
     found = next_of(f'<{link}>; rel="next"', **arguments)
 
     assert found is not None
-    assert request.build(ISSUES, found, server=SERVER).url == link
+    assert request.compile(ISSUES, SERVER).build(found).url == link
 
 
 def test_a_links_credential_is_neither_followed_nor_in_the_way() -> None:

@@ -33,7 +33,7 @@ def sent(
 ) -> Request:
     parameter = ParameterPlan(name, location, "color", kind, explode, allow_reserved, content_type)
     plan = Plan("GET", path if location == "path" else "/x", parameters=(parameter,))
-    return request.build(plan, {"color": value}, server=SERVER)
+    return request.compile(plan, SERVER).build({"color": value})
 
 
 def placed(value: Any, location: Location, kind: Style, explode: bool, **options: Any) -> str | None:

@@ -26,6 +26,7 @@ from toolgate.openapi.template import QueryPiece, Template, template
         ("/a/{path:.*}", Template("/a/{path}", ("path",), frozenset({"path"}))),
         ("/a/{path:path}", Template("/a/{path}", ("path",), frozenset({"path"}))),
         ("/a/{id:[0-9]+}", Template("/a/{id}", ("id",))),
+        ("/a/{id?}", Template("/a/{id}", ("id",))),
         # RFC 6570, section 3.2.8 (form-style query expansion)
         (
             "/a{?q,limit}",

@@ -19,7 +19,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 from urllib.parse import quote, unquote
 
@@ -57,46 +56,23 @@ def fill(parameter: ParameterPlan) -> Fill:
     return text
 
 
-@dataclass(frozen=True, slots=True)
-class Segment:
-    """One segment of a template that holds parameters; with a multi-segment one, some segments."""
-
-    parts: tuple[str | ParameterPlan, ...]
-    slashes: bool
-    """Decoding may show slashes."""
-
-    def check(self, text: str) -> None:
-        """
-        Raises:
-            Unfit: `text` would not stay this segment.
-        """
-        if _plain(text):
-            return
-        for piece in text.split("/"):
-            _stays(piece, self.slashes)
-
-
-def split(template: str, parameters: dict[str, ParameterPlan]) -> list[str | Segment]:
-    """A path template as literal text and segments with parameters; joined by slashes they are the path."""
-    return [_segment(text, parameters) if PLACEHOLDER.search(text) else literal(text) for text in template.split("/")]
-
-
 def literal(text: str) -> str:
     """Text of the description's own, made ASCII; percent-encoded triples stay."""
     return quote(text, safe=LITERAL_SAFE)
 
 
-def _segment(text: str, parameters: dict[str, ParameterPlan]) -> str | Segment:
-    parts: list[str | ParameterPlan] = []
-    for index, piece in enumerate(PLACEHOLDER.split(text)):
-        if index % 2:
-            parts.append(parameters[piece] if piece in parameters else literal(f"{{{piece}}}"))
-        elif piece:
-            parts.append(literal(piece))
-    held = [part for part in parts if isinstance(part, ParameterPlan)]
-    if not held:
-        return "".join(part for part in parts if isinstance(part, str))
-    return Segment(tuple(parts), slashes=any(part.multi_segment or part.allow_reserved for part in held))
+def check(text: str, *, slashes: bool) -> None:
+    """
+    Args:
+        slashes: decoding may show some.
+
+    Raises:
+        Unfit: `text` would not stay one segment of a path.
+    """
+    if _plain(text):
+        return
+    for piece in text.split("/"):
+        _stays(piece, slashes)
 
 
 def _stays(segment: str, slashes: bool) -> None:

@@ -6,7 +6,8 @@ they are added last, by origin, with `with_query`, `with_cookie` or a header.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import urlsplit
@@ -22,6 +23,8 @@ from toolgate.openapi.operation import ParameterPlan, Plan, ServerTemplate
 Fill = Callable[[Any], str | None]
 """A value's text in its place; None or empty: it is undefined and leaves nothing."""
 
+PIECES = re.compile(r"(\{[^{}]*\})")
+"""Between them stands text."""
 FORBIDDEN = frozenset(
     {
         *("accept-encoding", "connection", "content-length", "content-type", "expect", "host", "keep-alive", "te", "trailer"),
@@ -31,13 +34,6 @@ FORBIDDEN = frozenset(
 )
 FORBIDDEN_PREFIXES = ("proxy-", "sec-", "x-forwarded-", "mcp-")
 """Headers that frame the message, say who we are, or reroute it: no parameter sets them."""
-
-
-def build(
-    plan: Plan, arguments: Mapping[str, Any], *, server: str, files: ReadFile | None = None, headers: Iterable[tuple[str, str]] = ()
-) -> Request:
-    """`compile(plan, server, headers).build(arguments, files=files)`, for whoever builds just once."""
-    return compile(plan, server, headers).build(arguments, files=files)
 
 
 def compile(plan: Plan, server: str, headers: Iterable[tuple[str, str]] = ()) -> Builder:  # noqa: A001
@@ -50,31 +46,25 @@ def compile(plan: Plan, server: str, headers: Iterable[tuple[str, str]] = ()) ->
     Raises:
         Misconfigured: `server` is not such a URL.
     """
-    base, fixed = _base(server)
-    template, _, query = plan.path.partition("#")[0].partition("?")
+    base, query = _base(server)
     named = {parameter.name: parameter for parameter in plan.parameters if parameter.location == "path"}
-    segments = path.split("/" + template.removeprefix("/"), named)
     sent = tuple(headers)
     taken = {name.lower() for name, _ in sent} | ({"accept"} if plan.accept else set())
     return Builder(
         plan=plan,
         base=base,
-        pieces=tuple(_merged(segments)),
-        fixed_query="&".join(part for part in (fixed, "" if "{" in query else path.literal(query)) if part),
-        query=(*_query_template(query, named), *_slots(plan, "query", _in_query), *_slots(plan, "querystring", _in_querystring)),
+        pieces=tuple(_pieces(plan.path, named)),
+        fixed_query=query,
+        query=(*_slots(plan, "query", _in_query), *_slots(plan, "querystring", _in_querystring)),
         headers=(*((("Accept", plan.accept),) if plan.accept and "accept" not in {name.lower() for name, _ in sent} else ()), *sent),
         slots=tuple(slot for slot in _slots(plan, "header", _in_header) if slot.parameter.name.lower() not in taken),
         cookies=_slots(plan, "cookie", _in_cookie),
     )
 
 
-def base_url(template: ServerTemplate, variables: Mapping[str, str] | None = None) -> str:
-    """A server's URL with its variables filled in, by the operator's values or the description's defaults.
-
-    Arguments of a call never get here.
-    """
-    values = {**template.variables, **(variables or {})}
-    return path.PLACEHOLDER.sub(lambda found: values.get(found[1], found[0]), template.url)
+def base_url(template: ServerTemplate) -> str:
+    """A server's URL with its variables at their defaults; arguments of a call never get here."""
+    return path.PLACEHOLDER.sub(lambda found: template.variables.get(found[1], found[0]), template.url)
 
 
 def with_query(request: Request, name: str, value: str) -> Request:
@@ -100,11 +90,12 @@ class Slot:
 
 
 @dataclass(frozen=True, slots=True)
-class PathSlot:
-    """A segment of the path to fill."""
+class Segment:
+    """A segment of the path to fill; with a multi-segment parameter, some segments."""
 
-    segment: path.Segment
     parts: tuple[str | Slot, ...]
+    slashes: bool
+    """Decoding may show slashes."""
     arguments: str
     """Whom to blame when the segment as a whole will not do."""
 
@@ -116,7 +107,7 @@ class Builder:
     plan: Plan
     base: str
     """Origin and base path, without a slash at the end."""
-    pieces: tuple[str | PathSlot, ...]
+    pieces: tuple[str | Segment, ...]
     """The path: text, and segments to fill."""
     fixed_query: str
     query: tuple[Slot, ...]
@@ -155,10 +146,10 @@ class Builder:
             query.insert(0, self.fixed_query)
         return f"{url}?{'&'.join(query)}" if query else url
 
-    def _segment(self, piece: PathSlot, arguments: Mapping[str, Any]) -> str:
+    def _segment(self, piece: Segment, arguments: Mapping[str, Any]) -> str:
         text = "".join([part if isinstance(part, str) else self._given(part, arguments) for part in piece.parts])
         try:
-            piece.segment.check(text)
+            path.check(text, slashes=piece.slashes)
         except Unfit as unfit:
             raise self._refusal(piece.arguments, str(unfit)) from None
         return text
@@ -203,24 +194,28 @@ class Builder:
         )
 
 
-def _merged(segments: list[str | path.Segment]) -> list[str | PathSlot]:
-    """`segments` joined by slashes, neighbouring texts in one piece."""
-    pieces: list[str | PathSlot] = []
+def _pieces(template: str, named: Mapping[str, ParameterPlan]) -> Iterator[str | Segment]:
+    """The path: segments to fill, and all that stands between two of them as one text."""
     text = ""
-    for index, segment in enumerate(segments):
-        text += "/" if index else ""
-        if isinstance(segment, str):
-            text += segment
+    for written in template.removeprefix("/").split("/"):
+        text += "/"
+        parts = tuple(_part(piece, named) for piece in PIECES.split(written) if piece)
+        filled = [part.parameter for part in parts if isinstance(part, Slot)]
+        if not filled:
+            text += path.literal(written)
             continue
-        pieces += [text, _path_slot(segment)] if text else [_path_slot(segment)]
+        yield text
+        slashes = any(parameter.multi_segment or parameter.allow_reserved for parameter in filled)
+        yield Segment(parts, slashes, " and ".join(parameter.argument or parameter.name for parameter in filled))
         text = ""
-    return [*pieces, text] if text else pieces
+    if text:
+        yield text
 
 
-def _path_slot(segment: path.Segment) -> PathSlot:
-    parts = tuple(part if isinstance(part, str) else Slot(part, path.fill(part)) for part in segment.parts)
-    blamed = " and ".join(part.parameter.argument or part.parameter.name for part in parts if isinstance(part, Slot))
-    return PathSlot(segment, parts, blamed)
+def _part(piece: str, named: Mapping[str, ParameterPlan]) -> str | Slot:
+    found = path.PLACEHOLDER.fullmatch(piece)
+    parameter = named.get(found[1]) if found else None
+    return path.literal(piece) if parameter is None else Slot(parameter, path.fill(parameter))
 
 
 def _base(server: str) -> tuple[str, str]:
@@ -233,23 +228,6 @@ def _base(server: str) -> tuple[str, str]:
 
 def _slots(plan: Plan, location: str, fill: Callable[[ParameterPlan], Fill]) -> tuple[Slot, ...]:
     return tuple(Slot(parameter, fill(parameter)) for parameter in plan.parameters if parameter.location == location)
-
-
-def _query_template(query: str, named: Mapping[str, ParameterPlan]) -> tuple[Slot, ...]:
-    """The query that some descriptions write into a path: `/search?q={term}`. Its parameters are said to be `in: path`."""
-    found = []
-    for piece in query.split("&") if "{" in query else ():
-        name, _, value = piece.partition("=")
-        inner = path.PLACEHOLDER.fullmatch(value)
-        if inner and inner[1] in named:
-            found.append(Slot(named[inner[1]], _in_query(replace(named[inner[1]], name=name, style="form"))))
-        else:
-            found.append(Slot(ParameterPlan(name, "query", None, constant=value), _always(path.literal(piece))))
-    return tuple(found)
-
-
-def _always(text: str) -> Fill:
-    return lambda _: text
 
 
 def _in_query(parameter: ParameterPlan) -> Fill:
