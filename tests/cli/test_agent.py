@@ -225,7 +225,7 @@ def test_a_run_is_judged_at_the_terminal_once_and_its_model_wins_or_loses_by_it(
     assert (again.code, unknown.code) == (1, 1)
     assert "you have judged it" in again.err
     assert (line["task"], line["model"], line["win_rate"], line["judged"]) == ("tool_use", "scripted-1", 1, 1)
-    assert stats["prompt"].startswith(templates()["system"].id)
+    assert stats["prompt"].startswith(templates()["system"].version)
     assert stats["total_requests"] == 1
 
 

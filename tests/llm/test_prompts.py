@@ -2,9 +2,7 @@ from __future__ import annotations
 
 from hashlib import sha256
 
-import pytest
-
-from toolgate.llm.prompts import Template, templates, told
+from toolgate.llm.prompts import templates, told
 
 ISSUED = {
     "examples@1": "efdcc00d142e010a",
@@ -16,7 +14,7 @@ ISSUED = {
 
 
 def test_a_text_that_changes_has_a_new_version() -> None:
-    now = {each.id: sha256(each.text.encode()).hexdigest()[:16] for each in templates().values()}
+    now = {each.version: sha256(each.text.encode()).hexdigest()[:16] for each in templates().values()}
 
     assert {version: digest for version, digest in now.items() if ISSUED.get(version) != digest} == {}
 
@@ -29,17 +27,7 @@ def test_templates_are_joined_and_say_their_versions() -> None:
     assert "Work step by step:" in said.text
 
 
-def test_a_value_that_looks_like_a_place_stays_what_it_is() -> None:
-    template = Template("t", 1, "{{a}} and {{b}}")
-
-    assert sorted(template.places) == ["a", "b"]
-    assert template.filled(a="{{b}}", b=2) == "{{b}} and 2"
-
-
-def test_a_place_without_a_value_is_an_error() -> None:
-    with pytest.raises(KeyError):
-        Template("t", 1, "{{a}}").filled(b=1)
-
-
 def test_each_file_is_named_as_its_template() -> None:
-    assert {file: each.name for file, each in templates().items()} == {name: name for name in ("examples", "steps", "system", "tools")}
+    assert {file: each.version.partition("@")[0] for file, each in templates().items()} == {
+        name: name for name in ("examples", "steps", "system", "tools")
+    }

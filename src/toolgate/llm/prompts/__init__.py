@@ -6,7 +6,6 @@ that answers before and after a change can be told apart.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -15,61 +14,34 @@ from types import MappingProxyType
 
 from toolgate import documents
 
-PLACE = re.compile(r"\{\{(\w+)\}\}")
 FOLDER = Path(__file__).parent
 
 
 @dataclass(frozen=True, slots=True)
-class Template:
-    """A text with places such as `{{user}}`."""
-
-    name: str
-    version: int
-    text: str
-
-    @property
-    def id(self) -> str:
-        """`system@3`."""
-        return f"{self.name}@{self.version}"
-
-    @property
-    def places(self) -> frozenset[str]:
-        return frozenset(PLACE.findall(self.text))
-
-    def filled(self, **values: object) -> str:
-        """The text with `values` in their places, in one pass, so that a value that looks like a place stays what it is.
-
-        Raises:
-            KeyError: a place has no value.
-        """
-        return PLACE.sub(lambda place: str(values[place[1]]), self.text)
-
-
-@dataclass(frozen=True, slots=True)
 class Told:
-    """Templates, filled and joined: what a model is told, and which versions that are."""
+    """What a model is told: a template, or several joined."""
 
     text: str
     version: str
-    """Such as `system@1+steps@1`."""
+    """Of its templates, such as `system@1+steps@1`."""
 
 
-def told(*names: str, **values: object) -> Told:
+def told(*names: str) -> Told:
     """The templates called `names`, one after the other.
 
     Raises:
-        KeyError: there is no such template, or a place has no value.
+        KeyError: there is no such template.
     """
     chosen = [templates()[name] for name in names]
-    return Told("\n\n".join(each.filled(**values) for each in chosen), "+".join(each.id for each in chosen))
+    return Told("\n\n".join(each.text for each in chosen), "+".join(each.version for each in chosen))
 
 
 @cache
-def templates() -> Mapping[str, Template]:
+def templates() -> Mapping[str, Told]:
     """All of them, by name."""
     return MappingProxyType({file.stem: _template(file) for file in sorted(FOLDER.glob("*.md"))})
 
 
-def _template(file: Path) -> Template:
+def _template(file: Path) -> Told:
     front, text = documents.front_matter(file.read_bytes(), name=file.name)
-    return Template(front["name"], front["version"], text.strip())
+    return Told(text.strip(), f"{front['name']}@{front['version']}")
