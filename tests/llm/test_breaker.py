@@ -36,18 +36,17 @@ def test_three_failures_in_a_row_open_it_for_this_model_alone() -> None:
     assert breakers.available(A) == "it kept failing, and is left alone for 15 s"
     assert not breakers.enter(A)
     assert breakers.available(B) is None
-    assert breakers.state("acme/a") == "open"
 
 
 def test_half_of_five_calls_within_thirty_seconds_open_it() -> None:
     clock, breakers = world()
     for failed in (ILL, None, ILL, None):
         attempt(breakers, failed)
-    assert breakers.state(A.id) == "closed"
+    assert breakers.available(A) is None
 
     attempt(breakers, ILL)
 
-    assert breakers.state(A.id) == "open"
+    assert breakers.available(A) == "it kept failing, and is left alone for 15 s"
     clock.now += 30
 
 
@@ -59,7 +58,7 @@ def test_what_is_long_ago_no_longer_counts() -> None:
     clock.now += 30
     attempt(breakers, ILL)
 
-    assert breakers.state(A.id) == "closed"
+    assert breakers.available(A) is None
 
 
 def test_after_the_rest_one_attempt_tries_and_the_others_wait_for_it() -> None:
@@ -69,13 +68,13 @@ def test_after_the_rest_one_attempt_tries_and_the_others_wait_for_it() -> None:
 
     clock.now += 15
 
-    assert breakers.state(A.id) == "half open"
     first = breakers.enter(A)
     assert first
+    assert first.trying
     assert not breakers.enter(A)
     assert breakers.available(A) == "it failed lately, and another request is just finding out whether it answers again"
     breakers.ended(first, None)
-    assert breakers.state(A.id) == "closed"
+    assert breakers.available(A) is None
     assert breakers.enter(A)
 
 
@@ -102,8 +101,9 @@ def test_a_try_that_was_cancelled_says_nothing() -> None:
 
     breakers.gave_up(first)
 
-    assert breakers.state(A.id) == "half open"
-    assert breakers.enter(A)
+    second = breakers.enter(A)
+    assert second
+    assert second.trying
 
 
 def test_an_attempt_that_began_before_the_rest_does_not_end_it() -> None:
@@ -118,7 +118,7 @@ def test_an_attempt_that_began_before_the_rest_does_not_end_it() -> None:
     breakers.ended(old, ILL)
 
     assert not breakers.enter(A)
-    assert breakers.state(A.id) == "half open"
+    assert breakers.available(A) == "it failed lately, and another request is just finding out whether it answers again"
 
 
 def test_who_asks_for_a_pause_gets_it_and_is_not_held_for_ill() -> None:
@@ -128,7 +128,7 @@ def test_who_asks_for_a_pause_gets_it_and_is_not_held_for_ill() -> None:
         assert breakers.available(A) == "it takes no more requests for a moment, and is left alone for 7 s"
         clock.now += 7
 
-    assert breakers.state(A.id) == "closed"
+    assert breakers.available(A) is None
     assert breakers.enter(A)
 
 
@@ -176,10 +176,10 @@ def test_never_more_than_one_tries_and_every_model_is_tried_again_some_time(step
     endings = {"well": None, "ill": ILL, "busy": BUSY, "wrong": ModelFailed("", "request")}
     for ending, seconds, _ in steps:
         clock.now += seconds
-        before = breakers.state(A.id)
+        why = breakers.available(A)
         if passed := breakers.enter(A):
-            assert before in ("closed", "half open")
-            assert bool(breakers.enter(A)) == (before == "closed")
+            assert why is None
+            assert bool(breakers.enter(A)) == (not passed.trying)
             breakers.gave_up(passed) if ending == "gave up" else breakers.ended(passed, endings[ending])
         assert breakers.left(A.id) <= LONGEST
     clock.now += LONGEST

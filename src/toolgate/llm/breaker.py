@@ -16,7 +16,6 @@ import time
 from collections import deque
 from collections.abc import Callable, Container, Iterable
 from dataclasses import dataclass, field
-from typing import Literal
 
 from toolgate.errors import ModelFailed
 from toolgate.llm.model import Model
@@ -35,8 +34,6 @@ MOST = 600.0
 """Seconds of any pause: whoever asks for more is seen after again."""
 ABOUT_THE_PROMPT = frozenset({"context_exceeded", "refused"})
 """Reasons that say nothing of the model's health."""
-
-State = Literal["closed", "open", "half open", "paused"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -102,21 +99,14 @@ class Breakers:
         left = self.left(model.id)
         if left <= 0:
             return None
-        state = self.state(model.id)
-        if state == "half open":
+        breaker, now = self._breakers[model.id], self._clock()
+        if now < (breaker.open_until or 0.0):
+            why = "it kept failing"
+        elif now < breaker.paused_until:
+            why = breaker.why
+        else:
             return "it failed lately, and another request is just finding out whether it answers again"
-        why = self._breakers[model.id].why if state == "paused" else "it kept failing"
         return f"{why}, and is left alone for {math.ceil(left)} s"
-
-    def state(self, id: str) -> State:
-        breaker, now = self._breakers.get(id), self._clock()
-        if breaker is None:
-            return "closed"
-        if breaker.open_until is not None and now < breaker.open_until:
-            return "open"
-        if now < breaker.paused_until:
-            return "paused"
-        return "closed" if breaker.open_until is None else "half open"
 
     def left(self, id: str) -> float:
         """Seconds until an attempt is let through; 0: one is."""
