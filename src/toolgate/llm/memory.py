@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable
-from typing import Any, Protocol
+from collections.abc import Callable, Coroutine
+from typing import Any
 
 import anyio
 
@@ -30,10 +30,7 @@ LOOK_SECONDS = 15.0
 """Between two looks at what others learned and calibrated."""
 ROLL_SECONDS = 3600.0
 ATTEMPTS = 50
-
-
-class Start(Protocol):
-    def __call__(self, work: Callable[[], Any], /) -> object: ...
+Start = Callable[[Callable[[], Coroutine[Any, Any, None]]], object]
 
 
 class Memory:
