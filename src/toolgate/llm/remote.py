@@ -7,8 +7,8 @@ makes the body of a request and reads the events of the answer.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Mapping
-from contextlib import aclosing
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Iterator, Mapping
+from contextlib import aclosing, contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
@@ -84,23 +84,21 @@ class Remote:
                 self._lenient[model.name] = now
                 raise ModelFailed(f"{error}; it is asked without strict mode", "transient", reason="schema", status=error.status) from error
             while event is not None:
-                for delta in self._read(reading, event):
+                with self._understanding():
+                    deltas = list(reading.take(event))
+                    if not all(_is_text(delta) for delta in deltas):
+                        raise TypeError
+                for delta in deltas:
                     yield delta
                 event = await self._next(events, deadline, prompt.seconds)
-        yield Done(self._whole(reading))
+        with self._understanding():
+            reply = reading.reply()
+        yield Done(reply)
 
-    def _read(self, reading: Reading, event: Mapping[str, Any]) -> list[Delta]:
+    @contextmanager
+    def _understanding(self) -> Iterator[None]:
         try:
-            deltas = list(reading.take(event))
-        except ODD:
-            raise malformed(self.name) from None
-        if not all(_is_text(delta) for delta in deltas):
-            raise malformed(self.name)
-        return deltas
-
-    def _whole(self, reading: Reading) -> Reply:
-        try:
-            return reading.reply()
+            yield
         except ODD:
             raise malformed(self.name) from None
 
