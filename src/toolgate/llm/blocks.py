@@ -214,18 +214,17 @@ class BlocksReading:
     def reply(self) -> Reply:
         if not self._ended:
             raise cut_off(self.name)
-        blocks = [self._blocks[index] for index in sorted(self._blocks)]
-        for index, raw in self._raw.items():
-            self._blocks[index]["input"] = parsed(raw) or {}
-        calls = tuple(
-            self.offer.call(self._blocks[index]["id"], self._blocks[index]["name"], self._raw[index]) for index in sorted(self._raw)
-        )
+        calls = []
+        for index, raw in sorted(self._raw.items()):
+            block = self._blocks[index]
+            block["input"] = parsed(raw) or {}
+            calls.append(self.offer.call(block["id"], block["name"], raw))
+        blocks = [block for _, block in sorted(self._blocks.items())]
         text = "".join(block.get("text", "") for block in blocks if block["type"] == "text")
         plain = all(block["type"] in ("text", "tool_use") for block in blocks)
+        carried = () if plain else tuple(_carried(block) for block in blocks if not _empty(block))
         return Reply(
-            Assistant(
-                self.offer.text(text), calls, () if plain else tuple(_carried(block) for block in blocks if not _empty(block)), self.name
-            ),
+            Assistant(self.offer.text(text), tuple(calls), carried, self.name),
             STOPS.get(self._reason, "end"),
             tokens(self._usage),
             self.name,
