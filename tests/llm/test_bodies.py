@@ -39,7 +39,7 @@ def chat(kind: ProviderKind, prompt: Prompt, *, strict: bool = True) -> dict[str
 
 
 def test_a_conversation_in_openais_form() -> None:
-    made = body(Responses("acme"), Prompt(TALK, max_tokens=500, temperature=0.5), "gpt-4.1")
+    made = body(Responses("acme"), Prompt(TALK, max_tokens=500), "gpt-4.1")
 
     assert made == {
         "model": "gpt-4.1",
@@ -62,26 +62,21 @@ def test_a_conversation_in_openais_form() -> None:
         ],
         "max_output_tokens": 500,
         "store": False,
-        "temperature": 0.5,
     }
 
 
-def test_a_model_that_thinks_takes_no_temperature_and_gives_its_thoughts_sealed() -> None:
-    made = body(Responses("acme"), Prompt(TALK, temperature=0.5), "gpt-5-mini")
+def test_a_model_that_thinks_gives_its_thoughts_sealed() -> None:
+    made = body(Responses("acme"), Prompt(TALK), "gpt-5-mini")
 
-    assert "temperature" not in made
     assert made["include"] == ["reasoning.encrypted_content"]
 
 
-def test_a_model_that_only_chats_takes_a_temperature() -> None:
-    made = body(Responses("acme"), Prompt(TALK, temperature=0.5), "gpt-5-chat-latest")
-
-    assert made["temperature"] == 0.5
-    assert "include" not in made
+def test_a_model_that_only_chats_has_no_thoughts_to_give() -> None:
+    assert "include" not in body(Responses("acme"), Prompt(TALK), "gpt-5-chat-latest")
 
 
 def test_a_conversation_in_anthropics_form_has_all_results_in_one_message_before_the_text() -> None:
-    made = body(Blocks("acme"), Prompt(TALK, max_tokens=500, temperature=0.5))
+    made = body(Blocks("acme"), Prompt(TALK, max_tokens=500))
 
     assert made == {
         "model": "model-x",
@@ -172,7 +167,7 @@ def test_a_model_that_cannot_be_held_to_a_schema_is_offered_it_as_it_is() -> Non
 
 
 def test_a_conversation_as_compatible_servers_take_it() -> None:
-    made = chat("compatible", Prompt(TALK, tools=(TOOL,), choice="look", max_tokens=500, temperature=0.5))
+    made = chat("compatible", Prompt(TALK, tools=(TOOL,), choice="look", max_tokens=500))
 
     assert made == {
         "model": "model-x",
@@ -199,7 +194,6 @@ def test_a_conversation_as_compatible_servers_take_it() -> None:
             {"role": "user", "content": "And?"},
         ],
         "max_tokens": 500,
-        "temperature": 0.5,
         "stream_options": {"include_usage": True},
         "tools": [
             {

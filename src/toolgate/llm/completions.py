@@ -58,8 +58,6 @@ class Completions:
         quirks = self._quirks
         messages = self._messages(prompt.messages)
         body: dict[str, Any] = {"model": model.name, "messages": messages, quirks.limit: prompt.max_tokens}
-        if prompt.temperature is not None:
-            body["temperature"] = prompt.temperature
         if quirks.usage:
             body["stream_options"] = {"include_usage": True}
         if offer.tools:

@@ -127,8 +127,6 @@ class Prompt:
     """Several tool calls in one reply are welcome."""
     max_tokens: int = 4096
     """Of the reply, reasoning included."""
-    temperature: float | None = None
-    """None: the provider's own; dropped where a provider takes none."""
     schema: Mapping[str, Any] | None = None
     """JSON Schema that the text of the reply has to fit; None: any text."""
     seconds: float = 120.0

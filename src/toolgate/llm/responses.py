@@ -32,7 +32,7 @@ from toolgate.llm.offer import Offer, called, instruction, own, used
 from toolgate.llm.strict import OPENAI
 
 THINKS = re.compile(r"^(o\d|gpt-[5-9](?!.*chat)|codex)")
-"""Models that think before they answer: they take no temperature, and their thoughts can be had encrypted."""
+"""Models that think before they answer: their thoughts can be had encrypted."""
 ANSWER = "answer"
 """What the schema of an answer is called; OpenAI wants a name."""
 
@@ -46,17 +46,14 @@ class Responses:
         self._name = name
 
     def body(self, prompt: Prompt, model: Model, offer: Offer) -> dict[str, Any]:
-        thinks = THINKS.match(model.name) is not None
         body: dict[str, Any] = {
             "model": model.name,
             "input": [item for message in prompt.messages for item in self._items(message)],
             "max_output_tokens": max(16, prompt.max_tokens),  # the least that is taken
             "store": False,
         }
-        if thinks:
+        if THINKS.match(model.name):
             body["include"] = ["reasoning.encrypted_content"]
-        elif prompt.temperature is not None:
-            body["temperature"] = prompt.temperature
         if offer.tools:
             body["tools"] = [
                 {"type": "function", "name": tool.name, "description": tool.description, "parameters": made.schema, "strict": made.strict}
