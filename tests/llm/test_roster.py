@@ -221,8 +221,11 @@ async def test_what_asking_takes_is_imported_once_and_not_for_a_script() -> None
 def test_a_provider_is_opened_when_it_is_first_asked_and_once() -> None:
     known = roster(Server(), {"OPENAI_API_KEY": "k"})
 
-    assert known.get("openai") is known.get("openai")
-    assert known.get("openai").name == "openai"
+    opened = known.get("openai")
+
+    assert opened is known.get("openai")
+    assert isinstance(opened, ScriptedProvider)
+    assert opened.name == "openai"
 
 
 def test_where_nobody_is_set_up_it_says_what_would_work() -> None:

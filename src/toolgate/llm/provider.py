@@ -12,9 +12,6 @@ from toolgate.llm.messages import Delta, Done, Errand, Prompt, Reply
 class Provider(Protocol):
     """Answers prompts."""
 
-    name: str
-    """Such as `openai`; stands before the slash of `Prompt.model`."""
-
     def stream(self, prompt: Prompt, errand: Errand) -> AsyncGenerator[Delta, None]:
         """The answer in pieces, ending with `Done`. To leave the loop takes the request back.
 

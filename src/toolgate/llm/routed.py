@@ -86,7 +86,6 @@ class Routed:
     """Seconds since 1970, for the metrics."""
     sleep: Callable[[float], Awaitable[None]] = anyio.sleep
     chance: Callable[[], float] = random.random
-    name: str = "toolgate"
 
     async def reply(self, prompt: Prompt, errand: Errand) -> Reply:
         """The whole answer, of which nobody sees a piece before; raises as `stream` does."""

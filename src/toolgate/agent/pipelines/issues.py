@@ -92,8 +92,6 @@ class Wanted:
 class SpecToIssues:
     """A `Provider` that says what is to be done next, and asks `models` for the draft."""
 
-    name = NAME
-
     def __init__(self, wanted: Wanted, models: Provider, records: Records, tenant: str, user: str) -> None:
         self._wanted = wanted
         self._models = models
