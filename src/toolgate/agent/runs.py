@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -69,7 +69,7 @@ class Run:
 class Runs:
     """Keeps nothing itself: any number of these over one store are one book."""
 
-    def __init__(self, stores: Stores, keep: float, clock: Callable[[], float] = time.time) -> None:
+    def __init__(self, stores: Stores, keep: float) -> None:
         """
         Args:
             keep: seconds after its last change in which a run can be looked at and taken up.
@@ -77,7 +77,6 @@ class Runs:
         self._records = stores.records
         self._lives = stores.lives
         self._keep = keep
-        self._clock = clock
 
     async def begin(self, task: Task, user: Principal, session: str | None, id: str | None = None) -> Run:
         """
@@ -85,7 +84,7 @@ class Runs:
             id: of the call that asks for it, by which whoever made that finds it again; None: a new one.
         """
         await self._lives.join()
-        name, now = id or new_id(), self._clock()
+        name, now = id or new_id(), time.time()
         return await self.put(Run(name, user.tenant, user.user, task, session or name, now, now, None, self._lives.instance))
 
     async def put(self, run: Run) -> Run:
@@ -95,7 +94,7 @@ class Runs:
             Busy: somebody else has changed it.
         """
         body = {name: value for name, value in asdict(run).items() if name not in ("id", "version")}
-        if not await self._records.put(RUN, run.id, body, replaces=run.version, expires=self._clock() + self._keep):
+        if not await self._records.put(RUN, run.id, body, replaces=run.version, expires=time.time() + self._keep):
             raise Busy(f"the run {run.id} is taken up elsewhere")
         return _from_body(run.id, body, run.version + 1)
 
@@ -154,7 +153,7 @@ class Runs:
             AuditUnavailable: it could not be written.
         """
         # Kept longer than the run, which lives on with each change, while its facts are written once.
-        expires = self._clock() + 4 * self._keep
+        expires = time.time() + 4 * self._keep
         if not await self._records.put(FACT, f"{run.id}-{number:08d}", to_json(fact), expires=expires):
             raise Busy(f"the run {run.id} is taken up elsewhere")
 
@@ -175,21 +174,21 @@ class Runs:
         if run.owner != who.user:
             raise UnknownRun(f"the run {id[:64]!r} is not yours to judge")
         replies = [fact for fact in (await self.facts(run))[0] if isinstance(fact, Replied) and fact.provider]
-        body = {"good": good, "at": self._clock()}
-        if not replies or not await self._records.put(JUDGED, run.id, body, expires=self._clock() + 4 * self._keep):
+        body = {"good": good, "at": time.time()}
+        if not replies or not await self._records.put(JUDGED, run.id, body, expires=time.time() + 4 * self._keep):
             return None
         last = replies[-1]
         return f"{last.provider}/{last.model}", last.route.get("task", run.task.task), run.session
 
     def add_soon(self, run: Run, number: int, fact: Fact) -> Awaitable[bool]:
         """As `add`, durable with the next thing that is; False once there was a fact of that number already."""
-        return self._records.put_soon(FACT, f"{run.id}-{number:08d}", to_json(fact), expires=self._clock() + 4 * self._keep)
+        return self._records.put_soon(FACT, f"{run.id}-{number:08d}", to_json(fact), expires=time.time() + 4 * self._keep)
 
     async def keep(self, run: Run, text: str, open: bool) -> str:
         """Keep a result whole for the owner of `run`; the id under which it can be read."""
         name = new_id()
         body = {"tenant": run.tenant, "owner": run.owner, "text": text, "open": open}
-        await self._records.put(RESULT, name, body, expires=self._clock() + self._keep)
+        await self._records.put(RESULT, name, body, expires=time.time() + self._keep)
         return name
 
     async def kept(self, id: str, who: Principal) -> str | None:

@@ -160,13 +160,12 @@ NAMES = re.compile(r"[A-Za-z0-9_.\[\]-]{1,80}")
 """What may be repeated of an error: the name of a code or of a field, and no prose."""
 
 
-def answered(provider: str, status: int, headers: Mapping[str, str], body: Any = None, *, now: datetime | None = None) -> ModelFailed:
+def answered(provider: str, status: int, headers: Mapping[str, str], body: Any = None) -> ModelFailed:
     """What an HTTP answer means that is not 2xx.
 
     Args:
         headers: names in lower case. `x-should-retry` wins over the table.
         body: JSON where it is JSON, else text.
-        now: for a Retry-After that is a date; None: the answer's own `Date`, else the machine's clock.
     """
     said = _said(body)
     row = next(row for row in TABLE if row.fits(status, said.codes, said.message))
@@ -176,7 +175,7 @@ def answered(provider: str, status: int, headers: Mapping[str, str], body: Any =
             failed.kind = "transient"
         case "false" if failed.kind == "transient":
             failed.kind = "provider"
-    failed.status, failed.retry_after = status, retry_after(headers, now=now)
+    failed.status, failed.retry_after = status, retry_after(headers)
     return failed
 
 

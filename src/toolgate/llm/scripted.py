@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections import OrderedDict
-from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Iterator, Mapping, Sequence
 from typing import Any
 
 import anyio
@@ -25,10 +25,9 @@ KEPT = 1024
 class Scripted:
     """Says the lines of `script`; without one, what `improvised` says."""
 
-    def __init__(self, name: str, script: Script | None, sleep: Callable[[float], Awaitable[None]] = anyio.sleep) -> None:
+    def __init__(self, name: str, script: Script | None) -> None:
         self.name = name
         self._script = script
-        self._sleep = sleep
         self._failed: OrderedDict[tuple[str, int, int], int] = OrderedDict()
 
     async def stream(self, prompt: Prompt, errand: Errand) -> AsyncGenerator[Delta, None]:
@@ -43,7 +42,7 @@ class Scripted:
             if found is None:
                 raise ModelFailed(f"the script of {self.name} has no line for this reply", "request", reason="script_ended")
             place, line = found
-            await self._sleep(line.delay)
+            await anyio.sleep(line.delay)
             trouble = self._trouble(line.errors, (errand.run, place, len(prompt.messages)))
             text, calls = filled(line.text, prompt.messages), tuple((wish.tool, wish.arguments) for wish in line.calls)
         for delta in spoken(text, trouble.after if trouble else None):
