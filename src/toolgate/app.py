@@ -479,16 +479,14 @@ def routes(app: App, face: McpFace, resource: Resource) -> list[BaseRoute]:
 
     v1 = api.routes(
         app.gateway,
-        app.stores.journal,
-        app.stores.ledger,
-        integrations=app.status,
+        app.stores,
+        app.roster,
         unready=app.ready,
         metrics=app.settings.server.metrics,
         preview=app.preview,
         trail=app.trail,
         book=app.book,
         models=app.report,
-        roster=app.roster,
         clients=lambda: app.clients,
     )
     agent = api.agent_routes(app.agents, app.models)

@@ -12,9 +12,10 @@ import httpx2
 from starlette.applications import Starlette
 from starlette.types import ASGIApp, Scope
 
+from tests.api.faces import faces
 from toolgate.agent.loop import Agent
 from toolgate.agent.tool import agent_run
-from toolgate.api import EXCEPTION_HANDLERS, agent_routes, routes
+from toolgate.api import EXCEPTION_HANDLERS, agent_routes
 from toolgate.calls import Call, Outcome, Principal, Text
 from toolgate.gateway import build_gateway
 from toolgate.llm.messages import Prompt
@@ -83,7 +84,7 @@ class Talking:
         return self.agent
 
     def app(self) -> ASGIApp:
-        plain = routes(self.gateway, self.stores.journal, self.stores.ledger, integrations=list, unready=lambda: None)
+        plain = faces(self.gateway, self.stores)
         mine = agent_routes(self.agents, self.models)
         return Starlette(routes=[*plain, *mine], exception_handlers=EXCEPTION_HANDLERS)
 

@@ -8,6 +8,7 @@ import sys
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import anyio
@@ -17,8 +18,9 @@ import pytest
 from starlette.applications import Starlette
 from starlette.types import Message, Scope
 
+from tests.api.faces import faces
 from tests.api.talking import Talking
-from toolgate.api import EXCEPTION_HANDLERS, agent_routes, routes
+from toolgate.api import EXCEPTION_HANDLERS, agent_routes
 from toolgate.api.consents import CONFIRM, LINK
 from toolgate.api.operator import description
 from toolgate.calls import Binary, Call, Outcome, Principal, Problem, Text, Tool
@@ -40,13 +42,14 @@ from toolgate.integration import Integration
 from toolgate.money import Price
 from toolgate.openapi.convert import convert
 from toolgate.openapi.extract import extract
+from toolgate.openapi.load import Loaded
 from toolgate.openapi.read import read_document
 from toolgate.openapi.resolve import Resolver
 from toolgate.policy.rules import Permission, Policy, Role
 from toolgate.server.convert import definition
 from toolgate.server.ingress import guarded
 from toolgate.settings import Server, Settings
-from toolgate.stores.memory import MemoryJournal, memory_ledger, memory_stores
+from toolgate.stores.memory import MemoryJournal, memory_stores
 from toolgate.testing import Echo, a_tool
 
 ROLES = (
@@ -112,8 +115,7 @@ async def world(tools: Sequence[Tool], **more: Any) -> AsyncIterator[World]:
     stores = memory_stores(journal)
     gateway = build_gateway(tools, Policy(ROLES), stores, Settings())
     identify = more.pop("identify", by_name)
-    parts: dict[str, Any] = {"integrations": list, "unready": lambda: None} | more
-    app = Starlette(routes=routes(gateway, journal, stores.ledger, **parts), exception_handlers=EXCEPTION_HANDLERS)
+    app = Starlette(routes=faces(gateway, stores, **more), exception_handlers=EXCEPTION_HANDLERS)
     transport = httpx2.ASGITransport(guarded(app, Server(max_body=1000), identify), raise_app_exceptions=False)
     async with httpx2.AsyncClient(transport=transport, base_url=BASE) as client:
         yield World(client, journal)
@@ -412,8 +414,9 @@ async def test_a_caller_that_hangs_up_takes_the_call_back() -> None:
         raise AssertionError
 
     journal = MemoryJournal()
-    gateway = build_gateway([a_tool(endless, name="t")], Policy(ROLES), memory_stores(journal), Settings())
-    app = guarded(Starlette(routes=routes(gateway, journal, memory_ledger(), integrations=list, unready=lambda: None)), Server(), by_name)
+    stores = memory_stores(journal)
+    gateway = build_gateway([a_tool(endless, name="t")], Policy(ROLES), stores, Settings())
+    app = guarded(Starlette(routes=faces(gateway, stores)), Server(), by_name)
 
     async def serve() -> None:
         await app(scope, receive, send)
@@ -468,20 +471,16 @@ async def test_the_audit_is_read_by_admins_newest_first() -> None:
 
 
 async def test_what_is_served_and_whether_it_is_ready_is_as_the_program_says() -> None:
-    served = [{"name": "github", "kind": "openapi", "tools": 80, "visible": 1, "problem": "no"}]
+    github = Loaded("github", Path("github"), Integration(name="github", spec="openapi.json"), problem="no")
     reasons = iter(["the store is not open yet", None])
-    async with world([], integrations=lambda: served, unready=lambda: next(reasons)) as there:
+    async with world([a_tool(integration="github")], integrations=[github], unready=lambda: next(reasons)) as there:
         integrations = await there.ask("GET", "/v1/integrations")
         readiness = [await there.ask("GET", "/readyz", user=None) for _ in range(2)]
         health = await there.ask("GET", "/healthz", user=None)
 
-    told = {
-        "tools": 1,
-        "absent": {},
-        "quarantined": 0,
-        "problem": "it is not served as it should be; the operator of this server can see why",
-    }
-    assert integrations.json() == {"integrations": [{**served[0], **told}]}
+    [told] = integrations.json()["integrations"]
+    assert (told["name"], told["kind"], told["tools"], told["visible"], told["absent"]) == ("github", "openapi", 1, 1, {})
+    assert told["problem"] == "it is not served as it should be; the operator of this server can see why"
     assert [(answer.status_code, answer.json()) for answer in readiness] == [
         (503, {"ready": False, "reason": "the store is not open yet"}),
         (200, {"ready": True, "reason": None}),
@@ -518,17 +517,11 @@ async def test_only_health_is_told_to_somebody_unknown() -> None:
 
 
 def test_the_description_and_the_routes_agree_both_ways() -> None:
-    journal = MemoryJournal()
+    stores = memory_stores()
     served = {
         (route.path, method)  # type: ignore[attr-defined]
         for route in [
-            *routes(
-                build_gateway([], Policy(ROLES), memory_stores(journal), Settings()),
-                journal,
-                memory_ledger(),
-                integrations=list,
-                unready=lambda: None,
-            ),
+            *faces(build_gateway([], Policy(ROLES), stores, Settings()), stores),
             *agent_routes(Talking([]).agents, Talking([]).models),
         ]
         for method in route.methods - {"HEAD"}  # type: ignore[attr-defined]

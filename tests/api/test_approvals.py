@@ -13,7 +13,8 @@ import pytest
 from starlette.applications import Starlette
 from starlette.types import Scope
 
-from toolgate.api import EXCEPTION_HANDLERS, routes
+from tests.api.faces import faces
+from toolgate.api import EXCEPTION_HANDLERS
 from toolgate.api.operator import description
 from toolgate.calls import Principal
 from toolgate.gateway import build_gateway
@@ -71,8 +72,7 @@ async def world() -> AsyncIterator[World]:
     journal, echo = MemoryJournal(), Echo()
     stores = memory_stores(journal)
     gateway = build_gateway([a_tool(echo, name="drop", reads=False)], POLICY, stores, Settings())
-    faces = routes(gateway, journal, stores.ledger, integrations=list, unready=lambda: None)
-    app = Starlette(routes=faces, exception_handlers=EXCEPTION_HANDLERS)
+    app = Starlette(routes=faces(gateway, stores), exception_handlers=EXCEPTION_HANDLERS)
     transport = httpx2.ASGITransport(guarded(app, Server(max_body=10_000), by_name), raise_app_exceptions=False)
     async with httpx2.AsyncClient(transport=transport, base_url="http://127.0.0.1:8765") as client:
         yield World(client, journal, echo)

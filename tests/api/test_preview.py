@@ -11,7 +11,8 @@ import pytest
 from starlette.applications import Starlette
 from starlette.types import Scope
 
-from toolgate.api import EXCEPTION_HANDLERS, routes
+from tests.api.faces import faces
+from toolgate.api import EXCEPTION_HANDLERS
 from toolgate.api.operator import description
 from toolgate.calls import Principal
 from toolgate.egress.wire import Request
@@ -55,8 +56,8 @@ async def previewed(tool: str, arguments: Any, user: str = "ada") -> tuple[httpx
     journal, echo = MemoryJournal(), Echo()
     stores = memory_stores(journal)
     gateway = build_gateway([a_tool(echo, name=name, reads=False) for name in ("open", "ask", "secret")], POLICY, stores, Settings())
-    faces = routes(gateway, journal, stores.ledger, integrations=list, unready=lambda: None, preview=written)
-    transport = httpx2.ASGITransport(guarded(Starlette(routes=faces, exception_handlers=EXCEPTION_HANDLERS), Server(), by_name))
+    there = faces(gateway, stores, preview=written)
+    transport = httpx2.ASGITransport(guarded(Starlette(routes=there, exception_handlers=EXCEPTION_HANDLERS), Server(), by_name))
     async with httpx2.AsyncClient(transport=transport, base_url="http://127.0.0.1:8765") as client:
         answer = await client.post(f"/v1/tools/{tool}/preview", headers={"x-user": user}, json={"arguments": arguments})
     if answer.status_code == 200:

@@ -196,13 +196,6 @@ async def test_what_cannot_be_meant_is_told_with_what_could() -> None:
     assert "coding" in answers[2].json()["problem"]["message"]
 
 
-async def test_where_there_are_no_models_it_says_so() -> None:
-    async with world([]) as there:
-        answer = await there.ask("GET", "/v1/providers")
-
-    assert (answer.status_code, answer.json()["problem"]["code"]) == (503, "no_model")
-
-
 def test_the_page_names_every_path() -> None:
     page = (Path(__file__).resolve().parents[2] / "docs" / "routing.md").read_text()
 

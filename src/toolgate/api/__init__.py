@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any
 
 from starlette.exceptions import HTTPException
@@ -20,17 +20,16 @@ from toolgate.api.clients import Connected
 from toolgate.api.integrations import Integrations
 from toolgate.api.metrics import Readers, Watched
 from toolgate.api.operator import Operator
-from toolgate.api.preview import Preview, Previewed, no_request
+from toolgate.api.preview import Preview, Previewed
 from toolgate.api.providers import Providers
 from toolgate.api.query import BadQuery
 from toolgate.api.summary import Summaries
 from toolgate.api.tools import Tools
 from toolgate.api.usage import Used
-from toolgate.audit.keys import Keys
 from toolgate.errors import ToolgateError
 from toolgate.gateway import Gateway
 from toolgate.roster import Roster
-from toolgate.stores import Journal, Ledger
+from toolgate.stores import Stores
 from toolgate.stores.book import Book
 from toolgate.stores.trail import Trail
 
@@ -43,37 +42,32 @@ if TYPE_CHECKING:
 
 def routes(
     gateway: Gateway,
-    journal: Journal,
-    ledger: Ledger,
+    stores: Stores,
+    roster: Roster,
     *,
-    integrations: Callable[[], Sequence[Mapping[str, Any]]],
     unready: Callable[[], str | None],
-    metrics: Readers = "admin",
-    preview: Preview = no_request,
-    trail: Trail | None = None,
-    book: Book | None = None,
-    models: Callable[[], Report] | None = None,
-    roster: Roster | None = None,
-    clients: Callable[[], Clients] | None = None,
+    metrics: Readers,
+    preview: Preview,
+    trail: Trail,
+    book: Book,
+    models: Callable[[], Report],
+    clients: Callable[[], Clients],
 ) -> list[BaseRoute]:
     """The routes of the HTTP face, to be composed with others and put behind the ingress guard.
 
     Args:
-        integrations: what `/v1/integrations` tells: `name`, `kind`, `tools` (how many), `problem` (a sentence or None).
         unready: why calls cannot be answered at present, for `/readyz`; None when they can.
         metrics: who may read `/metrics`.
         preview: the request that a call would send.
-        trail: by which the journal is asked; None: one of its own.
-        book: the journal as a whole; None: nothing is kept of it.
-        models: what may be known of the language models; None: there are none.
-        roster: by which integrations are changed; None: they cannot be.
-        clients: MCP clients that there are; None: nobody takes note of them.
+        trail: by which the journal is asked.
+        book: the journal as a whole.
+        models: what may be known of the language models; made when first asked for.
+        clients: MCP clients that there are, likewise.
     """
     tools, operator, answering = Tools(gateway), Operator(unready), Answering(gateway.approvals)
     providers = Providers(models)
-    trail = trail or Trail(journal)
-    audited, summaries = Audited(journal, trail, book or Book(None, Keys.random())), Summaries(trail, ledger)
-    there = Integrations(roster.status if roster else lambda _: integrations(), roster, trail, journal)
+    audited, summaries = Audited(stores.journal, trail, book), Summaries(trail, stores.ledger)
+    there = Integrations(roster, trail, stores.journal)
     return [
         Route("/v1/tools", tools.many, methods=["GET"]),
         Route("/v1/tools/{name}", tools.one, methods=["GET"]),
@@ -81,7 +75,7 @@ def routes(
         Route("/v1/tools/{name}/preview", Previewed(gateway, preview).preview, methods=["POST"]),
         Route("/v1/approvals", answering.many, methods=["GET"]),
         Route("/v1/approvals/{id}", answering.answer, methods=["POST"]),
-        Route("/v1/usage", Used(ledger).usage, methods=["GET"]),
+        Route("/v1/usage", Used(stores.ledger).usage, methods=["GET"]),
         Route("/v1/providers", providers.many, methods=["GET"]),
         Route("/v1/providers/stats", providers.stats, methods=["GET"]),
         Route("/v1/providers/wins", providers.wins, methods=["GET"]),
@@ -100,7 +94,7 @@ def routes(
         Route("/v1/integrations/{name}/disable", there.disable, methods=["POST"]),
         Route("/v1/integrations/{name}/refresh", there.refresh, methods=["POST"]),
         Route("/v1/integrations/{name}/accept", there.accept, methods=["POST"]),
-        Route("/v1/clients", Connected(clients, trail, journal).many, methods=["GET"]),
+        Route("/v1/clients", Connected(clients, trail, stores.journal).many, methods=["GET"]),
         Route("/v1/budgets", summaries.budgets, methods=["GET"]),
         Route("/v1/metrics/calls", summaries.calls, methods=["GET"]),
         Route("/v1/audit", audited.many, methods=["GET"]),

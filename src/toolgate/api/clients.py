@@ -23,11 +23,7 @@ NANOSECONDS = 1_000_000_000
 
 
 class Connected:
-    def __init__(self, clients: Callable[[], Clients] | None, trail: Trail, journal: Journal) -> None:
-        """
-        Args:
-            clients: None: nobody takes note of them.
-        """
+    def __init__(self, clients: Callable[[], Clients], trail: Trail, journal: Journal) -> None:
         self._clients = clients
         self._trail = trail
         self._journal = journal
@@ -35,7 +31,7 @@ class Connected:
     async def many(self, request: Request) -> Json:
         """One's own; the role admin sees everybody's."""
         principal = principal_of(request.scope)
-        seen = await self._clients().list(None if is_admin(principal) else principal) if self._clients else ()
+        seen = await self._clients().list(None if is_admin(principal) else principal)
         behind = await self._trail.follow() if seen else 0
         calls: dict[str, Mapping[str, Any] | None] = {}
         for each in seen[:SHOWN]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -33,15 +33,9 @@ SHOWN = 200
 SAID = frozenset({"name", "url", "document", "base_url", "expose"})
 
 
-Status = Callable[[Principal], Sequence[Mapping[str, Any]]]
-
-
 @dataclass
 class Integrations:
-    status: Status
-    """Of every integration, as who looks may know of it."""
-    kept: Roster | None
-    """None: nothing of them can be changed here."""
+    roster: Roster
     trail: Trail
     journal: Journal
     clock: Callable[[], float] = time.time
@@ -49,20 +43,14 @@ class Integrations:
     async def many(self, request: Request) -> Json:
         """What is served. Whoever is no admin hears of integrations as of tools: of those that they see tools of, and only of these."""
         principal = principal_of(request.scope)
-        every = self.status(principal)
+        every = self.roster.status(principal)
         return Json({"integrations": list(every) if is_admin(principal) else [_outline(each) for each in every if each["visible"]]})
-
-    @property
-    def _roster(self) -> Roster:
-        if self.kept is None:
-            raise Misconfigured("integrations cannot be changed here")
-        return self.kept
 
     async def one(self, request: Request) -> Json:
         """How an integration does: calls of the last day, the last error, what is used of the other side's own limits."""
         with by_admin(request) as principal:
-            loaded = self._roster.find(request.path_params["name"])
-        [status] = [each for each in self._roster.status(principal) if each["name"] == loaded.name]
+            loaded = self.roster.find(request.path_params["name"])
+        [status] = [each for each in self.roster.status(principal) if each["name"] == loaded.name]
         behind, now = await self.trail.follow(), int(self.clock() // 60)
         day = (await self.trail.sums_by("integration", since=now - DAY)).get(loaded.name, Sum())
         return Json(
@@ -79,7 +67,7 @@ class Integrations:
 
     async def test(self, request: Request) -> Json:
         with by_admin(request):
-            return Json(asdict(await self._roster.test(request.path_params["name"])))
+            return Json(asdict(await self.roster.test(request.path_params["name"])))
 
     async def enable(self, request: Request) -> Json:
         return await self._switched(request, on=True)
@@ -90,7 +78,7 @@ class Integrations:
     async def refresh(self, request: Request) -> Json:
         """What is defined now other than it is served; nothing changes by looking."""
         with by_admin(request):
-            found, digest = await self._roster.refresh(request.path_params["name"])
+            found, digest = await self.roster.refresh(request.path_params["name"])
         return Json({"differences": [asdict(each) for each in found[:SHOWN]], "total": len(found), "digest": digest})
 
     async def accept(self, request: Request) -> Json:
@@ -99,20 +87,20 @@ class Integrations:
             seen = body["digest"] if isinstance(body, dict) and body.keys() == {"digest"} else None
             if not isinstance(seen, str):
                 raise BadQuery('the body is an object with one key, "digest": that of what you have seen, as refresh tells it')
-            return Json(asdict(await self._roster.accept(request.path_params["name"], seen, who)))
+            return Json(asdict(await self.roster.accept(request.path_params["name"], seen, who)))
 
     async def look(self, request: Request) -> Json:
         """What adding a description would make, and what had to be repaired or left out."""
         with by_admin(request), source_in(json.loads(await request.body())) as source:
-            return Json(_made(await self._roster.look(source)))
+            return Json(_made(await self.roster.look(source)))
 
     async def add(self, request: Request) -> Json:
         with by_admin(request) as who, source_in(json.loads(await request.body())) as source:
-            return Json(_made(await self._roster.add(source, who)))
+            return Json(_made(await self.roster.add(source, who)))
 
     async def _switched(self, request: Request, *, on: bool) -> Json:
         with by_admin(request) as who:
-            await self._roster.switch(request.path_params["name"], on, who)
+            await self.roster.switch(request.path_params["name"], on, who)
         return Json({"enabled": on})
 
     async def _last_error(self, loaded: Loaded) -> Mapping[str, Any] | None:

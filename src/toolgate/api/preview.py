@@ -26,11 +26,6 @@ Preview = Callable[[str, Mapping[str, Any], Principal], Awaitable[wire.Request]]
 """The request that a call would send, secrets masked; see `toolgate.app.App.preview` for what it raises."""
 
 
-async def no_request(name: str, arguments: Mapping[str, Any], principal: Principal) -> wire.Request:
-    """Where no tool sends a request of its own."""
-    raise Misconfigured(f"{name} is answered in this process; there is no request to show")
-
-
 class Previewed:
     def __init__(self, gateway: Gateway, preview: Preview) -> None:
         self._gateway = gateway

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import json
 from collections.abc import Awaitable, Callable
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from starlette.requests import Request
 
 from toolgate.api.answers import Json, problem_answer
 from toolgate.api.query import BadQuery
-from toolgate.errors import NoModel
 from toolgate.policy.bounds import ADMIN, is_admin
 from toolgate.server.identify import principal_of
 
@@ -21,21 +21,16 @@ SINCE = "24h"
 
 
 class Providers:
-    def __init__(self, report: Callable[[], Report] | None) -> None:
+    def __init__(self, report: Callable[[], Report]) -> None:
         """
         Args:
-            report: made when first asked for; None: there are no language models here.
+            report: made when first asked for.
         """
         self._make = report
-        self._made: Report | None = None
 
-    @property
+    @cached_property
     def _report(self) -> Report:
-        if self._made is None:
-            if self._make is None:
-                raise NoModel({})
-            self._made = self._make()
-        return self._made
+        return self._make()
 
     async def many(self, request: Request) -> Json:
         """Those that the caller may ask; the role admin sees all, and how to add others."""
