@@ -34,7 +34,7 @@ from toolgate.openapi.source import Operation, tools_of
 from toolgate.policy.live import Live, Watch, candidate_of, watching
 from toolgate.policy.load import load_tested
 from toolgate.policy.rules import Policy
-from toolgate.roster import Roster, Sources
+from toolgate.roster import Roster
 from toolgate.server.apps import app_tools
 from toolgate.settings import Settings, bundled, policies_folder, state_folder
 from toolgate.stores import Counters, Stores, open_stores
@@ -106,14 +106,6 @@ class App:
     @property
     def integrations(self) -> Sequence[Loaded]:
         return self.roster.all
-
-    @property
-    def sources(self) -> Sources:
-        return self.roster.sources
-
-    def status(self) -> Sequence[Mapping[str, Any]]:
-        """Every integration, for those who look from outside."""
-        return self.roster.status()
 
     async def preview(self, name: str, arguments: Mapping[str, Any], principal: Principal) -> Request:
         """The request that a call would send, secrets masked; nothing is sent, nothing decided.

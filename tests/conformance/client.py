@@ -186,7 +186,7 @@ async def by_consent(folder: Path, url: str) -> None:
         settings = declared(folder, url, auth=auth, servers=servers)
         await consent(settings, scopes.split())
         async with standing(settings) as (client, app):
-            said = [source.upstream.problem or "" for source in app.sources.all]
+            said = [source.upstream.problem or "" for source in app.roster.sources.all]
             for tool in (await client.list_tools()).tools:
                 said += [str(block) for block in (await client.call_tool(tool.name, {})).content]
         again = re.search(r"toolgate credentials link(?:.*--scope '([^']*)')?|answered 401", " ".join(said))

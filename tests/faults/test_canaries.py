@@ -266,7 +266,7 @@ async def test_what_an_authorization_server_gives_and_repeats_goes_nowhere(
         authority.tokens.clear()  # all are revoked
         authority.refreshes.clear()
         said.append(await here.callers["ada"].post("/v1/tools/read/call", json={"arguments": {}}))
-        seen = repr((here.app.own, here.app.own.links, here.app.sources))
+        seen = repr((here.app.own, here.app.own.links, here.app.roster.sources))
     sinks.answers = [answer.text + str(answer.headers) for answer in said]
     everything = {**sinks(), "repr": seen}
 

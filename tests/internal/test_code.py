@@ -107,7 +107,7 @@ async def test_pytest_runs_where_its_packages_are_given(tmp_path: Path) -> None:
 async def test_without_being_turned_on_there_is_no_such_tool_and_the_reason_is_told(tmp_path: Path) -> None:
     async with an_app(tmp_path, Code()) as app:
         outcome = await run(app, language="bash", code="true")
-        (status,) = app.status()
+        (status,) = app.roster.status()
 
         assert outcome.problem is not None
         assert outcome.problem.code == "unknown_tool"

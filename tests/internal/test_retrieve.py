@@ -55,6 +55,6 @@ async def test_a_folder_that_the_policy_keeps_from_its_caller_is_not_searched_fo
 
 async def test_without_a_folder_there_is_no_such_tool(tmp_path: Path) -> None:
     async with an_app(tmp_path) as app:
-        (status,) = app.status()
+        (status,) = app.roster.status()
 
     assert "toolgate index add" in status["absent"]["internal_retrieve_context"]

@@ -76,7 +76,7 @@ async def test_an_engine_on_this_machine_is_not_reached_unless_it_is_allowed(tmp
 async def test_without_an_engine_there_is_no_such_tool(tmp_path: Path) -> None:
     async with an_app(tmp_path) as app:
         outcome = await run(app, "web_search", query="x")
-        (status,) = app.status()
+        (status,) = app.roster.status()
 
     assert outcome.problem is not None
     assert outcome.problem.code == "unknown_tool"

@@ -124,7 +124,7 @@ async def test_one_that_never_answers_and_one_that_is_not_there_hold_up_nobody(b
         async with behind(good=plain(), mute=plain("silent"), gone={"command": ["/no/such/program"]}) as app:
             await until(lambda: app.gateway.catalog.get("good_echo"))
             said = await call(app, "good_echo", text="hello")
-            problems = {one["name"]: one["problem"] for one in app.status()}
+            problems = {one["name"]: one["problem"] for one in app.roster.status()}
 
     assert text(said) == "hello"
     assert problems == {

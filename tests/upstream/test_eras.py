@@ -238,14 +238,14 @@ async def test_a_changed_definition_is_kept_back_while_the_others_are_served(beh
 
     theirs = Theirs()
     async with standing(behind, theirs) as (_, app):
-        accept(app.sources.all[0].loaded)
+        accept(app.roster.sources.all[0].loaded)
     theirs.more = True
 
     async with standing(behind, theirs) as (url, app), Client(url, mode=ROUNDS) as client:
         names = {tool.name for tool in (await client.list_tools()).tools}
         with pytest.raises(MCPError):
             await client.call_tool("theirs_another", {})
-        (status,) = app.status()
+        (status,) = app.roster.status()
 
     assert "theirs_another" not in names
     assert "theirs_canary" in names

@@ -140,7 +140,7 @@ async def test_a_tool_that_looks_like_anothers_is_not_served_until_it_is_accepte
 ) -> None:
     async with behind(a1=plain(include=["echo"]), al=plain(include=["echo"])) as app:
         before = [tool.name for tool in app.gateway.catalog if tool.integration != OURS]
-        accept(app.sources.all[1].loaded)
+        accept(app.roster.sources.all[1].loaded)
 
     async with behind(a1=plain(include=["echo"]), al=plain(include=["echo"])) as app:
         after = [tool.name for tool in app.gateway.catalog if tool.integration != OURS]

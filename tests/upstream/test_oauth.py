@@ -64,7 +64,7 @@ async def test_one_consent_serves_everybody_and_a_scope_too_few_says_how_to_get_
     async with authorities() as (authority, resource):
         settings = settings_of(tmp_path, {"tracker": declaration(resource, CONSENT)}, store="sqlite")
         async with open_app(settings) as app:
-            before = app.sources.all[0].upstream.problem
+            before = app.roster.sources.all[0].upstream.problem
             await link(app, ADA)
         async with open_app(settings) as app:
             done = await app.gateway.call("read", {}, ADA)
