@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import json
-from typing import Any
-
 from starlette.requests import Request
 
 from toolgate.api.answers import Json, problem_answer
-from toolgate.api.query import BadQuery, choice
+from toolgate.api.query import BadQuery, body_of, choice
 from toolgate.approvals import Approvals, told_of
 from toolgate.policy.bounds import ADMIN, WHO, is_admin
 from toolgate.server.identify import principal_of
 
 DECISIONS = {"approve": True, "deny": False}
 REASON = 500  # characters
+WANTED = f'the body is an object with "decision", approve or deny, and perhaps "reason", {REASON} characters at most'
 
 
 class Answering:
@@ -33,16 +31,11 @@ class Answering:
         principal = principal_of(request.scope)
         if not is_admin(principal, changes=True):
             return problem_answer("not_permitted", f"{principal.id} may not answer for others; {WHO} may")
-        yes, reason = _decision(json.loads(await request.body()))
+        body = await body_of(request, WANTED, {"decision": str}, {"reason": str | None})
+        yes, reason = DECISIONS.get(body["decision"]), body.get("reason")
+        if yes is None or len(reason or "") > REASON:
+            raise BadQuery(WANTED)
         waiting = await self._approvals.find(request.path_params["id"])
         if self._approvals.owns(principal, waiting):
             return problem_answer("not_permitted", f"{principal.id} may not answer for its own call; another {ADMIN} may")
         return Json(told_of(await self._approvals.decide(waiting.id, yes, principal, "operator", reason)))
-
-
-def _decision(body: Any) -> tuple[bool, str | None]:
-    if isinstance(body, dict) and body.keys() <= {"decision", "reason"}:
-        decision, reason = body.get("decision"), body.get("reason")
-        if isinstance(decision, str) and decision in DECISIONS and (reason is None or (isinstance(reason, str) and len(reason) <= REASON)):
-            return DECISIONS[decision], reason
-    raise BadQuery(f'the body is an object with "decision", approve or deny, and perhaps "reason", {REASON} characters at most')

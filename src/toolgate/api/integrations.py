@@ -14,7 +14,7 @@ from typing import Any
 from starlette.requests import Request
 
 from toolgate.api.answers import Json
-from toolgate.api.query import BadQuery
+from toolgate.api.query import BadQuery, body_of
 from toolgate.audit.export import when
 from toolgate.calls import Principal
 from toolgate.errors import Misconfigured, NotPermitted
@@ -30,6 +30,7 @@ from toolgate.stores.trail import Asked, Sum, Trail
 DAY = 24 * 60  # minutes
 SHOWN = 200
 """Diagnostics and names that are shown."""
+SEEN = 'the body is an object with one key, "digest": that of what you have seen, as refresh tells it'
 SAID = frozenset({"name", "url", "document", "base_url", "expose"})
 
 
@@ -83,11 +84,8 @@ class Integrations:
 
     async def accept(self, request: Request) -> Json:
         with by_admin(request) as who:
-            body = json.loads(await request.body())
-            seen = body["digest"] if isinstance(body, dict) and body.keys() == {"digest"} else None
-            if not isinstance(seen, str):
-                raise BadQuery('the body is an object with one key, "digest": that of what you have seen, as refresh tells it')
-            return Json(asdict(await self.roster.accept(request.path_params["name"], seen, who)))
+            seen = await body_of(request, SEEN, {"digest": str})
+            return Json(asdict(await self.roster.accept(request.path_params["name"], seen["digest"], who)))
 
     async def look(self, request: Request) -> Json:
         """What adding a description would make, and what had to be repaired or left out."""

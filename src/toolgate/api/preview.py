@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 
 from starlette.requests import Request
 
 from toolgate.api.answers import Json
-from toolgate.api.query import arguments_in
+from toolgate.api.query import arguments_of
 from toolgate.calls import Call, Principal
 from toolgate.egress import wire
 from toolgate.errors import InvalidArguments, Misconfigured
@@ -34,7 +33,7 @@ class Previewed:
     async def preview(self, request: Request) -> Json:
         """The policy's verdict on exactly this call, and the request that it would become."""
         principal, name = principal_of(request.scope), request.path_params["name"]
-        arguments = arguments_in(json.loads(await request.body()))
+        arguments = await arguments_of(request)
         tool = self._gateway.find(name, principal)
         sent: wire.Request | None = None
         unshown: str | None = None

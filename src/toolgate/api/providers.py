@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Awaitable, Callable
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -10,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from starlette.requests import Request
 
 from toolgate.api.answers import Json, problem_answer
-from toolgate.api.query import BadQuery
+from toolgate.api.query import BadQuery, body_of
 from toolgate.policy.bounds import ADMIN, is_admin
 from toolgate.server.identify import principal_of
 
@@ -18,6 +17,8 @@ if TYPE_CHECKING:
     from toolgate.llm.report import Report
 
 SINCE = "24h"
+EXPLAINED = 'the body is an object with "prompt", and perhaps "task", "model" and "high_risk"'
+JUDGED = 'the body is an object with "run" and "good", a number from 0 (wrong) to 1 (right)'
 
 
 class Providers:
@@ -66,9 +67,7 @@ class Providers:
     async def explain(self, request: Request) -> Json:
         """What would be decided for a prompt of the caller's. Nothing is asked."""
         principal = principal_of(request.scope)
-        body = _object(await request.body(), {"prompt": str}, {"task": str, "model": str, "high_risk": bool})
-        if body is None:
-            return problem_answer("bad_request", 'the body is an object with "prompt", and perhaps "task", "model" and "high_risk"')
+        body = await body_of(request, EXPLAINED, {"prompt": str}, {"task": str, "model": str, "high_risk": bool})
         prompt, task = body["prompt"], body.get("task", "other")
         return await _told(
             lambda: self._report.explain(prompt, principal, task, body.get("model", ""), high_risk=body.get("high_risk", False))
@@ -77,9 +76,9 @@ class Providers:
     async def feedback(self, request: Request) -> Json:
         """How good the answer to a run of the caller's own was."""
         principal = principal_of(request.scope)
-        body = _object(await request.body(), {"run": str, "good": float}, {})
-        if body is None or not 0 <= body["good"] <= 1:
-            return problem_answer("bad_request", 'the body is an object with "run" and "good", a number from 0 (wrong) to 1 (right)')
+        body = await body_of(request, JUDGED, {"run": str, "good": float})
+        if not 0 <= body["good"] <= 1:
+            raise BadQuery(JUDGED)
         model = await self._report.feedback(body["run"], body["good"], principal)
         if model is None:
             return problem_answer("not_found", "no such run of yours is known here, or it was judged already")
@@ -98,19 +97,3 @@ async def _told(work: Callable[[], Awaitable[Any]]) -> Json:
         return Json(await work())
     except ValueError as error:
         raise BadQuery(str(error)) from None
-
-
-def _object(data: bytes, needed: dict[str, type], allowed: dict[str, type]) -> dict[str, Any] | None:
-    """The JSON object with these keys of these types; None: it is something else."""
-    try:
-        body = json.loads(data)
-    except ValueError:
-        return None
-    known = needed | allowed
-    if not isinstance(body, dict) or not needed.keys() <= body.keys() <= known.keys():
-        return None
-    for key, value in body.items():
-        fits = isinstance(value, known[key]) or (known[key] is float and isinstance(value, int) and not isinstance(value, bool))
-        if not fits:
-            return None
-    return body

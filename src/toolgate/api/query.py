@@ -1,11 +1,17 @@
-"""What a query string may say."""
+"""What a query string and a body may say."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Collection, Mapping
+from types import UnionType
 from typing import Any
 
 from starlette.datastructures import QueryParams
+from starlette.requests import Request
+
+Keys = Mapping[str, type | UnionType]
+"""Of a JSON object, with what they hold; a whole number is a `float` too."""
 
 
 class BadQuery(ValueError):
@@ -39,13 +45,29 @@ def number(query: QueryParams, name: str, most: int) -> int | None:
     return int(value)
 
 
-def arguments_in(body: Any) -> Mapping[str, Any]:
-    """The arguments of a call that a body holds.
+async def body_of(request: Request, wanted: str, needed: Keys, allowed: Keys | None = None) -> dict[str, Any]:
+    """The body, an object with all keys of `needed`, perhaps some of `allowed`, and no others.
+
+    Args:
+        wanted: the same in words: "the body is …".
 
     Raises:
-        BadQuery: it holds something else.
+        BadQuery: it is something else.
     """
-    arguments = body.get("arguments", {}) if isinstance(body, dict) and body.keys() <= {"arguments"} else None
-    if not isinstance(arguments, dict):
-        raise BadQuery('the body is an object with one key, "arguments", that holds an object')
+    try:
+        body = json.loads(await request.body())
+    except ValueError:
+        body = None
+    known = {**needed, **(allowed or {})}
+    if not isinstance(body, dict) or not needed.keys() <= body.keys() <= known.keys():
+        raise BadQuery(wanted)
+    if not all(isinstance(value, known[key]) or (known[key] is float and type(value) is int) for key, value in body.items()):
+        raise BadQuery(wanted)
+    return body
+
+
+async def arguments_of(request: Request) -> Mapping[str, Any]:
+    """The arguments of a call that a body holds. Raises BadQuery as `body_of`."""
+    body = await body_of(request, 'the body is an object with one key, "arguments", that holds an object', {}, {"arguments": dict})
+    arguments: Mapping[str, Any] = body.get("arguments", {})
     return arguments

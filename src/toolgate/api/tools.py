@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import base64
 import binascii
-import json
 from bisect import bisect_right
 from collections.abc import Awaitable, Mapping, Sequence
 from typing import TypeVar
@@ -14,7 +13,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from toolgate.api.answers import Json, outcome_answer, problem_answer
-from toolgate.api.query import BadQuery, arguments_in, choice, number
+from toolgate.api.query import BadQuery, arguments_of, choice, number
 from toolgate.api.shapes import SHAPES
 from toolgate.calls import PROTOCOL, Tool
 from toolgate.errors import InvalidArguments
@@ -63,7 +62,7 @@ class Tools:
 
     async def call(self, request: Request) -> Response:
         """Let a call through the gate; a caller that hangs up takes it back."""
-        arguments = arguments_in(json.loads(await request.body()))
+        arguments = await arguments_of(request)
         try:
             key, claimed = idempotency_key(request.headers.get("idempotency-key")), approval(request.headers.get("toolgate-approval"))
         except InvalidArguments as error:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -11,13 +10,15 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from toolgate import __version__
-from toolgate.api.answers import Json, problem_answer
+from toolgate.api.answers import Json
+from toolgate.api.query import BadQuery, body_of
 from toolgate.calls import Principal
-from toolgate.errors import LimitReached, NotIdentified, ToolgateError
+from toolgate.errors import ToolgateError
 from toolgate.server.identify import KEY, Identify
 from toolgate.server.session import Sessions, by_session, showing
 
 PATH = "/console/session"
+WANTED = 'the body is an object with one key, "key", that holds an API key: tg_…'
 
 
 class SignIn:
@@ -53,19 +54,10 @@ class SignIn:
 
     async def _begin(self, request: Request) -> Json:
         """Open a session for who shows an API key: held against the same rules, and counted as refused, as in a header."""
-        try:
-            body = json.loads(await request.body())
-            key = body["key"] if isinstance(body, dict) and body.keys() == {"key"} else None
-        except json.JSONDecodeError:
-            key = None
-        if not isinstance(key, str) or not key.startswith(KEY) or not key.isascii():
-            return problem_answer("bad_request", 'the body is an object with one key, "key", that holds an API key: tg_…')
-        try:
-            principal = await self._identify(showing(request.scope, key))
-        except NotIdentified as error:
-            return problem_answer(error.code, str(error))
-        except LimitReached as error:
-            return problem_answer(error.code, str(error))
+        key = (await body_of(request, WANTED, {"key": str}))["key"]
+        if not key.startswith(KEY) or not key.isascii():
+            raise BadQuery(WANTED)
+        principal = await self._identify(showing(request.scope, key))
         if (before := self._sessions.secret_in(request.scope)) is not None:
             await self._sessions.close(before)
         opened = await self._sessions.open(key)
