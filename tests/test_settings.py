@@ -1,13 +1,15 @@
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from pydantic import SecretStr
 
 from toolgate.errors import Misconfigured
 from toolgate.integration import Bearer, Integration, read_integration
-from toolgate.settings import Caller, Settings, bundled, expand, read_settings, state_folder
+from toolgate.settings import PATHS, Caller, Settings, bundled, expand, read_settings, state_folder
 
 
 @pytest.fixture(autouse=True)
@@ -30,6 +32,24 @@ def test_paths_in_the_file_are_relative_to_it(tmp_path: Path) -> None:
     assert settings.tool_specs == (tmp_path / "etc/specs", Path("/opt/specs"))
     assert (settings.data_dir, settings.policies) == (tmp_path / "etc/state", tmp_path / "etc/p")
     assert settings.files.upload_folder == tmp_path / "etc/sent"
+
+
+def test_every_setting_that_is_a_path_is_known_as_one() -> None:
+    schema = Settings.model_json_schema()
+
+    def places(node: Any, place: tuple[str, ...] = ()) -> Iterator[str]:
+        if "$ref" in node:
+            yield from places(schema["$defs"][node["$ref"].rpartition("/")[2]], place)
+        if node.get("format") == "path":
+            yield ".".join(place)
+        for each in node.get("anyOf", ()):
+            yield from places(each, place)
+        for name, each in node.get("properties", {}).items():
+            yield from places(each, (*place, name))
+        for each in node.get("patternProperties", {}).values():
+            yield from places(each, (*place, "*"))
+
+    assert sorted(places(schema)) == sorted(PATHS)
 
 
 def test_the_environment_stands_over_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

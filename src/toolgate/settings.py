@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
@@ -327,32 +327,27 @@ def read_settings(path: Path | None = None, environ: Mapping[str, str] = os.envi
     values = expand(documents.parse(file.read_bytes(), name=str(file)) or {}, environ, name=str(file))
     if not isinstance(values, dict):
         raise Misconfigured(f"{file} must hold a mapping of settings")
-    for key in ("policies", "policy_shadow", "data_dir", "prompts", "skills"):
-        if isinstance(values.get(key), str):
-            values[key] = file.parent / values[key]
-    if isinstance(identity := values.get("identity"), dict) and isinstance(identity.get("secret_key_file"), str):
-        values["identity"] = {**identity, "secret_key_file": file.parent / identity["secret_key_file"]}
-    if isinstance(files := values.get("files"), dict) and isinstance(files.get("upload_folder"), str):
-        values["files"] = {**files, "upload_folder": file.parent / files["upload_folder"]}
     if isinstance(values.get("tool_specs"), list):
         values["tool_specs"] = [file.parent / str(folder) for folder in values["tool_specs"]]
-    if isinstance(audit := values.get("audit"), dict) and isinstance(audit.get("checkpoints"), str):
-        audit["checkpoints"] = file.parent / audit["checkpoints"]
-    if isinstance(code := values.get("code"), dict):
-        values["code"] = {key: file.parent / value if key in BESIDE and isinstance(value, str) else value for key, value in code.items()}
-    if isinstance(providers := values.get("providers"), dict):
-        values["providers"] = {name: _script_beside(file, provider) for name, provider in providers.items()}
+    for place in PATHS:
+        values = _beside(file.parent, values, place.split("."))
     return checked(Settings, values, name=str(file))
 
 
-BESIDE = ("python", "packages", "deno", "node")
-"""Keys of `code` that are paths."""
+PATHS = (
+    "policies", "policy_shadow", "data_dir", "prompts", "skills", "identity.secret_key_file", "files.upload_folder", "audit.checkpoints",
+    "code.python", "code.packages", "code.deno", "code.node", "providers.*.script",
+)  # fmt: skip
+"""Where a text is a path that is relative to the file; `*` stands for any name."""
 
 
-def _script_beside(file: Path, provider: Any) -> Any:
-    if isinstance(provider, dict) and isinstance(script := provider.get("script"), str):
-        return {**provider, "script": file.parent / script}
-    return provider
+def _beside(folder: Path, value: Any, place: Sequence[str]) -> Any:
+    """`value` with the text at `place` in it as a path from `folder`."""
+    if not place:
+        return folder / value if isinstance(value, str) else value
+    if not isinstance(value, dict):
+        return value
+    return {key: _beside(folder, item, place[1:]) if place[0] in ("*", key) else item for key, item in value.items()}
 
 
 M = TypeVar("M", bound=BaseModel)
