@@ -163,7 +163,7 @@ async def open_app(settings: Settings) -> AsyncIterator[App]:
         ]
 
         def made(loaded: Loaded) -> Iterable[Tool]:
-            sender = _sender(loaded, transport, lambda: gateway, backends)
+            sender = _sender(loaded, transport, gateway, backends)
             missing = _absent(loaded, backends)
             return (tool for tool in tools_of(loaded, sender, settings.files.upload_folder, own) if tool.name not in missing)
 
@@ -258,8 +258,7 @@ def _agent(gateway: Gateway, models: Models, stores: Stores, settings: Settings,
     from toolgate.agent.loop import Agent
 
     known = Known(models.window, written.allowed)
-    jobs = backends.jobs
-    return Agent(gateway, models.provider, stores, settings, known=known, background=jobs.go_on if jobs else lambda _: False)
+    return Agent(gateway, models.provider, stores, settings, known=known, background=backends.jobs.go_on)
 
 
 def _own(settings: Settings, stores: Stores, integrations: Sequence[Loaded]) -> Own:
@@ -351,7 +350,7 @@ async def _fetch_pinned(integrations: Sequence[Loaded], settings: Settings, send
     return fetched
 
 
-def _sender(loaded: Loaded, transport: Transport, gateway: Callable[[], Gateway], backends: Backends) -> Sender:
+def _sender(loaded: Loaded, transport: Transport, gateway: Gateway, backends: Backends) -> Sender:
     """The network, or an application in this process where the integration names one."""
     if loaded.declaration is None or loaded.declaration.asgi is None:
         return transport
@@ -360,7 +359,7 @@ def _sender(loaded: Loaded, transport: Transport, gateway: Callable[[], Gateway]
     from toolgate.egress.application import Application
     from toolgate.internal.service import internal
 
-    return Application(internal(lambda: gateway().call, backends, lambda: gateway().permitted))
+    return Application(internal(gateway.call, gateway.permitted, backends))
 
 
 def local_principal(settings: Settings, via: Literal["stdio", "terminal"]) -> Principal:
@@ -370,7 +369,7 @@ def local_principal(settings: Settings, via: Literal["stdio", "terminal"]) -> Pr
     return local(settings.stdio, via)
 
 
-def look_after_jobs(app: App) -> Jobs | None:
+def look_after_jobs(app: App) -> Jobs:
     """Have this process, which stays, take up what others have left, and end jobs whose owner's key is revoked."""
     from toolgate.internal.again import Anew
     from toolgate.server.standing import Standing
@@ -383,7 +382,7 @@ def look_after_jobs(app: App) -> Jobs | None:
         return True
 
     jobs = app.backends.jobs
-    if jobs is None or jobs.again is not None:
+    if jobs.again is not None:
         return jobs
     settings = app.settings
     shared = settings.store == "sqlite" or settings.identity.secret_key_file  # so whoever takes a job up has the key

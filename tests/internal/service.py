@@ -13,10 +13,14 @@ import jsonschema_rs
 import orjson
 
 from toolgate import documents
-from toolgate.calls import Call
+from toolgate.calls import Call, Principal
 from toolgate.egress.application import Application, Asgi
 from toolgate.egress.wire import Reach, Request, Response
-from toolgate.internal.service import CallTool, internal
+from toolgate.internal.desk import Backends
+from toolgate.internal.github import CallTool
+from toolgate.internal.jobs import Jobs
+from toolgate.internal.service import internal
+from toolgate.stores.memory import memory_stores
 from toolgate.testing import a_call, a_tool
 
 ORIGIN = "http://internal.toolgate"
@@ -50,7 +54,13 @@ class Service:
 
 
 def a_service(gate: CallTool) -> Service:
-    return Service(internal(lambda: gate))
+    stores = memory_stores()
+    backends = Backends(Jobs(stores, None), stores)  # type: ignore[arg-type]  # none of them is for a repository
+    return Service(internal(gate, _permitted, backends))
+
+
+async def _permitted(name: str, arguments: Mapping[str, Any], principal: Principal, *, parent: Call | None = None) -> Call:
+    raise NotImplementedError
 
 
 @cache

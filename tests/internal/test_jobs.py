@@ -243,12 +243,11 @@ async def test_a_job_that_brings_its_process_down_is_taken_up_a_few_times_and_no
 
 async def test_a_job_ends_when_the_key_that_it_was_submitted_with_is_revoked(tmp_path: Path) -> None:
     async with an_app(tmp_path) as app:
-        jobs = look_after_jobs(app)
+        look_after_jobs(app)
         also(app, a_tool(forever, name="waiting", timeout=600.0))
         eve = await a_key(app)
         other = replace(eve, credential=(await a_key(app)).credential)  # of the same owner
         job = await run(app, "submit_job", eve, tool="waiting")
-        assert jobs is not None
         await Keys(app.stores.records).revoke(eve.credential or "")
         done = await ended(app, job.structured["id"], other)
 

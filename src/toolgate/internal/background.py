@@ -10,7 +10,7 @@ import anyio
 
 from toolgate.calls import UNSET, Outcome, Progress, Text, changed
 from toolgate.internal.desk import Desk
-from toolgate.internal.jobs import ENDED, LARGEST, Jobs, Work, outcome_of
+from toolgate.internal.jobs import ENDED, LARGEST, Work, outcome_of
 from toolgate.stores import Record
 
 
@@ -22,26 +22,21 @@ async def submit_job(desk: Desk, asked: Mapping[str, Any]) -> dict[str, Any]:
     async def run(progress: Progress) -> Outcome:
         return await desk.call_tool(work.tool, work.arguments, work.principal, parent=parent, id=work.call, progress=progress)
 
-    return told(await _jobs(desk).start(work, run))
+    return told(await desk.backends.jobs.start(work, run))
 
 
 async def get_job(desk: Desk, asked: Mapping[str, Any]) -> dict[str, Any]:
     wait = min(asked.get("wait", 0.0), desk.seconds_left() - 1)
     until = time.monotonic() + wait
     while True:
-        record = await _jobs(desk).get(desk.call.principal, asked["id"])
+        record = await desk.backends.jobs.get(desk.call.principal, asked["id"])
         if record.body["status"] in ENDED or time.monotonic() >= until:
             return told(record)
         await anyio.sleep(min(0.25, max(0.01, until - time.monotonic())))
 
 
 async def cancel_job(desk: Desk, asked: Mapping[str, Any]) -> dict[str, Any]:
-    return told(await _jobs(desk).cancel(desk.call.principal, asked["id"]))
-
-
-def _jobs(desk: Desk) -> Jobs:
-    assert desk.backends.jobs is not None
-    return desk.backends.jobs
+    return told(await desk.backends.jobs.cancel(desk.call.principal, asked["id"]))
 
 
 def told(record: Record) -> dict[str, Any]:

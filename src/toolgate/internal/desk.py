@@ -24,13 +24,13 @@ if TYPE_CHECKING:
 class Backends:
     """What our own tools stand on; None: not configured, or not to be had here."""
 
+    jobs: Jobs
+    stores: Stores
     code: Coding | None = None
     documents: Documents | None = None
     web: Web | None = None
     workflows: Workflows | None = None
     models: Models | None = None
-    jobs: Jobs | None = None
-    stores: Stores | None = None
     absent: Mapping[str, str] = field(default_factory=dict)
     """Operations that are not served, and why, in a sentence."""
 

@@ -40,13 +40,13 @@ async def open_backends(settings: Settings, sender: Sender, stores: Stores, mode
     absent = missing(settings, models=models.any)
     async with beside() as tasks:
         yield Backends(
+            Jobs(stores, tasks),
+            stores,
             code=await _code(settings, absent) if settings.code.enabled else None,
             documents=None if "retrieve_context" in absent else _documents(settings, models, tasks),
             web=_web(settings, sender) if settings.web_search else None,
             workflows=_workflows(settings, sender) if settings.workflows else None,
             models=models if models.any else None,
-            jobs=Jobs(stores, tasks),
-            stores=stores,
             absent=absent,
         )
 

@@ -19,7 +19,6 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
-from toolgate.calls import Call, Principal
 from toolgate.internal.actions import create_workflow, deploy_preview
 from toolgate.internal.change import update_issue
 from toolgate.internal.desk import Backends, Desk, Permitted
@@ -30,8 +29,6 @@ from toolgate.internal.locks import Locks
 from toolgate.internal.pulls import create_pull_request
 from toolgate.internal.review import review_pull_request
 from toolgate.internal.trouble import Trouble
-
-__all__ = ["CallTool", "internal"]
 
 Asked = Mapping[str, Any]
 
@@ -74,29 +71,21 @@ OPERATIONS = (
 )
 
 
-def internal(
-    gateway_call: Callable[[], CallTool], backends: Backends | None = None, permitted: Callable[[], Permitted] = lambda: _anything
-) -> ASGIApp:
-    """The application.
-
-    Args:
-        gateway_call: gives the gateway's `call`, once there is a gateway.
-        backends: what its services stand on; None: nothing but the gate.
-        permitted: gives the gateway's `permitted`, likewise.
-    """
-    locks, stands_on = Locks(), backends or Backends()
+def internal(call_tool: CallTool, permitted: Permitted, backends: Backends) -> ASGIApp:
+    """The application, over the gateway's `call` and `permitted`."""
+    locks = Locks()
 
     def route(operation: Operation) -> Route:
         async def endpoint(request: Request) -> Response:
             asked: Asked = await request.json() if operation.method == "POST" else asked_in_query(request.query_params)
-            github = GitHub(gateway_call(), request.state.call, asked["owner"], asked["repo"])
+            github = GitHub(call_tool, request.state.call, asked["owner"], asked["repo"])
             return JSONResponse(await _run(operation, github, asked, locks))
 
         return Route(operation.path, endpoint, methods=[operation.method])
 
     def service(path: str, run: str) -> Route:
         async def endpoint(request: Request) -> Response:
-            desk = Desk(request.state.call, gateway_call(), stands_on, permitted())
+            desk = Desk(request.state.call, call_tool, backends, permitted)
             return JSONResponse(await _function(run)(desk, await request.json()))
 
         return Route(path, endpoint, methods=["POST"])
@@ -119,12 +108,6 @@ async def _run(operation: Operation, github: GitHub, asked: Asked, locks: Locks)
         if not held:
             raise out_of_time()
         return await operation.run(github, asked)
-
-
-async def _anything(name: str, arguments: Asked, principal: Principal, *, parent: Call | None = None) -> Call:
-    """Where there is no gate."""
-    assert parent is not None
-    return parent
 
 
 async def _refusal(_request: Request, trouble: Exception) -> Response:

@@ -17,12 +17,11 @@ async def usage_report(desk: Desk, asked: Mapping[str, Any]) -> dict[str, Any]:
     Raises:
         Trouble: since or until is no day.
     """
-    stores, who = desk.backends.stores, desk.call.principal
-    assert stores is not None
+    who = desk.call.principal
     try:
         first, last = days(asked.get("since", "30d"), asked.get("until", "today"), day_of(time.time()))
     except ValueError as error:
         raise Trouble("bad_period", f"since and until are days. {error}") from None
     by = cast("tuple[Dimension, ...]", tuple(asked.get("by", ("tool",))))
-    used = await stores.ledger.usage(by, since=first, until=last, tenant=who.tenant, user=who.user)
+    used = await desk.backends.stores.ledger.usage(by, since=first, until=last, tenant=who.tenant, user=who.user)
     return {"since": first, "until": last, "usage": [one.to_json() for one in used]}

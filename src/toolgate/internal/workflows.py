@@ -82,7 +82,6 @@ async def run_workflow(desk: Desk, asked: Mapping[str, Any]) -> dict[str, Any]:
 
 async def _remember(desk: Desk, name: str, run: str) -> None:
     """Write down that the run is the caller's."""
-    assert desk.backends.stores is not None
     await desk.backends.stores.records.put(KIND, _owned(desk, name, run), {"workflow": name}, expires=time.time() + REMEMBERED)
 
 
@@ -92,7 +91,6 @@ async def _check_owner(desk: Desk, name: str, workflow: Workflow, run: str) -> N
     Raises:
         Trouble: the caller has started no such run.
     """
-    assert desk.backends.stores is not None
     meant = workflow.status_url is not None and ID.fullmatch(run)
     if meant and await desk.backends.stores.records.get(KIND, _owned(desk, name, run)) is None:
         raise Trouble("unknown_run", "you have started no such run of this workflow; runs can be asked after for a week")
