@@ -443,9 +443,10 @@ async def asgi(app: App) -> AsyncIterator[ASGIApp]:
         every = [*routes(app, face, resource), *consents.routes(), *console.routes()]
         application = Starlette(routes=every, exception_handlers=EXCEPTION_HANDLERS)
         # A session is asked first: then even who shows nothing may be somebody.
-        yield guarded(
-            telling(face.fast(application), app.counters), server, by_session(identify, sessions), resource, console.open | consents.open
-        )
+        served = face.fast(application)
+        if app.settings.shared:
+            served = telling(served, app.counters)
+        yield guarded(served, server, by_session(identify, sessions), resource, console.open | consents.open)
 
 
 def _consents(app: App) -> Consents:

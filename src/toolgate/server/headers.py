@@ -34,10 +34,10 @@ class Headers(list[tuple[bytes, bytes]]):
 
     def once(self, conclude: Callable[[Headers, Of], T], of: Of) -> T:
         """What `conclude` makes of them and `of`, and nothing else."""
-        key = conclude, of
-        if key not in self._concluded:
-            self._concluded[key] = conclude(self, of)
-        concluded: T = self._concluded[key]
+        try:
+            concluded: T = self._concluded[conclude, of]
+        except KeyError:
+            concluded = self._concluded[conclude, of] = conclude(self, of)
         return concluded
 
 

@@ -8,7 +8,6 @@ otherwise lend its address to the whole network. A credential that is not unders
 from __future__ import annotations
 
 import getpass
-import math
 import os
 import re
 from collections.abc import Awaitable, Callable, Sequence
@@ -16,14 +15,12 @@ from hashlib import sha256
 from ipaddress import ip_address
 from typing import Literal, Protocol
 
-from starlette.responses import JSONResponse
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import Scope
 
 from toolgate.calls import Principal
-from toolgate.errors import LimitReached, NotIdentified, ToolgateError
+from toolgate.errors import LimitReached, NotIdentified
 from toolgate.server.failures import Failures
 from toolgate.server.headers import Headers, headers_of
-from toolgate.server.resource import Resource
 from toolgate.settings import Caller, Server
 
 Identify = Callable[[Scope], Awaitable[Principal]]
@@ -37,55 +34,11 @@ MAX_CREDENTIAL = 8 * 1024
 """Bytes. A token of 10 MB took 1.2 s to check."""
 KEY = "tg_"
 KEY_ID = re.compile(r"tg_[a-z2-7]{8}(?=_)")
-LATER = 30.0
-"""Seconds after which an issuer that did not answer is asked again."""
 LOOPBACK_NAMES = frozenset({"localhost", "localhost."})
 
 
-class Identified:
-    """Let a request in as its principal, or answer 401; 403 where its credential is good for nothing here, 429 and 503 for later."""
-
-    def __init__(self, app: ASGIApp, identify: Identify, resource: Resource, open: frozenset[str] = frozenset()) -> None:
-        self._app = app
-        self._identify = identify
-        self._resource = resource
-        self._open = OPEN | resource.open | open
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] == "http" and scope["path"] not in self._open:
-            try:
-                principal = await self._identify(scope)
-            except ToolgateError as error:
-                await self._refusal(scope, error)(scope, receive, send)
-                return
-            scope.setdefault("state", {})[STATE] = principal
-            if principal.scopes is not None:
-                if self._resource.too_few(principal.scopes):
-                    why = NotIdentified("the token has no scope of this server, such as tools:read; ask its issuer for one", shown=True)
-                    await self._answer(why, 403, self._resource.challenge(scope, "insufficient_scope"))(scope, receive, send)
-                    return
-                if scope["method"] == "POST":  # a call; other answers need not wait to be looked at
-                    send = self._resource.challenging(scope, send, principal.scopes)
-        await self._app(scope, receive, send)
-
-    def _refusal(self, scope: Scope, error: ToolgateError) -> ASGIApp:
-        match error:
-            case NotIdentified(shown=shown):
-                return self._answer(error, 401, self._resource.challenge(scope, "invalid_token" if shown else None))
-            case LimitReached():
-                return self._answer(error, 429)
-        return self._answer(error, 503)  # nobody can say at present who it is
-
-    def _answer(self, error: ToolgateError, status: int, challenge: str | None = None) -> ASGIApp:
-        body = {"ok": False, "problem": {"code": error.code, "message": str(error)}}
-        headers = {"www-authenticate": challenge} if challenge else {}
-        if error.retry_after is not None or status == 503:
-            headers["retry-after"] = str(math.ceil(error.retry_after or LATER))
-        return JSONResponse(body, status_code=status, headers=headers)
-
-
 def principal_of(scope: Scope) -> Principal:
-    """Who `Identified` found to be asking."""
+    """Who was found to be asking."""
     principal: Principal = scope["state"][STATE]
     return principal
 
