@@ -26,11 +26,12 @@ from toolgate.integration import TokenExchange
 from toolgate.llm.models import Models, open_models
 from toolgate.news import Change
 from toolgate.openapi.exchange import Subjects
+from toolgate.openapi.execute import Executor
 from toolgate.openapi.links import Holder, Links
 from toolgate.openapi.load import Loaded, load_all
 from toolgate.openapi.own import Own
 from toolgate.openapi.pin import fetch, is_url, keep_copy, missing_copy
-from toolgate.openapi.source import Operation, tools_of
+from toolgate.openapi.source import tools_of
 from toolgate.policy.live import Live, Watch, candidate_of, watching
 from toolgate.policy.load import load_tested
 from toolgate.policy.rules import Policy
@@ -116,7 +117,7 @@ class App:
             Misconfigured: the tool sends no request of its own.
         """
         tool = self.gateway.find(name, principal)
-        if not isinstance(tool.run, Operation):
+        if not isinstance(tool.run, Executor):
             raise Misconfigured(f"{name} is answered in this process; there is no request to show")
         call = Call(tool, arguments, principal)
         await Validate()(call, _stop)

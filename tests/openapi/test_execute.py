@@ -14,14 +14,15 @@ from starlette.requests import Request as Asked
 from starlette.responses import JSONResponse
 from starlette.routing import Route
 
-from toolgate.calls import UNSET, Call, Principal, Text, Tool
+from toolgate.calls import UNSET, Annotations, Call, Principal, Text, Tool
 from toolgate.egress.application import Application
 from toolgate.egress.transport import Transport, open_transport
 from toolgate.egress.wire import Reach, Request, Response, Sender
 from toolgate.errors import InvalidArguments, Misconfigured, ToolgateError, Unreachable
 from toolgate.integration import Integration
 from toolgate.money import Price
-from toolgate.openapi.execute import MAX_FILE, Executor, files_below, reach_of, server_of
+from toolgate.openapi.definition import Definition, plan_to_json
+from toolgate.openapi.execute import MAX_FILE, Executor, files_below, home_of, reach_of, server_of
 from toolgate.openapi.operation import BodyPlan, ParameterPlan, Plan, ServerTemplate
 from toolgate.openapi.own import credentials_for
 from toolgate.testing import ScriptedSender, a_call, a_principal, a_tool, raw_server
@@ -38,8 +39,8 @@ def integration(**more: Any) -> Integration:
 
 def executor(sender: Sender, plan: Plan = ITEM, uploads: Path | None = None, **more: Any) -> Executor:
     declared = integration(**more)
-    server = server_of(plan, declared)
-    return Executor(plan, declared, server, reach_of(server, declared), sender, credentials_for(declared, sender), uploads)
+    definition = Definition("x", "", {}, {}, Annotations(), f"{plan.method} {plan.path}", plan_to_json(plan))
+    return Executor(definition, declared, lambda: home_of([plan], declared), sender, credentials_for(declared, sender), uploads)
 
 
 def servers(*urls: str, **variables: str) -> tuple[ServerTemplate, ...]:
@@ -278,7 +279,7 @@ async def test_a_preview_is_the_request_with_its_secrets_masked() -> None:
         b'{"a":1}',
     )
     assert sender.sent == []
-    assert CANARY not in repr(run) + repr(run.plan) + repr(run.integration)
+    assert CANARY not in repr(run) + repr(run.definition.plan) + repr(run.integration)
 
 
 async def test_a_preview_masks_constants_of_the_body_by_their_names() -> None:

@@ -24,6 +24,7 @@ from toolgate.money import told
 from toolgate.openapi import answer, request
 from toolgate.openapi.body import ReadFile
 from toolgate.openapi.credentials import MASK, Credentials, is_secret, scrubbed
+from toolgate.openapi.definition import Definition
 from toolgate.openapi.freshness import fresh
 from toolgate.openapi.operation import Plan, ServerTemplate
 
@@ -33,15 +34,14 @@ LOCAL = frozenset({"stdio", "terminal"})
 """How callers come that share this machine's files with us."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Executor:
-    """The `run` of a tool that was made from a description."""
+    """The `run` of a tool that was made from a description, made ready when it is first called: of a thousand tools a handful is."""
 
-    plan: Plan = field(repr=False)
+    definition: Definition = field(repr=False)
     integration: Integration = field(repr=False)
-    server: str
-    """Where the requests go, by `server_of`."""
-    reach: Reach
+    home: Callable[[], str | None] = field(repr=False)
+    """The origin that the description as a whole points to, by `home_of`."""
     sender: Sender
     credentials: Credentials
     upload_folder: Path | None = None
@@ -51,41 +51,52 @@ class Executor:
         """
         Raises:
             InvalidArguments: a value cannot be put onto the wire.
+            Misconfigured: there is no server for it.
             Failed, EgressBlocked: as `Sender.send`.
         """
         built = self._named(self._builder.build(call.arguments, files=self._files(call)), call)
         credentials = self.credentials.of(call.principal)
         for last in (False, True):
             proof = await credentials.proof(call.seconds_left())
-            signed = proof.on(built, self.reach.origins)
-            response = await self.sender.send(signed, reach=self.reach, seconds=call.seconds_left(), call=call)
+            signed = proof.on(built, self._reach.origins)
+            response = await self.sender.send(signed, reach=self._reach, seconds=call.seconds_left(), call=call)
             # A token may have been taken back early. A request that was not let in has done nothing and may be repeated.
             if response.status != 401 or last or not credentials.renew(proof):
                 break
         response = scrubbed(response, (*proof.secrets, *self._static_secrets))
         # With the names of our query credentials, masked: an answer's links may repeat them.
-        asked = proof.masked().on(built, self.reach.origins).url if proof.query else built.url
+        asked = proof.masked().on(built, self._reach.origins).url if proof.query else built.url
         limit = answer.LIMIT if call.depth == 0 else CAPS.decoded  # a tool of ours reads answers to their end
-        outcome = answer.read(response, plan=self.plan, url=asked, arguments=call.arguments, limit=limit, now=time.time())
+        outcome = answer.read(response, plan=self.definition.plan, url=asked, arguments=call.arguments, limit=limit, now=time.time())
         if call.tool.price and call.tool.price.header:
             outcome = changed(outcome, metered=told(response.header(call.tool.price.header)))
         return changed(outcome, fresh=fresh(response, shared=call.tool.public)) if call.tool.cache else outcome
 
     def preview(self, call: Call) -> Request:
         """The request as it would go out, with secrets masked. Raises InvalidArguments like a call."""
-        builder = request.compile(_masked(self.plan), self.server, _masked_headers(_headers(self.integration)))
+        builder = request.compile(_masked(self.definition.plan), self._server, _masked_headers(_headers(self.integration)))
         built = self._named(builder.build(call.arguments, files=self._files(call)), call)
-        return self.credentials.masked().on(built, self.reach.origins)
+        return self.credentials.masked().on(built, self._reach.origins)
 
     def _named(self, built: Request, call: Call) -> Request:
         """With the name of the call in the header that the description has for it, unless the operator's headers fill it.
 
         Never the caller's own key: all callers are one to the other side, and two of them may choose the same.
         """
-        name = self.plan.idempotency_header
+        name = self.definition.plan.idempotency_header
         if name is None or any(name.lower() == header.lower() for header, _ in built.headers):
             return built
         return replace(built, headers=(*built.headers, (name, str(UUID(call.once, version=5)))))
+
+    @cached_property
+    def _server(self) -> str:
+        server = server_of(self.definition.plan, self.integration)
+        check_shown(server, self.home(), self.integration)
+        return server
+
+    @cached_property
+    def _reach(self) -> Reach:
+        return reach_of(self._server, self.integration)
 
     @cached_property
     def _static_secrets(self) -> tuple[str, ...]:
@@ -93,7 +104,7 @@ class Executor:
 
     @cached_property
     def _builder(self) -> request.Builder:
-        return request.compile(self.plan, self.server, _headers(self.integration))
+        return request.compile(self.definition.plan, self._server, _headers(self.integration))
 
     def _files(self, call: Call) -> ReadFile | None:
         return files_below(self.upload_folder) if self.upload_folder is not None and call.principal.via in LOCAL else None
