@@ -15,47 +15,31 @@ def components(edges: Mapping[str, Iterable[str]]) -> list[list[str]]:
     """
     index: dict[str, int] = {}
     low: dict[str, int] = {}
+    ahead: dict[str, Iterator[str]] = {}
     open_nodes: list[str] = []
     found: list[list[str]] = []
     done: set[str] = set()
     for start in edges:
-        if start in index:
-            continue
-        path: list[tuple[str, Iterator[str]]] = []
-        _enter(start, index, low, open_nodes, path, edges)
+        path = [] if start in index else [start]
         while path:
-            node, following = path[-1]
-            target = next(following, None)
+            node = path[-1]
+            if node not in index:
+                index[node] = low[node] = len(index)
+                ahead[node] = iter(edges[node])
+                open_nodes.append(node)
+            target = next(ahead[node], None)
             if target is None:
                 path.pop()
                 if path:
-                    low[path[-1][0]] = min(low[path[-1][0]], low[node])
+                    low[path[-1]] = min(low[path[-1]], low[node])
                 if low[node] == index[node]:
-                    component = _close(node, open_nodes)
+                    component = [open_nodes.pop()]
+                    while component[-1] != node:
+                        component.append(open_nodes.pop())
                     done.update(component)
                     found.append(component)
             elif target not in index:
-                _enter(target, index, low, open_nodes, path, edges)
+                path.append(target)
             elif target not in done:
                 low[node] = min(low[node], index[target])
     return found
-
-
-def _enter(
-    node: str,
-    index: dict[str, int],
-    low: dict[str, int],
-    open_nodes: list[str],
-    path: list[tuple[str, Iterator[str]]],
-    edges: Mapping[str, Iterable[str]],
-) -> None:
-    index[node] = low[node] = len(index)
-    open_nodes.append(node)
-    path.append((node, iter(edges[node])))
-
-
-def _close(node: str, open_nodes: list[str]) -> list[str]:
-    component: list[str] = []
-    while not component or component[-1] != node:
-        component.append(open_nodes.pop())
-    return component

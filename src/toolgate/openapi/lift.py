@@ -12,6 +12,7 @@ What can not be kept is left out so that *more* is accepted, never less, with a 
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -19,7 +20,7 @@ from typing import Any
 from toolgate.openapi import keywords
 from toolgate.openapi.diagnostics import Diagnostic
 from toolgate.openapi.keywords import Schema
-from toolgate.openapi.resolve import Dangling, Resolver, join
+from toolgate.openapi.resolve import Dangling, Resolver, join, mappings
 
 MAX_DEPTH = 64
 MAX_NODES = 20_000
@@ -108,19 +109,13 @@ class Lifter:
             self._reported.add((code, pointer))
             self.diagnostics.append(Diagnostic(level, code, pointer, message))
 
-    def deref(self, node: Any) -> Any:
-        """What `node` is in the end, or None when it points nowhere."""
-        try:
-            return self.resolver.deref(node)[0]
-        except Dangling:
-            return None
-
     def anchored(self, name: str, place: str) -> str | None:
         """The pointer of the schema with that `$dynamicAnchor`: the nearest one around `place`, else the first."""
         if self._anchors is None:
-            self._anchors = {}
-            for anchor, pointer in _dynamic_anchors(self.resolver.root):
-                self._anchors.setdefault(anchor, []).append(pointer)
+            self._anchors = defaultdict(list)
+            for node, pointer in mappings(self.resolver.root):
+                if isinstance(anchor := node.get("$dynamicAnchor"), str):
+                    self._anchors[anchor].append(pointer)
         found = self._anchors.get(name, [])
         around = [pointer for pointer in found if place == pointer or place.startswith(f"{pointer}/")]
         return max(around, key=len) if around else next(iter(found), None)
@@ -234,7 +229,7 @@ class _Walk:
 
     def _read_only(self, node: Any) -> bool:
         if isinstance(node, dict) and "$ref" in node and node.get("readOnly") is not True:
-            node = self.lifter.deref(node)
+            node = self.lifter.resolver.peek(node)
         return isinstance(node, dict) and node.get("readOnly") is True
 
     def _read_only_elsewhere(self, node: dict[str, Any]) -> frozenset[str]:
@@ -258,7 +253,7 @@ class _Walk:
             branch = pending.pop()
             yield branch
             for item in branch["allOf"] if isinstance(branch.get("allOf"), list) else ():
-                target = self.lifter.deref(item)
+                target = self.lifter.resolver.peek(item)
                 if isinstance(target, dict) and id(target) not in seen:
                     seen.add(id(target))
                     pending.append(target)
@@ -321,15 +316,3 @@ class _Walk:
             lifted = Reference(pointer, in_place, self._keywords(beside, at, depth, in_place, drop))
             self.references.append(lifted)
         return keywords.or_null(lifted) if keywords.is_nullable(node) else lifted
-
-
-def _dynamic_anchors(root: Any) -> Iterator[tuple[str, str]]:
-    pending: list[tuple[Any, str]] = [(root, "")]
-    while pending:
-        node, pointer = pending.pop()
-        if isinstance(node, dict):
-            if isinstance(anchor := node.get("$dynamicAnchor"), str):
-                yield anchor, pointer
-            pending += [(value, join(pointer, key)) for key, value in reversed(node.items()) if isinstance(value, dict | list)]
-        elif isinstance(node, list):
-            pending += [(value, f"{pointer}/{index}") for index, value in reversed(list(enumerate(node))) if isinstance(value, dict | list)]

@@ -82,7 +82,7 @@ def _properties(schema: Any, lifter: Lifter) -> Iterator[tuple[str, str]]:
     for _ in range(LEVELS):
         following = []
         for node, pointer in level:
-            target = lifter.deref(node)
+            target = lifter.resolver.peek(node)
             properties = target.get("properties") if isinstance(target, dict) else None
             for name, item in properties.items() if isinstance(properties, dict) else ():
                 seen += 1

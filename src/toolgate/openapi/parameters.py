@@ -212,7 +212,7 @@ def example_of(reading: Reading, node: dict[str, Any]) -> Any:
     examples = node.get("examples")
     if isinstance(examples, dict):
         for item in examples.values():
-            target = reading.peek(item)
+            target = reading.resolver.peek(item)
             if isinstance(target, dict) and (value := target.get("value", target.get("dataValue", UNSET))) is not UNSET:
                 return value
     return UNSET

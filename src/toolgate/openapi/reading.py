@@ -40,13 +40,6 @@ class Reading:
             target = {**target, "description": text}
         return target, pointer if place is None else place
 
-    def peek(self, node: Any) -> Any:
-        """What `node` is or refers to; None, without a note, when it dangles: for what nothing depends on."""
-        try:
-            return self.resolver.deref(node)[0]
-        except Dangling:
-            return None
-
     def mapping(self, node: dict[str, Any], key: str, pointer: str) -> dict[str, Any]:
         """`node[key]`, empty when it is absent, null or (noted) no mapping."""
         value = node.get(key)

@@ -71,6 +71,13 @@ class Resolver:
             node, pointer = self.follow(reference)
         raise Dangling(reference or "", "leads back to itself")
 
+    def peek(self, node: Any) -> Any:
+        """What `node` is in the end, or None when it points nowhere."""
+        try:
+            return self.deref(node)[0]
+        except Dangling:
+            return None
+
     def follow(self, reference: str) -> tuple[Any, str]:
         """What one reference names, itself perhaps a reference, and its pointer.
 
@@ -128,7 +135,11 @@ class Resolver:
     def _named(self, reference: str) -> tuple[Any, str]:
         """By `$anchor` or `$id`, the two ways of JSON Schema to name a place besides its pointer."""
         if self._names is None:
-            self._names = dict(_named_schemas(self.root))
+            self._names = {}
+            for node, pointer in mappings(self.root):
+                for key, mark in (("$anchor", "#"), ("$id", "")):
+                    if isinstance(name := node.get(key), str):
+                        self._names.setdefault(f"{mark}{name}", (node, pointer))
         if reference in self._names:
             return self._names[reference]
         raise Dangling(reference, "points nowhere" if reference.startswith("#") else "lies outside this document and is not fetched")
@@ -162,15 +173,12 @@ def _tokens(pointer: str) -> list[str]:
     return pointer[1:].split("/")
 
 
-def _named_schemas(root: Any) -> Iterator[tuple[str, tuple[Any, str]]]:
+def mappings(root: Any) -> Iterator[tuple[dict[str, Any], str]]:
+    """Every mapping of a tree with its pointer, in order."""
     pending: list[tuple[Any, str]] = [(root, "")]
     while pending:
         node, pointer = pending.pop()
         if isinstance(node, dict):
-            if isinstance(anchor := node.get("$anchor"), str):
-                yield f"#{anchor}", (node, pointer)
-            if isinstance(name := node.get("$id"), str):
-                yield name, (node, pointer)
-            pending += [(value, f"{pointer}/{escape(key)}") for key, value in node.items() if isinstance(value, dict | list)]
-        elif isinstance(node, list):
-            pending += [(value, f"{pointer}/{index}") for index, value in enumerate(node) if isinstance(value, dict | list)]
+            yield node, pointer
+        inner = reversed(node.items()) if isinstance(node, dict) else reversed(list(enumerate(node)))
+        pending += [(value, join(pointer, key)) for key, value in inner if isinstance(value, dict | list)]
