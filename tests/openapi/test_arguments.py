@@ -98,12 +98,6 @@ class TestParameters:
 
         assert list(found.schema["properties"]) == ["version"]
 
-    @pytest.mark.parametrize("name", ["Accept", "content-type", "AUTHORIZATION"])
-    def test_headers_that_openapi_says_to_ignore_are_ignored(self, name: str) -> None:
-        found, findings = asked(parameter(name, "header", required=True))
-
-        assert (found.schema["properties"], found.parameters, findings) == ({}, (), [])
-
     @pytest.mark.parametrize("name", ["Host", "content-length", "Transfer-Encoding", "Cookie", "X-Forwarded-For", "X-HTTP-Method-Override"])
     def test_headers_that_no_caller_may_set_are_not_asked_for(self, name: str) -> None:
         found, findings = asked(parameter(name, "header", required=True))

@@ -126,7 +126,7 @@ class _Asking:
 
     def parameters(self) -> None:
         for parameter in self.operation.parameters:
-            value = binding(parameter, self.operation, self.integration, self.lifter.diagnostics)
+            value = binding(parameter, self.operation, self.integration, self.lifter.findings)
             if value is UNSET and is_idempotency_key(parameter):
                 self.idempotency_header = parameter.name
             elif value is UNSET:

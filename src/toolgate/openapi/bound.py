@@ -7,17 +7,14 @@ integration's own when the request goes out. Fields of a body are data, whatever
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from typing import Any
 
 from toolgate.calls import UNSET
 from toolgate.integration import ApiKey, AuthorizationCode, Basic, Bearer, ClientCredentials, Integration, NoAuth, TokenExchange
-from toolgate.openapi.diagnostics import Diagnostic
+from toolgate.openapi.diagnostics import Findings
 from toolgate.openapi.operation import Operation, Parameter
 from toolgate.openapi.request import settable
 
-IGNORED_HEADERS = frozenset({"accept", "content-type", "authorization"})
-"""OpenAPI: "If `in` is "header" and the `name` field is "Accept", "Content-Type" or "Authorization", the parameter
-definition SHALL be ignored" (3.1.1, section 4.8.12.2)."""
 CREDENTIALS = frozenset(
     {
         *("accesskey", "accesstoken", "apikey", "apitoken", "appkey", "authkey", "authorization", "authtoken", "bearertoken"),
@@ -31,7 +28,7 @@ IDEMPOTENCY_HEADERS = frozenset({"idempotency-key", "x-idempotency-key"})
 """draft-ietf-httpapi-idempotency-key-header, and what it was before there was a draft."""
 
 
-def binding(parameter: Parameter, operation: Operation, integration: Integration, diagnostics: list[Diagnostic]) -> Any:
+def binding(parameter: Parameter, operation: Operation, integration: Integration, findings: Findings) -> Any:
     """What is sent for a parameter without asking.
 
     Returns:
@@ -41,11 +38,10 @@ def binding(parameter: Parameter, operation: Operation, integration: Integration
     for hidden in integration.hide:
         if _same(hidden.name, hidden.location, parameter):
             return hidden.value
-    if parameter.location == "header" and parameter.name.lower() in IGNORED_HEADERS:
-        return None
+    said = f"{parameter.name} ({parameter.location})"
     if parameter.location == "header" and not settable(parameter.name):
-        said = "takes {}, which no caller may set: it frames the message or says who we are; `hide` keeps it quiet"
-        diagnostics.append(_finding("info", "header-not-settable", parameter, operation, said))
+        why = "which no caller may set: it frames the message or says who we are; `hide` keeps it quiet"
+        findings.info("header-not-settable", parameter.pointer, f"{operation.key} takes {said}, {why}")
         return None
     if parameter.location not in ("query", "header", "cookie"):
         return UNSET
@@ -53,21 +49,17 @@ def binding(parameter: Parameter, operation: Operation, integration: Integration
     if not known and parameter.name.lower().replace("-", "").replace("_", "") not in CREDENTIALS:
         return UNSET
     if parameter.required and not _has_credential(parameter, integration):
-        said = "requires the credential {}, which callers are never asked for and the integration does not have: set `auth`, or `hide` it"
-        diagnostics.append(_finding("warning", "credential-unbound", parameter, operation, said))
+        why = "which callers are never asked for and the integration does not have: set `auth`, or `hide` it"
+        findings.warning("credential-unbound", parameter.pointer, f"{operation.key} requires the credential {said}, {why}")
     elif not known:
-        said = "takes {}, which is called like a credential, so callers are not asked for it; `hide` with a value sends one"
-        diagnostics.append(_finding("info", "credential-hidden", parameter, operation, said))
+        why = "which is called like a credential, so callers are not asked for it; `hide` with a value sends one"
+        findings.info("credential-hidden", parameter.pointer, f"{operation.key} takes {said}, {why}")
     return None
 
 
 def is_idempotency_key(parameter: Parameter) -> bool:
     """Whether it is the header by which the other side knows a repeated request."""
     return parameter.location == "header" and parameter.name.lower() in IDEMPOTENCY_HEADERS
-
-
-def _finding(level: Literal["info", "warning"], code: str, parameter: Parameter, operation: Operation, said: str) -> Diagnostic:
-    return Diagnostic(level, code, parameter.pointer, f"{operation.key} {said.format(f'{parameter.name} ({parameter.location})')}")
 
 
 def _is_known(parameter: Parameter, operation: Operation, integration: Integration) -> bool:

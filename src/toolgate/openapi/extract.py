@@ -10,12 +10,13 @@ from toolgate.openapi.content import Unusable, answers, body
 from toolgate.openapi.diagnostics import Diagnostic
 from toolgate.openapi.extension import merged
 from toolgate.openapi.operation import Operation, Parameter, ServerTemplate
-from toolgate.openapi.parameters import TOKEN, Inputs, inputs
+from toolgate.openapi.parameters import Inputs, inputs
 from toolgate.openapi.read import METHODS, Document
 from toolgate.openapi.reading import Reading, text
 from toolgate.openapi.resolve import Resolver, escape, join
 from toolgate.openapi.security import Security
 from toolgate.openapi.servers import root_servers, servers_of
+from toolgate.openapi.style import is_token
 from toolgate.openapi.template import QueryPiece, Template, template
 
 
@@ -82,7 +83,7 @@ class _Extractor:
         reading = self.reading
         if not isinstance(node, dict):
             raise Unusable("it is not an object")
-        if not TOKEN.fullmatch(method):
+        if not is_token(method):
             raise Unusable("its method cannot be sent")
         taken = inputs(reading, node, pointer).over(shared)
         plain = template(path, frozenset(name for _, name in taken.parameters))

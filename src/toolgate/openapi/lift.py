@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from toolgate.openapi import keywords
-from toolgate.openapi.diagnostics import Diagnostic
+from toolgate.openapi.diagnostics import Diagnostic, Findings
 from toolgate.openapi.keywords import Schema
 from toolgate.openapi.resolve import Dangling, Resolver, join, mappings
 
@@ -62,16 +62,16 @@ class Fragment:
 class Lifter:
     """Lifts the request schemas of one description and remembers what it has lifted."""
 
-    def __init__(self, resolver: Resolver, version: str, diagnostics: list[Diagnostic]) -> None:
+    def __init__(self, resolver: Resolver, version: str, findings: Findings) -> None:
         """
         Args:
             version: of OpenAPI, such as `3.0.3`.
-            diagnostics: what was repaired or lost is added here.
+            findings: what was repaired or lost is added here.
         """
         self.resolver = resolver
         self.siblings_count = not version.startswith(("2.", "3.0"))
         """Whether the version gives keys beside a `$ref` a meaning."""
-        self.diagnostics = diagnostics
+        self.findings = findings
         self._targets: dict[str, Fragment] = {}
         self._roots: dict[int, tuple[Any, Fragment]] = {}
         self._anchors: dict[str, list[str]] | None = None
@@ -107,7 +107,7 @@ class Lifter:
         """Add a diagnostic, once for each place and code."""
         if (code, pointer) not in self._reported:
             self._reported.add((code, pointer))
-            self.diagnostics.append(Diagnostic(level, code, pointer, message))
+            self.findings.append(Diagnostic(level, code, pointer, message))
 
     def anchored(self, name: str, place: str) -> str | None:
         """The pointer of the schema with that `$dynamicAnchor`: the nearest one around `place`, else the first."""

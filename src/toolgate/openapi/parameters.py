@@ -6,7 +6,6 @@ mistake) are set aside for `content.py`.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, cast
@@ -15,6 +14,7 @@ from toolgate.calls import UNSET
 from toolgate.openapi.operation import Location, Parameter, Style
 from toolgate.openapi.reading import Reading, text
 from toolgate.openapi.resolve import join
+from toolgate.openapi.style import is_token
 
 # OpenAPI 3.2.0, "Style Values"; the first of a location is its default.
 STYLES: Mapping[Location, tuple[Style, ...]] = {
@@ -31,7 +31,6 @@ EXPLODED = frozenset({"form", "cookie"})  # where `explode` is true unless said 
 COLLECTIONS: Mapping[str, Style] = {"csv": "form", "multi": "form", "ssv": "spaceDelimited", "pipes": "pipeDelimited"}
 # OpenAPI 3, "Parameter Object": "If in is "header" and the name field is one of these, the definition SHALL be ignored".
 IGNORED_HEADERS = frozenset({"accept", "content-type", "authorization"})
-TOKEN = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")  # RFC 9110, section 5.6.2: methods and names of headers, also of cookies
 # What a parameter of 2.0 says of its value, being its own schema.
 SCHEMA_KEYS = (
     *("type", "format", "items", "default", "enum", "multipleOf", "pattern", "uniqueItems", "x-nullable"),
@@ -83,7 +82,7 @@ def _sort(reading: Reading, found: Inputs, node: dict[str, Any], pointer: str) -
     location = _location(reading, node["in"], name, pointer)
     if location == "header" and name.lower() in IGNORED_HEADERS:
         reading.findings.info("ignored-header", pointer, f"the header {name} is never a parameter; OpenAPI says to ignore it")
-    elif location in ("header", "cookie") and not TOKEN.fullmatch(name):
+    elif location in ("header", "cookie") and not is_token(name):
         reading.findings.warning("illegal-name", pointer, f"no {location} can be called {name!r}; the parameter is passed over")
     elif location in PIECES_OF_BODY:
         _add(reading, found.bodies if location == "body" else found.form, name, (node, pointer), f"{location} {name}")
