@@ -11,7 +11,7 @@ from toolgate.calls import Annotations
 from toolgate.integration import Integration
 from toolgate.money import Price
 from toolgate.openapi.convert import Conversion, convert
-from toolgate.openapi.definition import Definition, plan_from_json, plan_to_json
+from toolgate.openapi.definition import Definition, plain, plan_from_json
 from toolgate.openapi.operation import (
     Answer,
     BodyPlan,
@@ -280,7 +280,7 @@ FULL_PLAN = Plan(
 
 
 def test_a_plan_survives_json() -> None:
-    assert plan_from_json(orjson.loads(orjson.dumps(plan_to_json(FULL_PLAN)))) == FULL_PLAN
+    assert plan_from_json(orjson.loads(orjson.dumps(plain(FULL_PLAN)))) == FULL_PLAN
 
 
 def test_a_definition_survives_json() -> None:

@@ -21,7 +21,7 @@ from toolgate.egress.wire import Reach, Request, Response, Sender
 from toolgate.errors import InvalidArguments, Misconfigured, ToolgateError, Unreachable
 from toolgate.integration import Integration
 from toolgate.money import Price
-from toolgate.openapi.definition import Definition, plan_to_json
+from toolgate.openapi.definition import Definition, plain
 from toolgate.openapi.execute import MAX_FILE, Executor, files_below, home_of, reach_of, server_of
 from toolgate.openapi.operation import BodyPlan, ParameterPlan, Plan, ServerTemplate
 from toolgate.openapi.own import credentials_for
@@ -39,7 +39,7 @@ def integration(**more: Any) -> Integration:
 
 def executor(sender: Sender, plan: Plan = ITEM, uploads: Path | None = None, **more: Any) -> Executor:
     declared = integration(**more)
-    definition = Definition("x", "", {}, {}, Annotations(), f"{plan.method} {plan.path}", plan_to_json(plan))
+    definition = Definition("x", "", {}, {}, Annotations(), f"{plan.method} {plan.path}", plain(plan))
     return Executor(definition, declared, lambda: home_of([plan], declared), sender, credentials_for(declared, sender), uploads)
 
 

@@ -172,9 +172,9 @@ def test_a_cursor_that_does_not_move_is_the_end() -> None:
 
 
 def test_a_number_as_cursor_of_a_text_argument_becomes_text() -> None:
-    plan = Plan("GET", "/x", parameters=(query("after", type="string"),), paging=Paging("cursor", "after", field="/0/id"))
+    plan = Plan("GET", "/x", parameters=(query("after", type="string"),), paging=Paging("cursor", "after", field="/last/id"))
 
-    assert paging.following(plan, Response(200), [{"id": 9}], url=f"{SERVER}/x", arguments={}) == {"after": "9"}
+    assert paging.following(plan, Response(200), {"last": {"id": 9}}, url=f"{SERVER}/x", arguments={}) == {"after": "9"}
 
 
 FULL = list(range(10))

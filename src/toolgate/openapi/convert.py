@@ -19,7 +19,7 @@ from toolgate.integration import Defaults, Integration, Selection, price_of
 from toolgate.money import Price
 from toolgate.openapi import prose
 from toolgate.openapi.arguments import KEY, Arguments, Unservable, arguments
-from toolgate.openapi.definition import Definition, fingerprint, plan_to_json
+from toolgate.openapi.definition import Definition, fingerprint, plain
 from toolgate.openapi.diagnostics import Diagnostic, Findings
 from toolgate.openapi.hints import hints, mutating_word
 from toolgate.openapi.lift import Lifter
@@ -137,7 +137,7 @@ class _Converter:
             advertised=self.slimmer.slim(asked.schema),
             annotations=hints(operation),
             key=operation.key,
-            plan_data=plan_to_json(self._plan(operation, asked)),
+            plan_data=plain(self._plan(operation, asked)),
             tags=_tags(operation),
             listed=self._listed(operation, known),
             price=self._price(operation, known),

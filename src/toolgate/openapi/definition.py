@@ -94,13 +94,8 @@ def fingerprint(definition: Definition) -> str:
     return sha256(orjson.dumps(seen, option=orjson.OPT_SORT_KEYS | orjson.OPT_NON_STR_KEYS)).hexdigest()
 
 
-def plan_to_json(plan: Plan) -> dict[str, Any]:
-    """A plan as JSON values; what has its default is left out."""
-    return plain(plan)
-
-
 def plan_from_json(data: Mapping[str, Any]) -> Plan:
-    """The plan that `plan_to_json` told, by way of any JSON library."""
+    """The plan that `plain` told, by way of any JSON library."""
     return Plan(
         **{
             **data,

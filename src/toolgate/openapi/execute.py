@@ -74,7 +74,7 @@ class Executor:
 
     def preview(self, call: Call) -> Request:
         """The request as it would go out, with secrets masked. Raises InvalidArguments like a call."""
-        builder = request.compile(_masked(self.definition.plan), self._server, _masked_headers(_headers(self.integration)))
+        builder = request.compile(_masked(self.definition.plan), self._server, _shown(_headers(self.integration)))
         built = self._named(builder.build(call.arguments, files=self._files(call)), call)
         return self.credentials.masked().on(built, self._reach.origins)
 
@@ -223,17 +223,15 @@ def _headers(integration: Integration) -> Headers:
     return tuple((name, value) for name, value in integration.headers.items() if value is not None)
 
 
-def _masked_headers(headers: Headers) -> Headers:
-    return tuple((name, MASK if is_secret(name) else value) for name, value in headers)
+def _shown(pairs: Iterable[tuple[str, Any]]) -> tuple[tuple[str, Any], ...]:
+    """With a mask for every value whose name speaks of a secret."""
+    return tuple((name, MASK if is_secret(name) else value) for name, value in pairs)
 
 
 def _masked(plan: Plan) -> Plan:
-    """`plan` with the operator's constants masked where their name speaks of a secret."""
+    """`plan` with such masks for the operator's constants."""
     parameters = tuple(
         replace(item, constant=MASK) if item.constant is not UNSET and is_secret(item.name) else item for item in plan.parameters
     )
-    return replace(plan, parameters=parameters, bodies=tuple(replace(body, constants=_shown(body.constants)) for body in plan.bodies))
-
-
-def _shown(constants: Any) -> dict[str, Any]:
-    return {name: MASK if is_secret(name) else value for name, value in constants.items()}
+    bodies = tuple(replace(body, constants=dict(_shown(body.constants.items()))) for body in plan.bodies)
+    return replace(plan, parameters=parameters, bodies=bodies)

@@ -17,9 +17,9 @@ from toolgate.calls import Outcome, Problem
 from toolgate.egress.wire import Response
 from toolgate.errors import UpstreamFailed
 from toolgate.openapi import media
+from toolgate.openapi.hints import SAFE
 from toolgate.openapi.operation import Plan
 
-SAFE = frozenset({"GET", "HEAD", "OPTIONS", "QUERY", "TRACE"})
 UNTOUCHED = frozenset({304, 307, 308})
 """Redirections that say nothing was done (RFC 9110, 15.4); after others a write may have been."""
 LIMIT = 1500

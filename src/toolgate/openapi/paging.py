@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, TypeGuard
 from urllib.parse import parse_qsl, urljoin, urlsplit
 
 from toolgate.egress.origin import origin_of
 from toolgate.egress.wire import Response
 from toolgate.errors import EgressBlocked
 from toolgate.openapi.operation import Paging, ParameterPlan, Plan
+from toolgate.openapi.resolve import unescape
 
 LINK = re.compile(r'<([^<>]*+)>((?:[^",<]|"(?:[^"\\]|\\.)*+")*+)')
 """One link and its parameters (RFC 8288, section 3), whatever stands between quotes. No `<` is in an address (RFC 3986, 2)."""
@@ -174,7 +175,7 @@ def _by_count(paging: Paging, value: Any, arguments: Mapping[str, Any]) -> dict[
     return {**arguments, paging.argument: at + (1 if paging.kind == "page" else count)}
 
 
-def _whole(value: Any) -> bool:
+def _whole(value: Any) -> TypeGuard[int]:
     return isinstance(value, int) and not isinstance(value, bool)
 
 
@@ -194,20 +195,13 @@ def _total(value: Any) -> int | None:
         return None
     for place in (value, *(item for item in value.values() if isinstance(item, dict))):
         for name in TOTALS:
-            total = place.get(name)
-            if isinstance(total, int) and not isinstance(total, bool):
+            if _whole(total := place.get(name)):
                 return total
     return None
 
 
 def _at(value: Any, pointer: str) -> Any:
-    """What a JSON pointer (RFC 6901) finds; None: nothing."""
+    """What stands at a pointer to a property; None: nothing."""
     for token in pointer.split("/")[1:]:
-        token = token.replace("~1", "/").replace("~0", "~")
-        if isinstance(value, dict):
-            value = value.get(token)
-        elif isinstance(value, list) and token.isdecimal() and int(token) < len(value):
-            value = value[int(token)]
-        else:
-            return None
+        value = value.get(unescape(token)) if isinstance(value, dict) else None
     return value
