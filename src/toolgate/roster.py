@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal
 
 import anyio
 import orjson
@@ -32,35 +32,20 @@ from toolgate.settings import Settings, state_folder
 from toolgate.stores import Stores
 from toolgate.switches import Switches
 
+if TYPE_CHECKING:
+    from toolgate.openapi.adding import Source
+    from toolgate.upstream.source import Sources
+
 SECONDS = 10.0  # that a test may take
 SHOWN = 20_000  # characters of one definition's difference
 
 Credentials = Literal["none", "set", "missing", "per_user"]
 
 
-class Source(Protocol):
-    """An MCP server behind the gate."""
-
-    integration: Integration
-
-    @property
-    def loaded(self) -> Loaded: ...
-
-    def take_again(self) -> None:
-        """Hold what it offers against what is accepted once more."""
-
-
-class Sources(Protocol):
-    """The MCP servers behind the gate."""
-
-    @property
-    def all(self) -> Sequence[Any]: ...
-
-    def tools(self, others: Iterable[Tool] = ()) -> list[Tool]: ...
-
-
 class NoSources:
-    all: Sequence[Any] = ()
+    """As `Sources`, of which nothing is imported where there are no MCP servers behind the gate."""
+
+    all: tuple[()] = ()
 
     def tools(self, others: Iterable[Tool] = ()) -> list[Tool]:
         return []
@@ -115,7 +100,7 @@ class Roster:
         self._tools = {loaded.name: list(made(loaded)) for loaded in self._loaded if _described(loaded)}
         self.switches = Switches(stores, "integration", self.serve)  # tools may be called by now like others that are served
         self._changing = anyio.Lock()
-        self.sources: Sources = NoSources()
+        self.sources: Sources | NoSources = NoSources()
 
     @property
     def all(self) -> Sequence[Loaded]:
@@ -214,14 +199,14 @@ class Roster:
             return Tried(False, str(error), _ms(began))
         return Tried(True, sentence, _ms(began))
 
-    async def look(self, source: Any) -> Loaded:
-        """What adding `source` (see `toolgate.openapi.adding.Source`) would make; nothing is left of it."""
+    async def look(self, source: Source) -> Loaded:
+        """What adding `source` would make; nothing is left of it."""
         from toolgate.openapi.adding import add
 
         with tempfile.TemporaryDirectory(prefix="toolgate-") as temporary:
             return await add(source, Path(temporary), state_folder(self._settings), self._sender)
 
-    async def add(self, source: Any, who: Principal) -> Loaded:
+    async def add(self, source: Source, who: Principal) -> Loaded:
         """Write a new integration's folder, accept what it defines, and serve that; nothing is left when that fails.
 
         Raises:
