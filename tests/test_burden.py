@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.effort import within
-from toolgate.burden import BACKTRACKING, TooHard, bounds, looks_by_level
+from toolgate.burden import BACKTRACKING, Burden, TooHard, bounds
 
 TWICE: list[Any] = [{"$ref": "#/$defs/n"}, {"$ref": "#/$defs/n"}]
 
@@ -73,7 +73,7 @@ def test_what_multiplies_with_each_level_bounds_them(name: str) -> None:
 @pytest.mark.parametrize("name", LIGHT)
 def test_what_only_recurs_is_light(name: str) -> None:
     assert bounds(LIGHT[name]) is None
-    assert max(looks_by_level(LIGHT[name])) <= 8
+    assert max(Burden(LIGHT[name]).looks()) <= 8
 
 
 WIDE = {"w": {"anyOf": [{"minimum": n} for n in range(3900)]}}
@@ -135,7 +135,7 @@ def test_patterns_that_do_not_are_light(pattern: str) -> None:
 
 @pytest.mark.parametrize("lines", range(8))
 def test_alternatives_are_counted_one_by_one(lines: int) -> None:
-    assert next(iter(looks_by_level(doubling(lines)))) == 2 ** (lines + 2) - 2  # each line two references and what they lead to
+    assert next(iter(Burden(doubling(lines)).looks())) == 2 ** (lines + 2) - 2  # each line two references and what they lead to
 
 
 KEYWORDS = st.recursive(
@@ -181,7 +181,7 @@ def test_no_place_is_looked_at_more_often_than_was_counted(a: Any, b: Any, value
     defs = {"a": a, "b": b}
     schema = {"$defs": defs, "$ref": "#/$defs/a"}
     try:
-        most = list(looks_by_level(schema))
+        most = list(Burden(schema).looks())
     except TooHard:
         return
     seen: Counter[str] = Counter()

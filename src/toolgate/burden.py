@@ -89,22 +89,15 @@ def bounds(schema: Mapping[str, Any]) -> Bounds | None:
     Raises:
         TooHard: not even a single value can.
     """
-    burden = _Burden(schema)
+    burden = Burden(schema)
     levels = next((deep for deep, looks in enumerate(burden.looks()) if looks > MOST), None)
     looks = tuple(burden.looks(weighed=True))[: None if levels is None else levels + 1]
     return None if levels is None and max(looks) <= LIGHT else Bounds(levels, looks)
 
 
-def looks_by_level(schema: Mapping[str, Any]) -> Iterator[int]:
-    """The most looks at one place of a value, 0 levels below the whole of it, 1, 2 …, until they grow no more.
+class Burden:
+    """What is counted of one schema. Raises TooHard for one that refers in a way that is not followed."""
 
-    Raises:
-        TooHard: they are more than `MOST` for the whole already, or it refers in a way that is not followed.
-    """
-    return _Burden(schema).looks()
-
-
-class _Burden:
     def __init__(self, root: Mapping[str, Any]) -> None:
         self._root = root
         self._anchors: dict[str, Any] = {}
@@ -116,6 +109,11 @@ class _Burden:
         self._find_anchors(root, DEEPEST * 4)
 
     def looks(self, *, weighed: bool = False) -> Iterator[int]:
+        """The most looks at one place of a value, 0 levels below the whole of it, 1, 2 …, until they grow no more.
+
+        Raises:
+            TooHard: they are more than `MOST` for the whole already.
+        """
         top = self._known(self._root)
         looks, waiting = {top: self._looks(top, weighed)}, [top]
         while waiting:
