@@ -157,9 +157,15 @@ async def open_app(settings: Settings) -> AsyncIterator[App]:
         written = _written(settings)
         agents = cache(lambda: _agent(gateway, models, stores, settings, written, backends))
         models.watch(gateway.metrics)
+
+        async def results(id: str, who: Principal) -> str | None:
+            from toolgate.agent.runs import Runs
+
+            return await Runs(stores, settings.agent.keep).kept(id, who)
+
         ours = [
             *app_tools(gateway.visible, stores.ledger),
-            read_result(_Book(stores, settings)),
+            read_result(results),
             agent_run(agents, settings.agent.seconds, listed=models.any),
         ]
 
@@ -239,19 +245,6 @@ def _written(settings: Settings) -> Written:
     """The operator's; else the bundled skills, where the bundled integrations are served that they are about."""
     bundled_too = settings.skills is None and not settings.tool_specs
     return Written(settings.prompts, bundled("skills") if bundled_too else settings.skills)
-
-
-@dataclass(frozen=True)
-class _Book:
-    """What runs have kept, imported when it is first read."""
-
-    stores: Stores
-    settings: Settings
-
-    async def kept(self, id: str, who: Principal) -> str | None:
-        from toolgate.agent.runs import Runs
-
-        return await Runs(self.stores, self.settings.agent.keep).kept(id, who)
 
 
 def _agent(gateway: Gateway, models: Models, stores: Stores, settings: Settings, written: Written, backends: Backends) -> Agent:

@@ -73,7 +73,7 @@ class World:
     def __post_init__(self) -> None:
         self.model = ScriptedProvider(self.lines)
         runs = Runs(self.stores, self.settings.agent.keep)
-        self.gateway = build_gateway([*self.tools, read_result(runs)], self.policy, self.stores, self.settings)
+        self.gateway = build_gateway([*self.tools, read_result(runs.kept)], self.policy, self.stores, self.settings)
         self.agent = Agent(self.gateway, self.model, self.stores, self.settings, known=self.known, clock=self.clock)
 
     async def hear(self, event: Event) -> None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any, Protocol
+from collections.abc import Awaitable, Callable
+from typing import Any
 
 from toolgate.calls import PROTOCOL, Annotations, Call, Outcome, Principal, Text, Tool
 from toolgate.errors import InvalidArguments
@@ -23,17 +24,15 @@ SCHEMA: dict[str, Any] = {
 }
 
 
-class Kept(Protocol):
-    """What runs have kept; `Runs` is one."""
-
-    async def kept(self, id: str, who: Principal) -> str | None: ...
+Kept = Callable[[str, Principal], Awaitable[str | None]]
+"""`Runs.kept`."""
 
 
-def read_result(runs: Kept) -> Tool:
+def read_result(kept: Kept) -> Tool:
     """The tool that reads what was kept: only what is its caller's user's own."""
 
     async def run(call: Call) -> Outcome:
-        text = await runs.kept(call.arguments["id"], call.principal)
+        text = await kept(call.arguments["id"], call.principal)
         if text is None:
             raise InvalidArguments(f"no result of yours is kept under that id; {READ_RESULT} takes ids that cut results name")
         offset, length = call.arguments.get("offset", 0), call.arguments.get("length", READ)
