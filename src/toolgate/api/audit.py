@@ -6,6 +6,7 @@ Whoever reads it is written down before anything is shown.
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import fields
 from datetime import UTC, datetime
 from typing import Any, cast
 
@@ -15,10 +16,10 @@ from starlette.responses import Response, StreamingResponse
 
 from toolgate.api.answers import Json, problem_answer
 from toolgate.api.query import BadQuery, choice, number
-from toolgate.audit.export import Format, exported, when
+from toolgate.audit.export import Format, exported, plain
 from toolgate.audit.line import line
 from toolgate.calls import Principal
-from toolgate.errors import AuditUnavailable, ToolgateError
+from toolgate.errors import Misconfigured
 from toolgate.gateway.audit import record
 from toolgate.policy.bounds import ADMIN, is_admin
 from toolgate.server.identify import principal_of
@@ -45,27 +46,19 @@ class Audited:
         """The newest lines that were asked for, newest first."""
         query = request.query_params
         limit, before = number(query, "limit", MOST_LINES) or LINES, number(query, "before", MAX_SEQ)
-        asked = Asked(
-            who=query.get("who"),
-            tool=query.get("tool"),
-            ending=query.get("ending"),
-            type=query.get("type"),
-            call=query.get("call"),
-            since=moment(query.get("since"), "since"),
-            until=moment(query.get("until"), "until"),
-        )
+        said = {each.name: query[each.name] for each in fields(Asked) if each.name in query}
+        asked = Asked(**{name: moment(text, name) if name in ("since", "until") else text for name, text in said.items()})  # type: ignore[arg-type]
 
         async def found() -> Found:
-            if asked == Asked():
+            if not said:
                 entries, behind = await self._journal.read("audit", limit=limit, before=before), 0
             else:
                 behind = await self._trail.follow()
                 numbers = await self._trail.find(asked, limit=limit, before=before)
                 entries = sorted(await self._journal.lines(numbers), key=lambda entry: -entry.seq)
-            lines = [{"seq": each.seq, "at": when(each.at), **each.body} for each in entries]
+            lines = [plain(each.seq, each.at, each.body) for each in entries]
             return Json({"lines": lines, "behind": behind}), {"lines": len(lines)}
 
-        said = {name: query[name] for name in ("who", "tool", "ending", "type", "call", "since", "until") if name in query}
         return await self._told(request, found, limit=limit, before=before, **({"asked": said} if said else {}))
 
     async def verify(self, request: Request) -> Response:
@@ -83,7 +76,7 @@ class Audited:
     async def export(self, request: Request) -> Response:
         """All lines, oldest first, one JSON object each."""
         form = cast("Format", choice(request.query_params, "format", "jsonl", FORMATS))
-        since = moment(request.query_params.get("since"), "since") or 0
+        since = moment(request.query_params["since"], "since") if "since" in request.query_params else 0
 
         async def found() -> Found:
             entries = self._book.records(since)
@@ -102,21 +95,17 @@ class Audited:
         try:
             answer, told = await found()
             await record(self._journal, "audit.read", principal=principal, by=f"{request.method} {request.url.path}", **asked, **told)
-        except AuditUnavailable as error:
-            return problem_answer(error.code, str(error))
-        except ToolgateError as error:  # nothing is kept that could be checked
-            return problem_answer("bad_request", str(error))
+        except Misconfigured as error:  # nothing is kept that could be checked
+            raise BadQuery(str(error)) from None
         return answer
 
 
-def moment(text: str | None, name: str) -> int | None:
+def moment(text: str, name: str) -> int:
     """A day or a moment of ISO 8601, UTC where it says nothing else, in nanoseconds since 1970.
 
     Raises:
         BadQuery: it is none.
     """
-    if text is None:
-        return None
     try:
         at = datetime.fromisoformat(text)
     except ValueError:

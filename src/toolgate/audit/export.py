@@ -28,6 +28,11 @@ def exported(seq: int, at: int, body: Mapping[str, Any], form: Format, source: s
         return ocsf(seq, at, body, source)
     if form == "cloudevents":
         return cloudevent(seq, at, body, source)
+    return plain(seq, at, body)
+
+
+def plain(seq: int, at: int, body: Mapping[str, Any]) -> dict[str, Any]:
+    """Our own schema."""
     return {"seq": seq, "at": when(at), **body}
 
 

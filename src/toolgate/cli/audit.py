@@ -212,9 +212,9 @@ async def newest(
 
 
 def as_line(entry: Entry) -> dict[str, Any]:
-    from toolgate.audit.export import when
+    from toolgate.audit.export import plain
 
-    return {"seq": entry.seq, "at": when(entry.at), **entry.body}
+    return plain(entry.seq, entry.at, entry.body)
 
 
 def as_row(line: Mapping[str, Any]) -> tuple[str, ...]:
