@@ -9,7 +9,7 @@ from pydantic import SecretStr
 
 from toolgate.errors import Misconfigured
 from toolgate.integration import Bearer, Integration, read_integration
-from toolgate.settings import PATHS, Caller, Settings, bundled, expand, read_settings, state_folder
+from toolgate.settings import PATHS, Caller, Server, Settings, bundled, expand, read_settings, state_folder
 
 
 @pytest.fixture(autouse=True)
@@ -50,6 +50,14 @@ def test_every_setting_that_is_a_path_is_known_as_one() -> None:
             yield from places(each, (*place, "*"))
 
     assert sorted(places(schema)) == sorted(PATHS)
+
+
+@pytest.mark.parametrize(
+    ("host", "reached"),
+    [("127.0.0.1", "127.0.0.1"), ("0.0.0.0", "127.0.0.1"), ("::", "[::1]"), ("::1", "[::1]"), ("fd00::7", "[fd00::7]"), ("box", "box")],
+)
+def test_a_server_is_reached_on_this_machine_whatever_it_listens_on(host: str, reached: str) -> None:
+    assert Server(host=host, port=80).url == f"http://{reached}:80"
 
 
 def test_the_environment_stands_over_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

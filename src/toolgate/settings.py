@@ -59,6 +59,12 @@ class Server(Strict):
     grace: float = Field(default=10.0, gt=0)
     """Seconds in which calls under way may finish once the server has been told to stop."""
 
+    @property
+    def url(self) -> str:
+        """Where it is reached on this machine."""
+        host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(self.host, self.host)  # noqa: S104  # compared, not bound
+        return f"http://{f'[{host}]' if ':' in host else host}:{self.port}"
+
 
 class Caller(Strict):
     """Who a caller is taken for where no credential says so."""

@@ -120,8 +120,7 @@ def _list(as_json: bool) -> None:
 def _address(server: Server) -> str:
     if server.port == 0:
         raise ended("usage", "the server takes any free port, so it has no address to paste", hint="set server.port in toolgate.yaml")
-    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(server.host, server.host)  # noqa: S104  # compared, not bound
-    return f"http://{f'[{host}]' if ':' in host else host}:{server.port}/mcp"
+    return f"{server.url}/mcp"
 
 
 def _stdio_words(config: Path | None) -> list[str]:

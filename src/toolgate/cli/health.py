@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from toolgate.settings import Server
 
 SECONDS = 3.0
-EVERYWHERE = {"0.0.0.0": "127.0.0.1", "::": "[::1]"}  # noqa: S104  # what to connect to when a server listens on all addresses
 
 
 @click.command()
@@ -37,7 +36,7 @@ async def _ask(server: Server) -> str | None:
     from toolgate.egress.wire import Reach, Request
     from toolgate.errors import ToolgateError
 
-    url = f"http://{EVERYWHERE.get(server.host, server.host)}:{server.port}/readyz"
+    url = f"{server.url}/readyz"
     reach = Reach(frozenset({origin_of(url)}), (ip_network("0.0.0.0/0"), ip_network("::/0")))
     async with open_transport() as transport:
         try:
