@@ -29,7 +29,7 @@ def test_folders_are_indexed_listed_updated_and_forgotten(terminal: Terminal) ->
 def test_what_is_not_indexed_cannot_be_forgotten(terminal: Terminal) -> None:
     ran = terminal("index", "remove", "nothing", "--json")
 
-    assert ran.code != 0
+    assert (ran.code, ran.error["code"]) == (1, "usage")
     assert "nothing" in ran.error["message"]
 
 

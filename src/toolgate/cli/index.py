@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from toolgate.cli.endings import ended
 from toolgate.cli.options import common, settings_of
 from toolgate.cli.output import emit, say, table, tell
 
@@ -62,10 +63,8 @@ async def update(config: Path | None, as_json: bool) -> None:
 @click.argument("name")
 def remove(config: Path | None, as_json: bool, name: str) -> None:
     """Forget the folder NAME, or the one at that path. Its files stay."""
-    from toolgate.cli.endings import ended
-
     if not _shelf(config).remove(name):
-        raise ended("bad_request", f"no folder {name!r} is indexed", hint="`toolgate index list` says which are")
+        raise ended("usage", f"no folder {name!r} is indexed", hint="`toolgate index list` says which are")
     tell({"removed": name}, as_json, f"{name} is forgotten")
 
 
