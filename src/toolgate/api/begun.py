@@ -59,8 +59,9 @@ class Waiting:
         """Have `started` wait; where there are too many of its holder's, or in all, the oldest wait no longer."""
         there = sorted(await self._records.list(KIND, limit=MOST), key=lambda record: record.expires or 0.0)
         mine = [record for record in there if record.body["holder"] == holder.id]
-        for record in {*map(_named, mine[: max(0, len(mine) + 1 - MOST_OF_ONE)]), *map(_named, there[: max(0, len(there) + 1 - MOST)])}:
-            await self._records.delete(KIND, record)
+        too_many = [*mine[: max(0, len(mine) + 1 - MOST_OF_ONE)], *there[: max(0, len(there) + 1 - MOST)]]
+        for waiting in {record.id for record in too_many}:
+            await self._records.delete(KIND, waiting)
         begun = Begun(holder, started, "".join(secrets.choice(LETTERS) for _ in range(8)))
         await self._put(begun, self._clock() + SECONDS)
 
@@ -104,7 +105,3 @@ class Waiting:
 def _id(state: str) -> str:
     """Not the state itself: who reads the store could come back as the browser."""
     return sha256(state.encode()).hexdigest()
-
-
-def _named(record: Record) -> str:
-    return record.id

@@ -145,10 +145,10 @@ def _secret() -> str:
 def _check(settings: Settings, integration: str) -> None:
     from toolgate.integration import AuthorizationCode, TokenExchange
 
-    declared = {integration: _declared(settings, integration)}
-    if not declared[integration].per_user or isinstance(declared[integration].auth, TokenExchange | AuthorizationCode):
-        if isinstance(declared[integration].auth, AuthorizationCode):
-            raise click.UsageError(f"{integration} is let in by consent; `toolgate credentials link {integration}` asks for it")
+    declared = _declared(settings, integration)
+    if isinstance(declared.auth, AuthorizationCode):
+        raise click.UsageError(f"{integration} is let in by consent; `toolgate credentials link {integration}` asks for it")
+    if not declared.per_user or isinstance(declared.auth, TokenExchange):
         raise click.UsageError(f"{integration} is not called with callers' own credentials; `auth: {{…, per_user: true}}` would say so")
 
 
