@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from toolgate.internal.github import GitHub
-from toolgate.internal.issue import Issue, read_issue
+from toolgate.internal.issue import Issue, folded, read_issue, without
 from toolgate.internal.marker import digest, kept, marked, named
 from toolgate.internal.trouble import Trouble
 
@@ -61,7 +61,7 @@ def check(asked: Mapping[str, Any]) -> None:
     if reason is not None and asked.get("state") != REASONS[reason]:
         raise Trouble("contradiction", f"the reason {reason} goes with the state {REASONS[reason]}; give both or neither")
     for what in ("labels", "assignees"):
-        both = _folded(asked.get(f"add_{what}", ())) & _folded(asked.get(f"remove_{what}", ()))
+        both = folded(asked.get(f"add_{what}", ())) & folded(asked.get(f"remove_{what}", ()))
         if both:
             raise Trouble("contradiction", f"add_{what} and remove_{what} name the same; each {what[:-1]} either comes or goes")
 
@@ -72,7 +72,7 @@ def planned(issue: Issue, asked: Mapping[str, Any]) -> dict[str, Any]:
     if "body" in asked:
         wanted["body"] = kept(issue.body, asked["body"])
     for field, now in (("labels", issue.labels), ("assignees", issue.assignees)):
-        wanted[field] = [*_without(now, asked.get(f"remove_{field}", ())), *_without(asked.get(f"add_{field}", ()), now)]
+        wanted[field] = [*without(now, asked.get(f"remove_{field}", ())), *without(asked.get(f"add_{field}", ()), now)]
     return {field: wanted[field] for field in FIELDS if field in wanted and not _equal(wanted[field], getattr(issue, field))}
 
 
@@ -88,19 +88,10 @@ def left_as_it_was(wanted: Mapping[str, Any], issue: Issue) -> list[str]:
 
 def _equal(wanted: Any, now: Any) -> bool:
     if isinstance(now, tuple):
-        return _folded(wanted) == _folded(now)
+        return folded(wanted) == folded(now)
     if isinstance(wanted, str) and isinstance(now, str):  # GitHub may keep the line ends of a browser
         return wanted.replace("\r\n", "\n").strip() == now.replace("\r\n", "\n").strip()
     return bool(wanted == now)
-
-
-def _folded(names: Iterable[str]) -> set[str]:
-    return {name.casefold() for name in names}  # labels and logins differ in more than case
-
-
-def _without(names: Iterable[str], others: Iterable[str]) -> list[str]:
-    gone = _folded(others)
-    return [name for name in names if name.casefold() not in gone]
 
 
 def _mark(asked: Mapping[str, Any]) -> str:

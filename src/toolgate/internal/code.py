@@ -13,6 +13,7 @@ from toolgate.backends import Code
 from toolgate.internal import results
 from toolgate.internal.desk import Desk
 from toolgate.internal.excerpt import shown
+from toolgate.internal.files import no_folder_is_a_file
 from toolgate.internal.trouble import Trouble
 from toolgate.sandbox.box import Ended, Job, Limits
 from toolgate.sandbox.languages import MAIN, Interpreter, Interpreters, Language
@@ -124,9 +125,7 @@ def _or_those(here: Coding) -> str:
 
 def _files(asked: Mapping[str, Any]) -> dict[str, bytes]:
     files = {_checked(file["path"]): file["content"].encode() for file in asked.get("files", ())}
-    folders = {"/".join(path.split("/")[:end]) for path in files for end in range(1, path.count("/") + 1)}
-    if clash := next(iter(sorted(folders & files.keys())), None):
-        raise Trouble("contradiction", f"{clash!r} is to be a file, and a folder of other files; it can be one of them")
+    no_folder_is_a_file(files)
     return files
 
 

@@ -26,11 +26,18 @@ def read_changes(files: Iterable[Mapping[str, Any]]) -> tuple[Change, ...]:
     paths = [change.path for change in changes]
     if twice := next((path for path in paths if paths.count(path) > 1), None):
         raise Trouble("duplicate_path", f"{twice!r} stands twice in files; give each path once")
-    written = {change.path for change in changes if change.content is not None}
-    folders = {"/".join(parts[:end]) for parts in (path.split("/") for path in written) for end in range(1, len(parts))}
-    if clash := next(iter(sorted(written & folders)), None):
-        raise Trouble("contradiction", f"{clash!r} is to be a file, and a folder of other files; it can be one of them")
+    no_folder_is_a_file({change.path for change in changes if change.content is not None})
     return changes
+
+
+def no_folder_is_a_file(paths: Collection[str]) -> None:
+    """
+    Raises:
+        Trouble: one of `paths` is above another.
+    """
+    folders = {"/".join(parts[:end]) for parts in (path.split("/") for path in paths) for end in range(1, len(parts))}
+    if clash := min(folders.intersection(paths), default=None):
+        raise Trouble("contradiction", f"{clash!r} is to be a file, and a folder of other files; it can be one of them")
 
 
 def tree(changes: Iterable[Change], absent: Collection[str]) -> list[dict[str, Any]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -59,3 +59,12 @@ def read_issue(answer: Any, tool: str) -> Issue:
 def is_pull_request(answer: Any) -> bool:
     """Whether an entry of a list of issues is a pull request: GitHub mixes them in."""
     return isinstance(answer, Mapping) and bool(answer.get("pull_request"))
+
+
+def folded(names: Iterable[str]) -> set[str]:
+    return {name.casefold() for name in names}  # labels and logins differ in more than case
+
+
+def without(names: Iterable[str], others: Iterable[str]) -> list[str]:
+    gone = folded(others)
+    return [name for name in names if name.casefold() not in gone]

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from toolgate.internal.commit import Wanted, push, tip_of
 from toolgate.internal.files import read_changes
 from toolgate.internal.github import GitHub, odd
+from toolgate.internal.issue import without
 from toolgate.internal.trouble import Trouble
 
 
@@ -107,32 +108,27 @@ async def _set_body(github: GitHub, pull: Pull, asked: Mapping[str, Any], again:
 
 
 async def _add_labels(github: GitHub, pull: Pull, asked: Mapping[str, Any], again: bool) -> None:
-    if labels := _new(asked.get("labels", ()), pull.labels):
+    if labels := without(asked.get("labels", ()), pull.labels):
         await github.ask("add_issue_labels", issue_number=pull.number, labels=labels)
 
 
 async def _add_assignees(github: GitHub, pull: Pull, asked: Mapping[str, Any], again: bool) -> None:
-    if not (logins := _new(asked.get("assignees", ()), pull.assignees)):
+    if not (logins := without(asked.get("assignees", ()), pull.assignees)):
         return
     answer = await github.ask("add_issue_assignees", issue_number=pull.number, assignees=logins)
-    passed_over = _new(logins, _logins(answer, "assignees"))
+    passed_over = without(logins, _logins(answer, "assignees"))
     if passed_over:
         message = f"{', '.join(passed_over)} cannot be assigned in {github.owner}/{github.repo}"
         raise Trouble("not_assignable", message, tool="github_add_issue_assignees")
 
 
 async def _ask_reviewers(github: GitHub, pull: Pull, asked: Mapping[str, Any], again: bool) -> None:
-    logins = _new(asked.get("reviewers", ()), pull.reviewers)
+    logins = without(asked.get("reviewers", ()), pull.reviewers)
     if logins and again:  # asking those who have answered would ask them anew
         async for page in github.pages("list_pull_request_reviews", pull_number=pull.number):
-            logins = _new(logins, [(review.get("user") or {}).get("login", "") for review in page])
+            logins = without(logins, [(review.get("user") or {}).get("login", "") for review in page])
     if logins:
         await github.ask("request_pull_request_reviewers", pull_number=pull.number, reviewers=logins)
-
-
-def _new(names: Iterable[str], known: Iterable[str]) -> list[str]:
-    there = {name.casefold() for name in known}
-    return [name for name in names if name.casefold() not in there]
 
 
 def _logins(answer: Any, key: str) -> tuple[str, ...]:
