@@ -21,8 +21,8 @@ lint: .venv/ready          ## style, types, architecture
 
 check: lint test           ## all of it
 
-faults: .venv/ready        ## processes and servers killed 25 times each, runs of the agent at each step, full disks, 8,000 calls of one budget; minutes
-	TOOLGATE_FAULT_RUNS=25 $(BIN)/python -m pytest -n 2 tests/faults tests/agent/test_killed.py
+faults: .venv/ready        ## processes and servers killed 25 times each, runs of the agent at each step, full disks, 8,000 calls of one budget, 2,000 children; minutes
+	TOOLGATE_FAULT_RUNS=25 $(BIN)/python -m pytest -n 2 tests/faults tests/agent/test_killed.py tests/upstream/test_children.py
 
 bench: .venv/ready         ## measure CPU, memory and sizes; prints the table of docs/performance.md
 	$(BIN)/python -m tests.bench

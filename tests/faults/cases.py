@@ -468,7 +468,7 @@ CASES: Sequence[Case] = (
             "upstream/test_children.py::test_a_call_that_hangs_ends_at_its_deadline_and_others_pass_meanwhile",
             "upstream/test_children.py::test_nothing_is_left_of_a_child_that_has_children_and_listens_to_nobody",
             "upstream/test_children.py::test_nothing_is_left_when_toolgate_is_killed",
-            "upstream/test_children.py::test_children_that_begin_and_end_a_hundred_times_leave_no_process_and_no_pipe",
+            "upstream/test_children.py::test_children_that_begin_and_end_again_and_again_leave_no_process_and_no_pipe",
         ],
         "A child that leaves its process group (`setsid`) is out of reach.",
     ),
