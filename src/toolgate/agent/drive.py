@@ -13,8 +13,6 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 import anyio
-import jsonschema_rs
-import orjson
 
 from toolgate.agent import turns
 from toolgate.agent.batch import Answer, Batch, Person, Unanswered
@@ -22,12 +20,12 @@ from toolgate.agent.bill import finished, spent
 from toolgate.agent.events import Event, Finished, Noted, Routed, Said, Thought, Wanted, Withdrawn
 from toolgate.agent.facts import Answered, Asked, Compacted, Ended, Fact, Hinted, Replied, Stopping
 from toolgate.agent.offer import added, offered, skills
+from toolgate.agent.output import read
 from toolgate.agent.purse import Purse
 from toolgate.agent.runs import Run, Runs
 from toolgate.agent.summary import cut_at, summary_of
 from toolgate.agent.system import system
 from toolgate.agent.turns import LAST, Act, Ask, Compact, End, Hint, Used, Wrap
-from toolgate.burden import bounds
 from toolgate.calls import Call, Principal
 from toolgate.errors import AuditUnavailable, Busy, ModelFailed, OverBudget, ToolgateError
 from toolgate.gateway import Gateway
@@ -293,18 +291,7 @@ class Drive:
     def _output(self) -> tuple[Any, str | None]:
         """The answer as JSON where a schema was asked for, and what is wrong with it."""
         schema = self.run.task.schema
-        if schema is None:
-            return None, None
-        text = self.state.answer.strip().removeprefix("```json").removeprefix("```").removesuffix("```")
-        try:
-            value = orjson.loads(text)
-        except orjson.JSONDecodeError:
-            return None, "it is not JSON"
-        if (limits := bounds(schema)) and (why := limits.broken(value)):
-            return None, f"it has {why}"
-        errors = list(jsonschema_rs.validator_for(dict(schema), offline=True).iter_errors(value))
-        said = "; ".join(f"{'/'.join(map(str, error.instance_path)) or 'the whole'}: {error.message[:200]}" for error in errors[:5])
-        return (None, said) if errors else (value, None)
+        return (None, None) if schema is None else read(self.state.answer, schema)
 
     async def add(self, fact: Fact) -> None:
         """Write `fact` down; then it has happened.

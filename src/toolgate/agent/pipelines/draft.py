@@ -8,8 +8,7 @@ from dataclasses import asdict, dataclass
 from graphlib import CycleError, TopologicalSorter
 from typing import Any
 
-import jsonschema_rs
-import orjson
+from toolgate.agent.output import read
 
 KEY = "^[a-z0-9][a-z0-9-]{0,48}$"
 MOST = 40
@@ -102,14 +101,8 @@ class Draft:
 
 def read_draft(text: str) -> Draft | str:
     """The draft that `text` is, or what is wrong with it."""
-    try:
-        value = orjson.loads(text.strip().removeprefix("```json").removeprefix("```").removesuffix("```"))
-    except orjson.JSONDecodeError:
-        return "it is not JSON"
-    errors = list(jsonschema_rs.validator_for(SCHEMA, offline=True).iter_errors(value))
-    if errors:
-        return "; ".join(f"{'/'.join(map(str, error.instance_path)) or 'the whole'}: {error.message[:200]}" for error in errors[:5])
-    return _checked(from_json(value))
+    value, wrong = read(text, SCHEMA)
+    return wrong or _checked(from_json(value))
 
 
 def from_json(value: Mapping[str, Any]) -> Draft:
