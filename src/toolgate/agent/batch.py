@@ -206,9 +206,7 @@ class Batch:
     async def _ended(self, call: ToolCall) -> bool:
         """Take the result of a call that was made before the run was taken up, where there is one or nobody can know."""
         drive, once = self._drive, self._key(call)
-        if once is None or self._wrong(call):
-            return False
-        if call.name in self._theirs:
+        if once is None or self._wrong(call) or call.name in self._theirs:
             return False
         name, arguments = self._meant(call)
         try:

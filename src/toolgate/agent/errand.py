@@ -40,14 +40,13 @@ async def run(agent: Agent, call: Call) -> Outcome:
 
     rounds = Rounds(agent, call) if call.ask is not None and call.client is not None and call.client.in_rounds else None
     there = person if call.ask is not None and rounds is None else None
-    waiting = await rounds.waiting() if rounds is not None else None
-    if rounds is not None and waiting is not None:
+    how = hear if rounds is None else rounds.hearing(hear)
+    if rounds is not None and (waiting := await rounds.waiting()) is not None:
         await rounds.answered()
-        end = await agent.resume(waiting, call.principal, rounds.hearing(hear))
+        end = await agent.resume(waiting, call.principal, how)
     elif "resume" in arguments:
         if call.depth > 0 and call.principal.acting_for:
             raise InvalidArguments("resume is for the user of a run; an agent within another starts its own")
-        how = hear if rounds is None else rounds.hearing(hear)
         end = await agent.resume(arguments["resume"], call.principal, how, text=arguments.get("task"), limits=limits, person=there)
     elif "task" not in arguments:
         raise InvalidArguments("agent_run wants task, what is to be done, or resume, the id of a run to go on with")
@@ -60,7 +59,6 @@ async def run(agent: Agent, call: Call) -> Outcome:
             tuple(arguments["tools"]) if "tools" in arguments else None,
             arguments.get("schema"),
         )
-        how = hear if rounds is None else rounds.hearing(hear)
         end = await agent.run(task, call.principal, how, person=there, parent=call)
     if rounds is not None:
         await rounds.asked(end)
@@ -122,11 +120,8 @@ async def admit(agent: Agent, user: Principal) -> None:
 def limits_of(limits: Limits, arguments: Mapping[str, Any]) -> Limits:
     """`limits`, made narrower or wider by what the caller says."""
     cost = arguments.get("max_cost")
-    return replace(
-        limits,
-        cost=limits.cost if cost is None else micros(Decimal(str(cost))),
-        steps=arguments.get("max_steps", limits.steps),
-    )
+    limits = replace(limits, steps=arguments.get("max_steps", limits.steps))
+    return limits if cost is None else replace(limits, cost=micros(Decimal(str(cost))))
 
 
 def _outcome(end: Finished) -> Outcome:
