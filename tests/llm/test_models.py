@@ -77,9 +77,7 @@ async def test_the_agent_does_a_task_with_a_script_and_real_tools(tmp_path: Path
 
 
 def test_every_variable_that_declares_a_provider_is_known_without_the_table() -> None:
-    declaring = {each for service in SERVICES.values() for each in (service.places if service.local else service.variables)}
-
-    assert set(VARIABLES) == declaring
+    assert set(VARIABLES) == {each for service in SERVICES.values() for each in service.declaring}
     assert set(TASKS) == set(get_args(TaskType))
 
 

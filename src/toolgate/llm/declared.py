@@ -12,8 +12,10 @@ from urllib.parse import urlsplit
 from pydantic import SecretStr
 
 from toolgate.egress.address import Network
+from toolgate.egress.origin import locate
+from toolgate.egress.wire import Reach
 from toolgate.llm.kin import kin
-from toolgate.llm.known import ANYWHERE, LOCAL, SERVICES, Known, Service
+from toolgate.llm.known import ANYWHERE, LOCAL, SERVICES, Known
 from toolgate.llm.model import Model
 from toolgate.settings import Settings
 from toolgate.thinking import ModelFacts, ModelProvider, ProviderKind
@@ -46,6 +48,11 @@ class Declared:
     by: str = "settings"
     """Or the variable of the environment that had it declared."""
 
+    @property
+    def reach(self) -> Reach:
+        """Where requests to it may go: there, and nowhere else. Raises EgressBlocked where `base_url` is no place."""
+        return Reach(frozenset({locate(self.base_url)[0].origin}), self.networks)
+
 
 SCRIPTED = "scripted"
 """A provider of that name, who needs no key, is always there for who names it."""
@@ -54,8 +61,8 @@ SCRIPTED = "scripted"
 def declared(settings: Settings, environ: Mapping[str, str]) -> tuple[Declared, ...]:
     """The providers in the operator's order; of those found in the environment, in the table's."""
     if settings.providers is None:
-        found = ((kind, service, _variable(service, environ)) for kind, service in SERVICES.items())
-        every = tuple(_found(kind, service, variable, environ) for kind, service, variable in found if variable)
+        told = ((kind, next((each for each in service.declaring if environ.get(each)), None)) for kind, service in SERVICES.items())
+        every = tuple(_found(kind, variable, environ) for kind, variable in told if variable)
     else:
         every = tuple(_declared(name, provider) for name, provider in settings.providers.items())
     if SCRIPTED not in {each.name for each in every}:
@@ -114,18 +121,13 @@ def _declared(name: str, provider: ModelProvider) -> Declared:
     )
 
 
-def _found(kind: ProviderKind, service: Service, variable: str, environ: Mapping[str, str]) -> Declared:
+def _found(kind: ProviderKind, variable: str, environ: Mapping[str, str]) -> Declared:
     """A service that the environment names, under the name of its kind."""
+    service = SERVICES[kind]
     key = next((environ[each] for each in service.variables if environ.get(each)), None)
     place = next((environ[each] for each in service.places if environ.get(each)), service.base_url)
     told = ModelProvider(kind=kind, api_key=SecretStr(key) if key else None, base_url=_url(place) if service.local else place)
     return replace(_declared(kind, told), by=variable)
-
-
-def _variable(service: Service, environ: Mapping[str, str]) -> str | None:
-    """The variable that says the service is to be used: its key, or of a local one the place where it is."""
-    names = service.places if service.local else service.variables
-    return next((each for each in names if environ.get(each)), None)
 
 
 def _url(place: str) -> str:

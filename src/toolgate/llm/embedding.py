@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING
 
 import orjson
 
-from toolgate.egress.origin import locate
-from toolgate.egress.wire import Caps, Reach, Request
+from toolgate.egress.wire import Caps, Request
 from toolgate.errors import Misconfigured, ModelFailed, NoModel
 from toolgate.library.vectors import BYTES, Vector, vector
 from toolgate.llm.breaker import Attempt
@@ -127,9 +126,8 @@ class Embedder:
         body = orjson.dumps({"model": self.model.name, "input": list(texts), "encoding_format": "float", **wanted})
         headers = (("Content-Type", "application/json"), ("Accept", "application/json"), *key)
         try:
-            place, _ = locate(url)
-            reach = Reach(frozenset({place.origin}), provider.networks)
-            response = await self.models.transport.send(Request("POST", url, headers, body), reach=reach, seconds=seconds, caps=CAPS)
+            request = Request("POST", url, headers, body)
+            response = await self.models.transport.send(request, reach=provider.reach, seconds=seconds, caps=CAPS)
         except Exception as error:
             raise unanswered(provider.name, error) from None
         if response.status != 200:

@@ -43,6 +43,11 @@ class Service:
     local: bool = False
     """A server of the operator's own: it needs no key, and says itself which models it has."""
 
+    @property
+    def declaring(self) -> tuple[str, ...]:
+        """The variables that say it is to be used: those of its key, or of a local one those of the place where it is."""
+        return self.places if self.local else self.variables
+
 
 BIG, SMALL = 1_050_000, 400_000
 SERVICES: Mapping[ProviderKind, Service] = {

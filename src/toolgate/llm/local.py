@@ -7,8 +7,7 @@ from typing import Any
 
 import orjson
 
-from toolgate.egress.origin import locate
-from toolgate.egress.wire import Reach, Request, Sender
+from toolgate.egress.wire import Request, Sender
 from toolgate.llm.classify import answered, malformed, unanswered
 from toolgate.llm.declared import Declared, model
 from toolgate.llm.model import Model
@@ -48,9 +47,7 @@ async def _entries(provider: Declared, sender: Sender, seconds: float) -> list[M
     """What it says of its models, each with a text as `id`. Raises ModelFailed."""
     url, headers = _request(provider)
     try:
-        place, _ = locate(url)
-        reach = Reach(frozenset({place.origin}), provider.networks)
-        response = await sender.send(Request("GET", url, headers), reach=reach, seconds=seconds)
+        response = await sender.send(Request("GET", url, headers), reach=provider.reach, seconds=seconds)
     except Exception as error:
         raise unanswered(provider.name, error) from None
     if response.status != 200:

@@ -87,9 +87,9 @@ class Report:
                 shown.append({**self._provider(provider, known), **last})
         there = {provider.kind for provider in declared}
         more = [
-            {"provider": kind, "variables": list(service.places if service.local else service.variables)}
+            {"provider": kind, "variables": list(service.declaring)}
             for kind, service in SERVICES.items()
-            if kind not in there and (service.places if service.local else service.variables)
+            if kind not in there and service.declaring
         ]
         return {"providers": shown, **({"more": more} if principal is None else {})}
 

@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import httpx2
 
 from toolgate.egress.client import Guarded
-from toolgate.egress.origin import locate
 from toolgate.egress.transport import Transport
-from toolgate.egress.wire import Caps, Reach
+from toolgate.egress.wire import Caps
 from toolgate.llm.classify import answered, cut_off, interrupted, malformed, unanswered
 from toolgate.llm.declared import Declared
 from toolgate.llm.remote import Events
@@ -66,9 +65,7 @@ def anthropic(provider: Declared, transport: Transport) -> AsyncAnthropic:
 
 def _http(provider: Declared, transport: Transport) -> httpx2.AsyncClient:
     """A client for one provider: it reaches that provider and nothing else, whatever the environment says of proxies."""
-    place, _ = locate(provider.base_url)
-    reach = Reach(frozenset({place.origin}), provider.networks)
-    guarded = Guarded(transport, reach=reach, seconds=LONGEST, caps=CAPS)
+    guarded = Guarded(transport, reach=provider.reach, seconds=LONGEST, caps=CAPS)
     return httpx2.AsyncClient(transport=Plain(guarded, keyless=provider.api_key is None), trust_env=False, follow_redirects=False)
 
 
