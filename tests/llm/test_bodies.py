@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 
@@ -122,22 +122,15 @@ def test_empty_text_and_foreign_ids_are_nothing_that_anthropic_refuses() -> None
     assert made["messages"][2]["content"] == [{"type": "tool_result", "tool_use_id": use["id"]}]
 
 
-@pytest.mark.parametrize(
-    ("choice", "parallel", "openai", "anthropic"),
-    [
-        ("auto", True, ("auto", True), {"type": "auto"}),
-        ("none", True, ("none", True), {"type": "none"}),
-        ("required", False, ("required", False), {"type": "any", "disable_parallel_tool_use": True}),
-        ("look", True, ({"type": "function", "name": "look"}, True), {"type": "tool", "name": "look"}),
-    ],
-)
-def test_which_tool_and_how_many_at_once(choice: str, parallel: bool, openai: Any, anthropic: Any) -> None:
-    prompt = Prompt((User("Go"),), tools=(TOOL,), choice=choice, parallel=parallel)
+@pytest.mark.parametrize("choice", ["auto", "none"])
+def test_whether_tools_may_be_called(choice: Literal["auto", "none"]) -> None:
+    prompt = Prompt((User("Go"),), tools=(TOOL,), choice=choice)
 
     ours = body(Responses("acme"), prompt)
 
-    assert (ours["tool_choice"], ours["parallel_tool_calls"]) == openai
-    assert body(Blocks("acme"), prompt)["tool_choice"] == anthropic
+    assert (ours["tool_choice"], ours["parallel_tool_calls"]) == (choice, True)
+    assert body(Blocks("acme"), prompt)["tool_choice"] == {"type": choice}
+    assert chat("compatible", prompt).get("tool_choice", "auto") == choice
 
 
 def test_anthropic_caches_what_is_asked_with_tools() -> None:
@@ -167,7 +160,7 @@ def test_a_model_that_cannot_be_held_to_a_schema_is_offered_it_as_it_is() -> Non
 
 
 def test_a_conversation_as_compatible_servers_take_it() -> None:
-    made = chat("compatible", Prompt(TALK, tools=(TOOL,), choice="look", max_tokens=500))
+    made = chat("compatible", Prompt(TALK, tools=(TOOL,), max_tokens=500))
 
     assert made == {
         "model": "model-x",
@@ -205,7 +198,6 @@ def test_a_conversation_as_compatible_servers_take_it() -> None:
                 },
             }
         ],
-        "tool_choice": {"type": "function", "function": {"name": "look"}},
     }
 
 
@@ -219,10 +211,10 @@ def test_arguments_that_are_no_json_are_not_sent_again_to_servers_that_would_par
     }
 
 
-def test_mistral_has_ids_of_nine_letters_another_word_for_any_tool_and_an_assistant_after_tools() -> None:
+def test_mistral_has_ids_of_nine_letters_and_an_assistant_after_tools() -> None:
     made = chat(
         "mistral",
-        Prompt((User("Go"), Assistant("", (LOOK,)), ToolResult("call_1", "One."), User("And?")), tools=(TOOL,), choice="required"),
+        Prompt((User("Go"), Assistant("", (LOOK,)), ToolResult("call_1", "One."), User("And?")), tools=(TOOL,)),
     )
 
     call, result, bridge, _ = made["messages"][1:]
@@ -230,21 +222,13 @@ def test_mistral_has_ids_of_nine_letters_another_word_for_any_tool_and_an_assist
     assert len(result["tool_call_id"]) == 9
     assert result["tool_call_id"].isalnum()
     assert (bridge["role"], made["messages"][4]["role"]) == ("assistant", "user")
-    assert made["tool_choice"] == "any"
     assert made["tools"][0]["function"]["strict"] is True
     assert "stream_options" not in made
 
 
-def test_cohere_and_ollama_are_spared_what_they_refuse() -> None:
-    prompt = Prompt((User("Go"),), tools=(TOOL,), choice="look", parallel=False)
-
-    kinds: tuple[ProviderKind, ...] = ("cohere", "ollama")
-    for kind in kinds:
-        made = chat(kind, prompt)
-        assert made["tool_choice"] == "required"
-        assert "parallel_tool_calls" not in made
-    assert "stream_options" not in chat("cohere", prompt)
-    assert "stream_options" in chat("ollama", prompt)
+def test_cohere_is_spared_what_it_refuses() -> None:
+    assert "stream_options" not in chat("cohere", Prompt((User("Go"),)))
+    assert "stream_options" in chat("ollama", Prompt((User("Go"),)))
 
 
 def test_openrouter_is_asked_for_its_bill_and_groq_has_another_word_for_the_limit() -> None:

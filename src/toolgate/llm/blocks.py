@@ -73,7 +73,7 @@ class Blocks:
             body["system"] = [{"type": "text", "text": text} for text in system]
         if offer.tools:
             body["tools"] = list(_tools(offer))
-            body["tool_choice"] = _choice(prompt)
+            body["tool_choice"] = {"type": prompt.choice}
             # An agent asks again with the same beginning: what was read once is a tenth of the price, and writing it a quarter more.
             body["cache_control"] = {"type": "ephemeral"}
         return body
@@ -132,17 +132,6 @@ def _tools(offer: Offer) -> Iterator[dict[str, Any]]:
             made = loosened(made.original)
         described = {"description": tool.description} if tool.description else {}
         yield {"name": tool.name, **described, "input_schema": made.schema, **({"strict": True} if fits else {})}
-
-
-def _choice(prompt: Prompt) -> dict[str, Any]:
-    match prompt.choice:
-        case "none":
-            return {"type": "none"}
-        case "auto" | "required" as choice:
-            made = {"type": "any" if choice == "required" else "auto"}
-        case name:
-            made = {"type": "tool", "name": name}
-    return made if prompt.parallel else {**made, "disable_parallel_tool_use": True}
 
 
 def _id(id: str) -> str:

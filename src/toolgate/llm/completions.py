@@ -73,25 +73,14 @@ class Completions:
                 }
                 for tool, made in offer.tools
             ]
-            if (choice := self._choice(prompt.choice)) is not None:
-                body["tool_choice"] = choice
-            if quirks.parallel and not prompt.parallel:
-                body["parallel_tool_calls"] = False
+            if prompt.choice == "none":
+                body["tool_choice"] = "none"
         if offer.schema is not None:
             self._put_schema(body, offer)
         return body | {"extra_body": dict(quirks.extra)} if quirks.extra else body
 
     def reading(self, prompt: Prompt, model: Model, offer: Offer) -> CompletionsReading:
         return CompletionsReading(self._name, prompt, model, offer, self._quirks)
-
-    def _choice(self, choice: str) -> Any:
-        if choice == "auto":
-            return None
-        if choice == "required":
-            return self._quirks.required
-        if choice == "none":
-            return choice
-        return {"type": "function", "function": {"name": choice}} if self._quirks.named else self._quirks.required
 
     def _put_schema(self, body: dict[str, Any], offer: Offer) -> None:
         made = offer.schema

@@ -121,10 +121,8 @@ class Prompt:
     tools: Sequence[ToolSpec] = ()
     model: str = ""
     """`provider/model`, `provider` alone for its default, or empty: the router chooses. A plain provider reads the part after the slash."""
-    choice: str = "auto"
-    """`auto`, `none`, `required`, or the name of the one tool that must be called."""
-    parallel: bool = True
-    """Several tool calls in one reply are welcome."""
+    choice: Literal["auto", "none"] = "auto"
+    """Whether tools may be called; several in one reply are welcome."""
     max_tokens: int = 4096
     """Of the reply, reasoning included."""
     schema: Mapping[str, Any] | None = None

@@ -17,15 +17,9 @@ class Quirks:
     """The name of the most tokens of a reply."""
     usage: bool = True
     """It takes `stream_options`, and tells the usage of a stream only then."""
-    required: str = "required"
-    """What `tool_choice` is called that wants any tool."""
-    named: bool = True
-    """It takes the name of one tool as `tool_choice`."""
-    parallel: bool = True
-    """It takes `parallel_tool_calls`."""
     strict: bool = False
     """It takes `strict` with a tool."""
-    schema: Literal["json_schema", "json_object", "prompt"] = "json_schema"
+    schema: Literal["json_schema", "json_object"] = "json_schema"
     """How it is told the schema of an answer."""
     nine: bool = False
     """Ids of tool calls are nine letters and digits."""
@@ -41,15 +35,15 @@ class Quirks:
 
 DEFAULT = Quirks()
 QUIRKS: Mapping[ProviderKind, Quirks] = {
-    "mistral": Quirks(usage=False, required="any", strict=True, nine=True, bridge=True),
-    "cohere": Quirks(usage=False, named=False, parallel=False),
+    "mistral": Quirks(usage=False, strict=True, nine=True, bridge=True),
+    "cohere": Quirks(usage=False),
     "openrouter": Quirks(thoughts=("reasoning_details",), costs=True, extra={"usage": {"include": True}}),
     "groq": Quirks(limit="max_completion_tokens"),
-    "deepseek": Quirks(parallel=False, schema="json_object", thoughts=("reasoning_content",)),
-    "ollama": Quirks(named=False, parallel=False),
-    "vllm": Quirks(),
-    "llamacpp": Quirks(),
+    "deepseek": Quirks(schema="json_object", thoughts=("reasoning_content",)),
+    "ollama": DEFAULT,
+    "vllm": DEFAULT,
+    "llamacpp": DEFAULT,
     "compatible": DEFAULT,
 }
 """From the servers' own documentation, autumn 2026. Mistral tells the usage of every stream unasked and refuses unknown fields; Cohere
-refuses `stream_options`; DeepSeek refuses a turn with tool calls whose thoughts are missing; Ollama ignores `tool_choice`."""
+refuses `stream_options`; DeepSeek refuses a turn with tool calls whose thoughts are missing."""

@@ -59,10 +59,8 @@ class Responses:
                 {"type": "function", "name": tool.name, "description": tool.description, "parameters": made.schema, "strict": made.strict}
                 for tool, made in offer.tools
             ]
-            body["tool_choice"] = (
-                prompt.choice if prompt.choice in ("auto", "none", "required") else {"type": "function", "name": prompt.choice}
-            )
-            body["parallel_tool_calls"] = prompt.parallel
+            body["tool_choice"] = prompt.choice
+            body["parallel_tool_calls"] = True
         if offer.formal is not None:
             body["text"] = {"format": {"type": "json_schema", "name": ANSWER, **offer.formal}}
         elif offer.schema is not None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 
@@ -31,7 +31,7 @@ class World:
         self.wanted = Wanted(SPEC, "landing.md", "ada", "engine", **wanted)
         self.messages: list[Message] = [User(SPEC)]
 
-    async def next(self, choice: str = "auto") -> Reply:
+    async def next(self, choice: Literal["auto", "none"] = "auto") -> Reply:
         pipeline = SpecToIssues(self.wanted, self.model, self.records, "default", "local:ada")
         reply = await whole(pipeline.stream(Prompt(self.messages, choice=choice), ERRAND))
         self.messages.append(reply.message)
