@@ -48,6 +48,10 @@ class Declared:
     by: str = "settings"
     """Or the variable of the environment that had it declared."""
 
+    def named(self, name: str) -> Model:
+        """Its model of that name, whether it is listed or not."""
+        return next((each for each in self.models if each.name == name), None) or model(self.name, self.kind, name, region=self.region)
+
     @property
     def reach(self) -> Reach:
         """Where requests to it may go: there, and nowhere else. Raises EgressBlocked where `base_url` is no place."""

@@ -163,14 +163,12 @@ class Models:
         Raises:
             Misconfigured: there is no such provider, or it has no embeddings.
         """
-        from toolgate.llm.declared import model
         from toolgate.llm.embedding import Embedder
 
         found = self.roster.by_name.get(provider)
         if found is None:
             raise Misconfigured(f"library.embeddings names the provider {provider!r}; there is {', '.join(self.roster.by_name)}")
-        known = next((each for each in found.models if each.name == name), None) or model(provider, found.kind, name, region=found.region)
-        return Embedder(self, found, known, dimensions)
+        return Embedder(self, found, found.named(name), dimensions)
 
     async def close(self) -> None:
         """Write down what is not yet written down, if anybody was asked at all."""

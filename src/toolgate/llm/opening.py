@@ -8,7 +8,7 @@ from toolgate.egress.transport import Transport
 from toolgate.errors import ModelFailed
 from toolgate.llm.blocks import Blocks
 from toolgate.llm.completions import Completions
-from toolgate.llm.declared import Declared, model
+from toolgate.llm.declared import Declared
 from toolgate.llm.model import Model
 from toolgate.llm.provider import Provider
 from toolgate.llm.quirks import QUIRKS
@@ -27,13 +27,11 @@ def opened(provider: Declared, transport: Transport) -> Provider:
         return Scripted(provider.name, read_script(provider.script) if provider.script else None)
     from toolgate.llm import sdk
 
-    known = {each.name: each for each in provider.models}
-
     def named(name: str) -> Model:
-        name = name or provider.default or next(iter(known), "")
+        name = name or provider.default or next((each.name for each in provider.models), "")
         if not name:
             raise ModelFailed(f"{provider.name} has no default; name one of its models", "request", reason="model_unknown")
-        return known.get(name) or model(provider.name, provider.kind, name, region=provider.region)
+        return provider.named(name)
 
     name, openai = provider.name, partial(sdk.openai, provider, transport)
     if provider.kind == "openai":

@@ -11,7 +11,7 @@ import anyio
 from anyio import to_thread
 
 from toolgate.errors import Misconfigured, ModelFailed, NoModel
-from toolgate.llm.declared import Declared, model
+from toolgate.llm.declared import Declared
 from toolgate.llm.model import OFF, Model
 from toolgate.llm.provider import Provider
 from toolgate.switches import Switches
@@ -89,7 +89,7 @@ class Roster:
         if provider is not None and name and provider.open and named not in {each.id for each in self.of(provider)}:
             while len(self._named) >= MOST_NAMED:
                 del self._named[next(iter(self._named))]
-            self._named[named] = model(provider.name, provider.kind, name, region=provider.region)
+            self._named[named] = provider.named(name)
             self._all = None
 
     def check(self, named: str) -> None:

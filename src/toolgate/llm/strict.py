@@ -231,9 +231,8 @@ class _Strict:
         return {"type": self._type(dict.fromkeys(type_of(value) for value in values)), "enum": values}
 
     def _branches(self, node: Schema, branches: Any, seen: tuple[str, ...], depth: int, *, root: bool = False) -> dict[str, Any]:
-        if root:
-            return self._required_groups(node, seen, depth)
-        if node.keys() - {"anyOf", "oneOf", "description", "type", "format"} - ANNOTATIONS - TOLD or ("anyOf" in node and "oneOf" in node):
+        more = node.keys() - {"anyOf", "oneOf", "description", "type", "format"} - ANNOTATIONS - TOLD
+        if root or more or ("anyOf" in node and "oneOf" in node):
             return self._required_groups(node, seen, depth)
         if "type" in node:
             allowed = set(types_of(node))
@@ -326,8 +325,7 @@ class _Strict:
         found = list(types)
         if "number" in found and "integer" in found:
             found.remove("integer")
-        if len(found) > 1:
-            self.unions += 1
+        self.unions += len(found) > 1
         return found[0] if len(found) == 1 else found
 
 
