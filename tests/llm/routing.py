@@ -8,12 +8,14 @@ from typing import Any
 
 from toolgate.llm.breaker import Breakers
 from toolgate.llm.count import Counter
+from toolgate.llm.declared import Declared
 from toolgate.llm.evidence import Evidence
 from toolgate.llm.messages import Delta, Errand, Prompt, User
 from toolgate.llm.metrics import Performance, ProviderExecutionMetric
 from toolgate.llm.model import Model
 from toolgate.llm.prices import PriceList
 from toolgate.llm.purse import Purse
+from toolgate.llm.roster import Roster
 from toolgate.llm.routed import Routed
 from toolgate.llm.router import Router
 from toolgate.policy.live import Live
@@ -23,6 +25,7 @@ from toolgate.policy.rules import Policy
 from toolgate.policy.tiers import Tier
 from toolgate.stores import Journal, Stores
 from toolgate.stores.memory import MemoryJournal, MemoryRecords, memory_ledger
+from toolgate.switches import Switches
 from toolgate.testing import FakeClock, Line, ScriptedProvider, a_principal
 from toolgate.thinking import Models as Settings
 
@@ -42,6 +45,11 @@ class Hearing(Performance):
         super().record(metric)
 
 
+async def nobody(provider: Declared) -> Sequence[Model]:
+    """Lists no models."""
+    return ()
+
+
 @dataclass
 class World:
     """Providers `a`, `b` … with one model each, asked in that order: each is cheaper than the next."""
@@ -53,7 +61,6 @@ class World:
     rules: Models = field(default_factory=Models)
     clock: FakeClock = field(default_factory=lambda: FakeClock(1000.0))
     waits: list[float] = field(default_factory=list)
-    off: frozenset[str] = frozenset()
     journal: Journal = field(default_factory=MemoryJournal)
 
     def __post_init__(self) -> None:
@@ -66,11 +73,17 @@ class World:
         self.breakers = Breakers(self.clock, lambda: 0.0)
         self.performance = Hearing(self.clock)
         self.prices = PriceList(lambda: self.live.current.prices, self.clock)
+        declared = [
+            Declared(name, "compatible", "", models=tuple(each for each in self.known if each.provider == name))
+            for name in dict.fromkeys(each.provider for each in self.known)
+        ]
+        self.switches = Switches(self.stores, "provider", clock=self.clock)
+        self.roster = Roster(declared, lambda provider: self.asked[provider.name], nobody, switches=self.switches)
         self.router = Router(
-            self.models, lambda: self.live.current.models, health=self.breakers, speeds=self.performance, rates=self.prices
+            self.roster.models, lambda: self.live.current.models, health=self.breakers, speeds=self.performance, rates=self.prices
         )
         self.routed = Routed(
-            providers=self,
+            providers=self.roster,
             router=self.router,
             counter=Counter(),
             prices=self.prices,
@@ -89,21 +102,6 @@ class World:
     async def sleep(self, seconds: float) -> None:
         self.waits.append(seconds)
         self.clock.now += seconds
-
-    async def ready(self, named: str) -> None:
-        pass
-
-    def models(self) -> Sequence[Model]:
-        return self.known
-
-    def check(self, named: str) -> None:
-        pass
-
-    def resolved(self, named: str) -> str:
-        return named
-
-    def get(self, name: str) -> ScriptedProvider:
-        return self.asked[name]
 
     async def deltas(self, prompt: Prompt = HELLO, errand: Errand = ERRAND) -> list[Delta]:
         return [delta async for delta in self.routed.stream(prompt, errand)]

@@ -201,7 +201,7 @@ async def test_what_is_under_way_ends_as_it_began_when_its_provider_is_switched_
     async for delta in world.routed.stream(HELLO, ERRAND):
         deltas.append(delta)
         if isinstance(delta, TextDelta):
-            world.off = frozenset({"a"})
+            world.switches.off = frozenset({"a"})
 
     assert heard(deltas) == "Hi there"
 
@@ -210,7 +210,7 @@ async def test_a_provider_that_is_switched_off_after_the_decision_is_not_begun_w
     world = World({"a": [], "b": [], "c": [Line("Hi")]})
 
     def ill(_: Prompt) -> Line:
-        world.off = frozenset({"a", "b"})
+        world.switches.off = frozenset({"a", "b"})
         return Line(error=ILL)
 
     world.asked["a"].lines = ill

@@ -11,10 +11,9 @@ from __future__ import annotations
 
 import random
 import time
-from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing
 from dataclasses import dataclass, field, replace
-from typing import Protocol
 
 import anyio
 
@@ -27,10 +26,10 @@ from toolgate.llm.learning import results
 from toolgate.llm.memory import Memory
 from toolgate.llm.messages import Delta, Done, Errand, Prompt, Reply
 from toolgate.llm.metrics import Performance
-from toolgate.llm.model import Model
 from toolgate.llm.prices import PriceList
-from toolgate.llm.provider import Provider, whole
+from toolgate.llm.provider import whole
 from toolgate.llm.purse import Purse
+from toolgate.llm.roster import Roster
 from toolgate.llm.router import Router
 from toolgate.llm.walk import Walk, most
 from toolgate.tasks import both
@@ -39,36 +38,11 @@ from toolgate.thinking import Models as Settings
 WRITE_SECONDS = 2.0  # a guess, as in gateway.audit
 
 
-class Providers(Protocol):
-    """Who can be asked."""
-
-    @property
-    def off(self) -> frozenset[str]:
-        """Names of those that an operator has switched off."""
-
-    async def ready(self, named: str) -> None:
-        """Have the models of local servers, and the one that a prompt names."""
-
-    def models(self) -> Sequence[Model]: ...
-
-    def check(self, named: str) -> None:
-        """
-        Raises:
-            Misconfigured: nobody is set up who could answer.
-            NoModel: the prompt names a model that there is not.
-        """
-
-    def resolved(self, named: str) -> str:
-        """`provider/model` for the name of a provider that has a default; else `named`."""
-
-    def get(self, name: str) -> Provider: ...
-
-
 @dataclass
 class Routed:
     """A `Provider` of providers."""
 
-    providers: Providers
+    providers: Roster
     router: Router
     counter: Counter
     prices: PriceList
