@@ -100,11 +100,6 @@ class Scores(Mapping[str, Score]):
     def __len__(self) -> int:
         return len(self._order)
 
-    def __eq__(self, other: object) -> bool:
-        return isinstance(other, Mapping) and dict(self._made) == dict(other)
-
-    __hash__ = None  # type: ignore[assignment]  # as of a dict
-
 
 @dataclass(frozen=True, slots=True)
 class Decision:

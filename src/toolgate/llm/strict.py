@@ -297,15 +297,11 @@ class _Strict:
             if name not in required:
                 self.optional += 1
                 if self._dialect.all_required:
-                    self._may_be_null(name, inner)
+                    if takes_null(inner, self._whole, self._patience) and not null_is_absence(inner, self._whole):
+                        raise _Lossy(f"{name} may be null or absent, which are not the same")
                     made[name] = self._nullable(made[name])
         listed = list(properties) if self._dialect.all_required else [name for name in properties if name in required]
         return {"properties": made, "required": listed, "additionalProperties": False}
-
-    def _may_be_null(self, name: str, schema: Any) -> None:
-        """Raises unless null may stand for absence."""
-        if takes_null(schema, self._whole, self._patience) and not null_is_absence(schema, self._whole):
-            raise _Lossy(f"{name} may be null or absent, which are not the same")
 
     def _nullable(self, schema: dict[str, Any]) -> dict[str, Any]:
         if "anyOf" in schema:
