@@ -28,7 +28,6 @@ from toolgate.llm.messages import (
 )
 from toolgate.llm.model import Model
 from toolgate.llm.offer import Offer
-from toolgate.llm.provider import whole
 from toolgate.llm.quirks import QUIRKS
 from toolgate.llm.remote import Remote, Wire
 from toolgate.llm.responses import Responses
@@ -220,7 +219,7 @@ async def test_whatever_a_server_sends_is_an_answer_or_a_failure(wire: Wire, eve
             yield {**event, "type": kind} if isinstance(event, dict) else {"type": kind, "delta": event, "choices": event}
 
     try:
-        reply = await whole(Remote("acme", wire, send, lambda _: MODEL).stream(PROMPT, Errand(a_principal())))
+        reply = await Remote("acme", wire, send, lambda _: MODEL).reply(PROMPT, Errand(a_principal()))
     except ModelFailed:
         return
     used = reply.tokens

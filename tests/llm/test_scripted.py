@@ -9,7 +9,6 @@ import pytest
 from toolgate.errors import Misconfigured, ModelFailed
 from toolgate.llm.improvised import LABEL, improvised
 from toolgate.llm.messages import Assistant, Delta, Done, Errand, Message, Prompt, TextDelta, ToolCall, ToolResult, ToolSpec, User
-from toolgate.llm.provider import whole
 from toolgate.llm.script import read_script
 from toolgate.llm.scripted import Scripted
 from toolgate.testing import a_principal
@@ -48,23 +47,23 @@ async def heard(provider: Scripted, said: list[str]) -> None:
 async def test_lines_are_said_in_order_and_depend_on_the_conversation_alone(tmp_path: Path) -> None:
     provider = played(PLAY, tmp_path)
 
-    first = await whole(provider.stream(Prompt([User("How many?")]), ERRAND))
-    last = await whole(provider.stream(Prompt(after("<result 1f of list_issues>\ntwo\n</result 1f>")), ERRAND))
+    first = await provider.reply(Prompt([User("How many?")]), ERRAND)
+    last = await provider.reply(Prompt(after("<result 1f of list_issues>\ntwo\n</result 1f>")), ERRAND)
 
     assert (first.stop, [(call.name, call.arguments) for call in first.message.calls]) == ("calls", [("list_issues", {"repo": "widgets"})])
     assert last.message.text == "To How many? I say two"
-    assert (await whole(provider.stream(Prompt([User("How many?")]), ERRAND))).message == first.message
+    assert (await provider.reply(Prompt([User("How many?")]), ERRAND)).message == first.message
 
 
 async def test_a_line_whose_when_is_found_goes_before(tmp_path: Path) -> None:
-    said = await whole(played(PLAY, tmp_path).stream(Prompt(after("no such repo", failed=True)), ERRAND))
+    said = await played(PLAY, tmp_path).reply(Prompt(after("no such repo", failed=True)), ERRAND)
 
     assert said.message.text == "There is none of that name."
 
 
 async def test_a_script_that_has_ended_says_so(tmp_path: Path) -> None:
     with pytest.raises(ModelFailed, match="the script of play has no line for this reply"):
-        await whole(played("- text: a", tmp_path).stream(Prompt(after("two")), ERRAND))
+        await played("- text: a", tmp_path).reply(Prompt(after("two")), ERRAND)
 
 
 async def test_attempts_fail_as_written_and_then_the_line_is_said(tmp_path: Path) -> None:
@@ -86,7 +85,7 @@ async def test_attempts_fail_as_written_and_then_the_line_is_said(tmp_path: Path
 async def test_json_lines_are_a_script_too(tmp_path: Path) -> None:
     provider = played('{"text": "a"}\n\n{"text": "b"}\n', tmp_path, "play.jsonl")
 
-    assert (await whole(provider.stream(Prompt(after("x")), ERRAND))).message.text == "b"
+    assert (await provider.reply(Prompt(after("x")), ERRAND)).message.text == "b"
 
 
 @pytest.mark.parametrize(

@@ -31,7 +31,7 @@ from toolgate.llm.messages import (
     ToolSpec,
     User,
 )
-from toolgate.llm.provider import Provider, whole
+from toolgate.llm.provider import Provider
 from toolgate.testing import a_principal
 
 EVERY = pytest.mark.parametrize("form", FORMS, ids=lambda form: form.kind)
@@ -198,7 +198,7 @@ async def test_a_piece_that_is_no_json_is_malformed(form: Form, transport: Trans
 async def test_a_first_piece_that_does_not_come_in_time_ends_the_request(form: Form, transport: Transport) -> None:
     async with model_server(Act(wait=0)) as server:
         with pytest.raises((TimedOut, ModelFailed)), anyio.fail_after(15):
-            await whole(a_provider(form, server.origin, transport).stream(Prompt(HELLO.messages, seconds=0.3), ERRAND))
+            await a_provider(form, server.origin, transport).reply(Prompt(HELLO.messages, seconds=0.3), ERRAND)
 
         with anyio.fail_after(10):
             await server.left.wait()
@@ -251,11 +251,11 @@ async def test_what_a_provider_carries_goes_back_as_it_was_and_to_nobody_else(fo
     answer = Answer("Let me look.", thought="Hm.", calls=(("call_1", "list_issues", '{"owner": "acme", "limit": null}'),), stop="calls")
     async with model_server(Act(answer), Act()) as server:
         provider = a_provider(form, server.origin, transport, kind="deepseek" if form is COMPATIBLE else None)
-        first = await whole(provider.stream(Prompt(HELLO.messages, tools=(ISSUES,), seconds=20), ERRAND))
+        first = await provider.reply(Prompt(HELLO.messages, tools=(ISSUES,), seconds=20), ERRAND)
         conversation = (*HELLO.messages, first.message, ToolResult("call_1", "None."))
-        await whole(provider.stream(Prompt(conversation, tools=(ISSUES,), seconds=20), ERRAND))
+        await provider.reply(Prompt(conversation, tools=(ISSUES,), seconds=20), ERRAND)
         other = Assistant(first.message.text, first.message.calls, first.message.carried, "somebody")
-        await whole(provider.stream(Prompt((*HELLO.messages, other, ToolResult("call_1", "None.")), tools=(ISSUES,), seconds=20), ERRAND))
+        await provider.reply(Prompt((*HELLO.messages, other, ToolResult("call_1", "None.")), tools=(ISSUES,), seconds=20), ERRAND)
 
     assert first.message.carried
     own, foreign = (str(body) for body in server.bodies[1:])
@@ -300,7 +300,7 @@ async def test_a_local_server_needs_no_key_and_is_sent_none(transport: Transport
 
     async with model_server() as server:
         provider = opened(Declared("home", "ollama", f"{server.origin}/v1", networks=LOOPBACK), transport)
-        reply = await whole(provider.stream(Prompt(HELLO.messages, model="home/llama3", seconds=20), ERRAND))
+        reply = await provider.reply(Prompt(HELLO.messages, model="home/llama3", seconds=20), ERRAND)
 
     assert reply.message.text == "Hello there."
     assert "authorization" not in server.headers[0]
@@ -320,7 +320,7 @@ async def test_usage_is_counted_where_the_server_keeps_no_account(transport: Tra
 async def test_several_requests_at_once_do_not_mix(transport: Transport) -> None:
     async with model_server() as server:
         provider = a_provider(OPENAI, server.origin, transport)
-        replies: list[Any] = await asyncio.gather(*(whole(provider.stream(HELLO, ERRAND)) for _ in range(8)))
+        replies: list[Any] = await asyncio.gather(*(provider.reply(HELLO, ERRAND) for _ in range(8)))
 
     assert [reply.message.text for reply in replies] == ["Hello there."] * 8
     assert len(server.bodies) == 8

@@ -12,6 +12,10 @@ from toolgate.llm.messages import Delta, Done, Errand, Prompt, Reply
 class Provider(Protocol):
     """Answers prompts."""
 
+    async def reply(self, prompt: Prompt, errand: Errand) -> Reply:
+        """The whole answer; raises as `stream`."""
+        return await whole(self.stream(prompt, errand))
+
     def stream(self, prompt: Prompt, errand: Errand) -> AsyncGenerator[Delta, None]:
         """The answer in pieces, ending with `Done`. To leave the loop takes the request back.
 

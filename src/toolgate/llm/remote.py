@@ -17,6 +17,7 @@ from toolgate.llm.classify import malformed
 from toolgate.llm.messages import CallDelta, Chosen, Delta, Done, Errand, Prompt, ReasoningDelta, Reply, TextDelta, User
 from toolgate.llm.model import Model
 from toolgate.llm.offer import Offer, Offers
+from toolgate.llm.provider import Provider
 from toolgate.llm.strict import Dialect
 
 LENIENT = 600.0
@@ -51,7 +52,7 @@ Events = Callable[[dict[str, Any], float], AsyncGenerator[Mapping[str, Any], Non
 
 
 @dataclass
-class Remote:
+class Remote(Provider):
     """A `Provider`."""
 
     name: str

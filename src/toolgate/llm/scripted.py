@@ -14,6 +14,7 @@ from toolgate.errors import ModelFailed
 from toolgate.llm.classify import answered, cut_off
 from toolgate.llm.improvised import improvised
 from toolgate.llm.messages import Assistant, CallDelta, Chosen, Delta, Done, Errand, Message, Prompt, Reply, TextDelta, Tokens, ToolCall
+from toolgate.llm.provider import Provider
 from toolgate.llm.script import Script, Trouble, filled
 
 CHARACTERS = 4
@@ -22,7 +23,7 @@ KEPT = 1024
 """Replies whose failed attempts are remembered."""
 
 
-class Scripted:
+class Scripted(Provider):
     """Says the lines of `script`; without one, what `improvised` says."""
 
     def __init__(self, name: str, script: Script | None) -> None:

@@ -11,7 +11,6 @@ from toolgate.agent.pipelines.draft import SCHEMA
 from toolgate.agent.pipelines.issues import CREATE, LIST, PULL, SpecToIssues, Wanted
 from toolgate.errors import ModelFailed
 from toolgate.llm.messages import Assistant, Errand, Message, Prompt, Reply, ToolResult, User
-from toolgate.llm.provider import whole
 from toolgate.stores.memory import MemoryRecords
 from toolgate.testing import Line, ScriptedProvider, a_principal
 
@@ -33,7 +32,7 @@ class World:
 
     async def next(self, choice: Literal["auto", "none"] = "auto") -> Reply:
         pipeline = SpecToIssues(self.wanted, self.model, self.records, "default", "local:ada")
-        reply = await whole(pipeline.stream(Prompt(self.messages, choice=choice), ERRAND))
+        reply = await pipeline.reply(Prompt(self.messages, choice=choice), ERRAND)
         self.messages.append(reply.message)
         return reply
 

@@ -89,7 +89,7 @@ class Wanted:
         return f"{NAME} {self.owner}/{self.repo} {self.draft} {choices}".rstrip()
 
 
-class SpecToIssues:
+class SpecToIssues(Provider):
     """A `Provider` that says what is to be done next, and asks `models` for the draft."""
 
     def __init__(self, wanted: Wanted, models: Provider, records: Records, tenant: str, user: str) -> None:
