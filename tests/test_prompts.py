@@ -57,7 +57,7 @@ def test_a_file_is_called_as_its_prompt_unless_it_says_another_name(tmp_path: Pa
 
 @given(st.text(), st.text())
 def test_a_value_that_looks_like_a_place_stays_what_it_is(first: str, second: str) -> None:
-    prompt = Prompt("p", None, None, (Argument(name="a"), Argument(name="b")), "{{a}}|{{b}}|{{a}}")
+    prompt = Prompt(name="p", arguments=(Argument(name="a"), Argument(name="b")), text="{{a}}|{{b}}|{{a}}")
 
     assert prompt.filled({"a": f"{{{{b}}}}\\1{first}", "b": second}) == f"{{{{b}}}}\\1{first}|{second}|{{{{b}}}}\\1{first}"
 
@@ -70,6 +70,7 @@ def test_a_value_that_looks_like_a_place_stays_what_it_is(first: str, second: st
         ("---\nname: p\n---\n", "has no text"),
         ("---\nname: p\n---\nReview {{change}}.", "a place for change"),
         ("---\nname: p\nargs: []\n---\nx", "args"),
+        ("---\nname: p\ntext: y\n---\nx", "text"),
         ("---\nname: ../p\n---\nx", "name"),
         ("---\narguments: [{name: a}, {name: a}]\n---\nx", "two arguments"),
         ("---\narguments: [{name: a, required: true, default: b}]\n---\nx", "default is for"),

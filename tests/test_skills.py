@@ -34,8 +34,17 @@ async def test_a_skill_is_a_file_or_a_folder_with_one(tmp_path: Path) -> None:
     outcome = await tools_of(skills)[0].run(a_call())
 
     assert skills == (
-        Skill("deploy", None, "Deploy a service. Use when somebody asks to ship.", ("github_list_*", "github_get_issue"), "1. Look first."),
-        Skill("undo", None, "Undo it", ("a", "b"), "Back."),
+        Skill.model_validate(
+            {
+                "name": "deploy",
+                "description": "Deploy a service. Use when somebody asks to ship.",
+                "allowed-tools": ("github_list_*", "github_get_issue"),
+                "license": "Apache-2.0",
+                "metadata": {"version": "1"},
+                "text": "1. Look first.",
+            }
+        ),
+        Skill.model_validate({"name": "undo", "description": "Undo it", "allowed-tools": ("a", "b"), "text": "Back."}),
     )
     assert [tool.name for tool in tools_of(skills)] == ["skills/deploy", "skills/undo"]
     assert outcome.content == (Text("1. Look first."),)

@@ -28,7 +28,7 @@ from toolgate import documents
 from toolgate.calls import PROTOCOL, Annotations, Call, Outcome, Text, Tool
 from toolgate.errors import Misconfigured
 from toolgate.money import FREE
-from toolgate.settings import Strict, checked
+from toolgate.settings import M, Strict, checked
 
 PLACE = re.compile(r"\{\{ *([A-Za-z_][A-Za-z0-9_-]*) *\}\}")
 NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"
@@ -53,21 +53,13 @@ class Argument(Strict):
         return self
 
 
-class Front(Strict):
-    """The keys of a prompt's front matter."""
+class Prompt(Strict):
+    """The keys of its front matter, and the text below it."""
 
     name: str = Field(pattern=NAME)
     title: str | None = None
     description: str | None = None
     arguments: tuple[Argument, ...] = ()
-
-
-@dataclass(frozen=True)
-class Prompt:
-    name: str
-    title: str | None
-    description: str | None
-    arguments: tuple[Argument, ...]
     text: str
 
     def filled(self, values: Mapping[str, str]) -> str:
@@ -135,18 +127,24 @@ def markdown(folder: Path) -> Sequence[Path]:
     return files
 
 
-def matter(file: Path) -> tuple[dict[str, Any], str]:
-    """The front matter of `file`, and the text below it.
+def read(model: type[M], file: Path, name: str) -> M:
+    """What `file` says in its front matter, and as `text` what stands below it; called `name` unless it says otherwise.
 
     Raises:
-        Misconfigured: it has none, cannot be read or is too large.
+        Misconfigured: it has no front matter or no text, says something unknown, cannot be read or is too large.
     """
     try:
         if file.stat().st_size > MAX_BYTES:
             raise Misconfigured(f"{file} has more than {MAX_BYTES} bytes")
-        return documents.front_matter(file.read_bytes(), name=str(file))
+        values, text = documents.front_matter(file.read_bytes(), name=str(file))
     except OSError as error:
         raise Misconfigured(f"{file} cannot be read: {error.strerror}") from error
+    if "text" in values:
+        raise Misconfigured(f"{file} does not fit. text: it stands below the front matter")
+    found = checked(model, {"name": name, **values, "text": text}, name=str(file))
+    if not text:
+        raise Misconfigured(f"{file} has no text")
+    return found
 
 
 def one_of_each(names: Mapping[Path, str]) -> None:
@@ -161,16 +159,13 @@ def one_of_each(names: Mapping[Path, str]) -> None:
 
 
 def _prompt(file: Path) -> Prompt:
-    values, text = matter(file)
-    front = checked(Front, {"name": file.stem, **values}, name=str(file))
-    known = [argument.name for argument in front.arguments]
+    prompt = read(Prompt, file, file.stem)
+    known = [argument.name for argument in prompt.arguments]
     if len(set(known)) < len(known):
         raise Misconfigured(f"{file} has two arguments of one name")
-    if unknown := sorted({place[1] for place in PLACE.finditer(text)} - set(known)):
+    if unknown := sorted({place[1] for place in PLACE.finditer(prompt.text)} - set(known)):
         raise Misconfigured(f"{file} has a place for {unknown[0]}, and no argument is called so")
-    if not text:
-        raise Misconfigured(f"{file} has no text")
-    return Prompt(front.name, front.title, front.description, front.arguments, text)
+    return prompt
 
 
 def _schema(argument: Argument) -> dict[str, Any]:

@@ -16,7 +16,6 @@ tool to the gate, `skills/NAME`, so that the policy says who sees it and the aud
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -24,42 +23,32 @@ from pydantic import Field, field_validator
 
 from toolgate.calls import Tool
 from toolgate.errors import Misconfigured
-from toolgate.prompts import MAX_FILES, Prompt, markdown, matter, one_of_each, tool_of
-from toolgate.settings import Strict, checked
+from toolgate.prompts import MAX_FILES, Prompt, markdown, one_of_each, read, tool_of
+from toolgate.settings import Strict
 
 KIND = "skills"
 """What stands before the slash in the name that the gate knows a skill by."""
 
 
-class Front(Strict):
-    """The keys of a skill's front matter."""
+class Skill(Strict):
+    """The keys of its front matter, and the instructions below it."""
 
     name: str = Field(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$", max_length=64)
     title: str | None = None
     description: str = Field(min_length=1, max_length=1024)
-    """What it does and when to use it."""
+    """What it does and when to use it: what a model chooses by."""
     tools: tuple[str, ...] = Field(default=(), alias="allowed-tools")
-    """Globs over tool names, in a list or parted by spaces or commas."""
+    """Globs over the names of tools that may be called while it is followed, in a list or parted by spaces or commas; empty: it does
+    not say."""
     license: str | None = None
     compatibility: str | None = None
     metadata: Mapping[str, Any] = {}
+    text: str
 
     @field_validator("tools", mode="before")
     @classmethod
     def _in_one_text_or_a_list(cls, value: Any) -> Any:
         return tuple(value.replace(",", " ").split()) if isinstance(value, str) else value
-
-
-@dataclass(frozen=True)
-class Skill:
-    name: str
-    title: str | None
-    description: str
-    """What it does and when to use it: what a model chooses by."""
-    tools: tuple[str, ...]
-    """Globs over the names of tools that may be called while it is followed; empty: it does not say."""
-    text: str
-    """The instructions."""
 
 
 def read_skills(folder: Path) -> tuple[Skill, ...]:
@@ -71,20 +60,12 @@ def read_skills(folder: Path) -> tuple[Skill, ...]:
     files = [*markdown(folder), *sorted(folder.glob("*/SKILL.md"))]
     if len(files) > MAX_FILES:
         raise Misconfigured(f"{folder} has {len(files)} skills, and {MAX_FILES} are taken at most")
-    skills = {file: _skill(file) for file in files}
+    skills = {file: read(Skill, file, file.parent.name if file.name == "SKILL.md" else file.stem) for file in files}
     one_of_each({file: skill.name for file, skill in skills.items()})
     return tuple(sorted(skills.values(), key=lambda skill: skill.name))
 
 
 def tools_of(skills: Iterable[Skill]) -> list[Tool]:
     """`skills` as the gate knows them; to MCP clients they are prompts without arguments."""
-    return [tool_of(Prompt(skill.name, skill.title, skill.description, (), skill.text), KIND) for skill in skills]
-
-
-def _skill(file: Path) -> Skill:
-    values, text = matter(file)
-    default = file.parent.name if file.name == "SKILL.md" else file.stem
-    front = checked(Front, {"name": default, **values}, name=str(file))
-    if not text:
-        raise Misconfigured(f"{file} has no text")
-    return Skill(front.name, front.title, front.description, front.tools, text)
+    prompts = (Prompt(name=skill.name, title=skill.title, description=skill.description, text=skill.text) for skill in skills)
+    return [tool_of(prompt, KIND) for prompt in prompts]

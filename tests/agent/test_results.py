@@ -135,7 +135,7 @@ async def test_else_those_that_find_others_and_what_they_find_is_added_at_the_en
 
 
 async def test_skills_are_listed_by_name_and_read_when_they_are_needed() -> None:
-    skill = tool_of(Written("triage", None, "Sort issues. Use when asked to.", (), "1. Look.\n2. Label."), "skills")
+    skill = tool_of(Written(name="triage", description="Sort issues. Use when asked to.", text="1. Look.\n2. Label."), "skills")
     lines = [Line(calls=(("load_skill", {"name": "triage"}), ("load_skill", {"name": "nothing"}), ("load_skill", {}))), Line("ok")]
     world = World([skill], lines)
 
@@ -149,7 +149,7 @@ async def test_skills_are_listed_by_name_and_read_when_they_are_needed() -> None
 
 
 async def test_while_a_skill_is_followed_only_what_it_allows_is_called_until_another_task_or_skill_allows_more() -> None:
-    skills = [tool_of(Written(name, None, "For it.", (), "Do."), "skills") for name in ("look", "paint")]
+    skills = [tool_of(Written(name=name, description="For it.", text="Do."), "skills") for name in ("look", "paint")]
     echo = Echo()
     tools = [a_tool(echo, name="look_up"), a_tool(echo, name="paint_it"), *skills]
     lines = [
@@ -187,7 +187,7 @@ async def test_a_small_window_shows_fewer_tools() -> None:
 async def test_a_skill_that_policy_hides_is_not_listed() -> None:
     from toolgate.policy.rules import Permission, Role
 
-    skill = tool_of(Written("secret", None, "Nobody's.", (), "…"), "skills")
+    skill = tool_of(Written(name="secret", description="Nobody's.", text="…"), "skills")
     rules = (Permission(id="all", tools="*"), Permission(id="no", tools="skills/*", effect="deny"))
     policy = Policy([Role(role="developer", permissions=rules), Role(role="delegate", permissions=(Permission(id="d", tools="*"),))])
     world = World([skill], [Line("ok")], policy)
