@@ -7,7 +7,8 @@ from pathlib import Path
 
 import anyio
 
-from toolgate.app import local_principal, open_app
+from toolgate.app import open_app
+from toolgate.server.identify import local
 from toolgate.settings import Settings, bundled
 
 SHUT = "role: developer\npermissions: [{id: dev.shut, tools: '*', effect: deny}]"
@@ -20,7 +21,7 @@ async def test_a_changed_policy_is_in_force_without_a_restart_and_written_down(t
     settings = Settings(policies=policies, policy_shadow=bundled("policies"), integrations=("internal",), store="memory", data_dir=tmp_path)
 
     async with open_app(settings) as app:
-        caller = local_principal(settings, "terminal")
+        caller = local(settings.stdio, "terminal")
         before = app.gateway.live.current
         assert app.gateway.visible(caller)
         (policies / "roles" / "developer.yaml").write_text(SHUT)

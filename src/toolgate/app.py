@@ -356,13 +356,6 @@ def _sender(loaded: Loaded, transport: Transport, gateway: Gateway, backends: Ba
     return Application(internal(gateway.call, gateway.permitted, backends))
 
 
-def local_principal(settings: Settings, via: Literal["stdio", "terminal"]) -> Principal:
-    """Who sits at this machine, over stdio or at the terminal."""
-    from toolgate.server.identify import local
-
-    return local(settings.stdio, via)
-
-
 def look_after_jobs(app: App) -> Jobs:
     """Have this process, which stays, take up what others have left, and end jobs whose owner's key is revoked."""
     from toolgate.internal.again import Anew

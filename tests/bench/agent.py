@@ -16,7 +16,8 @@ from pathlib import Path
 from tests.bench.common import cpu, tell
 from toolgate.agent.events import Called, Calling, Event, Started
 from toolgate.agent.runs import Task
-from toolgate.app import local_principal, open_app
+from toolgate.app import open_app
+from toolgate.server.identify import local
 from toolgate.server.start import settle_down
 from toolgate.settings import Settings
 from toolgate.thinking import ModelProvider
@@ -46,7 +47,7 @@ async def main() -> None:
                     called = event.seconds
 
             limits = replace(app.agent.limits, tokens=None)
-            user = local_principal(settings, "terminal")
+            user = local(settings.stdio, "terminal")
             await app.agent.run(Task("Look", limits=limits), user, hear)
             turns.clear()
             settle_down()

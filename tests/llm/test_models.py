@@ -10,12 +10,13 @@ import pytest
 from toolgate.agent.events import Called, Event
 from toolgate.agent.runs import Task
 from toolgate.agent.tool import TASKS
-from toolgate.app import local_principal, open_app
+from toolgate.app import open_app
 from toolgate.errors import Misconfigured, NoModel
 from toolgate.llm.improvised import LABEL
 from toolgate.llm.known import SERVICES
 from toolgate.llm.messages import Errand, Prompt, TaskType, User
 from toolgate.llm.models import VARIABLES
+from toolgate.server.identify import local
 from toolgate.settings import Settings
 from toolgate.testing import a_principal
 
@@ -67,7 +68,7 @@ async def test_the_agent_does_a_task_with_a_script_and_real_tools(tmp_path: Path
             heard.append(event)
 
         task = Task("Which of the tools search for awards?", model="scripted")
-        end = await app.agent.run(task, local_principal(app.settings, "terminal"), hear)
+        end = await app.agent.run(task, local(app.settings.stdio, "terminal"), hear)
 
     assert end.status == "done"
     assert next(each.tool for each in heard if isinstance(each, Called)) == "search_tools"

@@ -135,11 +135,12 @@ async def opened_agent(config: Path | None) -> AsyncIterator[tuple[App, Principa
         NotPermitted: they may have no runs.
     """
     from toolgate.agent.tool import may_run
-    from toolgate.app import local_principal, open_app
+    from toolgate.app import open_app
+    from toolgate.server.identify import local
 
     settings = settings_of(config)
     async with open_app(settings) as app:
-        user = local_principal(settings, "terminal")
+        user = local(settings.stdio, "terminal")
         may_run(app.gateway, user)
         yield app, user
 

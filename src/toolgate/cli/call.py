@@ -45,12 +45,13 @@ async def make(wanted: Wanted, settings: Settings, *, output: Path | None, as_js
     Raises:
         Ended: it was refused or failed.
     """
-    from toolgate.app import local_principal, open_app
+    from toolgate.app import open_app
     from toolgate.server.context import idempotency_key
+    from toolgate.server.identify import local
 
     key = idempotency_key(wanted.idempotency_key)
     async with open_app(settings) as app:
-        caller = local_principal(settings, "terminal")
+        caller = local(settings.stdio, "terminal")
         tools = app.gateway.visible(caller)
         tool = tools.get(wanted.name)
         arguments = arguments_of(wanted, tool)

@@ -110,17 +110,17 @@ async def explain(
     words: tuple[str, ...],
 ) -> None:
     """Why a call of the tool NAME would be allowed or not: every rule considered, and what each condition says."""
-    from toolgate.app import local_principal
     from toolgate.calls import Call
     from toolgate.cli.call import Wanted, arguments_of
     from toolgate.cli.tools import found
     from toolgate.policy.explain import explain as explained
     from toolgate.policy.load import load_policy
+    from toolgate.server.identify import local
     from toolgate.settings import policies_folder
 
     settings = settings_of(config)
     policy, tool = load_policy(policies_folder(settings)), found(name, await _tools(settings))
-    caller = _caller(local_principal(settings, "terminal"), who)
+    caller = _caller(local(settings.stdio, "terminal"), who)
     caller = replace(caller, tier=tier or caller.tier, tenant=tenant or caller.tenant, scopes=frozenset(scopes) if scopes else None)
     call = Call(tool, arguments_of(Wanted(name, words, whole, dry_run=True), tool), caller, depth=depth)
     told = explained(call, policy)

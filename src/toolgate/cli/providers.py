@@ -116,9 +116,9 @@ def _names(by: str) -> list[str]:
 @click.option("--high-risk", is_flag=True, help="No experiments.")
 async def explain(prompt: str, config: Path | None, as_json: bool, task: str, model: str, high_risk: bool) -> None:
     """Which model PROMPT would be put to, and why. Nothing is asked."""
-    from toolgate.app import local_principal
+    from toolgate.server.identify import local
 
-    who = local_principal(settings_of(config), "terminal")
+    who = local(settings_of(config).stdio, "terminal")
     found = await _asked(config, lambda report: report.explain(prompt, who, task, model, high_risk=high_risk))
     if as_json:
         emit(found)

@@ -188,11 +188,12 @@ def arguments(tool: Tool) -> list[tuple[str, str, str]]:
 
 
 async def _visible(config: Path | None) -> Sequence[Tool]:
-    from toolgate.app import local_principal, open_app
+    from toolgate.app import open_app
+    from toolgate.server.identify import local
 
     settings = settings_of(config)
     async with open_app(settings) as app:
-        return list(app.gateway.visible(local_principal(settings, "terminal")).values())
+        return list(app.gateway.visible(local(settings.stdio, "terminal")).values())
 
 
 def _tell(tools: Sequence[Tool], as_json: bool) -> None:
