@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from starlette.exceptions import HTTPException
@@ -83,15 +84,15 @@ def routes(
         Route("/v1/providers/explain", providers.explain, methods=["POST"]),
         Route("/v1/providers/feedback", providers.feedback, methods=["POST"]),
         Route("/v1/providers/{name}/test", providers.test, methods=["POST"]),
-        Route("/v1/providers/{name}/enable", providers.enable, methods=["POST"]),
-        Route("/v1/providers/{name}/disable", providers.disable, methods=["POST"]),
+        Route("/v1/providers/{name}/enable", partial(providers.switch, on=True), methods=["POST"]),
+        Route("/v1/providers/{name}/disable", partial(providers.switch, on=False), methods=["POST"]),
         Route("/v1/integrations", there.many, methods=["GET"]),
         Route("/v1/integrations", there.add, methods=["POST"]),
         Route("/v1/integrations/preview", there.look, methods=["POST"]),
         Route("/v1/integrations/{name}", there.one, methods=["GET"]),
         Route("/v1/integrations/{name}/test", there.test, methods=["POST"]),
-        Route("/v1/integrations/{name}/enable", there.enable, methods=["POST"]),
-        Route("/v1/integrations/{name}/disable", there.disable, methods=["POST"]),
+        Route("/v1/integrations/{name}/enable", partial(there.switch, on=True), methods=["POST"]),
+        Route("/v1/integrations/{name}/disable", partial(there.switch, on=False), methods=["POST"]),
         Route("/v1/integrations/{name}/refresh", there.refresh, methods=["POST"]),
         Route("/v1/integrations/{name}/accept", there.accept, methods=["POST"]),
         Route("/v1/clients", Connected(clients, trail, stores.journal).many, methods=["GET"]),

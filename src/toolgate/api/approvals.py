@@ -5,9 +5,10 @@ from __future__ import annotations
 from starlette.requests import Request
 
 from toolgate.api.answers import Json, problem_answer
+from toolgate.api.operator import admin_of
 from toolgate.api.query import BadQuery, body_of, choice
 from toolgate.approvals import Approvals, told_of
-from toolgate.policy.bounds import ADMIN, WHO, is_admin
+from toolgate.policy.bounds import ADMIN, is_admin
 from toolgate.server.identify import principal_of
 
 DECISIONS = {"approve": True, "deny": False}
@@ -28,9 +29,7 @@ class Answering:
 
     async def answer(self, request: Request) -> Json:
         """Say yes or no. Not to one's own call: whoever calls over HTTP may be a program, and a person is asked for."""
-        principal = principal_of(request.scope)
-        if not is_admin(principal, changes=True):
-            return problem_answer("not_permitted", f"{principal.id} may not answer for others; {WHO} may")
+        principal = admin_of(request, "answer for others", changes=True)
         body = await body_of(request, WANTED, {"decision": str}, {"reason": str | None})
         yes, reason = DECISIONS.get(body["decision"]), body.get("reason")
         if yes is None or len(reason or "") > REASON:

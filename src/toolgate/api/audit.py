@@ -14,15 +14,13 @@ from starlette.concurrency import iterate_in_threadpool
 from starlette.requests import Request
 from starlette.responses import Response, StreamingResponse
 
-from toolgate.api.answers import Json, problem_answer
+from toolgate.api.answers import Json
+from toolgate.api.operator import admin_of
 from toolgate.api.query import BadQuery, choice, number
 from toolgate.audit.export import Format, exported, plain
 from toolgate.audit.line import line
-from toolgate.calls import Principal
 from toolgate.errors import Misconfigured
 from toolgate.gateway.audit import record
-from toolgate.policy.bounds import ADMIN, is_admin
-from toolgate.server.identify import principal_of
 from toolgate.stores import Journal
 from toolgate.stores.book import Book
 from toolgate.stores.trail import Asked, Trail
@@ -89,9 +87,7 @@ class Audited:
 
     async def _told(self, request: Request, found: Callable[[], Awaitable[Found]], **asked: Any) -> Response:
         """What `found` answers, for the role admin, once it is written down who asked for what."""
-        principal: Principal = principal_of(request.scope)
-        if not is_admin(principal):
-            return problem_answer("not_permitted", f"{principal.id} may not read the audit; the role {ADMIN} may")
+        principal = admin_of(request, "read the audit")
         try:
             answer, told = await found()
             await record(self._journal, "audit.read", principal=principal, by=f"{request.method} {request.url.path}", **asked, **told)

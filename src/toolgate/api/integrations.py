@@ -14,14 +14,15 @@ from typing import Any
 from starlette.requests import Request
 
 from toolgate.api.answers import Json
+from toolgate.api.operator import admin_of
 from toolgate.api.query import BadQuery, body_of
 from toolgate.audit.export import when
 from toolgate.calls import Principal
-from toolgate.errors import Misconfigured, NotPermitted
+from toolgate.errors import Misconfigured
 from toolgate.openapi.adding import Source
 from toolgate.openapi.load import Loaded
 from toolgate.openapi.pin import is_url
-from toolgate.policy.bounds import WHO, is_admin
+from toolgate.policy.bounds import is_admin
 from toolgate.roster import Roster
 from toolgate.server.identify import principal_of
 from toolgate.stores import Journal
@@ -70,12 +71,6 @@ class Integrations:
         with by_admin(request):
             return Json(asdict(await self.roster.test(request.path_params["name"])))
 
-    async def enable(self, request: Request) -> Json:
-        return await self._switched(request, on=True)
-
-    async def disable(self, request: Request) -> Json:
-        return await self._switched(request, on=False)
-
     async def refresh(self, request: Request) -> Json:
         """What is defined now other than it is served; nothing changes by looking."""
         with by_admin(request):
@@ -96,7 +91,7 @@ class Integrations:
         with by_admin(request) as who, source_in(json.loads(await request.body())) as source:
             return Json(_made(await self.roster.add(source, who)))
 
-    async def _switched(self, request: Request, *, on: bool) -> Json:
+    async def switch(self, request: Request, *, on: bool) -> Json:
         with by_admin(request) as who:
             await self.roster.switch(request.path_params["name"], on, who)
         return Json({"enabled": on})
@@ -124,9 +119,7 @@ def by_admin(request: Request) -> Iterator[Principal]:
     Raises:
         NotPermitted: it is somebody else.
     """
-    principal = principal_of(request.scope)
-    if not is_admin(principal, changes=request.method == "POST"):
-        raise NotPermitted(f"{principal.id} may not do that with integrations; {WHO} may", "api.admin")
+    principal = admin_of(request, "do that with integrations", changes=request.method == "POST")
     try:
         yield principal
     except Misconfigured as error:

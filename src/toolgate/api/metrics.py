@@ -7,8 +7,7 @@ from typing import Literal
 from starlette.requests import Request
 from starlette.responses import Response
 
-from toolgate.api.answers import problem_answer
-from toolgate.policy.bounds import ADMIN, is_admin
+from toolgate.api.operator import admin_of
 from toolgate.server.identify import principal_of
 from toolgate.telemetry import CONTENT_TYPE, Metrics
 
@@ -22,7 +21,6 @@ class Watched:
 
     async def read(self, request: Request) -> Response:
         """Everything that is counted; see `settings.Server.metrics` for whom."""
-        principal = principal_of(request.scope)
-        if is_admin(principal) or (self._readers == "loopback" and principal.via == "loopback"):
-            return Response(self._metrics.exposition(), media_type=CONTENT_TYPE)
-        return problem_answer("not_permitted", f"{principal.id} may not read the metrics; the role {ADMIN} may")
+        if self._readers != "loopback" or principal_of(request.scope).via != "loopback":
+            admin_of(request, "read the metrics")
+        return Response(self._metrics.exposition(), media_type=CONTENT_TYPE)

@@ -11,6 +11,10 @@ from starlette.requests import Request
 
 from toolgate import __version__, documents
 from toolgate.api.answers import Json
+from toolgate.calls import Principal
+from toolgate.errors import NotPermitted
+from toolgate.policy.bounds import ADMIN, WHO, is_admin
+from toolgate.server.identify import principal_of
 
 
 class Operator:
@@ -26,6 +30,18 @@ class Operator:
     async def readiness(self, _request: Request) -> Json:
         reason = self._unready()
         return Json({"ready": reason is None, "reason": reason}, status_code=200 if reason is None else 503)
+
+
+def admin_of(request: Request, what: str, *, changes: bool = False) -> Principal:
+    """Who asks, of the role admin.
+
+    Raises:
+        NotPermitted: it is somebody else, who may not do `what`.
+    """
+    principal = principal_of(request.scope)
+    if not is_admin(principal, changes=changes):
+        raise NotPermitted(f"{principal.id} may not {what}; {WHO if changes else f'the role {ADMIN}'} may", "api.admin")
+    return principal
 
 
 @cache

@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING, Any
 from starlette.requests import Request
 
 from toolgate.api.answers import Json, problem_answer
+from toolgate.api.operator import admin_of
 from toolgate.api.query import BadQuery, body_of
-from toolgate.policy.bounds import ADMIN, is_admin
+from toolgate.policy.bounds import is_admin
 from toolgate.server.identify import principal_of
 
 if TYPE_CHECKING:
@@ -54,13 +55,7 @@ class Providers:
         """Whether a provider answers and takes our key; no model is asked anything."""
         return await self._for_admins(request, lambda: self._report.tried(request.path_params["name"]), changes=True)
 
-    async def enable(self, request: Request) -> Json:
-        return await self._switched(request, on=True)
-
-    async def disable(self, request: Request) -> Json:
-        return await self._switched(request, on=False)
-
-    async def _switched(self, request: Request, *, on: bool) -> Json:
+    async def switch(self, request: Request, *, on: bool) -> Json:
         name, who = request.path_params["name"], principal_of(request.scope)
         return await self._for_admins(request, lambda: self._report.switch(name, on, who), changes=True)
 
@@ -85,10 +80,7 @@ class Providers:
         return Json({"model": model})
 
     async def _for_admins(self, request: Request, work: Callable[[], Awaitable[Any]], *, changes: bool = False) -> Json:
-        principal = principal_of(request.scope)
-        if not is_admin(principal, changes=changes):
-            what = "test or switch providers" if changes else "see how models do"
-            return problem_answer("not_permitted", f"{principal.id} may not {what}; the role {ADMIN} may")
+        admin_of(request, "test or switch providers" if changes else "see how models do", changes=changes)
         return await _told(work)
 
 
