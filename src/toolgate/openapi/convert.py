@@ -15,8 +15,7 @@ import jsonschema_rs
 import orjson
 from pydantic import ValidationError
 
-from toolgate.integration import Defaults, Integration, Selection, price_of
-from toolgate.money import Price
+from toolgate.integration import Defaults, Integration, Selection
 from toolgate.openapi import prose
 from toolgate.openapi.arguments import KEY, Arguments, Unservable, arguments
 from toolgate.openapi.definition import Definition, fingerprint, plain
@@ -27,7 +26,7 @@ from toolgate.openapi.names import LEGAL, names
 from toolgate.openapi.operation import Operation, Plan
 from toolgate.openapi.pages import pages
 from toolgate.openapi.resolve import Resolver
-from toolgate.openapi.selection import excluded, idle_entries, selected
+from toolgate.openapi.selection import Called, idle_entries
 from toolgate.openapi.slim import Slimmer
 
 MAX_DESCRIPTION = 400
@@ -69,16 +68,18 @@ class _Converter:
         every = self._unique(operations)
         # All are named before any is left out, so that a selection never renames what it keeps.
         named = names(every, self.integration.tool_prefix)
-        short = {key: name[len(self.integration.tool_prefix) :] for key, name in named.items()}
-        self._check_entries(every, {key: (name, short[key]) for key, name in named.items()})
-        found = []
-        for operation in every:
-            known = (named[operation.key], short[operation.key])
-            if self._wanted(operation, known):
-                definition = self._definition(operation, known)
-                if definition is not None:
-                    found.append(definition)
-        return found
+        called = [(operation, self._called(operation, named[operation.key])) for operation in every]
+        self._check_entries([one for _, one in called])
+        wanted = [
+            (operation, one)
+            for operation, one in called
+            if operation.extensions.get("enabled") is not False and one.wanted(self.integration)
+        ]
+        return [definition for operation, one in wanted if (definition := self._definition(operation, one)) is not None]
+
+    def _called(self, operation: Operation, name: str) -> Called:
+        own = (operation.operation_id,) if operation.operation_id else ()
+        return Called((name, name[len(self.integration.tool_prefix) :], *own, operation.key), operation.tags, operation.deprecated)
 
     def _unique(self, operations: Iterable[Operation]) -> list[Operation]:
         found: dict[str, Operation] = {}
@@ -89,25 +90,16 @@ class _Converter:
                 found[operation.key] = operation
         return list(found.values())
 
-    def _check_entries(self, operations: list[Operation], known: dict[str, tuple[str, ...]]) -> None:
-        expose = self.integration.expose
-        for key, selection in (("include", self.integration.include), ("exclude", self.integration.exclude), ("expose", expose)):
-            if isinstance(selection, Selection):
-                for entry in idle_entries(operations, selection, known):
-                    self.findings.warning(
-                        "idle-entry", "", f"{key} of {self.integration.name} names {entry}, and no operation is called so"
-                    )
+    def _check_entries(self, called: list[Called]) -> None:
+        chosen = {"include": self.integration.include, "exclude": self.integration.exclude, "expose": self.integration.expose}
+        for key, selection in chosen.items():
+            for entry in idle_entries(selection, called) if isinstance(selection, Selection) else ():
+                self.findings.warning("idle-entry", "", f"{key} of {self.integration.name} names {entry}, and no operation is called so")
 
-    def _wanted(self, operation: Operation, known: tuple[str, ...]) -> bool:
-        if operation.extensions.get("enabled") is False:
-            return False
-        include = self.integration.include
-        return (include is None or selected(operation, include, *known)) and not excluded(operation, self.integration.exclude, *known)
-
-    def _definition(self, operation: Operation, known: tuple[str, str]) -> Definition | None:
+    def _definition(self, operation: Operation, called: Called) -> Definition | None:
         try:
             asked = self._asked(operation)
-            definition = self._described(operation, asked, known)
+            definition = self._described(operation, asked, called)
             self._check(definition)
         except (Unservable, orjson.JSONEncodeError) as error:
             why = error if isinstance(error, Unservable) else "its description holds a value that JSON has no place for"
@@ -126,10 +118,10 @@ class _Converter:
             raise Unservable(f"the schemas of the tools before it fill {MAX_SCHEMAS // 1024 // 1024} MiB")
         return asked
 
-    def _described(self, operation: Operation, asked: Arguments, known: tuple[str, str]) -> Definition:
+    def _described(self, operation: Operation, asked: Arguments, called: Called) -> Definition:
         title, full = _words(operation)
         definition = Definition(
-            name=known[0],
+            name=called.names[0],
             title=title,
             description=_advertised(operation, full),
             full_description=full,
@@ -139,8 +131,8 @@ class _Converter:
             key=operation.key,
             plan_data=plain(self._plan(operation, asked)),
             tags=_tags(operation),
-            listed=self._listed(operation, known),
-            price=self._price(operation, known),
+            listed=called.listed(self.integration),
+            price=called.price(self.integration),
             timeout=self._default(operation, "timeout"),
             cache=self._default(operation, "cache"),
             search_text=_search_text(operation, asked),
@@ -179,17 +171,6 @@ class _Converter:
                 jsonschema_rs.Draft202012Validator(dict(schema), offline=True)
             except (jsonschema_rs.ValidationError, ValueError) as error:
                 raise Unservable(f"its schema is no JSON Schema: {str(error).splitlines()[0][:200]}") from None
-
-    def _listed(self, operation: Operation, known: tuple[str, str]) -> bool:
-        expose = self.integration.expose
-        return selected(operation, expose, *known) if isinstance(expose, Selection) else expose == "list"
-
-    def _price(self, operation: Operation, known: tuple[str, str]) -> Price | None:
-        prices = self.integration.prices
-        for name in (*known, operation.operation_id, operation.key, "default"):
-            if name is not None and name in prices:
-                return price_of(prices[name])
-        return None
 
     def _default(self, operation: Operation, name: Literal["timeout", "cache"]) -> float:
         """Seconds that the operation itself says in `x-mcp`, else the integration."""

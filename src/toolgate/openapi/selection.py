@@ -1,39 +1,49 @@
-"""Which operations an entry of `include`, `exclude` or `expose` names."""
+"""What the operator chose by tag or by name: whether something is served, whether it is listed, what it costs."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
+from dataclasses import dataclass
 from functools import cache
 
-from toolgate.integration import Exclusion, Selection
-from toolgate.openapi.operation import Operation
+from toolgate.integration import Integration, Selection, price_of
+from toolgate.money import Price
 
 
-def selected(operation: Operation, selection: Selection, *names: str) -> bool:
-    """Whether any entry names the operation, by tag, operationId, `METHOD /path` or one of its tool `names`."""
-    if not set(selection.tags).isdisjoint(operation.tags):
-        return True
-    return named(selection, operation.operation_id or "", operation.key, *names)
+@dataclass(frozen=True, slots=True)
+class Called:
+    """What an operation, or another server's tool, can be chosen by."""
+
+    names: tuple[str, ...]
+    """Of two that have a price, the first counts."""
+    tags: tuple[str, ...] = ()
+    deprecated: bool = False
+
+    def fits(self, selection: Selection) -> bool:
+        """Whether any entry names it."""
+        if not set(selection.tags).isdisjoint(self.tags):
+            return True
+        return any(_pattern(entry).fullmatch(name) for entry in selection.operations for name in self.names if name)
+
+    def wanted(self, integration: Integration) -> bool:
+        include, exclude = integration.include, integration.exclude
+        return (include is None or self.fits(include)) and not (exclude.deprecated and self.deprecated) and not self.fits(exclude)
+
+    def listed(self, integration: Integration) -> bool:
+        expose = integration.expose
+        return self.fits(expose) if isinstance(expose, Selection) else expose == "list"
+
+    def price(self, integration: Integration) -> Price | None:
+        prices = integration.prices
+        return next((price_of(prices[name]) for name in (*self.names, "default") if name in prices), None)
 
 
-def named(selection: Selection, *names: str) -> bool:
-    """Whether an entry fits one of `names`."""
-    return any(_pattern(entry).fullmatch(name) for entry in selection.operations for name in names if name)
-
-
-def excluded(operation: Operation, exclusion: Exclusion, *names: str) -> bool:
-    return (exclusion.deprecated and operation.deprecated) or selected(operation, exclusion, *names)
-
-
-def idle_entries(operations: list[Operation], selection: Selection, names: dict[str, tuple[str, ...]]) -> list[str]:
-    """Entries that name no operation at all: most likely a misspelling.
-
-    Args:
-        names: the tool names of each operation, by its key.
-    """
-    tags = {tag for operation in operations for tag in operation.tags}
-    known = {name for operation in operations for name in (operation.operation_id or "", operation.key, *names[operation.key])}
-    idle = [entry for entry in selection.operations if not any(_pattern(entry).fullmatch(name) for name in known)]
+def idle_entries(selection: Selection, every: Collection[Called]) -> list[str]:
+    """Entries that name nothing at all: most likely a misspelling."""
+    tags = {tag for called in every for tag in called.tags}
+    names = {name for called in every for name in called.names}
+    idle = [entry for entry in selection.operations if not any(_pattern(entry).fullmatch(name) for name in names)]
     return [tag for tag in selection.tags if tag not in tags] + idle
 
 

@@ -20,13 +20,12 @@ import orjson
 from toolgate.burden import TooHard, bounds
 from toolgate.calls import Annotations
 from toolgate.documents import deeper_than
-from toolgate.integration import Integration, Selection, price_of
-from toolgate.money import Price
+from toolgate.integration import Integration, Selection
 from toolgate.openapi import prose
 from toolgate.openapi.definition import Definition, plain
 from toolgate.openapi.diagnostics import Diagnostic, Findings
 from toolgate.openapi.names import LEGAL, LONGEST, legal
-from toolgate.openapi.selection import named
+from toolgate.openapi.selection import Called
 
 MAX_TOOLS = 2000
 MAX_BYTES = 256 * 1024
@@ -82,11 +81,12 @@ def _definition(tool: Any, integration: Integration) -> Definition | None:
     name = _checked(tool)
     short = legal(name)
     ours = integration.tool_prefix + short
-    if not _wanted(integration, name, short, ours):
+    if not Called((name, short, ours)).wanted(integration):
         return None
     if not short or not LEGAL.fullmatch(ours):
         # By its own name, so that no other tool's coming or going changes it.
         ours = f"{ours[: LONGEST - 9]}_{sha256(name.encode()).hexdigest()[:8]}".strip("_")
+    called = Called((name, short, ours))
     schema = _visible(tool["inputSchema"])
     passed = {key: tool[key] if key == "_meta" else _visible(tool[key]) for key in PASSED if isinstance(tool.get(key), dict | list)}
     description = tool.get("description")
@@ -96,11 +96,11 @@ def _definition(tool: Any, integration: Integration) -> Definition | None:
         description=prose.shorten(prose.clean(description) if isinstance(description, str) else "", MAX_DESCRIPTION),
         schema=schema,
         advertised=schema,
-        annotations=_annotations(tool, integration, name, short, ours),
+        annotations=_annotations(tool, integration, called),
         key=f"tools/call {name}",
         plan_data={"tool": name, "passed": passed},
-        listed=named(integration.expose, name, short, ours) if isinstance(integration.expose, Selection) else integration.expose == "list",
-        price=_price(integration, name, short, ours),
+        listed=called.listed(integration),
+        price=called.price(integration),
         timeout=integration.defaults.timeout,
         cache=integration.defaults.cache,
         search_text=" ".join(dict.fromkeys(re.split(r"[^A-Za-z0-9]+", f"{name} {' '.join(schema.get('properties', {}))}"))),
@@ -197,27 +197,17 @@ def _title(tool: Mapping[str, Any]) -> str | None:
     return None
 
 
-def _annotations(tool: Mapping[str, Any], integration: Integration, *names: str) -> Annotations:
+def _annotations(tool: Mapping[str, Any], integration: Integration, called: Called) -> Annotations:
     """Hints, which the operator's words stand over. What is not said to only read may write and destroy."""
     told = tool.get("annotations")
     said = {ours: told[theirs] for theirs, ours in WORDS.items() if type(told.get(theirs)) is bool} if isinstance(told, dict) else {}
     for pattern, effects in integration.annotations.items():
-        if named(Selection(operations=(pattern,)), *names):
+        if called.fits(Selection(operations=(pattern,))):
             said |= effects.model_dump(exclude_none=True)
             break
     if said.get("read_only"):
         said = {"destructive": False, "idempotent": True, **said}
     return Annotations(**said)
-
-
-def _wanted(integration: Integration, *names: str) -> bool:
-    include = integration.include
-    return (include is None or named(include, *names)) and not named(integration.exclude, *names)
-
-
-def _price(integration: Integration, *names: str) -> Price | None:
-    price = next((integration.prices[name] for name in (*names, "default") if name in integration.prices), None)
-    return None if price is None else price_of(price)
 
 
 def _visible(schema: Any) -> Any:
