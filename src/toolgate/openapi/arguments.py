@@ -17,7 +17,7 @@ from typing import Any
 
 from toolgate.calls import UNSET
 from toolgate.integration import Integration
-from toolgate.openapi.bodies import Way, as_file, field_plan, flattened, is_file, resolved, ways, whole_fields
+from toolgate.openapi.bodies import Way, as_file, field_plan, flattened, is_file, only_value, resolved, ways, whole_fields
 from toolgate.openapi.bound import binding, is_idempotency_key
 from toolgate.openapi.keywords import MAX_EXAMPLE, Schema
 from toolgate.openapi.lift import Fragment, Lifter, Reference
@@ -35,14 +35,16 @@ class Unservable(Exception):
     """An operation cannot become a tool; the message says why, for the end of a sentence."""
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(slots=True, eq=False)
 class Wanted:
-    """A value to ask for, before it has a key."""
+    """A value to ask for."""
 
     name: str
     location: str
     schema: Schema
     required: bool
+    key: str = ""
+    """Its argument's, once all are known."""
 
 
 @dataclass
@@ -113,15 +115,14 @@ class _Asking:
     integration: Integration
     wanted: list[Wanted] = field(default_factory=list)
     fragments: list[Fragment] = field(default_factory=list)
-    asked: list[tuple[Parameter, int]] = field(default_factory=list)
-    """Parameters with the index of what is wanted for them."""
+    asked: list[tuple[Parameter, Wanted]] = field(default_factory=list)
     bound: list[ParameterPlan] = field(default_factory=list)
     ways: list[Way] = field(default_factory=list)
-    flat: list[tuple[int, bool]] | None = None
-    """The wanted properties of a flat body, and whether each is a file."""
+    flat: list[tuple[Wanted, bool]] | None = None
+    """The properties of a flat body, and whether each is a file."""
     constants: dict[str, Any] = field(default_factory=dict)
-    whole: int | None = None
-    choice: int | None = None
+    whole: Wanted | None = None
+    choice: Wanted | None = None
     idempotency_header: str | None = None
 
     def parameters(self) -> None:
@@ -132,23 +133,24 @@ class _Asking:
             elif value is UNSET:
                 self._parameter(parameter)
             elif value is not None:
-                self.bound.append(_plan(parameter, None, value, None))
+                self.bound.append(_plan(parameter, constant=value))
             elif parameter.location == "path":
                 raise Unservable(f"`hide` names {parameter.name} of its path without a value")
 
     def _parameter(self, parameter: Parameter) -> None:
         fragment = self.lifter.lift(parameter.schema, parameter.pointer)
         required = parameter.required or parameter.location == "path"
-        only = _only_value(fragment.schema, self.lifter) if required else UNSET
+        only = only_value(resolved(fragment.schema, self.lifter)) if required else UNSET
         if only is not UNSET:
-            self.bound.append(_plan(parameter, None, only, None))
+            self.bound.append(_plan(parameter, constant=only))
             return
         self.asked.append((parameter, self._want(parameter.name, parameter.location, _described(fragment.schema, parameter), required)))
         self.fragments.append(fragment)
 
-    def _want(self, name: str, location: str, schema: Schema, required: bool) -> int:
-        self.wanted.append(Wanted(name, location, schema, required))
-        return len(self.wanted) - 1
+    def _want(self, name: str, location: str, schema: Schema, required: bool) -> Wanted:
+        wanted = Wanted(name, location, schema, required)
+        self.wanted.append(wanted)
+        return wanted
 
     def body(self) -> None:
         body = self.operation.body
@@ -171,7 +173,7 @@ class _Asking:
 
     def _field(self, name: str, schema: Schema, way: Way, *, required: bool) -> None:
         assert self.flat is not None
-        only = _only_value(schema, self.lifter) if required else UNSET
+        only = only_value(resolved(schema, self.lifter)) if required else UNSET
         if only is not UNSET:
             self.constants[name] = only
             return
@@ -179,40 +181,40 @@ class _Asking:
         self.flat.append((self._want(name, "body", as_file(schema, self.lifter) if file else schema, required), file))
 
     def arguments(self) -> Arguments:
-        found = keys([(wanted.name, wanted.location) for wanted in self.wanted])
-        schema = self._schema(found)
+        for wanted, key in zip(self.wanted, keys([(wanted.name, wanted.location) for wanted in self.wanted]), strict=True):
+            wanted.key = key
         return Arguments(
-            schema,
-            (*(self._asked(parameter, found[index], index) for parameter, index in self.asked), *self.bound),
-            tuple(self._body_plan(way, found) for way in self.ways),
-            None if self.choice is None else found[self.choice],
+            self._schema(),
+            (*(_plan(parameter, wanted.key, kind=self._kind(wanted)) for parameter, wanted in self.asked), *self.bound),
+            tuple(map(self._body_plan, self.ways)),
+            self.choice.key if self.choice else None,
             self.idempotency_header,
         )
 
-    def _schema(self, found: list[str]) -> dict[str, Any]:
-        schema: dict[str, Any] = {"type": "object", "properties": dict(zip(found, (wanted.schema for wanted in self.wanted), strict=True))}
-        required = [key for key, wanted in zip(found, self.wanted, strict=True) if wanted.required]
+    def _schema(self) -> dict[str, Any]:
+        schema: dict[str, Any] = {"type": "object", "properties": {wanted.key: wanted.schema for wanted in self.wanted}}
+        required = [wanted.key for wanted in self.wanted if wanted.required]
         if required:
             schema["required"] = required
         schema["additionalProperties"] = False
         return stand_alone(schema, self.fragments, self.lifter, self.operation.pointer)
 
-    def _asked(self, parameter: Parameter, key: str, index: int) -> ParameterPlan:
-        schema = resolved(self.wanted[index].schema, self.lifter)
+    def _kind(self, wanted: Wanted) -> str | None:
+        schema = resolved(wanted.schema, self.lifter)
         kind = schema.get("type") if isinstance(schema, dict) else None
-        return _plan(parameter, key, UNSET, kind if isinstance(kind, str) else None)
+        return kind if isinstance(kind, str) else None
 
-    def _body_plan(self, way: Way, found: list[str]) -> BodyPlan:
+    def _body_plan(self, way: Way) -> BodyPlan:
         body = self.operation.body
         assert body is not None
         if self.flat is None:
             assert self.whole is not None
-            return BodyPlan(way.media_type, "whole", found[self.whole], body.required, whole_fields(way, self.lifter), binary=way.binary)
-        fields = tuple(field_plan(self.wanted[index].name, found[index], way, binary=file) for index, file in self.flat)
+            return BodyPlan(way.media_type, "whole", self.whole.key, body.required, whole_fields(way, self.lifter), binary=way.binary)
+        fields = tuple(field_plan(wanted.name, wanted.key, way, binary=file) for wanted, file in self.flat)
         return BodyPlan(way.media_type, "flat", None, body.required, fields, self.constants)
 
 
-def _plan(parameter: Parameter, argument: str | None, constant: Any, kind: str | None) -> ParameterPlan:
+def _plan(parameter: Parameter, argument: str | None = None, *, constant: Any = UNSET, kind: str | None = None) -> ParameterPlan:
     return ParameterPlan(
         name=parameter.name,
         location=parameter.location,
@@ -226,17 +228,6 @@ def _plan(parameter: Parameter, argument: str | None, constant: Any, kind: str |
         constant=constant,
         type=kind,
     )
-
-
-def _only_value(schema: Schema, lifter: Lifter) -> Any:
-    """The one value that the schema leaves, or UNSET."""
-    meant = resolved(schema, lifter)
-    if not isinstance(meant, dict):
-        return UNSET
-    if "const" in meant:
-        return meant["const"]
-    values = meant.get("enum", ())
-    return values[0] if len(values) == 1 else UNSET
 
 
 def _described(schema: Schema, parameter: Parameter) -> Schema:

@@ -6,12 +6,13 @@ fixed properties, no alternatives, no conditions. Otherwise it is *whole*, one a
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import orjson
 
+from toolgate.calls import UNSET
 from toolgate.openapi import media
 from toolgate.openapi.keywords import ANNOTATIONS, Schema
 from toolgate.openapi.lift import Fragment, Lifter, Reference
@@ -59,12 +60,10 @@ class Way:
         """What the argument must be that gives the whole body."""
         if self.binary:
             return FILE
-        if self.text:
-            kind = self.fragment.schema.get("type") if isinstance(self.fragment.schema, dict) else None
-            return (
-                self.fragment.schema if kind == "string" else {"type": "string", "description": f"The {self.media_type} document, as text."}
-            )
-        return self.fragment.schema
+        schema = self.fragment.schema
+        if self.text and not (isinstance(schema, dict) and schema.get("type") == "string"):
+            return {"type": "string", "description": f"The {self.media_type} document, as text."}
+        return schema
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,10 +123,10 @@ def is_file(schema: Any, lifter: Lifter) -> bool:
     schema = resolved(schema, lifter)
     if not isinstance(schema, dict):
         return False
-    kinds = schema.get("type", "string")
-    if kinds == "array" or (isinstance(kinds, list) and "array" in kinds):
+    kinds = _types(schema)
+    if "array" in kinds:
         return is_file(schema.get("items"), lifter)
-    if kinds != "string" and not (isinstance(kinds, list) and "string" in kinds):
+    if kinds and "string" not in kinds:
         return False
     if schema.get("format") in BINARY_FORMATS:
         return True
@@ -138,14 +137,24 @@ def is_file(schema: Any, lifter: Lifter) -> bool:
 def as_file(schema: Any, lifter: Lifter) -> dict[str, Any]:
     """The schema of the argument that gives the file or files that `schema` means."""
     meant = resolved(schema, lifter)
-    said = {key: value for key, value in schema.items() if key in ("description", "deprecated")} if isinstance(schema, dict) else {}
-    description = f"{said['description']} {FILE['description']}" if "description" in said else FILE["description"]
-    if isinstance(meant, dict) and "array" in (meant.get("type"), *(meant["type"] if isinstance(meant.get("type"), list) else ())):
+    if "array" in _types(meant):
         return {**meant, "items": FILE}
+    said = {key: schema[key] for key in ("description", "deprecated") if key in schema}
+    description = f"{said['description']} {FILE['description']}" if "description" in said else FILE["description"]
     file = {**FILE, **said, "description": description}
-    if isinstance(meant, dict) and isinstance(meant.get("type"), list) and "null" in meant["type"]:
+    if "null" in _types(meant):
         file["anyOf"] = [*FILE["anyOf"], {"type": "null"}]
     return file
+
+
+def only_value(schema: Any) -> Any:
+    """The one value that a schema leaves, or UNSET."""
+    if not isinstance(schema, dict):
+        return UNSET
+    if "const" in schema:
+        return schema["const"]
+    values = schema.get("enum")
+    return values[0] if isinstance(values, list) and len(values) == 1 else UNSET
 
 
 def resolved(schema: Any, lifter: Lifter) -> Any:
@@ -248,19 +257,14 @@ def _plain(schema: dict[str, Any]) -> bool:
 PLAIN = (ANNOTATIONS - {"default"}) | {"type", "properties", "required", "additionalProperties", "allOf"}
 
 
+def _types(schema: Mapping[str, Any]) -> Sequence[str]:
+    kinds = schema.get("type", [])
+    return [kinds] if isinstance(kinds, str) else kinds
+
+
 def _constant_headers(encoding: Mapping[str, Any]) -> tuple[tuple[str, str], ...]:
     """Headers of a part whose schema leaves one value; nobody could give the others."""
     headers = encoding.get("headers")
-    found = []
-    for name, header in headers.items() if isinstance(headers, dict) else ():
-        schema = header.get("schema") if isinstance(header, dict) else None
-        values = (
-            [schema["const"]]
-            if isinstance(schema, dict) and "const" in schema
-            else schema.get("enum")
-            if isinstance(schema, dict)
-            else None
-        )
-        if isinstance(values, list) and len(values) == 1 and isinstance(values[0], str) and name.lower() != "content-type":
-            found.append((name, values[0]))
-    return tuple(found)
+    said = {name: header for name, header in headers.items() if isinstance(header, dict)} if isinstance(headers, dict) else {}
+    values = {name: only_value(header.get("schema")) for name, header in said.items() if name.lower() != "content-type"}
+    return tuple((name, value) for name, value in values.items() if isinstance(value, str))
