@@ -83,6 +83,15 @@ MISTAKEN_TYPES: Mapping[str, tuple[str | None, str | None]] = {
 """Types that authors write and what they mean: a type and a format."""
 
 
+def parts(key: str, value: Any, change: Callable[[Any], Any]) -> Any:
+    """The value of a lifted keyword with each schema in it changed."""
+    if key in MAPS or key == "$defs":
+        return {name: change(item) for name, item in value.items()}
+    if key in LISTS:
+        return [change(item) for item in value]
+    return change(value) if key in ONE else value
+
+
 def finish(lifted: dict[str, Any], node: Mapping[str, Any], report: Report, at: Any) -> dict[str, Any]:
     """What needs several keywords at once, after each has been read."""
     if "patternProperties" in lifted:

@@ -51,25 +51,17 @@ def loosened(schema: Any) -> Any:
 
     Once a piece was cut to `{}`, which accepts anything, `not` would refuse everything and `oneOf` find two that fit.
     """
-    if isinstance(schema, list):
-        return [loosened(item) for item in schema]
     if not isinstance(schema, dict):
         return schema
     loose: dict[str, Any] = {}
     for key, value in schema.items():
         if key in {"not", "if", "then", "else", "unevaluatedProperties", "unevaluatedItems", "maxContains"}:
             continue
-        if key in keywords.MAPS or key == "$defs":
-            loose[key] = {name: loosened(item) for name, item in value.items()}
-        elif key == "oneOf":
-            name = "anyOf" if "anyOf" not in schema else "allOf"
-            loose[name] = loosened(value) if name == "anyOf" else [*loose.get("allOf", []), {"anyOf": loosened(value)}]
-        elif key == "allOf":
-            loose[key] = [*loose.get(key, []), *loosened(value)]
-        elif key in keywords.ONE or key in keywords.LISTS:
-            loose[key] = loosened(value)
+        inner = keywords.parts(key, value, loosened)
+        if key == "allOf" or (key == "oneOf" and "anyOf" in schema):
+            loose["allOf"] = [*loose.get("allOf", []), *(inner if key == "allOf" else [{"anyOf": inner}])]
         else:
-            loose[key] = value
+            loose["anyOf" if key == "oneOf" else key] = inner
     return loose
 
 

@@ -68,16 +68,13 @@ class Slimmer:
                 continue
             if level.depth is not None and not loose:
                 loose = loosened(schema)
-            slimmed = self._told(loose or schema, level)
+            slimmed = self.at(loose or schema, level)
             if len(orjson.dumps(slimmed)) <= budget:
                 return slimmed
         return _bare(schema, budget)
 
     def at(self, schema: Mapping[str, Any], level: Level) -> dict[str, Any]:
-        """`schema` with as much as `level` tells."""
-        return self._told(schema if level.depth is None else loosened(schema), level)
-
-    def _told(self, schema: Mapping[str, Any], level: Level) -> dict[str, Any]:
+        """`schema`, loosened where the level shows not all of it, with as much as `level` tells."""
         walk = _Walk(level, schema.get("$defs", {}), self)
         slimmed: dict[str, Any] = walk.known({key: value for key, value in schema.items() if key != "$defs"}, level.depth)
         if definitions := walk.definitions():
@@ -141,15 +138,13 @@ class _Walk:
         return slimmed
 
     def _part(self, key: str, value: Any, schema: Mapping[str, Any], rest: int | None) -> Any:
+        if key not in keywords.PARTS:
+            return value
         below = rest if rest is None or key in keywords.IN_PLACE else rest - 1
-        if key in keywords.MAPS:
-            needed = schema.get("required", ()) if key == "properties" else ()
+        if key == "properties":
+            needed = schema.get("required", ())
             return {name: self.schema(item, below, required=name in needed) for name, item in value.items()}
-        if key in keywords.ONE:
-            return self.schema(value, below)
-        if key in keywords.LISTS:
-            return [self.schema(item, below, required=True) for item in value]
-        return value
+        return keywords.parts(key, value, lambda item: self.schema(item, below, required=key in keywords.LISTS))
 
     def _referred(self, reference: str, rest: int | None) -> str:
         name = reference.removeprefix("#/$defs/")
