@@ -101,9 +101,8 @@ def test_an_operation_of_3_1_is_read_whole() -> None:
                     "200",
                     (MediaType("application/json", {"type": "object"}, "/components/responses/Ok/content/application~1json"),),
                     ("link",),
-                    "Yes",
                 ),
-                Answer("4XX", description="No"),
+                Answer("4XX"),
                 Answer("default", (MediaType("application/zip", {}, f"{here}/responses/default/content/application~1zip"),)),
             ),
             security=((Scheme("key", "apiKey", parameter="X-Key", location="header"),), ()),
@@ -156,10 +155,8 @@ def test_an_operation_of_2_0_with_a_body_is_read_whole() -> None:
                 description="It",
             ),
             answers=(
-                Answer(
-                    "201", (MediaType("application/hal+json", {"$ref": "#/definitions/Pet"}, f"{here}/responses/201"),), description="Made"
-                ),
-                Answer("400", description="No"),
+                Answer("201", (MediaType("application/hal+json", {"$ref": "#/definitions/Pet"}, f"{here}/responses/201"),)),
+                Answer("400"),
             ),
             security=((Scheme("b", "http", http_scheme="basic"), Scheme("o", "oauth2", token_url="https://t.example")),),
             servers=(ServerTemplate("https://pets.example/v1"), ServerTemplate("http://pets.example/v1")),

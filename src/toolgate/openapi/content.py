@@ -53,14 +53,7 @@ def answers(reading: Reading, operation: dict[str, Any], pointer: str) -> tuple[
         response, place = item
         headers = response.get("headers")
         names = tuple(name.lower() for name in headers) if isinstance(headers, dict) else ()
-        found.append(
-            Answer(
-                status.upper() if status != "default" else status,
-                _answered(reading, operation, response, place),
-                names,
-                text(response, "description"),
-            )
-        )
+        found.append(Answer(status.upper() if status != "default" else status, _answered(reading, operation, response, place), names))
     return tuple(found)
 
 

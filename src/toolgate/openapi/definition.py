@@ -52,14 +52,6 @@ class Definition:
     fingerprint: str = ""
     """SHA-256 of everything a model sees."""
 
-    @property
-    def method(self) -> str:
-        return self.key.partition(" ")[0]
-
-    @property
-    def path(self) -> str:
-        return self.key.partition(" ")[2]
-
     @cached_property
     def plan(self) -> Plan:
         """How a call becomes a request."""

@@ -68,7 +68,6 @@ class Answer:
     content: tuple[MediaType, ...] = ()
     headers: tuple[str, ...] = ()
     """Names of described headers, lower case."""
-    description: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
