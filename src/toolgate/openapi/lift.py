@@ -93,15 +93,8 @@ class Lifter:
         """What a Reference leads to."""
         fragment = self._targets.get(pointer)
         if fragment is None:
-            fragment = self._targets[pointer] = _Walk(self, pointer).fragment(self.standing(pointer))
+            fragment = self._targets[pointer] = _Walk(self, pointer).fragment(self.resolver.lookup(pointer))
         return fragment
-
-    def standing(self, pointer: str) -> Any:
-        """What stands at `pointer`, or None when nothing does."""
-        try:
-            return self.resolver.lookup(pointer)
-        except Dangling:
-            return None
 
     def report(self, level: keywords.Level, code: str, pointer: str, message: str) -> None:
         """Add a diagnostic, once for each place and code."""
@@ -278,7 +271,7 @@ class _Walk:
         except Dangling as error:
             if reference.startswith(("#/definitions/", "#/$defs/")):
                 embedded = self.base + reference[1:]  # meant from the schema's own root, as inside an embedded schema
-                if self.lifter.standing(embedded) is not None:
+                if self.lifter.resolver.lookup(embedded) is not None:
                     return embedded
             return f"?{error}"
 
@@ -292,7 +285,7 @@ class _Walk:
     def _enclosing(self, place: str) -> str:
         around = place
         while len(around) > len(self.base):
-            node = self.lifter.standing(around)
+            node = self.lifter.resolver.lookup(around)
             if isinstance(node, dict) and (node.get("$recursiveAnchor") is True or "$id" in node):
                 return around
             around = around.rpartition("/")[0]
@@ -309,7 +302,7 @@ class _Walk:
             self.report("warning", "dangling-reference", at, f"{pointer[1:]}; anything is accepted here")
             lifted: dict[str, Any] = self._keywords(beside, at, depth, in_place, drop)
         elif drop and pointer != self.base:
-            target = self.schema(self.lifter.standing(pointer), at, depth + 1, in_place=in_place, drop=drop)
+            target = self.schema(self.lifter.resolver.lookup(pointer), at, depth + 1, in_place=in_place, drop=drop)
             own = self._keywords(beside, at, depth, in_place, drop)
             lifted = {"allOf": [target], **own} if own else target if isinstance(target, dict) else {"allOf": [target]}
         else:

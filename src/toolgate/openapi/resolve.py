@@ -47,12 +47,11 @@ class Resolver:
         self._names: dict[str, tuple[Any, str]] | None = None
 
     def lookup(self, pointer: str) -> Any:
-        """What stands at `pointer`.
-
-        Raises:
-            Dangling: nothing does.
-        """
-        return self._walk(pointer, [unescape(token) for token in _tokens(pointer)], ())[0]
+        """What stands at `pointer`, or None when nothing does."""
+        try:
+            return self._walk(pointer, [unescape(token) for token in pointer.split("/")[1:]], ())[0]
+        except Dangling:
+            return None
 
     def deref(self, node: Any) -> tuple[Any, str | None]:
         """`node`, or what it refers to, through any number of `$ref`s; keys beside a `$ref` are not looked at.
@@ -163,14 +162,6 @@ def _child(node: Any, key: str) -> Any:
     if isinstance(node, list) and key.isascii() and key.isdigit() and len(key) < 10 and int(key) < len(node):
         return node[int(key)]
     return _ABSENT
-
-
-def _tokens(pointer: str) -> list[str]:
-    if not pointer:
-        return []
-    if not pointer.startswith("/"):
-        raise Dangling(pointer, "is not a JSON pointer")
-    return pointer[1:].split("/")
 
 
 def mappings(root: Any) -> Iterator[tuple[dict[str, Any], str]]:
