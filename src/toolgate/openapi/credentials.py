@@ -105,7 +105,9 @@ def proof_of(auth: ApiKey | Bearer | Basic, secret: str, *, public: Collection[s
     """
     match auth:
         case ApiKey():
-            return _key(auth, secret, public)
+            pair, secrets = ((auth.name, secret),), () if secret in public else (secret,)
+            places = {"header": Proof(headers=pair), "query": Proof(query=pair), "cookie": Proof(cookies=pair)}
+            return replace(places[auth.location], secrets=secrets)
         case Bearer():
             return proof_of_token(secret)
         case Basic():
@@ -217,17 +219,6 @@ def scrubbed(response: Response, secrets: Iterable[str]) -> Response:
 def is_secret(name: str) -> bool:
     """Whether what the operator sends as `name` is better not shown."""
     return SECRET_NAME.search(name) is not None
-
-
-def _key(auth: ApiKey, value: str, public: Collection[str | None]) -> Proof:
-    pair, secrets = ((auth.name, value),), () if value in public else (value,)
-    match auth.location:
-        case "header":
-            return Proof(headers=pair, secrets=secrets)
-        case "query":
-            return Proof(query=pair, secrets=secrets)
-        case "cookie":
-            return Proof(cookies=pair, secrets=secrets)
 
 
 def proof_of_token(token: str) -> Proof:

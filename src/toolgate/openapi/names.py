@@ -6,6 +6,7 @@ import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from hashlib import sha256
+from itertools import takewhile
 
 from toolgate.openapi.operation import Operation
 
@@ -64,14 +65,8 @@ def _path_name(operation: Operation, shared: int) -> str:
 
 def _shared_segments(operations: Sequence[Operation]) -> int:
     """How many static segments all paths begin with; at least one segment of each path stays."""
-    paths = [_segments(operation.path) for operation in operations]
-    if not paths:
-        return 0
-    longest = max(0, min(len(path) for path in paths) - 1)
-    for index in range(longest):
-        if "{" in paths[0][index] or any(path[index] != paths[0][index] for path in paths):
-            return index
-    return longest
+    paths = [_segments(operation.path)[:-1] for operation in operations]
+    return len(list(takewhile(lambda column: "{" not in column[0] and len(set(column)) == 1, zip(*paths, strict=False))))
 
 
 def _segments(path: str) -> list[str]:

@@ -17,6 +17,7 @@ from toolgate.egress.wire import Response
 from toolgate.errors import EgressBlocked
 from toolgate.openapi.operation import Paging, ParameterPlan, Plan
 from toolgate.openapi.resolve import unescape
+from toolgate.openapi.style import DELIMITERS
 
 LINK = re.compile(r'<([^<>]*+)>((?:[^",<]|"(?:[^"\\]|\\.)*+")*+)')
 """One link and its parameters (RFC 8288, section 3), whatever stands between quotes. No `<` is in an address (RFC 3986, 2)."""
@@ -34,7 +35,6 @@ TOTALS = (
     "total_items",
     "totalResults",
 )
-DELIMITERS = {"spaceDelimited": " ", "pipeDelimited": "|"}
 
 
 class Unreadable(ValueError):

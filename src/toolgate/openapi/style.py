@@ -24,7 +24,7 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 from urllib.parse import quote
 
@@ -35,6 +35,7 @@ from toolgate.openapi.operation import Style
 Encode = Callable[[str], str]
 Pairs = list[tuple[str, str]]
 
+DELIMITERS: Mapping[str, str] = {"spaceDelimited": " ", "pipeDelimited": "|"}
 TRIPLE = re.compile(r"(%[0-9A-Fa-f]{2})")
 RESERVED_IN_QUERY = "!$'()*,/:;?@"
 """RFC 3986's reserved characters but `#[]`, which a query may not hold, and `&=+`, which have a meaning in forms."""
@@ -110,7 +111,8 @@ def pairs(name: str, value: Any, style: Style, *, explode: bool, encode: Encode)
     if explode:
         return [(name if key is None else key, item) for key, item in members]
     flat = [part for key, item in members for part in ((item,) if key is None else (key, item))]
-    return [(name, _delimiter(style, encode).join(flat))] if flat else []
+    delimiter = encode(DELIMITERS[style]) if style in DELIMITERS else ","
+    return [(name, delimiter.join(flat))] if flat else []
 
 
 def unnamed(value: Any, *, explode: bool, between: str, encode: Encode) -> str | None:
@@ -213,12 +215,6 @@ def _members(value: list[Any] | dict[str, Any], encode: Encode) -> list[tuple[st
     if isinstance(value, dict):
         return [(encode(key), encode(spell(item))) for key, item in value.items() if item is not None]
     return [(None, encode(spell(item))) for item in value if item is not None]
-
-
-def _delimiter(style: Style, encode: Encode) -> str:
-    if style == "spaceDelimited":
-        return encode(" ")
-    return encode("|") if style == "pipeDelimited" else ","
 
 
 def _deep(name: str, value: Any, encode: Encode) -> Iterator[tuple[str, str]]:
