@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from toolgate.agent.facts import Answered, Asked, Compacted, Ended, Fact, Hinted, Replied, Resumed, Stopping, from_json, to_json
-from toolgate.agent.turns import Act, Ask, Compact, End, Hint, Limits, State, Used, Wrap, after, next_move, over
+from toolgate.agent.turns import Act, Ask, Limits, Move, State, Used, after, next_move, over
 from toolgate.llm.messages import Assistant, Message, Tokens, ToolCall, ToolResult, User
 
 
@@ -35,15 +35,19 @@ def rounds(count: int, *, failed: bool = False, text: str = "ok", arguments: Seq
     return facts
 
 
+def decided(state: State, **more: Any) -> Move:
+    return next_move(state, 0.0, **more)
+
+
 def test_a_task_is_asked_then_acted_on_then_asked_again_until_there_is_an_answer() -> None:
     facts: list[Fact] = [Asked(0.0, "do it")]
-    moves = [next_move(after(facts))]
+    moves = [decided(after(facts))]
     for fact in (a_reply("", ("look", {}), ("look", {"n": 2})), an_answer("c0_1"), an_answer("c0_0"), a_reply("Done.", number=1)):
         facts.append(fact)
-        moves.append(next_move(after(facts)))
+        moves.append(decided(after(facts)))
 
     first, acting, half, again, done = moves
-    assert (first, again, done) == (Ask("plan"), Ask("act"), End("done"))
+    assert (first, again, done) == (Ask("plan"), Ask("act"), Ended(0.0, "done"))
     assert isinstance(acting, Act)
     assert isinstance(half, Act)
     assert ([call.id for call in acting.calls], [call.id for call in half.calls]) == (["c0_0", "c0_1"], ["c0_0"])
@@ -54,22 +58,18 @@ def test_every_call_has_exactly_one_result_in_the_order_of_the_calls_whatever_ha
     facts: list[Fact] = [Asked(0.0, "do it")]
     state = after(facts)
     for number in range(data.draw(st.integers(1, 12))):
-        move = next_move(state, window=data.draw(st.sampled_from([200, 128_000])))
+        move = decided(state, window=data.draw(st.sampled_from([200, 128_000])))
         match move:
             case Ask():
                 calls = [("look", {"n": data.draw(st.integers(0, 3))})] * data.draw(st.integers(0, 3))
                 facts.append(a_reply("hm", *calls, number=number, tokens=data.draw(st.integers(1, 300))))
             case Act(calls=wanted):
                 facts += [an_answer(call.id, "x" * 50) for call in data.draw(st.permutations(wanted))]
-            case Hint(text, about):
-                facts.append(Hinted(0.0, text, about))
-            case Compact(cut, summary):
-                facts.append(Compacted(0.0, cut, summary))
-            case Wrap(status, reason, text):
-                facts.append(Stopping(0.0, status, reason, text))
-            case End(status):
+            case Ended():
                 goes_on: list[Fact] = [Resumed(0.0), Asked(0.0, "and?")]
-                facts += [Ended(0.0, status), data.draw(st.sampled_from(goes_on))]
+                facts += [move, data.draw(st.sampled_from(goes_on))]
+            case fact:
+                facts.append(fact)
         state = after(facts)
         assert after([from_json(to_json(fact)) for fact in facts]) == state
         well_formed(state)
@@ -105,18 +105,18 @@ def test_a_budget_is_used_up_when_nothing_but_the_reserve_is_left(used: Used, se
 
 def test_at_the_end_of_a_budget_come_the_last_words_and_after_them_a_resume_has_a_new_budget() -> None:
     facts = rounds(2)
-    stop = next_move(after(facts), spent="The money is spent")
-    assert isinstance(stop, Wrap)
-    facts.append(Stopping(0.0, stop.status, stop.reason, stop.text))
-    last = next_move(after(facts), spent="The money is spent")
+    stop = decided(after(facts), spent="The money is spent")
+    assert isinstance(stop, Stopping)
+    facts.append(stop)
+    last = decided(after(facts), spent="The money is spent")
     facts.append(a_reply("As far as I came: 7.", number=9, cost=5))
-    end = next_move(after(facts))
+    end = decided(after(facts))
     facts += [Ended(0.0, "budget_exhausted"), Resumed(100.0)]
     state = after(facts)
 
     assert stop.text.startswith("[Toolgate] The money is spent. No more tools can be called.")
-    assert (last, end) == (Ask("answer", last=True), End("budget_exhausted", "The money is spent"))
-    assert (state.used.steps, state.allotted(), next_move(state)) == (3, Used(), Ask("act"))
+    assert (last, end) == (Ask("answer", last=True), Ended(0.0, "budget_exhausted", "The money is spent"))
+    assert (state.used.steps, state.allotted(), decided(state)) == (3, Used(), Ask("act"))
 
 
 def test_what_was_used_counts_on_where_a_process_died_or_a_run_waited() -> None:
@@ -136,20 +136,20 @@ def test_what_was_used_counts_on_where_a_process_died_or_a_run_waited() -> None:
     ],
 )
 def test_who_goes_in_circles_is_told_once_and_then_ended(facts: list[Fact], said: str) -> None:
-    hint = next_move(after(facts))
-    assert isinstance(hint, Hint)
+    hint = decided(after(facts))
+    assert isinstance(hint, Hinted)
     assert hint.text.startswith(f"[Toolgate] {said}")
-    told = [*facts, Hinted(0.0, hint.text, hint.about)]
-    assert next_move(after(told)) == Ask("act")
+    told = [*facts, hint]
+    assert decided(after(told)) == Ask("act")
 
     last = facts[-2]
     assert isinstance(last, Replied)
     again = [fact for fact in facts if isinstance(fact, Replied)][-2 if "turn" in said else -1]
     arguments = {"n": 99} if "error" in said else again.message.calls[0].arguments or {}
     more = an_answer("c50_0", "ok", failed="error" in said, code="x" if "error" in said else None)
-    ended = next_move(after([*told, a_reply("", ("look", arguments), number=50), more]))
+    ended = decided(after([*told, a_reply("", ("look", arguments), number=50), more]))
 
-    assert isinstance(ended, Wrap)
+    assert isinstance(ended, Stopping)
     assert ended.status == "looping"
 
 
@@ -158,17 +158,17 @@ def test_polling_that_brings_something_new_is_no_circle() -> None:
     for number in range(6):
         facts += [a_reply("", ("job", {"id": 1}), number=number), an_answer(f"c{number}_0", f"{number * 20} %", tool="job")]
 
-    assert next_move(after(facts)) == Ask("act")
+    assert decided(after(facts)) == Ask("act")
 
 
 def test_a_full_conversation_keeps_the_task_and_the_last_steps_and_lists_what_was_done() -> None:
     facts = [replace(fact, tokens=Tokens(800)) if isinstance(fact, Replied) else fact for fact in rounds(8, text="x" * 1000)]
 
-    move = next_move(after(facts), window=1000)
+    move = decided(after(facts), window=1000)
 
-    assert isinstance(move, Compact)
+    assert isinstance(move, Compacted)
     assert move.summary.count("- you called look") == 4
-    state = after([*facts, Compacted(0.0, move.cut, move.summary)])
+    state = after([*facts, move])
     kept: Sequence[Message] = state.messages
     assert [type(message) for message in kept] == [User, User, *[Assistant, ToolResult] * 4]
     well_formed(state)
@@ -191,14 +191,16 @@ def test_silence_is_answered_twice_and_then_is_a_failure() -> None:
     moves = list[object]()
     for number in range(3):
         facts.append(a_reply("", number=number))
-        move = next_move(after(facts))
+        move = decided(after(facts))
         moves.append(move)
-        if isinstance(move, Hint):
-            facts.append(Hinted(0.0, move.text, move.about))
+        if isinstance(move, Hinted):
+            facts.append(move)
 
-    assert [type(move) for move in moves] == [Hint, Hint, End]
-    assert moves[-1] == End("failed", "the model says nothing")
+    assert [type(move) for move in moves] == [Hinted, Hinted, Ended]
+    assert moves[-1] == Ended(0.0, "failed", "the model says nothing")
 
 
 def test_a_model_that_declines_has_failed() -> None:
-    assert next_move(after([Asked(0.0, "x"), replace(a_reply("No."), stop="refusal")])) == End("failed", "the model declined to answer")
+    assert decided(after([Asked(0.0, "x"), replace(a_reply("No."), stop="refusal")])) == Ended(
+        0.0, "failed", "the model declined to answer"
+    )

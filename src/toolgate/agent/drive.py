@@ -25,7 +25,7 @@ from toolgate.agent.purse import Purse
 from toolgate.agent.runs import Run, Runs
 from toolgate.agent.summary import cut_at, summary_of
 from toolgate.agent.system import system
-from toolgate.agent.turns import LAST, Act, Ask, Compact, End, Hint, Used, Wrap
+from toolgate.agent.turns import LAST, Act, Ask, Used
 from toolgate.calls import Call, Principal
 from toolgate.errors import AuditUnavailable, Busy, ModelFailed, OverBudget, ToolgateError
 from toolgate.gateway import Gateway
@@ -134,11 +134,11 @@ class Drive:
         return end
 
     async def _step(self) -> None:
-        state, now = self.state, self.clock()
+        state = self.state
         limits = self.run.task.limits
         seconds = self._seconds()
         over = self.purse.over(seconds) or turns.over(state.allotted(), seconds, limits)
-        move = turns.next_move(state, spent=over, wrong=self._output()[1], window=self._window)
+        move = turns.next_move(state, self.clock(), spent=over, wrong=self._output()[1], window=self._window)
         match move:
             case Ask(phase, last):
                 await self._ask(phase, last)
@@ -147,17 +147,17 @@ class Drive:
                 over = self.purse.over(seconds, steps=False) or turns.over(replace(state.allotted(), steps=0), seconds, limits)
                 if wait := await Batch(self, state).make(calls, over):
                     await self.add(Ended(self.clock(), "waiting", wait))
-            case Hint(text, about):
-                await self.add(Hinted(now, text, about))
+            case Hinted(text=text):
+                await self.add(move)
                 await self.hear(Noted("hint", text))
-            case Compact(cut, summary):
-                await self.add(Compacted(now, cut, summary))
+            case Compacted(summary=summary):
+                await self.add(move)
                 await self.hear(Noted("compacted", summary))
-            case Wrap(status, reason, text):
-                await self.add(Stopping(now, status, reason, text))
+            case Stopping(reason=reason):
+                await self.add(move)
                 await self.hear(Noted("warning", reason))
-            case End(status, reason):
-                await self.add(Ended(now, status, reason))
+            case Ended():
+                await self.add(move)
 
     async def _ask(self, phase: str, last: bool) -> None:
         began = time.perf_counter()

@@ -1,6 +1,6 @@
-"""What to do next in a run, by what has happened in it. Nothing is done here: `loop` carries it out.
+"""What to do next in a run, by what has happened in it. Nothing is done here: `drive` carries it out.
 
-    facts ──after──▶ State ──next_move──▶ Ask · Act · Hint · Compact · Wrap · End ──loop──▶ facts
+    facts ──after──▶ State ──next_move──▶ Ask · Act · or a fact at once ──drive──▶ facts
 
 So a run that was interrupted anywhere goes on from its facts as if nothing had been, and every decision can be tested
 without a model. A conversation always stays well-formed: each call has exactly one result, in the order of the calls, before
@@ -161,81 +161,57 @@ class Act:
     calls: tuple[ToolCall, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Hint:
-    text: str
-    about: str
+Move = Ask | Act | Hinted | Compacted | Stopping | Ended
+"""What to do, or what has happened by its being decided."""
 
 
-@dataclass(frozen=True, slots=True)
-class Compact:
-    cut: int
-    summary: str
-
-
-@dataclass(frozen=True, slots=True)
-class Wrap:
-    """Ask for the last words, with `text`."""
-
-    status: Status
-    reason: str
-    text: str
-
-
-@dataclass(frozen=True, slots=True)
-class End:
-    status: Status
-    reason: str = ""
-
-
-Move = Ask | Act | Hint | Compact | Wrap | End
-
-
-def next_move(state: State, *, spent: str | None = None, wrong: str | None = None, window: int = 128_000) -> Move:
+def next_move(state: State, now: float, *, spent: str | None = None, wrong: str | None = None, window: int = 128_000) -> Move:
     """What to do now.
 
     Args:
+        now: seconds since 1970.
         spent: which budget is used up, as `over` says it.
         wrong: why the last words, if they are to be the answer, do not fit what was asked for.
         window: the model's, in tokens.
     """
     if state.ended is not None:
-        return End(state.ended.status, state.ended.reason)
+        return state.ended
     if waiting := state.waiting:
         return Act(waiting)
     if not state.messages:
-        return End("failed", "nothing was asked")
+        return Ended(now, "failed", "nothing was asked")
     if not isinstance(state.messages[-1], User | ToolResult):
-        return _spoken(state, wrong)
+        return _spoken(state, now, wrong)
     if state.stopping is not None:
         return Ask("answer", last=True)
     if spent is not None:
-        return Wrap("budget_exhausted", spent, LAST.format(reason=spent))
+        return Stopping(now, "budget_exhausted", spent, LAST.format(reason=spent))
     if isinstance(state.messages[-1], ToolResult) and (found := repeats.found(state.trail)):
         if found.about in state.hinted:
-            return Wrap("looping", found.reason, LAST.format(reason=found.reason))
-        return Hint(found.hint, found.about)
+            return Stopping(now, "looping", found.reason, LAST.format(reason=found.reason))
+        return Hinted(now, found.hint, found.about)
     if state.context + state.unread / 3 > FULL * window and (cut := cut_at(state.messages)):
-        return Compact(cut, summary_of(state.messages[:cut]))
+        return Compacted(now, cut, summary_of(state.messages[:cut]))
     return Ask("plan" if len(state.messages) == 1 else "act")
 
 
-def _spoken(state: State, wrong: str | None) -> Move:
+def _spoken(state: State, now: float, wrong: str | None) -> Move:
     if state.stopping is not None:
-        return End(state.stopping.status, state.stopping.reason)
+        return Ended(now, state.stopping.status, state.stopping.reason)
     if state.stop in ("refusal", "filtered"):
-        return End("failed", "the model declined to answer")
+        return Ended(now, "failed", "the model declined to answer")
     if not getattr(state.messages[-1], "text", ""):
-        return _once_more(state, SILENT, "silence", "the model says nothing")
+        return _once_more(state, now, SILENT, "silence", "the model says nothing")
     if wrong is not None:
-        return _once_more(state, f"[Toolgate] Your answer does not fit: {wrong}. Send the whole of it again, corrected.", "schema", wrong)
-    return End("done", "the answer was cut off at its length" if state.stop == "length" else "")
+        again = f"[Toolgate] Your answer does not fit: {wrong}. Send the whole of it again, corrected."
+        return _once_more(state, now, again, "schema", wrong)
+    return Ended(now, "done", "the answer was cut off at its length" if state.stop == "length" else "")
 
 
-def _once_more(state: State, text: str, about: str, reason: str) -> Move:
+def _once_more(state: State, now: float, text: str, about: str, reason: str) -> Move:
     """At most twice."""
     times = sum(each == about for each in state.hinted)
-    return Hint(text, about) if times < 2 else End("failed", reason)
+    return Hinted(now, text, about) if times < 2 else Ended(now, "failed", reason)
 
 
 def after(facts: Iterable[Fact], state: State | None = None) -> State:
