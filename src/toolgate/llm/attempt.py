@@ -5,26 +5,10 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
-from dataclasses import dataclass
 
 from toolgate.errors import ModelFailed, TimedOut
 from toolgate.llm.classify import cut_off
 from toolgate.llm.messages import Chosen, Delta, Done
-from toolgate.llm.model import Model
-
-
-@dataclass(frozen=True, slots=True)
-class Tried:
-    """An attempt that is over."""
-
-    model: Model
-    number: int
-    """1, 2, 3 … of the request."""
-    seconds: float
-    first: float | None
-    """Seconds until the first piece; None: none came."""
-    error: str | None
-    """A `ModelFailed.reason` and the like; None: it went well."""
 
 
 async def pieces(

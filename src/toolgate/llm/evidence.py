@@ -15,9 +15,9 @@ import orjson
 from toolgate.audit.event import Type, new_event, who
 from toolgate.calls import new_id
 from toolgate.errors import Refused, ToolgateError
-from toolgate.llm.attempt import Tried
 from toolgate.llm.decision import Decision
 from toolgate.llm.messages import Errand, Prompt, Reply
+from toolgate.llm.metrics import ProviderExecutionMetric
 from toolgate.llm.model import Model
 from toolgate.money import Micros
 from toolgate.stores import Hold, Shortage, Stores
@@ -39,7 +39,8 @@ class Request:
     """Of the input, counted."""
     policy: str = ""
     """The digest of the policy that permitted it."""
-    tried: list[Tried] = field(default_factory=list)
+    tried: list[ProviderExecutionMetric] = field(default_factory=list)
+    """The attempts that are over."""
     begun: bool = False
     """It was written down that it is about to leave."""
     reserved: Micros = 0
@@ -158,9 +159,9 @@ def _failed(ending: BaseException) -> Mapping[str, Any]:
     return {"ending": type(ending).__name__, "code": None, "effect": "unknown"}
 
 
-def _tried(each: Tried) -> Mapping[str, Any]:
-    first = None if each.first is None else _ms(each.first)
-    return {"model": each.model.id, "attempt": each.number, "ms": _ms(each.seconds), "first_ms": first, "error": each.error}
+def _tried(each: ProviderExecutionMetric) -> Mapping[str, Any]:
+    first = None if each.ttft_ms is None else round(each.ttft_ms, 3)
+    return {"model": each.model_id, "attempt": each.attempt, "ms": round(each.latency_ms, 3), "first_ms": first, "error": each.error_type}
 
 
 def _ms(seconds: float) -> float:

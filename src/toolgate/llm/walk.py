@@ -10,7 +10,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from toolgate.errors import Misconfigured, ModelFailed, OverBudget, TimedOut, ToolgateError
-from toolgate.llm.attempt import Tried, pieces
+from toolgate.llm.attempt import pieces
 from toolgate.llm.breaker import Attempt
 from toolgate.llm.count import count_text, family
 from toolgate.llm.decision import Decision
@@ -170,8 +170,9 @@ class Walk:
             reply, cost = replace(reply, tokens=Tokens()), replace(cost, micros=0)
         seconds = routed.clock() - heard.began
         number = sum(self._attempts.values())
-        request.tried.append(Tried(model, number, seconds, heard.first, error))
-        routed.performance.record(_metric(request, self.decision.task, reply, heard, cost.micros, seconds, number, error, routed.now()))
+        metric = _metric(request, self.decision.task, reply, heard, cost.micros, seconds, number, error, routed.now())
+        request.tried.append(metric)
+        routed.performance.record(metric)
         if error is None:
             if not reply.estimated and reply.tokens.input:
                 routed.counter.learn(request.prompt, model, reply.tokens.input)
@@ -186,7 +187,7 @@ class Walk:
         said = self.decision.to_json()
         failures = [f"{model_id} {_why(error)}" for model_id, error in self._failures]
         runners_up = [other for other in said["chain"] if other != model.id]
-        tried = [{"model": each.model.id, "error": each.error} for each in self.request.tried]
+        tried = [{"model": each.model_id, "error": each.error_type} for each in self.request.tried]
         route = {"mode": said["mode"] if model == self.decision.chain[0] else "fallback", "task": said["task"], "scores": said["scores"]}
         return route | {"reasons": [*failures, *said["reasons"]], "runners_up": runners_up, "attempts": tried, "request": self.request.id}
 
