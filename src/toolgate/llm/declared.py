@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from ipaddress import ip_address, ip_network
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -85,20 +85,10 @@ def model(provider: str, kind: ProviderKind, name: str, facts: ModelFacts = NOTH
     known = service.models.get(name) or kin(name) or Known(window=ANYWHERE)
     if service.local:  # what a server of one's own takes is for who started it to say
         known = replace(known, window=LOCAL, max_output=LOCAL // 2)
-    window = facts.window or known.window
-    return Model(
-        provider=provider,
-        name=name,
-        window=window,
-        max_output=min(facts.max_output or known.max_output, window),
-        tools=known.tools if facts.tools is None else facts.tools,
-        vision=known.vision if facts.vision is None else facts.vision,
-        strict=known.strict if facts.strict is None else facts.strict,
-        region=region if facts.region is None else facts.region,
-        tags=frozenset(facts.tags),
-        quality=known.quality if facts.quality is None else facts.quality,
-        priced_as="free" if kind == "scripted" or service.local else "" if kind == "compatible" else kind,
-    )
+    priced_as = "free" if kind == "scripted" or service.local else "" if kind == "compatible" else kind
+    told = Model(provider, name, region=region, tags=frozenset(facts.tags), priced_as=priced_as, **asdict(known))
+    told = replace(told, **facts.model_dump(exclude_none=True, exclude={"tags"}))
+    return replace(told, max_output=min(told.max_output, told.window))
 
 
 def _only_named(provider: Declared) -> Declared:
