@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Awaitable, Mapping, Sequence
+from collections.abc import Awaitable, Mapping
 from typing import Any
 
 import anyio
@@ -34,8 +34,7 @@ class Fresh:
         """With the loop's time at their beginning, the oldest first."""
         self._looks = False
 
-    def add(self, call: Waiting) -> None:
-        loop = asyncio.get_running_loop()
+    def add(self, call: Waiting, loop: asyncio.AbstractEventLoop) -> None:
         self._calls[call] = loop.time()
         if not self._looks:
             self._looks = True
@@ -61,7 +60,6 @@ class Fresh:
 class Waiting:
     """One call that is under way, and the connection that its answer goes out by."""
 
-    _tasks: Sequence[asyncio.Task[None]] = ()
     _begun = _ended = False
     _streams = False
     """Whether the answer has begun, as a stream."""
@@ -76,14 +74,18 @@ class Waiting:
         self._send = send
         self._fresh = fresh
         self._stays = stays
-        self._call = asyncio.current_task()
-        fresh.add(self)
+        loop = asyncio.get_running_loop()  # once: each time is a system call
+        self._call = asyncio.current_task(loop)
+        fresh.add(self, loop)
 
     def over(self) -> Awaitable[None] | None:
         """The call has ended: look no longer. What is just being sent is sent to its end, which is to be awaited."""
-        if self._begun:
+        if not self._begun:
+            self._fresh.remove(self)
+        elif self._sending.locked():
             return self._sent()
-        self._fresh.remove(self)
+        else:
+            self._look_away()
         return None
 
     async def _sent(self) -> None:
@@ -92,8 +94,12 @@ class Waiting:
                 async with self._sending:
                     pass
         finally:
-            for task in self._tasks:
-                task.cancel()
+            self._look_away()
+
+    def _look_away(self) -> None:
+        self._silence.cancel()
+        for task in self._tasks:
+            task.cancel()
 
     async def tell(self, message: Mapping[str, Any]) -> None:
         """Send a message ahead of the answer, which is a stream from now on."""
@@ -128,8 +134,11 @@ class Waiting:
         """From now on somebody looks after the call."""
         self._begun = True
         self._sending = asyncio.Lock()
-        looking = [self._ping()] if self._stays else [self._ping(), self._watch()]
-        self._tasks = [asyncio.create_task(each) for each in looking]
+        self._tasks = [] if self._stays else [asyncio.create_task(self._watch())]
+        self._silence = asyncio.get_running_loop().call_later(SILENCE - WATCHED, self._pings)
+
+    def _pings(self) -> None:
+        self._tasks.append(asyncio.create_task(self._ping()))
 
     async def _watch(self) -> None:
         while (await self._receive())["type"] != "http.disconnect":
@@ -137,7 +146,6 @@ class Waiting:
         self.cancel()
 
     async def _ping(self) -> None:
-        await asyncio.sleep(SILENCE - WATCHED)
         while True:
             async with self._sending:
                 await self._write(PING)
