@@ -43,7 +43,23 @@ class Exchange:
 
     async def start(self) -> None:
         """Send, and wait for `status` and `headers`."""
-        connection = await self._ask()
+        while True:
+            connection, self._ready = self._ready or self._pool.idle(self._lane) or await self._pool.connect(self._lane), None
+            self._connection = connection  # given back or dropped by `close`, whatever comes
+            used, self._sent = connection.used, True
+            connection.ask(self._wire, without_body=self._method == "HEAD")
+            try:
+                while not connection.has_head:
+                    await connection.more()
+                break
+            except Lost:
+                self.close()
+                if not used or self._method not in SAFE:  # else once more, which ends at the latest with a connection that is new
+                    raise UpstreamFailed(f"{self._place.origin} closed the connection without an answer") from None
+            except NotHttp:
+                raise UpstreamFailed(f"{self._place.origin} answered with something that is not HTTP, or with headers too large") from None
+        if connection.status == 101:
+            raise UpstreamFailed(f"{self._place.origin} wants to speak another protocol than HTTP")
         self.status: int = connection.status
         self.headers: Headers = tuple(connection.headers)
         named = connection.named
@@ -95,23 +111,3 @@ class Exchange:
         if self._sent:
             return TimedOut(f"{self._place.origin} did not complete its answer within {seconds:g} s; whether it acted is not known")
         return Unreachable(f"no connection to {self._place.origin} within {seconds:g} s")
-
-    async def _ask(self) -> Connection:
-        while True:
-            connection, self._ready = self._ready or self._pool.idle(self._lane) or await self._pool.connect(self._lane), None
-            self._connection = connection  # given back or dropped by `close`, whatever comes
-            used, self._sent = connection.used, True
-            connection.ask(self._wire, without_body=self._method == "HEAD")
-            try:
-                while not connection.has_head:
-                    await connection.more()
-            except Lost:
-                self.close()
-                if used and self._method in SAFE:
-                    continue  # ends at the latest with the first connection that is new
-                raise UpstreamFailed(f"{self._place.origin} closed the connection without an answer") from None
-            except NotHttp:
-                raise UpstreamFailed(f"{self._place.origin} answered with something that is not HTTP, or with headers too large") from None
-            if connection.status == 101:
-                raise UpstreamFailed(f"{self._place.origin} wants to speak another protocol than HTTP")
-            return connection
