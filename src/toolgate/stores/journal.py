@@ -9,7 +9,7 @@ from __future__ import annotations
 import sqlite3
 import time
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from itertools import pairwise
 from typing import Any, NamedTuple
 
@@ -75,18 +75,16 @@ class SqliteJournal:
     async def append(self, stream: str, body: Mapping[str, Any], *, opens: str | None = None, closes: str | None = None) -> int:
         item = _Line(stream, time.time_ns(), line(body), opens, closes)
         try:
-            number = await self._database.write_together(self._append, item)
-            assert isinstance(number, int)
+            number: int = await self._database.write_together(self._append, item)
             return number
         except AuditUnavailable:
             if closes is not None:
                 self._owed.append(item)
             raise
 
-    async def begin(self, stream: str, body: Mapping[str, Any], opens: str, hold: Hold) -> Shortage | None:
+    def begin(self, stream: str, body: Mapping[str, Any], opens: str, hold: Hold) -> Awaitable[Any]:
         """As `Begin` says, in one commit."""
-        done = await self._database.write_together(self._append, _Line(stream, time.time_ns(), line(body), opens, None, hold))
-        return done if isinstance(done, Shortage) else None
+        return self._database.write_together(self._append, _Line(stream, time.time_ns(), line(body), opens, None, hold))
 
     async def read(self, stream: str, *, limit: int = 100, before: int | None = None) -> Sequence[Entry]:
         newest_first = (stream, before if before is not None else 2**63 - 1, limit)
@@ -105,12 +103,12 @@ class SqliteJournal:
             found += some
         return found
 
-    def _append(self, connection: sqlite3.Connection, lines: Sequence[_Line]) -> Sequence[int | Shortage]:
-        """Number of each line, or what kept it from being written."""
+    def _append(self, connection: sqlite3.Connection, lines: Sequence[_Line]) -> Sequence[Any]:
+        """Number of each line; of those with a hold None, or what kept them from being written."""
         holds = [each.hold for each in lines if each.hold is not None]
         reserved = iter(self._reserve(connection, holds) if holds else ())
         seq, digest = last(connection)
-        done: list[int | Shortage] = []
+        done: list[int | Shortage | None] = []
         rows: list[tuple[Any, ...]] = []
         opened: list[tuple[Any, ...]] = []
         for each in lines:
@@ -121,7 +119,7 @@ class SqliteJournal:
             digest = chained(digest, seq, each.at, each.stream.encode(), each.body.encode())
             # Of bytes, unlike a bytearray, `sqlite3` asks first whether they would be something else.
             rows.append((seq, each.stream, each.at, each.body, bytearray(digest)))
-            done.append(seq)
+            done.append(seq if each.hold is None else None)
             if each.opens is not None:
                 opened.append((each.opens, seq, self.instance))
         if opened:
