@@ -13,7 +13,7 @@ from typing import Any
 from toolgate.approvals import Approval, Approvals
 from toolgate.calls import Ask, Call, Client, Outcome, Principal, Progress, Question, Tool, changed, new_id
 from toolgate.catalog import Catalog
-from toolgate.chain import Handler, Middleware, chain
+from toolgate.chain import Coming, Handler, Middleware, chain
 from toolgate.errors import Refused
 from toolgate.gateway.approve import Approve
 from toolgate.gateway.audit import Audit, Proof
@@ -105,7 +105,7 @@ class Gateway:
             raise no_such_tool(name)
         return tool
 
-    async def call(
+    def call(
         self,
         name: str,
         arguments: Mapping[str, Any],
@@ -121,7 +121,7 @@ class Gateway:
         approval: str | None = None,
         client: Client | None = None,
         work: Handler | None = None,
-    ) -> Outcome:
+    ) -> Coming:
         """Let a call through the gate, or not: expected errors are in the outcome.
 
         Args:
@@ -151,6 +151,9 @@ class Gateway:
         )
         if parent is not None:
             call = self._within(parent, call)
+        return self._handler(call) if call.idempotency_key is None else self._with_key(call)
+
+    async def _with_key(self, call: Call) -> Outcome:
         try:
             return await self._handler(call)
         finally:
