@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -266,19 +266,19 @@ async def test_a_call_in_the_middle_of_its_attempts_tells_its_own_failure_when_t
     assert (outcome.problem, outcome.notes, upstream.calls) == (answered(503).problem, {"run": {"attempts": 2}}, 2)
 
 
-@pytest.mark.parametrize(("ends", "state"), [(Breaker.succeeded, "closed"), (Breaker.failed, "open"), (Breaker.gave_up, "half open")])
-def test_one_attempt_at_a_time_finds_out(ends: Callable[[Breaker], None], state: str) -> None:
+@pytest.mark.parametrize(("ill", "state"), [(False, "closed"), (True, "open"), (None, "half open")])
+def test_one_attempt_at_a_time_finds_out(ill: bool | None, state: str) -> None:
     clock = FakeClock()
     breaker = Breaker("acme", Upstreams(failures=1), clock)
     breaker.enter()
-    breaker.failed()
+    breaker.ended(ill=True)
     clock.now += 30
     assert breaker.state == "half open"
 
     breaker.enter()
     with pytest.raises(Suspended):
         breaker.enter()
-    ends(breaker)
+    breaker.ended(ill)
 
     assert breaker.state == state
 

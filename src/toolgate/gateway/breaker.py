@@ -46,7 +46,7 @@ class Breaker:
         return left if left > 0 else 1.0 if self._trying else 0.0
 
     def enter(self) -> None:
-        """Before an attempt, which `succeeded`, `failed` or `gave_up` has to follow.
+        """Before an attempt, which `ended` has to follow.
 
         Raises:
             Suspended: it is left alone, or another attempt is just finding out.
@@ -59,21 +59,21 @@ class Breaker:
             )
         self._trying = self._open_until is not None
 
-    def succeeded(self) -> None:
-        """It answered, be it with a complaint about the request."""
-        self._failures, self._open_until, self._trying = 0, None, False
-
-    def failed(self) -> None:
-        now = self._clock()
-        if self._failures == 0 or now - self._first > self._settings.within:
-            self._failures, self._first = 0, now
-        self._failures += 1
-        if self._trying or self._failures >= self._settings.failures:
-            self._open_until = now + self._settings.rest
-        self._trying = False
-
-    def gave_up(self) -> None:
-        """The attempt was cancelled or never left: it says nothing."""
+    def ended(self, ill: bool | None) -> None:
+        """
+        Args:
+            ill: whether the other side failed; False: it answered, be it with a complaint about the request; None: the attempt was
+                cancelled or never left, so that it says nothing.
+        """
+        if ill:
+            now = self._clock()
+            if self._failures == 0 or now - self._first > self._settings.within:
+                self._failures, self._first = 0, now
+            self._failures += 1
+            if self._trying or self._failures >= self._settings.failures:
+                self._open_until = now + self._settings.rest
+        elif ill is not None:
+            self._failures, self._open_until = 0, None
         self._trying = False
 
 

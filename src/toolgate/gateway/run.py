@@ -48,49 +48,41 @@ class Run:
 
     async def _tried(self, call: Call) -> Outcome:
         """The outcome of the last attempt, or of an earlier one that may have done something if the last did not."""
+        breaker, annotations = self._breakers.of(call.tool.integration), call.tool.annotations
         earlier: Ending | None = None
         for attempt in range(1, self._attempts + 1):
-            ending, found = await self._attempt(call)
+            ending: Ending
+            ill: bool | None = None
+            try:
+                breaker.enter()
+            except Suspended:
+                if earlier is None:
+                    raise
+                return _told(earlier, attempt - 1)
+            try:
+                try:
+                    ending = await call.tool.run(call)
+                except ToolgateError as error:
+                    ending = error
+                found = trouble(ending, annotations)
+                ill = _is_ill(found, ending)
+            except anyio.get_cancelled_exc_class():
+                # Cancelled from outside says nothing of the other side; its own time used up does.
+                ill = True if call.seconds_left() <= 0 else None
+                raise
+            finally:
+                breaker.ended(ill)
             if earlier is not None and isinstance(ending, Suspended):
                 return _told(earlier, attempt - 1)
             if found is None:
                 return _told(ending, attempt)
             worst = ending if earlier is None or found.effect_unknown or not _unknown(earlier, call) else earlier
-            wait = pause(found, call.tool.annotations, attempt, self._chance) if attempt < self._attempts else None
+            wait = pause(found, annotations, attempt, self._chance) if attempt < self._attempts else None
             if wait is None or wait >= call.seconds_left():
                 return _told(worst, attempt)
             await self._sleep(wait)
             earlier = worst
         raise AssertionError("the last attempt returns")
-
-    async def _attempt(self, call: Call) -> tuple[Ending, Trouble | None]:
-        """How it ended, and what is wrong with that."""
-        breaker = self._breakers.of(call.tool.integration)
-        try:
-            breaker.enter()
-        except Suspended as error:
-            return error, None
-        ill: bool | None = None
-        try:
-            ending: Ending
-            try:
-                ending = await call.tool.run(call)
-            except ToolgateError as error:
-                ending = error
-            found = trouble(ending, call.tool.annotations)
-            ill = _is_ill(found, ending)
-            return ending, found
-        except anyio.get_cancelled_exc_class():
-            # Cancelled from outside says nothing of the other side; its own time used up does.
-            ill = True if call.seconds_left() <= 0 else None
-            raise
-        finally:
-            if ill is None:
-                breaker.gave_up()
-            elif ill:
-                breaker.failed()
-            else:
-                breaker.succeeded()
 
 
 def _is_ill(found: Trouble | None, ending: Ending) -> bool | None:
