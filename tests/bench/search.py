@@ -30,7 +30,6 @@ GITHUB = [
 
 with tempfile.TemporaryDirectory() as base:
     loaded = load(github_folder(Path(base)), Path(base) / "state")
-    assert loaded is not None
     github = list(tools_of(loaded, ScriptedSender([])))
     copies = TOOLS // len(github) + 1
     tools = [replace(tool, name=f"{tool.name}_{copy}", integration=f"github{copy}") for copy in range(copies) for tool in github][:TOOLS]

@@ -32,7 +32,6 @@ def refused(loaded: Loaded) -> list[str]:
 def test_every_bundled_tool_has_an_example_that_can_be_called(folder: Path, tmp_path: Path) -> None:
     loaded = load(folder, tmp_path)
 
-    assert loaded is not None
     assert len(loaded.definitions) > 0
     assert refused(loaded) == []
 
@@ -46,7 +45,6 @@ def test_all_but_three_tools_of_the_official_github_description_have_one(real_sp
 
     loaded = load(folder, tmp_path / "state")
 
-    assert loaded is not None
     assert len(loaded.definitions) == 1223
     # A digest that the description itself shortens, and the keys of two operations that must begin with a kind's name.
     assert len(refused(loaded)) == 3

@@ -40,7 +40,6 @@ async def a_shop(folder: Path, script: Script, timeout: str = "20s", **operation
         declared = {"name": "shop", "spec": "openapi.json", "base_url": server.origin, "allow_networks": ["127.0.0.0/8"]}
         (folder / "integration.yaml").write_text(json.dumps(declared | {"defaults": {"timeout": timeout}}))
         loaded = load(folder, folder / "state", environ={})
-        assert loaded is not None
         yield build_gateway(list(tools_of(loaded, transport)), POLICY, memory_stores(), Settings()), server
 
 

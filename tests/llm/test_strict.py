@@ -282,7 +282,7 @@ def test_every_real_mcp_schema_goes_there_and_back(dialect: Dialect, mcp: list[t
 @DIALECTS
 def test_every_bundled_tool_converts_and_goes_there_and_back(dialect: Dialect, tmp_path: Path) -> None:
     loaded = [load(folder, tmp_path, environ={}) for folder in sorted(bundled("tool-specs").iterdir()) if folder.is_dir()]
-    tools = [definition for one in loaded if one is not None for definition in one.definitions]
+    tools = [definition for one in loaded for definition in one.definitions]
     assert len(tools) > 100
 
     made = {tool.name: convert(tool.advertised, dialect) for tool in tools}

@@ -10,8 +10,8 @@ from tests.effort import within
 from toolgate.calls import Annotations
 from toolgate.integration import Integration
 from toolgate.money import Price
-from toolgate.openapi.convert import Conversion, convert
-from toolgate.openapi.definition import Definition, plain, plan_from_json
+from toolgate.openapi.convert import convert
+from toolgate.openapi.definition import Defined, Definition, plain, plan_from_json
 from toolgate.openapi.operation import (
     Answer,
     BodyPlan,
@@ -32,7 +32,7 @@ SCHEMAS = {"Tree": {"type": "object", "properties": {"child": {"$ref": "#/compon
 SERVER = ServerTemplate("https://{region}.example.org", {"region": "eu"})
 
 
-def converted(*operations: Operation, **declared: Any) -> Conversion:
+def converted(*operations: Operation, **declared: Any) -> Defined:
     integration = Integration.model_validate({"name": "shop", **declared})
     return convert(operations, Resolver({"components": {"schemas": SCHEMAS}}), integration, "3.0.3")
 

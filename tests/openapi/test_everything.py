@@ -66,7 +66,6 @@ BUSY = replace(a_principal("admin"), tier="enterprise")
 @asynccontextmanager
 async def world(folder: Path, state: Path, document: Any, base: str, bound: Set[str] = frozenset()) -> AsyncIterator[World]:
     loaded = load(folder, state, environ={})
-    assert loaded is not None
     assert loaded.problem is None
     declaration = loaded.declaration
     assert declaration is not None

@@ -13,8 +13,8 @@ import orjson
 import pytest
 
 from toolgate.integration import Integration
-from toolgate.openapi.convert import Conversion, convert
-from toolgate.openapi.definition import Definition
+from toolgate.openapi.convert import convert
+from toolgate.openapi.definition import Defined, Definition
 from toolgate.openapi.extract import extract
 from toolgate.openapi.operation import Operation, Plan
 from toolgate.openapi.read import Document, read_document
@@ -31,7 +31,7 @@ LEVELS = 12  # deeper than any request of GitHub
 
 
 @cache
-def described(file: Path) -> tuple[Document, tuple[Operation, ...], Conversion]:
+def described(file: Path) -> tuple[Document, tuple[Operation, ...], Defined]:
     document = read_document(file.read_bytes(), name=file.name, fragment=True)
     resolver = Resolver(document.root)
     operations, _ = extract(document, resolver)
@@ -39,7 +39,7 @@ def described(file: Path) -> tuple[Document, tuple[Operation, ...], Conversion]:
 
 
 @pytest.fixture
-def github(real_specs: Path) -> tuple[Document, tuple[Operation, ...], Conversion]:
+def github(real_specs: Path) -> tuple[Document, tuple[Operation, ...], Defined]:
     return described(real_specs / "github" / "api.github.com.json.gz")
 
 
@@ -47,7 +47,7 @@ def gsa_files(folder: Path) -> list[Path]:
     return sorted(file for file in (folder / "gsa").rglob("*") if file.suffix in {".json", ".yml", ".yaml"})
 
 
-def test_every_operation_of_github_is_a_tool(github: tuple[Document, tuple[Operation, ...], Conversion]) -> None:
+def test_every_operation_of_github_is_a_tool(github: tuple[Document, tuple[Operation, ...], Defined]) -> None:
     document, _, conversion = github
     verbs = {"get", "put", "post", "delete", "options", "head", "patch", "trace"}
     keys = {f"{verb.upper()} {path}" for path, item in document.root["paths"].items() for verb in item if verb in verbs}
@@ -57,14 +57,14 @@ def test_every_operation_of_github_is_a_tool(github: tuple[Document, tuple[Opera
     assert [one for one in conversion.diagnostics if one.level == "error"] == []
 
 
-def test_the_complete_list_of_github_is_short(github: tuple[Document, tuple[Operation, ...], Conversion]) -> None:
+def test_the_complete_list_of_github_is_short(github: tuple[Document, tuple[Operation, ...], Defined]) -> None:
     sizes = [len(orjson.dumps(told(definition))) for definition in github[2].definitions]
 
     assert sum(sizes) <= 2_000_000
     assert max(sizes) <= 16 * 1024
 
 
-def test_nothing_that_github_restricts_is_lost(github: tuple[Document, tuple[Operation, ...], Conversion]) -> None:
+def test_nothing_that_github_restricts_is_lost(github: tuple[Document, tuple[Operation, ...], Defined]) -> None:
     document, _, conversion = github
     raw = Raw(document.root)
     lost = []

@@ -24,7 +24,6 @@ paths: {/a: {get: {operationId: get_a, responses: {"200": {description: fine}}}}
 
 def carried(folder: Path, environ: dict[str, str], state: Path) -> set[tuple[tuple[Rate, ...], int | None, bool]]:
     loaded = load(folder, state, environ=environ)
-    assert loaded is not None
     assert loaded.problem is None
     return {(tool.rates, tool.concurrency, tool.remote) for tool in tools_of(loaded, ScriptedSender([]))}
 
@@ -60,7 +59,6 @@ def test_how_long_and_for_whom_answers_are_kept(scope: str, public: bool, tmp_pa
 
     loaded = load(tmp_path, tmp_path / "state", environ={})
 
-    assert loaded is not None
     assert {(tool.cache, tool.public) for tool in tools_of(loaded, ScriptedSender([]))} == {(60.0, public)}
 
 
@@ -72,7 +70,6 @@ def test_answers_to_callers_own_credentials_are_never_everybodys(tmp_path: Path)
 
     loaded = load(tmp_path, tmp_path / "state", environ={})
 
-    assert loaded is not None
     assert "defaults.cache_scope is public, and each caller is answered by their own credential" in (loaded.problem or "")
 
 
@@ -103,7 +100,6 @@ async def test_an_operation_that_goes_elsewhere_is_not_shown_credentials(more: s
     (tmp_path / "openapi.yaml").write_text(ELSEWHERE)
     (tmp_path / "integration.yaml").write_text("name: acme\nspec: openapi.yaml\n" + more)
     loaded = load(tmp_path, tmp_path / "state", environ={})
-    assert loaded is not None
 
     sender = ScriptedSender(Response(200, (), b"{}"))
 

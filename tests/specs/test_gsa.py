@@ -12,7 +12,8 @@ import pytest
 from tests.specs.gsa import CREDENTIALS, OURS, SPECS, Ours, document, followed
 from toolgate import documents
 from toolgate.integration import ApiKey, Integration, Selection, read_integration
-from toolgate.openapi.convert import Conversion, convert
+from toolgate.openapi.convert import convert
+from toolgate.openapi.definition import Defined
 from toolgate.openapi.extract import extract
 from toolgate.openapi.read import read_document
 from toolgate.openapi.resolve import Resolver
@@ -176,13 +177,13 @@ def test_parameters_are_named_once(ours: Ours) -> None:
     assert len(set(names)) == len(names)
 
 
-def tools(folder: str) -> Conversion:
+def tools(folder: str) -> Defined:
     """What becomes of a folder, without any variable set."""
     read = read_document((SPECS / folder / "openapi.yaml").read_bytes(), name=folder)
     resolver = Resolver(read.root)
     operations, findings = extract(read, resolver)
     converted = convert(operations, resolver, integration(folder), read.version)
-    return Conversion(converted.definitions, (*read.diagnostics, *findings, *converted.diagnostics))
+    return Defined(converted.definitions, (*read.diagnostics, *findings, *converted.diagnostics))
 
 
 @each_folder

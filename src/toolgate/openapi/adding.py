@@ -13,7 +13,7 @@ import yaml
 from toolgate.egress.wire import Sender
 from toolgate.errors import Misconfigured
 from toolgate.integration import Integration
-from toolgate.openapi.load import Loaded, accept, load
+from toolgate.openapi.load import Loaded, accept, load, sound
 from toolgate.openapi.pin import fetch, is_url, keep_copy, write_pin
 from toolgate.settings import checked, expand
 
@@ -73,7 +73,7 @@ async def add(source: Source, base: Path, state: Path, sender: Sender) -> Loaded
         else:
             (folder / declaration["spec"]).write_bytes(data)
         (folder / "integration.yaml").write_text(yaml.safe_dump(declaration, sort_keys=False))
-        loaded = _loaded(folder, state)
+        loaded = sound(load(folder, state))
         accept(loaded)
     except BaseException:
         shutil.rmtree(folder)
@@ -95,13 +95,6 @@ def _declaration(source: Source) -> dict[str, Any]:
         "prices": {"default": 0},
     }
     return {key: value for key, value in said.items() if value is not None}
-
-
-def _loaded(folder: Path, state: Path) -> Loaded:
-    loaded = load(folder, state)
-    if loaded is None or loaded.problem:
-        raise Misconfigured(loaded.problem if loaded and loaded.problem else f"{folder} holds no integration")
-    return loaded
 
 
 def remove(loaded: Loaded) -> None:

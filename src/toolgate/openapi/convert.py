@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import replace
-from typing import Literal, NamedTuple
+from typing import Literal
 
 import jsonschema_rs
 import orjson
@@ -18,8 +18,8 @@ from pydantic import ValidationError
 from toolgate.integration import Defaults, Integration, Selection
 from toolgate.openapi import prose
 from toolgate.openapi.arguments import KEY, Arguments, Unservable, arguments
-from toolgate.openapi.definition import Definition, fingerprint, plain
-from toolgate.openapi.diagnostics import Diagnostic, Findings
+from toolgate.openapi.definition import Defined, Definition, fingerprint, plain
+from toolgate.openapi.diagnostics import Findings
 from toolgate.openapi.hints import hints, mutating_word
 from toolgate.openapi.lift import Lifter
 from toolgate.openapi.names import LEGAL, names
@@ -38,22 +38,14 @@ share is small to write down, and large to serve."""
 TOP_LEVEL_REFUSED = frozenset({"oneOf", "anyOf", "allOf", "not", "if", "$ref", "enum", "const"})
 
 
-class Conversion(NamedTuple):
-    """What became of a description's operations."""
-
-    definitions: tuple[Definition, ...]
-    """In the description's order."""
-    diagnostics: tuple[Diagnostic, ...]
-
-
-def convert(operations: Iterable[Operation], resolver: Resolver, integration: Integration, version: str) -> Conversion:
+def convert(operations: Iterable[Operation], resolver: Resolver, integration: Integration, version: str) -> Defined:
     """The definitions of the operations that the integration wants.
 
     Args:
         version: of OpenAPI, such as `3.0.3`.
     """
     converter = _Converter(resolver, integration, version)
-    return Conversion(tuple(converter.definitions(operations)), tuple(converter.findings))
+    return Defined(tuple(converter.definitions(operations)), tuple(converter.findings))
 
 
 class _Converter:

@@ -7,12 +7,13 @@ from dataclasses import MISSING, dataclass, fields
 from functools import cache, cached_property
 from hashlib import sha256
 from types import NoneType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import orjson
 
 from toolgate.calls import Annotations
 from toolgate.money import Price
+from toolgate.openapi.diagnostics import Diagnostic
 from toolgate.openapi.operation import BodyPlan, FieldPlan, Paging, ParameterPlan, Plan, Scheme, ServerTemplate
 
 if TYPE_CHECKING:
@@ -70,6 +71,13 @@ class Definition:
         price = Price(**data["price"]) if "price" in data else None
         tags = tuple(data.get("tags", ()))
         return cls(**{**data, "annotations": Annotations(**data["annotations"]), "price": price, "tags": tags})
+
+
+class Defined(NamedTuple):
+    """What became of a description's operations, or of a server's tools."""
+
+    definitions: tuple[Definition, ...]
+    diagnostics: tuple[Diagnostic, ...]
 
 
 def fingerprint(definition: Definition) -> str:

@@ -23,7 +23,7 @@ from toolgate.errors import Misconfigured, ToolgateError
 from toolgate.integration import Integration, read_integration
 from toolgate.openapi import lock
 from toolgate.openapi.bundle import Files
-from toolgate.openapi.definition import Definition
+from toolgate.openapi.definition import Defined, Definition
 from toolgate.openapi.diagnostics import Diagnostic
 from toolgate.openapi.folder import files_of
 from toolgate.openapi.pin import is_url, pinned_copy
@@ -65,38 +65,57 @@ def load_all(settings: Settings) -> tuple[Loaded, ...]:
     loaded: dict[str, Loaded] = {}
     twins: list[Loaded] = []
     wanted = settings.integrations
-    for folder in find_folders(settings):
-        one = load(folder, state_folder(settings), wanted=wanted)
-        if one is None:
+    for declared in [_declared(folder, os.environ) for folder in find_folders(settings)]:
+        name = declared.name
+        if wanted is not None and name not in wanted:
             continue
-        if one.name in loaded:
-            twins.append(Loaded(one.name, folder, problem=f"{loaded[one.name].folder} is called {one.name} already; rename one"))
+        if name in loaded:
+            twins.append(Loaded(name, declared.folder, problem=f"{loaded[name].folder} is called {name} already; rename one"))
         else:
-            loaded[one.name] = one
+            loaded[name] = _filled(declared, state_folder(settings))
     absent = set(wanted or ()) - loaded.keys()
     if absent:
         raise Misconfigured(f"there is no integration called {', '.join(sorted(absent))} in tool_specs")
     return (*loaded.values(), *twins)
 
 
-def load(folder: Path, state: Path, *, wanted: Iterable[str] | None = None, environ: Mapping[str, str] = os.environ) -> Loaded | None:
-    """The integration in `folder`; None when it is none of the `wanted` ones. What is wrong with it is in the answer."""
+def load(folder: Path, state: Path, *, environ: Mapping[str, str] = os.environ) -> Loaded:
+    """The integration in `folder`; what is wrong with it is in the answer."""
+    return _filled(_declared(folder, environ), state)
+
+
+def sound(loaded: Loaded, name: str | None = None) -> Loaded:
+    """`loaded`; raises Misconfigured with its problem, and whose it is, where it has one."""
+    if loaded.problem:
+        raise Misconfigured(f"{name}: {loaded.problem}" if name else loaded.problem)
+    return loaded
+
+
+def _declared(folder: Path, environ: Mapping[str, str]) -> Loaded:
     try:
         declaration = read_integration(folder, environ)
     except ToolgateError as error:
-        return Loaded(folder.name, folder, problem=str(error)) if wanted is None or folder.name in wanted else None
-    if wanted is not None and declaration.name not in wanted:
-        return None
+        return Loaded(folder.name, folder, problem=str(error))
+    return Loaded(declaration.name, folder, declaration)
+
+
+def _filled(loaded: Loaded, state: Path) -> Loaded:
+    """`loaded` with its definitions."""
+    folder, declaration = loaded.folder, loaded.declaration
+    if declaration is None:
+        return loaded
     try:
         if declaration.kind == "mcp":
             from toolgate.upstream.kept import known
 
-            found = known(state, declaration)
-            return _split(Loaded(declaration.name, folder, declaration, found.definitions, diagnostics=found.diagnostics))
-        with _uncollected():
-            return _split(_compiled(folder, declaration, state))
+            made = known(state, declaration)
+        else:
+            with _uncollected():
+                made = _compiled(folder, declaration, state)
+        served, quarantined = lock.split(made.definitions, accepted(folder))
     except ToolgateError as error:
-        return Loaded(declaration.name, folder, declaration, problem=str(error))
+        return replace(loaded, problem=str(error))
+    return replace(loaded, definitions=served, quarantined=quarantined, diagnostics=made.diagnostics)
 
 
 def accepted(folder: Path) -> lock.Lock | None:
@@ -125,12 +144,7 @@ def _uncollected() -> Iterator[None]:
             gc.enable()
 
 
-def _split(loaded: Loaded) -> Loaded:
-    served, quarantined = lock.split(loaded.definitions, accepted(loaded.folder))
-    return replace(loaded, definitions=served, quarantined=quarantined)
-
-
-def _compiled(folder: Path, declaration: Integration, state: Path) -> Loaded:
+def _compiled(folder: Path, declaration: Integration, state: Path) -> Defined:
     """Everything that the description defines, from the cache where that is as new as what it was made from."""
     if declaration.spec is None:
         raise Misconfigured(f"{folder}/integration.yaml names no spec")
@@ -148,13 +162,8 @@ def _compiled(folder: Path, declaration: Integration, state: Path) -> Loaded:
         orjson.loads(OTHER_KEYS)
         # What was made shares its words with the description; read anew, it lets the memory of that go.
         kept = orjson.loads(made)
-    return Loaded(
-        declaration.name,
-        folder,
-        declaration,
-        definitions=tuple(Definition.from_json(one) for one in kept["definitions"]),
-        diagnostics=tuple(Diagnostic(**one) for one in kept["diagnostics"]),
-    )
+    definitions = tuple(Definition.from_json(one) for one in kept["definitions"])
+    return Defined(definitions, tuple(Diagnostic(**one) for one in kept["diagnostics"]))
 
 
 def _convert(declaration: Integration, data: bytes, overlays: Sequence[bytes], folder: Path) -> dict[str, Any]:

@@ -9,8 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from toolgate.egress.wire import Sender
-from toolgate.errors import Misconfigured
-from toolgate.openapi.load import Loaded, load
+from toolgate.openapi.load import Loaded, load, sound
 from toolgate.openapi.pin import fetch, is_url, keep_copy, write_pin
 
 
@@ -27,7 +26,7 @@ async def renewed(declared: Loaded, state: Path, sender: Sender, *, keep: bool, 
     """
     declaration = declared.declaration
     if declaration is None or declaration.spec is None or not is_url(declaration.spec):
-        found = _whole(load(declared.folder, state), declared.name)
+        found = sound(load(declared.folder, state), declared.name)
         check(found)
         return found
     data = await fetch(declaration.spec, sender, networks=declaration.allow_networks)
@@ -36,14 +35,8 @@ async def renewed(declared: Loaded, state: Path, sender: Sender, *, keep: bool, 
         # Loaded from a copy of the folder first, so that a description that cannot be loaded is never pinned.
         copy = Path(shutil.copytree(declared.folder, Path(temporary) / declared.folder.name))
         write_pin(copy, pin)
-        found = _whole(load(copy, state), f"{declared.name} as it is at its URL now")
+        found = sound(load(copy, state), f"{declared.name} as it is at its URL now")
     check(found)
     if keep:
         write_pin(declared.folder, pin)
     return replace(found, folder=declared.folder)
-
-
-def _whole(loaded: Loaded | None, name: str) -> Loaded:
-    if loaded is None or loaded.problem:
-        raise Misconfigured(f"{name}: {loaded.problem if loaded else 'nothing is there'}")
-    return loaded

@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from hashlib import sha256
-from typing import Any, NamedTuple
+from typing import Any
 
 import jsonschema_rs
 import orjson
@@ -22,8 +22,8 @@ from toolgate.calls import Annotations
 from toolgate.documents import deeper_than
 from toolgate.integration import Integration, Selection
 from toolgate.openapi import prose
-from toolgate.openapi.definition import Definition, plain
-from toolgate.openapi.diagnostics import Diagnostic, Findings
+from toolgate.openapi.definition import Defined, Definition, plain
+from toolgate.openapi.diagnostics import Findings
 from toolgate.openapi.names import LEGAL, LONGEST, legal
 from toolgate.openapi.selection import Called
 
@@ -41,11 +41,6 @@ ALIKE = str.maketrans("01IiOo5$", "ollloo" + "ss")
 
 class Unservable(Exception):
     """A tool cannot be served; the sentence says why."""
-
-
-class Defined(NamedTuple):
-    definitions: tuple[Definition, ...]
-    diagnostics: tuple[Diagnostic, ...]
 
 
 def define(tools: Iterable[Any], integration: Integration) -> Defined:

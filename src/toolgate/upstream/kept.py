@@ -10,7 +10,8 @@ from typing import Any
 import orjson
 
 from toolgate.integration import Integration
-from toolgate.upstream.definition import Defined, define
+from toolgate.openapi.definition import Defined
+from toolgate.upstream.definition import define
 
 
 def known(state: Path, integration: Integration) -> Defined:
