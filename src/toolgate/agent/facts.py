@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
-from typing import Any
+from typing import Any, get_args
 
 from toolgate.agent.events import Status
 from toolgate.llm.messages import Assistant, Stop, Tokens, ToolCall
@@ -130,9 +130,7 @@ class Resumed:
 
 
 Fact = Asked | Replied | Answered | Edited | Hinted | Compacted | Stopping | Ended | Resumed
-KINDS: Mapping[str, type[Fact]] = {
-    kind.__name__.lower(): kind for kind in (Asked, Replied, Answered, Edited, Hinted, Compacted, Stopping, Ended, Resumed)
-}
+KINDS: Mapping[str, type[Fact]] = {kind.__name__.lower(): kind for kind in get_args(Fact)}
 
 
 def to_json(fact: Fact) -> dict[str, Any]:

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass, field, fields
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, get_args
 
 from toolgate.llm.histogram import Histogram
 from toolgate.llm.scoring import interval
 from toolgate.money import Micros, shown
 
 By = Literal["provider", "model", "task", "prompt"]
-BY: tuple[By, ...] = ("provider", "model", "task", "prompt")
+BY: tuple[By, ...] = get_args(By)
 Of = Literal["provider", "model", "task", "user", "tool", "phase"]
-COSTS_BY: tuple[Of, ...] = ("provider", "model", "task", "user", "tool", "phase")
+COSTS_BY: tuple[Of, ...] = get_args(Of)
 OTHERS = "(others)"
 
 
