@@ -98,19 +98,17 @@ class Memory:
     async def _save_beliefs(self) -> None:
         beliefs = self._router.beliefs
         taken = beliefs.take()
-        written = False
         try:
             for _ in range(ATTEMPTS):
                 there = await self._records.get(BELIEFS, CURRENT)
                 body = beliefs.merge_into(there.body if there else None, taken)
                 if await self._records.put(BELIEFS, CURRENT, body, replaces=there.version if there else 0):
-                    written = True
+                    taken = {}
                     if there is not None:  # others may have learned something as well
                         beliefs.replace(read(body))
                     return
         finally:
-            if not written:
-                beliefs.give(taken)
+            beliefs.give(taken)
 
     async def _keep(self) -> None:
         """Until cancelled."""
