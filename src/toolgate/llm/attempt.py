@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
+from contextlib import aclosing
 
 from toolgate.errors import ModelFailed, TimedOut
 from toolgate.llm.classify import cut_off
@@ -12,7 +13,7 @@ from toolgate.llm.messages import Chosen, Delta, Done
 
 
 async def pieces(
-    stream: AsyncIterator[Delta], provider: str, *, first: float, idle: float, left: Callable[[], float]
+    stream: AsyncGenerator[Delta, None], provider: str, *, first: float, idle: float, left: Callable[[], float]
 ) -> AsyncGenerator[Delta, None]:
     """What `stream` says, to its `Done`.
 
@@ -27,7 +28,7 @@ async def pieces(
     """
     began = time.monotonic()
     answering = False
-    try:
+    async with aclosing(stream):
         while True:
             wait = idle if answering else max(0.0, first - (time.monotonic() - began))
             seconds = min(wait, max(0.0, left()))
@@ -45,7 +46,3 @@ async def pieces(
             if isinstance(delta, Done):
                 return
             answering = answering or not isinstance(delta, Chosen)
-    finally:
-        close = getattr(stream, "aclose", None)
-        if close is not None:
-            await close()
