@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import Any, Literal
 
 import pytest
@@ -12,8 +13,9 @@ from toolgate.llm.messages import Assistant, Image, Message, Prompt, System, Too
 from toolgate.llm.model import Model
 from toolgate.llm.offer import Offers
 from toolgate.llm.quirks import QUIRKS
-from toolgate.llm.remote import Wire
+from toolgate.llm.remote import Form
 from toolgate.llm.responses import Responses
+from toolgate.llm.strict import ANTHROPIC, OPENAI
 from toolgate.thinking import ProviderKind
 
 LOOK = ToolCall("call_1", "look", {"x": 1}, '{"x": 1}')
@@ -29,17 +31,18 @@ TALK: tuple[Message, ...] = (
 TOOL = ToolSpec("look", "Look around.", {"type": "object", "properties": {"x": {"type": "integer"}}, "required": ["x"]})
 
 
-def body(wire: Wire, prompt: Prompt, model: str = "model-x", *, strict: bool = True) -> dict[str, Any]:
+def body(form: Form, prompt: Prompt, model: str = "model-x", *, strict: bool = True) -> dict[str, Any]:
     known = Model("acme", model, strict=strict, vision=True)
-    return wire.body(prompt, known, Offers(wire.dialect).of(prompt, known))
+    dialect = ANTHROPIC if form is Blocks else OPENAI
+    return form("acme", prompt, known, Offers(dialect).of(prompt, known)).body()
 
 
 def chat(kind: ProviderKind, prompt: Prompt, *, strict: bool = True) -> dict[str, Any]:
-    return body(Completions("acme", QUIRKS[kind]), prompt, strict=strict)
+    return body(partial(Completions, quirks=QUIRKS[kind]), prompt, strict=strict)
 
 
 def test_a_conversation_in_openais_form() -> None:
-    made = body(Responses("acme"), Prompt(TALK, max_tokens=500), "gpt-4.1")
+    made = body(Responses, Prompt(TALK, max_tokens=500), "gpt-4.1")
 
     assert made == {
         "model": "gpt-4.1",
@@ -66,17 +69,17 @@ def test_a_conversation_in_openais_form() -> None:
 
 
 def test_a_model_that_thinks_gives_its_thoughts_sealed() -> None:
-    made = body(Responses("acme"), Prompt(TALK), "gpt-5-mini")
+    made = body(Responses, Prompt(TALK), "gpt-5-mini")
 
     assert made["include"] == ["reasoning.encrypted_content"]
 
 
 def test_a_model_that_only_chats_has_no_thoughts_to_give() -> None:
-    assert "include" not in body(Responses("acme"), Prompt(TALK), "gpt-5-chat-latest")
+    assert "include" not in body(Responses, Prompt(TALK), "gpt-5-chat-latest")
 
 
 def test_a_conversation_in_anthropics_form_has_all_results_in_one_message_before_the_text() -> None:
-    made = body(Blocks("acme"), Prompt(TALK, max_tokens=500))
+    made = body(Blocks, Prompt(TALK, max_tokens=500))
 
     assert made == {
         "model": "model-x",
@@ -113,7 +116,7 @@ def test_a_conversation_in_anthropics_form_has_all_results_in_one_message_before
 
 def test_empty_text_and_foreign_ids_are_nothing_that_anthropic_refuses() -> None:
     foreign = ToolCall("functions.look:0", "look", None, '{"x": ')
-    made = body(Blocks("acme"), Prompt((User(""), User("Go on"), Assistant("", (foreign,)), ToolResult("functions.look:0", " "))))
+    made = body(Blocks, Prompt((User(""), User("Go on"), Assistant("", (foreign,)), ToolResult("functions.look:0", " "))))
 
     [use] = made["messages"][1]["content"]
     assert made["messages"][0]["content"] == [{"type": "text", "text": "Go on"}]
@@ -126,16 +129,16 @@ def test_empty_text_and_foreign_ids_are_nothing_that_anthropic_refuses() -> None
 def test_whether_tools_may_be_called(choice: Literal["auto", "none"]) -> None:
     prompt = Prompt((User("Go"),), tools=(TOOL,), choice=choice)
 
-    ours = body(Responses("acme"), prompt)
+    ours = body(Responses, prompt)
 
     assert (ours["tool_choice"], ours["parallel_tool_calls"]) == (choice, True)
-    assert body(Blocks("acme"), prompt)["tool_choice"] == {"type": choice}
+    assert body(Blocks, prompt)["tool_choice"] == {"type": choice}
     assert chat("compatible", prompt).get("tool_choice", "auto") == choice
 
 
 def test_anthropic_caches_what_is_asked_with_tools() -> None:
-    assert body(Blocks("acme"), Prompt((User("Go"),), tools=(TOOL,)))["cache_control"] == {"type": "ephemeral"}
-    assert "cache_control" not in body(Blocks("acme"), Prompt((User("Go"),)))
+    assert body(Blocks, Prompt((User("Go"),), tools=(TOOL,)))["cache_control"] == {"type": "ephemeral"}
+    assert "cache_control" not in body(Blocks, Prompt((User("Go"),)))
 
 
 def test_no_more_tools_are_strict_than_anthropic_takes() -> None:
@@ -145,14 +148,14 @@ def test_no_more_tools_are_strict_than_anthropic_takes() -> None:
     optional = tuple(ToolSpec(f"loose_{index}", "", loose) for index in range(4))
 
     def strict(*tools: ToolSpec) -> list[bool]:
-        return ["strict" in tool for tool in body(Blocks("acme"), Prompt((User("Go"),), tools=tools))["tools"]]
+        return ["strict" in tool for tool in body(Blocks, Prompt((User("Go"),), tools=tools))["tools"]]
 
     assert strict(*many) == [True] * 20 + [False] * 5
     assert strict(*optional) == [True, True, False, False]  # 10 optional properties each, 24 at most
 
 
 def test_a_model_that_cannot_be_held_to_a_schema_is_offered_it_as_it_is() -> None:
-    made = body(Responses("acme"), Prompt((User("Go"),), tools=(TOOL,)), strict=False)
+    made = body(Responses, Prompt((User("Go"),), tools=(TOOL,)), strict=False)
 
     assert made["tools"] == [
         {"type": "function", "name": "look", "description": "Look around.", "parameters": dict(TOOL.schema), "strict": False}
@@ -241,10 +244,8 @@ def test_the_schema_of_an_answer_goes_where_the_server_reads_it() -> None:
     closed = {**schema, "additionalProperties": False}
     prompt = Prompt((User("Count"),), schema=schema)
 
-    assert body(Responses("acme"), prompt)["text"] == {
-        "format": {"type": "json_schema", "name": "answer", "schema": closed, "strict": True}
-    }
-    assert body(Blocks("acme"), prompt)["output_config"] == {"format": {"type": "json_schema", "schema": closed}}
+    assert body(Responses, prompt)["text"] == {"format": {"type": "json_schema", "name": "answer", "schema": closed, "strict": True}}
+    assert body(Blocks, prompt)["output_config"] == {"format": {"type": "json_schema", "schema": closed}}
     assert chat("vllm", prompt)["response_format"]["json_schema"] == {"name": "answer", "schema": closed, "strict": True}
     assert chat("deepseek", prompt)["response_format"] == {"type": "json_object"}
     assert '"integer"' in chat("deepseek", prompt)["messages"][0]["content"]
@@ -253,8 +254,8 @@ def test_the_schema_of_an_answer_goes_where_the_server_reads_it() -> None:
 def test_an_answer_that_no_strict_mode_knows_is_asked_for_in_words_where_there_is_no_other_way() -> None:
     prompt = Prompt((User("List"),), schema={"type": "array", "items": {"type": "string"}})
 
-    assert '"array"' in body(Blocks("acme"), prompt)["system"][0]["text"]
-    assert '"array"' in body(Responses("acme"), prompt)["instructions"]
+    assert '"array"' in body(Blocks, prompt)["system"][0]["text"]
+    assert '"array"' in body(Responses, prompt)["instructions"]
     kinds: tuple[ProviderKind, ...] = ("vllm", "deepseek")
     for kind in kinds:
         made = chat(kind, prompt)
@@ -278,4 +279,4 @@ def test_a_conversation_that_was_shortened_leaves_out_what_no_longer_fits_it() -
     )
     shortened = Assistant("", (), sealed, "acme")
 
-    assert "gAAA" not in str(body(Responses("acme"), Prompt((User("Go"), shortened, User("And?"))))["input"])
+    assert "gAAA" not in str(body(Responses, Prompt((User("Go"), shortened, User("And?"))))["input"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import pytest
@@ -29,8 +30,9 @@ from toolgate.llm.messages import (
 from toolgate.llm.model import Model
 from toolgate.llm.offer import Offer
 from toolgate.llm.quirks import QUIRKS
-from toolgate.llm.remote import Remote, Wire
+from toolgate.llm.remote import Form, Remote
 from toolgate.llm.responses import Responses
+from toolgate.llm.strict import OPENAI
 from toolgate.testing import a_principal
 from toolgate.thinking import ProviderKind
 
@@ -38,15 +40,17 @@ PROMPT = Prompt((User("Hello?"),))
 MODEL = Model("acme", "model-x")
 
 
-def read(wire: Wire, events: Sequence[dict[str, Any]]) -> tuple[list[Delta], Reply]:
-    reading = wire.reading(PROMPT, MODEL, Offer())
+def read(form: Form, events: Sequence[dict[str, Any]]) -> tuple[list[Delta], Reply]:
+    reading = form("acme", PROMPT, MODEL, Offer())
     deltas = [delta for event in events for delta in reading.take(event)]
     return deltas, reading.reply()
 
 
 def chat(*deltas: dict[str, Any], reason: str = "stop", kind: ProviderKind = "compatible", **last: Any) -> tuple[list[Delta], Reply]:
     chunks: list[dict[str, Any]] = [{"choices": [{"index": 0, "delta": delta, "finish_reason": None}]} for delta in deltas]
-    return read(Completions("acme", QUIRKS[kind]), [*chunks, {"choices": [{"index": 0, "delta": {}, "finish_reason": reason}], **last}])
+    return read(
+        partial(Completions, quirks=QUIRKS[kind]), [*chunks, {"choices": [{"index": 0, "delta": {}, "finish_reason": reason}], **last}]
+    )
 
 
 def call(**more: Any) -> dict[str, Any]:
@@ -130,7 +134,7 @@ def test_openrouters_details_of_thoughts_are_carried() -> None:
 )
 def test_an_error_may_come_in_a_chunk(event: dict[str, Any]) -> None:
     with pytest.raises(ModelFailed) as failed:
-        read(Completions("acme"), [event])
+        read(Completions, [event])
 
     assert (failed.value.kind, failed.value.reason) == ("transient", "server_error")
 
@@ -142,14 +146,14 @@ def test_an_end_that_says_calls_without_any_is_an_end() -> None:
 
 def test_a_failed_response_is_what_its_error_says() -> None:
     with pytest.raises(ModelFailed) as failed:
-        read(Responses("acme"), [{"type": "response.failed", "response": {"error": {"code": "rate_limit_exceeded", "message": "slow"}}}])
+        read(Responses, [{"type": "response.failed", "response": {"error": {"code": "rate_limit_exceeded", "message": "slow"}}}])
 
     assert (failed.value.kind, failed.value.reason) == ("transient", "rate_limited")
 
 
-@pytest.mark.parametrize("wire", [Responses("acme"), Blocks("acme"), Completions("acme")], ids=lambda wire: type(wire).__name__)
-def test_events_of_tomorrow_are_passed_over(wire: Wire) -> None:
-    reading = wire.reading(PROMPT, MODEL, Offer())
+@pytest.mark.parametrize("form", [Responses, Blocks, Completions])
+def test_events_of_tomorrow_are_passed_over(form: Form) -> None:
+    reading = form("acme", PROMPT, MODEL, Offer())
 
     assert list(reading.take({"type": "something.new", "data": 1})) == []
     with pytest.raises(ModelFailed, match="broke off"):
@@ -166,7 +170,7 @@ def test_a_signature_and_a_sealed_thought_go_back_with_the_tool_call_they_belong
         {"type": "message_stop"},
     ]
 
-    _, reply = read(Blocks("acme"), events)
+    _, reply = read(Blocks, events)
 
     assert reply.message.carried == (
         {"type": "redacted_thinking", "data": "sealed"},
@@ -177,7 +181,7 @@ def test_a_signature_and_a_sealed_thought_go_back_with_the_tool_call_they_belong
 
 def test_ids_that_a_server_uses_again_are_made_the_only_ones_of_their_name() -> None:
     earlier = Prompt((User("Go"), Assistant("", (ToolCall("call_0", "look", {}, "{}"),)), ToolResult("call_0", "One.")))
-    reading = Completions("acme").reading(earlier, MODEL, Offer())
+    reading = Completions("acme", earlier, MODEL, Offer())
     for index, told in enumerate(("call_0", "call_1", "call_1")):
         list(reading.take({"choices": [{"delta": call(index=index, id=told, name="look", arguments="{}")}]}))
     list(reading.take({"choices": [{"delta": {}, "finish_reason": "tool_calls"}]}))
@@ -211,15 +215,15 @@ TYPES = [
 ]
 
 
-@pytest.mark.parametrize("wire", [Responses("acme"), Blocks("acme"), Completions("acme")], ids=lambda wire: type(wire).__name__)
+@pytest.mark.parametrize("form", [Responses, Blocks, Completions])
 @given(events=st.lists(st.tuples(st.sampled_from(TYPES), HOSTILE), max_size=4))
-async def test_whatever_a_server_sends_is_an_answer_or_a_failure(wire: Wire, events: list[tuple[str, Any]]) -> None:
+async def test_whatever_a_server_sends_is_an_answer_or_a_failure(form: Form, events: list[tuple[str, Any]]) -> None:
     async def send(_: dict[str, Any], __: float) -> AsyncGenerator[Mapping[str, Any], None]:
         for kind, event in events:
             yield {**event, "type": kind} if isinstance(event, dict) else {"type": kind, "delta": event, "choices": event}
 
     try:
-        reply = await Remote("acme", wire, send, lambda _: MODEL).reply(PROMPT, Errand(a_principal()))
+        reply = await Remote("acme", form, OPENAI, send, lambda _: MODEL).reply(PROMPT, Errand(a_principal()))
     except ModelFailed:
         return
     used = reply.tokens

@@ -30,7 +30,7 @@ from toolgate.llm.messages import (
 )
 from toolgate.llm.model import Model
 from toolgate.llm.offer import Offer, called, instruction, own, parsed, used
-from toolgate.llm.strict import ANTHROPIC, loosened
+from toolgate.llm.strict import loosened
 
 ID = re.compile(r"[a-zA-Z0-9_-]{1,64}")
 STRICT_TOOLS, OPTIONAL, UNIONS = 20, 24, 16
@@ -48,19 +48,28 @@ STOPS: Mapping[str, Stop] = {
 LATER = "A note of the operator of this conversation, not of the user: "
 
 
+@dataclass
 class Blocks:
-    """The wire form of Anthropic."""
+    """One request in Anthropic's form, and its answer."""
 
-    dialect = ANTHROPIC
+    name: str
+    prompt: Prompt
+    model: Model
+    offer: Offer
+    _blocks: dict[int, dict[str, Any]] = field(default_factory=dict, init=False)
+    _raw: dict[int, str] = field(default_factory=dict, init=False)
+    """The input of tool calls, as it was written."""
+    _usage: dict[str, Any] = field(default_factory=dict, init=False)
+    _model: str = field(default="", init=False)
+    _reason: str = field(default="", init=False)
+    _ended: bool = field(default=False, init=False)
 
-    def __init__(self, name: str) -> None:
-        self._name = name
-
-    def body(self, prompt: Prompt, model: Model, offer: Offer) -> dict[str, Any]:
+    def body(self) -> dict[str, Any]:
+        prompt, offer = self.prompt, self.offer
         first = next((index for index, message in enumerate(prompt.messages) if not isinstance(message, System)), len(prompt.messages))
         system = [message.text for message in prompt.messages[:first] if isinstance(message, System) and message.text]
         body: dict[str, Any] = {
-            "model": model.name,
+            "model": self.model.name,
             "max_tokens": prompt.max_tokens,
             "messages": self._messages(prompt.messages[first:]),
         }
@@ -77,82 +86,6 @@ class Blocks:
             # An agent asks again with the same beginning: what was read once is a tenth of the price, and writing it a quarter more.
             body["cache_control"] = {"type": "ephemeral"}
         return body
-
-    def reading(self, prompt: Prompt, model: Model, offer: Offer) -> BlocksReading:
-        return BlocksReading(self._name, model, offer)
-
-    def _messages(self, messages: Sequence[Message]) -> list[dict[str, Any]]:
-        turns: list[dict[str, Any]] = []
-        for message in messages:
-            role = "assistant" if isinstance(message, Assistant) else "user"
-            blocks = list(self._blocks(message))
-            if not blocks:
-                continue
-            if turns and turns[-1]["role"] == role:
-                turns[-1]["content"].extend(blocks)
-            else:
-                turns.append({"role": role, "content": blocks})
-        for turn in turns:
-            turn["content"].sort(key=lambda block: turn["role"] == "user" and block["type"] != "tool_result")
-        return turns
-
-    def _blocks(self, message: Message) -> Iterator[Mapping[str, Any]]:
-        match message:
-            case System(text):
-                if text:
-                    yield {"type": "text", "text": LATER + text}
-            case User(text, images):
-                for each in images:
-                    yield {"type": "image", "source": {"type": "base64", "media_type": each.media_type, "data": each.base64}}
-                if text.strip():
-                    yield {"type": "text", "text": text}
-            case Assistant(text, calls):
-                carried = own(message, self._name)
-                if carried and [block.get("id") for block in carried if block.get("type") == "tool_use"] == [call.id for call in calls]:
-                    yield from carried
-                    return
-                if text.strip():
-                    yield {"type": "text", "text": text}
-                for call in calls:
-                    yield {"type": "tool_use", "id": _id(call.id), "name": call.name, "input": parsed(call.raw) or call.arguments or {}}
-            case ToolResult(id, text, failed):
-                result: dict[str, Any] = {"type": "tool_result", "tool_use_id": _id(id)}
-                if text.strip():
-                    result["content"] = text
-                yield result | ({"is_error": True} if failed else {})
-
-
-def _tools(offer: Offer) -> Iterator[dict[str, Any]]:
-    strict = optional = unions = 0
-    for tool, made in offer.tools:
-        fits = made.strict and strict < STRICT_TOOLS and optional + made.optional <= OPTIONAL and unions + made.unions <= UNIONS
-        if fits:
-            strict, optional, unions = strict + 1, optional + made.optional, unions + made.unions
-        elif made.strict:
-            made = loosened(made.original)
-        described = {"description": tool.description} if tool.description else {}
-        yield {"name": tool.name, **described, "input_schema": made.schema, **({"strict": True} if fits else {})}
-
-
-def _id(id: str) -> str:
-    """`id`, or where another provider gave it in other letters, one that is made of it."""
-    return id if ID.fullmatch(id) else f"call_{blake2b(id.encode(), digest_size=12).hexdigest()}"
-
-
-@dataclass
-class BlocksReading:
-    """One answer."""
-
-    name: str
-    model: Model
-    offer: Offer
-    _blocks: dict[int, dict[str, Any]] = field(default_factory=dict, init=False)
-    _raw: dict[int, str] = field(default_factory=dict, init=False)
-    """The input of tool calls, as it was written."""
-    _usage: dict[str, Any] = field(default_factory=dict, init=False)
-    _model: str = field(default="", init=False)
-    _reason: str = field(default="", init=False)
-    _ended: bool = field(default=False, init=False)
 
     def take(self, event: Mapping[str, Any]) -> Iterator[Delta]:
         match event.get("type"):
@@ -220,6 +153,63 @@ class BlocksReading:
             called(self._model, self.model),
             usage=dict(self._usage),
         )
+
+    def _messages(self, messages: Sequence[Message]) -> list[dict[str, Any]]:
+        turns: list[dict[str, Any]] = []
+        for message in messages:
+            role = "assistant" if isinstance(message, Assistant) else "user"
+            blocks = list(self._said(message))
+            if not blocks:
+                continue
+            if turns and turns[-1]["role"] == role:
+                turns[-1]["content"].extend(blocks)
+            else:
+                turns.append({"role": role, "content": blocks})
+        for turn in turns:
+            turn["content"].sort(key=lambda block: turn["role"] == "user" and block["type"] != "tool_result")
+        return turns
+
+    def _said(self, message: Message) -> Iterator[Mapping[str, Any]]:
+        match message:
+            case System(text):
+                if text:
+                    yield {"type": "text", "text": LATER + text}
+            case User(text, images):
+                for each in images:
+                    yield {"type": "image", "source": {"type": "base64", "media_type": each.media_type, "data": each.base64}}
+                if text.strip():
+                    yield {"type": "text", "text": text}
+            case Assistant(text, calls):
+                carried = own(message, self.name)
+                if carried and [block.get("id") for block in carried if block.get("type") == "tool_use"] == [call.id for call in calls]:
+                    yield from carried
+                    return
+                if text.strip():
+                    yield {"type": "text", "text": text}
+                for call in calls:
+                    yield {"type": "tool_use", "id": _id(call.id), "name": call.name, "input": parsed(call.raw) or call.arguments or {}}
+            case ToolResult(id, text, failed):
+                result: dict[str, Any] = {"type": "tool_result", "tool_use_id": _id(id)}
+                if text.strip():
+                    result["content"] = text
+                yield result | ({"is_error": True} if failed else {})
+
+
+def _tools(offer: Offer) -> Iterator[dict[str, Any]]:
+    strict = optional = unions = 0
+    for tool, made in offer.tools:
+        fits = made.strict and strict < STRICT_TOOLS and optional + made.optional <= OPTIONAL and unions + made.unions <= UNIONS
+        if fits:
+            strict, optional, unions = strict + 1, optional + made.optional, unions + made.unions
+        elif made.strict:
+            made = loosened(made.original)
+        described = {"description": tool.description} if tool.description else {}
+        yield {"name": tool.name, **described, "input_schema": made.schema, **({"strict": True} if fits else {})}
+
+
+def _id(id: str) -> str:
+    """`id`, or where another provider gave it in other letters, one that is made of it."""
+    return id if ID.fullmatch(id) else f"call_{blake2b(id.encode(), digest_size=12).hexdigest()}"
 
 
 def tokens(usage: Mapping[str, Any]) -> Tokens:

@@ -30,7 +30,6 @@ from toolgate.llm.messages import (
 from toolgate.llm.model import Model
 from toolgate.llm.offer import Offer, called, instruction, own, used
 from toolgate.llm.quirks import DEFAULT, Quirks
-from toolgate.llm.strict import OPENAI
 
 NINE = re.compile(r"[a-zA-Z0-9]{9}")
 BRIDGE = "I have the results."
@@ -45,19 +44,43 @@ STOPS: Mapping[str, Stop] = {
 }
 
 
+@dataclass(slots=True)
+class _Call:
+    id: str
+    told: str = ""
+    """As its server calls it."""
+    name: str = ""
+    raw: str = ""
+
+
+@dataclass
 class Completions:
-    """The wire form of compatible servers."""
+    """One request in the form of compatible servers, and its answer."""
 
-    dialect = OPENAI
+    name: str
+    prompt: Prompt
+    model: Model
+    offer: Offer
+    quirks: Quirks = DEFAULT
+    _text: list[str] = field(default_factory=list, init=False)
+    _thoughts: list[str] = field(default_factory=list, init=False)
+    _details: list[Any] = field(default_factory=list, init=False)
+    _calls: list[_Call] = field(default_factory=list, init=False)
+    _by_index: dict[int, _Call] = field(default_factory=dict, init=False)
+    _usage: dict[str, Any] = field(default_factory=dict, init=False)
+    _tier: str = field(default="", init=False)
+    _model: str = field(default="", init=False)
+    _reason: str = field(default="", init=False)
+    _earlier: set[str] = field(init=False)
+    """Ids of the conversation's calls; each has to stay the only one of its name."""
 
-    def __init__(self, name: str, quirks: Quirks = DEFAULT) -> None:
-        self._name = name
-        self._quirks = quirks
+    def __post_init__(self) -> None:
+        self._earlier = {call.id for message in self.prompt.messages if isinstance(message, Assistant) for call in message.calls}
 
-    def body(self, prompt: Prompt, model: Model, offer: Offer) -> dict[str, Any]:
-        quirks = self._quirks
+    def body(self) -> dict[str, Any]:
+        prompt, offer, quirks = self.prompt, self.offer, self.quirks
         messages = self._messages(prompt.messages)
-        body: dict[str, Any] = {"model": model.name, "messages": messages, quirks.limit: prompt.max_tokens}
+        body: dict[str, Any] = {"model": self.model.name, "messages": messages, quirks.limit: prompt.max_tokens}
         if quirks.usage:
             body["stream_options"] = {"include_usage": True}
         if offer.tools:
@@ -76,93 +99,8 @@ class Completions:
             if prompt.choice == "none":
                 body["tool_choice"] = "none"
         if offer.schema is not None:
-            self._put_schema(body, offer)
+            self._put_schema(body)
         return body | {"extra_body": dict(quirks.extra)} if quirks.extra else body
-
-    def reading(self, prompt: Prompt, model: Model, offer: Offer) -> CompletionsReading:
-        return CompletionsReading(self._name, prompt, model, offer, self._quirks)
-
-    def _put_schema(self, body: dict[str, Any], offer: Offer) -> None:
-        made = offer.schema
-        assert made is not None
-        if self._quirks.schema == "json_schema" and offer.formal is not None:
-            body["response_format"] = {"type": "json_schema", "json_schema": {"name": "answer", **offer.formal}}
-            return
-        if self._quirks.schema == "json_object" and offer.formal is not None:
-            body["response_format"] = {"type": "json_object"}
-        body["messages"] = [{"role": "system", "content": instruction(made.schema if made.strict else made.original)}, *body["messages"]]
-
-    def _messages(self, messages: Sequence[Message]) -> list[dict[str, Any]]:
-        said: list[dict[str, Any]] = []
-        for message in messages:
-            made = self._message(message)
-            if self._quirks.bridge and made["role"] == "user" and said and said[-1]["role"] == "tool":
-                said.append({"role": "assistant", "content": BRIDGE})
-            said.append(made)
-        return said
-
-    def _message(self, message: Message) -> dict[str, Any]:
-        match message:
-            case System(text):
-                return {"role": "system", "content": text}
-            case User(text, images):
-                if not images:
-                    return {"role": "user", "content": text}
-                words = [{"type": "text", "text": text}] if text else []
-                return {"role": "user", "content": [*words, *({"type": "image_url", "image_url": {"url": each.url}} for each in images)]}
-            case Assistant(text, calls):
-                made: dict[str, Any] = {"role": "assistant", "content": text or (None if calls else "")}
-                if calls:
-                    made["tool_calls"] = [self._call(call) for call in calls]
-                    for carried in own(message, self._name):
-                        made |= carried
-                return made
-            case ToolResult(id, text):
-                return {"role": "tool", "tool_call_id": self._id(id), "content": text}
-
-    def _call(self, call: ToolCall) -> dict[str, Any]:
-        # Templates of local servers parse the arguments again, and fail at what is not JSON.
-        raw = call.raw if call.raw.strip() and call.arguments is not None else "{}"
-        return {"id": self._id(call.id), "type": "function", "function": {"name": call.name, "arguments": raw}}
-
-    def _id(self, id: str) -> str:
-        if not self._quirks.nine or NINE.fullmatch(id):
-            return id
-        return blake2b(id.encode(), digest_size=5).hexdigest()[:9]
-
-
-@dataclass(slots=True)
-class _Call:
-    id: str
-    told: str = ""
-    """As its server calls it."""
-    name: str = ""
-    raw: str = ""
-
-
-@dataclass
-class CompletionsReading:
-    """One answer."""
-
-    name: str
-    prompt: Prompt
-    model: Model
-    offer: Offer
-    quirks: Quirks
-    _text: list[str] = field(default_factory=list, init=False)
-    _thoughts: list[str] = field(default_factory=list, init=False)
-    _details: list[Any] = field(default_factory=list, init=False)
-    _calls: list[_Call] = field(default_factory=list, init=False)
-    _by_index: dict[int, _Call] = field(default_factory=dict, init=False)
-    _usage: dict[str, Any] = field(default_factory=dict, init=False)
-    _tier: str = field(default="", init=False)
-    _model: str = field(default="", init=False)
-    _reason: str = field(default="", init=False)
-    _earlier: set[str] = field(init=False)
-    """Ids of the conversation's calls; each has to stay the only one of its name."""
-
-    def __post_init__(self) -> None:
-        self._earlier = {call.id for message in self.prompt.messages if isinstance(message, Assistant) for call in message.calls}
 
     def take(self, event: Mapping[str, Any]) -> Iterator[Delta]:
         if event.get("error"):
@@ -246,6 +184,54 @@ class CompletionsReading:
         name = family(self.model)
         said = [text, "".join(self._thoughts), *(call.name + call.raw for call in calls)]
         return Tokens(Counter().raw(self.prompt, self.model), sum(count_text(each, name) for each in said))
+
+    def _put_schema(self, body: dict[str, Any]) -> None:
+        offer, made = self.offer, self.offer.schema
+        assert made is not None
+        if self.quirks.schema == "json_schema" and offer.formal is not None:
+            body["response_format"] = {"type": "json_schema", "json_schema": {"name": "answer", **offer.formal}}
+            return
+        if self.quirks.schema == "json_object" and offer.formal is not None:
+            body["response_format"] = {"type": "json_object"}
+        body["messages"] = [{"role": "system", "content": instruction(made.schema if made.strict else made.original)}, *body["messages"]]
+
+    def _messages(self, messages: Sequence[Message]) -> list[dict[str, Any]]:
+        said: list[dict[str, Any]] = []
+        for message in messages:
+            made = self._message(message)
+            if self.quirks.bridge and made["role"] == "user" and said and said[-1]["role"] == "tool":
+                said.append({"role": "assistant", "content": BRIDGE})
+            said.append(made)
+        return said
+
+    def _message(self, message: Message) -> dict[str, Any]:
+        match message:
+            case System(text):
+                return {"role": "system", "content": text}
+            case User(text, images):
+                if not images:
+                    return {"role": "user", "content": text}
+                words = [{"type": "text", "text": text}] if text else []
+                return {"role": "user", "content": [*words, *({"type": "image_url", "image_url": {"url": each.url}} for each in images)]}
+            case Assistant(text, calls):
+                made: dict[str, Any] = {"role": "assistant", "content": text or (None if calls else "")}
+                if calls:
+                    made["tool_calls"] = [self._wanted(call) for call in calls]
+                    for carried in own(message, self.name):
+                        made |= carried
+                return made
+            case ToolResult(id, text):
+                return {"role": "tool", "tool_call_id": self._id(id), "content": text}
+
+    def _wanted(self, call: ToolCall) -> dict[str, Any]:
+        # Templates of local servers parse the arguments again, and fail at what is not JSON.
+        raw = call.raw if call.raw.strip() and call.arguments is not None else "{}"
+        return {"id": self._id(call.id), "type": "function", "function": {"name": call.name, "arguments": raw}}
+
+    def _id(self, id: str) -> str:
+        if not self.quirks.nine or NINE.fullmatch(id):
+            return id
+        return blake2b(id.encode(), digest_size=5).hexdigest()[:9]
 
 
 def _pieces(delta: Mapping[str, Any]) -> Iterator[tuple[str, str]]:

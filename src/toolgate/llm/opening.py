@@ -16,6 +16,7 @@ from toolgate.llm.remote import Remote
 from toolgate.llm.responses import Responses
 from toolgate.llm.script import read_script
 from toolgate.llm.scripted import Scripted
+from toolgate.llm.strict import ANTHROPIC, OPENAI
 
 
 def opened(provider: Declared, transport: Transport) -> Provider:
@@ -35,9 +36,9 @@ def opened(provider: Declared, transport: Transport) -> Provider:
 
     name, openai = provider.name, partial(sdk.openai, provider, transport)
     if provider.kind == "openai":
-        return Remote(name, Responses(name), sdk.events(provider, openai, lambda client: client.responses.create), named)
+        return Remote(name, Responses, OPENAI, sdk.events(provider, openai, lambda client: client.responses.create), named)
     if provider.kind == "anthropic":
         anthropic = partial(sdk.anthropic, provider, transport)
-        return Remote(name, Blocks(name), sdk.events(provider, anthropic, lambda client: client.messages.create), named)
+        return Remote(name, Blocks, ANTHROPIC, sdk.events(provider, anthropic, lambda client: client.messages.create), named)
     sent = sdk.events(provider, openai, lambda client: client.chat.completions.create)
-    return Remote(name, Completions(name, QUIRKS[provider.kind]), sent, named)
+    return Remote(name, partial(Completions, quirks=QUIRKS[provider.kind]), OPENAI, sent, named)

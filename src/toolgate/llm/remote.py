@@ -26,27 +26,21 @@ ODD = (KeyError, TypeError, AttributeError, ValueError, RecursionError)
 """What reading raises where an event is not what its protocol says."""
 
 
-class Reading(Protocol):
-    """The events of one answer, as they come."""
+class Exchange(Protocol):
+    """One request in a provider's form, and its answer as it comes."""
+
+    def body(self) -> dict[str, Any]:
+        """The request, as its SDK takes it."""
 
     def take(self, event: Mapping[str, Any]) -> Iterable[Delta]:
         """Raises ModelFailed when the event says that it went wrong."""
 
     def reply(self) -> Reply:
-        """The whole of it. Raises ModelFailed (`cut_off`) when the last event has not come."""
+        """The whole of the answer. Raises ModelFailed (`cut_off`) when its last event has not come."""
 
 
-class Wire(Protocol):
-    """One provider's form of requests and answers."""
-
-    dialect: Dialect
-
-    def body(self, prompt: Prompt, model: Model, offer: Offer) -> dict[str, Any]:
-        """The request, as its SDK takes it."""
-
-    def reading(self, prompt: Prompt, model: Model, offer: Offer) -> Reading: ...
-
-
+Form = Callable[[str, Prompt, Model, Offer], Exchange]
+"""Of the provider's name, what is asked of which model, and what that is offered."""
 Events = Callable[[dict[str, Any], float], AsyncGenerator[Mapping[str, Any], None]]
 """Send a body and hear the answer's events, within so many seconds. Raises ModelFailed."""
 
@@ -56,7 +50,8 @@ class Remote(Provider):
     """A `Provider`."""
 
     name: str
-    wire: Wire
+    form: Form
+    dialect: Dialect
     events: Events
     model: Callable[[str], Model]
     """What is known of the model of that name; the provider's default for the empty name."""
@@ -65,17 +60,17 @@ class Remote(Provider):
     """Models that refused schemas in strict mode, and when they did."""
 
     def __post_init__(self) -> None:
-        self._offers = Offers(self.wire.dialect)
+        self._offers = Offers(self.dialect)
 
     async def stream(self, prompt: Prompt, errand: Errand) -> AsyncGenerator[Delta, None]:
         model = self.model(prompt.model.partition("/")[2])
         self._check(prompt, model)
         now = asyncio.get_running_loop().time()
         offer = self._offers.of(prompt, model, strict=now - self._lenient.get(model.name, -LENIENT) >= LENIENT)
-        reading = self.wire.reading(prompt, model, offer)
+        exchange = self.form(self.name, prompt, model, offer)
         deadline = now + prompt.seconds
         yield Chosen(self.name, model.name)
-        async with aclosing(self.events(self.wire.body(prompt, model, offer), prompt.seconds)) as events:
+        async with aclosing(self.events(exchange.body(), prompt.seconds)) as events:
             try:
                 event = await self._next(events, deadline, prompt.seconds)
             except ModelFailed as error:
@@ -86,14 +81,14 @@ class Remote(Provider):
                 raise ModelFailed(f"{error}; it is asked without strict mode", "transient", reason="schema", status=error.status) from error
             while event is not None:
                 with self._understanding():
-                    deltas = list(reading.take(event))
+                    deltas = list(exchange.take(event))
                     if not all(_is_text(delta) for delta in deltas):
                         raise TypeError
                 for delta in deltas:
                     yield delta
                 event = await self._next(events, deadline, prompt.seconds)
         with self._understanding():
-            reply = reading.reply()
+            reply = exchange.reply()
         yield Done(reply)
 
     @contextmanager

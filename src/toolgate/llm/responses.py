@@ -29,7 +29,6 @@ from toolgate.llm.messages import (
 )
 from toolgate.llm.model import Model
 from toolgate.llm.offer import Offer, called, instruction, own, used
-from toolgate.llm.strict import OPENAI
 
 THINKS = re.compile(r"^(o\d|gpt-[5-9](?!.*chat)|codex)")
 """Models that think before they answer: their thoughts can be had encrypted."""
@@ -37,15 +36,20 @@ ANSWER = "answer"
 """What the schema of an answer is called; OpenAI wants a name."""
 
 
+@dataclass
 class Responses:
-    """The wire form of OpenAI."""
+    """One request in OpenAI's form, and its answer."""
 
-    dialect = OPENAI
+    name: str
+    prompt: Prompt
+    model: Model
+    offer: Offer
+    _calls: dict[str, str] = field(default_factory=dict, init=False)
+    """By an item's id, the call's."""
+    _final: Mapping[str, Any] | None = field(default=None, init=False)
 
-    def __init__(self, name: str) -> None:
-        self._name = name
-
-    def body(self, prompt: Prompt, model: Model, offer: Offer) -> dict[str, Any]:
+    def body(self) -> dict[str, Any]:
+        prompt, model, offer = self.prompt, self.model, self.offer
         body: dict[str, Any] = {
             "model": model.name,
             "input": [item for message in prompt.messages for item in self._items(message)],
@@ -66,52 +70,6 @@ class Responses:
         elif offer.schema is not None:
             body["instructions"] = instruction(offer.schema.original)
         return body
-
-    def reading(self, prompt: Prompt, model: Model, offer: Offer) -> ResponsesReading:
-        return ResponsesReading(self._name, model, offer)
-
-    def _items(self, message: Message) -> Iterator[Mapping[str, Any]]:
-        match message:
-            case System(text):
-                yield {"role": "developer", "content": text}
-            case User(text, images):
-                words = [{"type": "input_text", "text": text}] if text or not images else []
-                pictures = [{"type": "input_image", "detail": "auto", "image_url": each.url} for each in images]
-                yield {"role": "user", "content": [*words, *pictures]}
-            case Assistant(text, calls):
-                carried = own(message, self._name)
-                if carried and _same(carried, message):
-                    yield from carried
-                    return
-                if text:
-                    yield {"role": "assistant", "content": text}
-                for call in calls:
-                    yield {"type": "function_call", "call_id": call.id, "name": call.name, "arguments": call.raw or "{}"}
-            case ToolResult(id, text):
-                yield {"type": "function_call_output", "call_id": id, "output": text}
-
-
-def _same(carried: Sequence[Mapping[str, Any]], message: Assistant) -> bool:
-    """Whether `carried` still says what the message says; who shortens a conversation leaves it out."""
-    ids = [item.get("call_id") for item in carried if item.get("type") == "function_call"]
-    return ids == [call.id for call in message.calls] and bool(_text(carried)) == bool(message.text)
-
-
-def _text(items: Sequence[Mapping[str, Any]]) -> str:
-    parts = (part for item in items if item.get("type") == "message" for part in item.get("content") or ())
-    return "".join(part.get("text") or part.get("refusal") or "" for part in parts)
-
-
-@dataclass
-class ResponsesReading:
-    """One answer."""
-
-    name: str
-    model: Model
-    offer: Offer
-    _calls: dict[str, str] = field(default_factory=dict, init=False)
-    """By an item's id, the call's."""
-    _final: Mapping[str, Any] | None = field(default=None, init=False)
 
     def take(self, event: Mapping[str, Any]) -> Iterator[Delta]:
         match event.get("type"):
@@ -151,6 +109,37 @@ class ResponsesReading:
             called(final.get("model"), self.model),
             usage=usage,
         )
+
+    def _items(self, message: Message) -> Iterator[Mapping[str, Any]]:
+        match message:
+            case System(text):
+                yield {"role": "developer", "content": text}
+            case User(text, images):
+                words = [{"type": "input_text", "text": text}] if text or not images else []
+                pictures = [{"type": "input_image", "detail": "auto", "image_url": each.url} for each in images]
+                yield {"role": "user", "content": [*words, *pictures]}
+            case Assistant(text, calls):
+                carried = own(message, self.name)
+                if carried and _same(carried, message):
+                    yield from carried
+                    return
+                if text:
+                    yield {"role": "assistant", "content": text}
+                for call in calls:
+                    yield {"type": "function_call", "call_id": call.id, "name": call.name, "arguments": call.raw or "{}"}
+            case ToolResult(id, text):
+                yield {"type": "function_call_output", "call_id": id, "output": text}
+
+
+def _same(carried: Sequence[Mapping[str, Any]], message: Assistant) -> bool:
+    """Whether `carried` still says what the message says; who shortens a conversation leaves it out."""
+    ids = [item.get("call_id") for item in carried if item.get("type") == "function_call"]
+    return ids == [call.id for call in message.calls] and bool(_text(carried)) == bool(message.text)
+
+
+def _text(items: Sequence[Mapping[str, Any]]) -> str:
+    parts = (part for item in items if item.get("type") == "message" for part in item.get("content") or ())
+    return "".join(part.get("text") or part.get("refusal") or "" for part in parts)
 
 
 def tokens(usage: Mapping[str, Any]) -> Tokens:
