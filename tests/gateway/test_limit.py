@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from toolgate.calls import Call, Outcome, Principal, Rate, Tool
+from toolgate.calls import Call, Outcome, Principal, Rate, Tool, key
 from toolgate.errors import Busy, LimitReached
-from toolgate.gateway.limit import Limit, key
+from toolgate.gateway.limit import Limit
 from toolgate.policy.live import Live
 from toolgate.policy.rules import Policy
 from toolgate.policy.tiers import Rates, Tier

@@ -12,9 +12,8 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fnmatch import translate
-from hashlib import blake2b
 
-from toolgate.calls import Call, Outcome, Principal, Tool
+from toolgate.calls import Call, Outcome, Principal, Tool, key
 from toolgate.chain import Handler
 from toolgate.errors import Busy, LimitReached
 from toolgate.policy.live import Live
@@ -107,12 +106,12 @@ class Limit:
         counted: list[tuple[Allowance, str]] = []
         for calls, seconds in ((tier.limits.per_minute, 60.0), (tier.limits.per_hour, 3600.0)):
             if calls is not None:
-                counted.append((Allowance(key("user", *user, seconds), calls, seconds), f"calls by {principal.user}"))
+                counted.append((Allowance(key("user", *user, str(seconds)), calls, seconds), f"calls by {principal.user}"))
         for limit, glob in zip(self._settings.calls, self._globs, strict=True):
             if glob.match(tool.name) and _concerns(limit, principal):
                 counted.append(_own(limit, principal, tool))
         for rate in tool.rates:
-            allowance = Allowance(key("pool", rate.pool, rate.seconds), rate.calls, rate.seconds)
+            allowance = Allowance(key("pool", rate.pool, str(rate.seconds)), rate.calls, rate.seconds)
             counted.append((allowance, f"calls of everybody to {rate.pool}"))
         # Of two with one key, such as 1000 an hour and 30 an hour with a public credential, the smaller says it all.
         smallest = {one.key: (one, subject) for one, subject in sorted(counted, key=lambda pair: -pair[0].calls)}
@@ -135,18 +134,6 @@ class Limit:
         return max(1, calls // self._settings.workers)
 
 
-def key(*parts: str | float) -> str:
-    """A name for what `parts` name together: 32 hexadecimal characters that no other parts have.
-
-    Each part goes in with its length before it. To join them by a character would make one of ("a/b", "c") and ("a", "b/c").
-    """
-    digest = blake2b(digest_size=16)
-    for part in parts:
-        data = str(part).encode()
-        digest.update(len(data).to_bytes(8, "big") + data)
-    return digest.hexdigest()
-
-
 def _concerns(limit: CallLimit, principal: Principal) -> bool:
     return limit.role in (None, *principal.roles) and limit.tenant in (None, principal.tenant)
 
@@ -164,7 +151,7 @@ def _own(limit: CallLimit, principal: Principal, tool: Tool) -> tuple[Allowance,
     role = f" by the role {limit.role}" if limit.role and "user" not in limit.by else ""
     which = tool.name if "tool" in limit.by else limit.tools
     subject = f"calls{'' if which == '*' else f' to {which}'}{role}{''.join(who.get(by, '') for by in limit.by)}"
-    name = key("settings", limit.tools, limit.role or "", limit.tenant or "", limit.per, *parts)
+    name = key("settings", limit.tools, limit.role or "", limit.tenant or "", str(limit.per), *parts)
     return Allowance(name, limit.calls, limit.per), subject
 
 
