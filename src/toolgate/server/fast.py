@@ -36,13 +36,13 @@ from toolgate.server.identify import principal_of
 from toolgate.server.ingress import VALUE
 from toolgate.server.lists import Lists
 from toolgate.server.passing import LOG_LEVEL
-from toolgate.server.regular import KNOWN, NEWEST, Calls, Envelopes, Said, answer, is_request
+from toolgate.server.regular import KNOWN, NEWEST, PROGRESS, Calls, Envelopes, Said, answer, has_token, is_request
 from toolgate.server.reply import reply
 from toolgate.server.spoken import InRounds
 from toolgate.server.waiting import Fresh, Waiting
 
 PATH = "/mcp"
-TOLD = KNOWN | {"progressToken", LOG_LEVEL}
+TOLD = KNOWN | {PROGRESS, LOG_LEVEL}
 """Keys in `_meta`, also of a client that wants to be told what happens meanwhile."""
 LEVELS = get_args(types.LoggingLevel)
 LARGEST_NAME = 256
@@ -120,7 +120,7 @@ class Fast:
         if not is_request(message) or headers.get(b"mcp-method") != message["method"].encode():
             return None
         meta = message["params"].get("_meta")
-        if isinstance(meta, dict) and (type(meta.get("progressToken", 0)) not in (int, str) or meta.get(LOG_LEVEL, "info") not in LEVELS):
+        if isinstance(meta, dict) and (not has_token(meta) or meta.get(LOG_LEVEL, "info") not in LEVELS):
             return None
         return self._envelopes.said(meta, TOLD)
 

@@ -29,20 +29,19 @@ from starlette.types import Receive, Scope, Send
 
 from toolgate.calls import Principal
 from toolgate.errors import ProtocolError
-from toolgate.gateway import Gateway, unwrapped
+from toolgate.gateway import Gateway
 from toolgate.server import asking, passing
 from toolgate.server.apps import can_show
 from toolgate.server.handlers import Underway
 from toolgate.server.identify import principal_of
 from toolgate.server.lists import Lists
-from toolgate.server.regular import BESIDE, answer, is_beside, is_request
+from toolgate.server.regular import Calls, answer, is_plain, is_request
 from toolgate.server.reply import reply
 from toolgate.server.spoken import Spoken
 from toolgate.server.waiting import Fresh, Waiting
 
 SESSION = b"mcp-session-id"
 VERSIONS = frozenset(version.encode() for version in HANDSHAKE_PROTOCOL_VERSIONS)
-KNOWN = BESIDE | {"progressToken"}
 SEEN = 60.0
 """Seconds after which the SDK gets to see a call again; it closes a session after half an hour."""
 ENDED = {"code": types.INVALID_REQUEST, "message": "Not Found: Session has been terminated"}
@@ -128,6 +127,7 @@ class Sessions:
         """
         self._gateway = gateway
         self._underway = underway
+        self._calls = Calls(gateway)
         self._open: dict[bytes, Session] = {}
         self._fresh = Fresh()
 
@@ -172,15 +172,12 @@ class Sessions:
         self, session: Session, scope: Scope, receive: Receive, send: Send, message: Mapping[str, Any], principal: Principal, lists: Lists
     ) -> Awaitable[None] | None:
         params = message["params"]
-        if not _is_regular_meta(params.get("_meta", {})):
+        if not is_plain(params):
             return None
         if message["method"] == "tools/list":
             key = session.version, can_show(session.capabilities), params.get("cursor")
             return lists.serve(scope, receive, send, message["id"], key, lambda: self._gateway.visible(principal))
-        visible = self._gateway.visible(principal)
-        if params["name"] not in visible or unwrapped(params["name"], params.get("arguments", {}))[0] not in visible:
-            return None
-        if coerce_request_id(message["id"]) in session.calls:
+        if self._calls.tool(params, principal) is None or coerce_request_id(message["id"]) in session.calls:
             return None
         return self._call(session, scope, receive, send, message["id"], params, principal)
 
@@ -267,10 +264,6 @@ async def _accept(send: Send, session: bytes) -> None:
 def _named(principal: Principal) -> tuple[str, str, str]:
     """Whose session it is, in the SDK's reading of what `http` tells it."""
     return principal.id, principal.tenant, principal.via
-
-
-def _is_regular_meta(meta: Any) -> bool:
-    return isinstance(meta, dict) and is_beside(meta, KNOWN) and type(meta.get("progressToken", 0)) in (int, str)
 
 
 def _was_taken(session: Session, message: Mapping[str, Any]) -> bool:
