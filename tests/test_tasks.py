@@ -12,7 +12,7 @@ import pytest
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from toolgate.tasks import STEP, Deadlines, Within
+from toolgate.tasks import STEP, Deadlines, Within, either
 
 
 async def test_a_block_in_time_is_left_alone() -> None:
@@ -200,3 +200,12 @@ def test_deadlines_serve_one_loop_after_the_other() -> None:
 
     asyncio.run(block())
     asyncio.run(block())
+
+
+async def test_the_first_of_several_ends_the_wait_for_all() -> None:
+    one, never = anyio.Event(), anyio.Event()
+
+    with anyio.fail_after(5):
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(either, never.wait, one.wait)
+            one.set()

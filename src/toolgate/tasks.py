@@ -52,6 +52,18 @@ async def both(one: Awaitable[None], other: Awaitable[None] | None) -> None:
         raise error from error.__cause__
 
 
+async def either(*waits: Callable[[], Awaitable[object]]) -> None:
+    """Return once one of `waits` has."""
+    async with anyio.create_task_group() as tasks:
+
+        async def until(wait: Callable[[], Awaitable[object]]) -> None:
+            await wait()
+            tasks.cancel_scope.cancel()
+
+        for wait in waits:
+            tasks.start_soon(until, wait)
+
+
 class Deadlines:
     """What ends in time the blocks `with Within(seconds, deadlines)`, with one timer for all of them.
 

@@ -34,6 +34,7 @@ from toolgate.server import asking, calling
 from toolgate.server.attended import Attended
 from toolgate.server.passing import PassingClient, connection_of
 from toolgate.stores import Record
+from toolgate.tasks import either
 
 Context = Any
 Said = types.CallToolRequestParams
@@ -102,7 +103,7 @@ class Tasks:
         job = self._begun(ctx, said, attended, seconds, counted=True)
         try:
             if wanted is not None and wanted[0].state == "pending":
-                await _either(attended.answered, job.ended)  # its person is at the other end of this request, and of no later one
+                await either(attended.answered.wait, job.ended.wait)  # its person is at the other end of this request, and of no later one
             attended.leave()
             record = await self._jobs.keep(job)
         except BaseException:
@@ -320,15 +321,3 @@ def _missing() -> MCPError:
     return MCPError(
         code=types.MISSING_REQUIRED_CLIENT_CAPABILITY, message=f"tasks are for clients that declare the extension {EXTENSION}", data=wanted
     )
-
-
-async def _either(one: anyio.Event, other: anyio.Event) -> None:
-    """Return once one of them is set."""
-    async with anyio.create_task_group() as tasks:
-
-        async def wait(event: anyio.Event) -> None:
-            await event.wait()
-            tasks.cancel_scope.cancel()
-
-        tasks.start_soon(wait, one)
-        tasks.start_soon(wait, other)

@@ -8,7 +8,7 @@ with their first call and ends with their session, or when they have been silent
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
@@ -19,6 +19,7 @@ from anyio.abc import TaskGroup
 
 from toolgate.calls import Call, Client
 from toolgate.errors import Busy, EgressBlocked, Failed, NotLinked, ProtocolError, ToolgateError, Unreachable
+from toolgate.tasks import either
 from toolgate.upstream.caller import able
 from toolgate.upstream.dial import Conversation, Dial
 from toolgate.upstream.endpoint import Endpoint
@@ -120,7 +121,8 @@ class Owned:
                     scope.deadline = float("inf")
                     held.conversation = conversation
                     held.begun.set()
-                    await self._until_over(held, conversation, client.gone if client is not None else None)
+                    gone = [client.gone] if client is not None and client.gone is not None else []
+                    await either(held.over.wait, conversation.peer.ended.wait, held.silent, *gone)
         except (Failed, EgressBlocked, NotLinked) as error:
             held.error = error
         except Exception:
@@ -130,13 +132,3 @@ class Owned:
                 del self._held[key]
             held.error = held.error or Unreachable(f"{self._dial.who} did not begin within {BEGIN_SECONDS:g} s")
             held.begun.set()
-
-    async def _until_over(self, held: _Held, conversation: Conversation, gone: Callable[[], Awaitable[object]] | None) -> None:
-        async with anyio.create_task_group() as tasks:
-
-            async def until(wait: Callable[[], Awaitable[object]]) -> None:
-                await wait()
-                tasks.cancel_scope.cancel()
-
-            for wait in (held.over.wait, conversation.peer.ended.wait, held.silent, *([gone] if gone is not None else [])):
-                tasks.start_soon(until, wait)
