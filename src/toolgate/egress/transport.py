@@ -123,14 +123,13 @@ def message(request: Request, place: Place, target: str) -> bytes:
     """
     if not TOKEN.fullmatch(request.method):
         raise EgressBlocked("the method is not a word")
+    names = {_allowed(name) for name, _ in request.headers}
+    if NOT_A_VALUE.search("".join([value for _, value in request.headers])):
+        name = next(name for name, value in request.headers if NOT_A_VALUE.search(value))
+        raise EgressBlocked(f"the value of the header {name} holds characters that cannot be sent")
     lines = [f"{request.method} {target} HTTP/1.1\r\nHost: {place.authority}\r\nAccept-Encoding: {ACCEPTED}"]
-    agent = False
-    for name, value in request.headers:
-        agent = _allowed(name) == "user-agent" or agent
-        if NOT_A_VALUE.search(value):
-            raise EgressBlocked(f"the value of the header {name} holds characters that cannot be sent")
-        lines.append(f"{name}: {value}")
-    if not agent:
+    lines += map(": ".join, request.headers)
+    if "user-agent" not in names:
         lines.append(f"User-Agent: {USER_AGENT}")
     if request.body is not None or request.method in WITH_CONTENT:
         lines.append(f"Content-Length: {len(request.body or b'')}")
