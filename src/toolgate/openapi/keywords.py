@@ -45,7 +45,7 @@ LISTS = frozenset({"allOf", "anyOf", "oneOf", "prefixItems"})
 MAPS = frozenset({"properties", "patternProperties", "dependentSchemas"})
 IN_PLACE = frozenset({"allOf", "anyOf", "oneOf", "not", "if", "then", "else", "dependentSchemas"})
 """Their schemas apply to the same value."""
-PARTS = ONE | LISTS | MAPS | {"$ref"}
+PARTS = ONE | LISTS | MAPS
 """What makes a schema more than one line."""
 ANNOTATIONS = frozenset({"title", "description", "default", "examples", "deprecated", "writeOnly"})
 """They say something without restricting anything."""

@@ -171,37 +171,25 @@ class _Walk:
         for key, value in node.items():
             if key in keywords.VALUES:
                 keywords.VALUES[key](lifted, key, value, self.report, at)
-            elif key in keywords.ONE:
-                self._one(lifted, key, value, (at, key), depth, in_place)
-            elif key in keywords.LISTS:
-                self._several(lifted, key, value, (at, key), depth, in_place, drop)
-            elif key in keywords.MAPS and isinstance(value, dict):
-                self._map(lifted, key, value, (at, key), depth, in_place)
+            elif key in keywords.PARTS:
+                self._part(lifted, key, value, (at, key), depth + 1, in_place and key in keywords.IN_PLACE, drop)
         self._required(lifted, node, at, drop)
         return lifted
 
-    def _one(self, lifted: dict[str, Any], key: str, value: Any, at: At, depth: int, in_place: bool) -> None:
-        if key == "items" and isinstance(value, list):  # a tuple, as it was spelled before 2020-12
-            self._several(lifted, "prefixItems", value, at, depth, in_place, frozenset())
-            return
-        name = "items" if key == "additionalItems" else key
-        lifted[name] = self.schema(value, at, depth + 1, in_place=in_place and key in keywords.IN_PLACE)
-
-    def _several(self, lifted: dict[str, Any], key: str, value: Any, at: At, depth: int, in_place: bool, drop: frozenset[str]) -> None:
-        if not isinstance(value, list) or not value:
+    def _part(self, lifted: dict[str, Any], key: str, value: Any, at: At, depth: int, in_place: bool, drop: frozenset[str]) -> None:
+        if key == "items" and isinstance(value, list):
+            key = "prefixItems"  # a tuple, as it was spelled before 2020-12
+        if key in keywords.ONE:
+            lifted["items" if key == "additionalItems" else key] = self.schema(value, at, depth, in_place=in_place)
+        elif key in keywords.MAPS:
+            if isinstance(value, dict):
+                shown = [(name, item) for name, item in value.items() if not (key == "properties" and self._read_only(item))]
+                lifted[key] = {name: self.schema(item, (at, name), depth, in_place=in_place) for name, item in shown}
+        elif isinstance(value, list) and value:
+            kept = drop if key == "allOf" else frozenset()
+            lifted[key] = [self.schema(item, (at, index), depth, in_place=in_place, drop=kept) for index, item in enumerate(value)]
+        else:
             self.report("warning", "bad-keyword", at, f"{key} must be a non-empty list of schemas; it is left out")
-            return
-        here = in_place and key in keywords.IN_PLACE
-        kept = drop if key == "allOf" else frozenset()
-        lifted[key] = [self.schema(item, (at, index), depth + 1, in_place=here, drop=kept) for index, item in enumerate(value)]
-
-    def _map(self, lifted: dict[str, Any], key: str, value: dict[str, Any], at: At, depth: int, in_place: bool) -> None:
-        here = in_place and key in keywords.IN_PLACE
-        lifted[key] = {
-            name: self.schema(item, (at, name), depth + 1, in_place=here)
-            for name, item in value.items()
-            if not (key == "properties" and self._read_only(item))
-        }
 
     def _required(self, lifted: dict[str, Any], node: dict[str, Any], at: At, drop: frozenset[str]) -> None:
         """`required` without what is read only, and with the properties that call themselves required, as draft 3 had it."""

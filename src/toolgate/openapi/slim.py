@@ -170,7 +170,7 @@ class _Walk:
 
 
 def _has_parts(schema: Mapping[str, Any]) -> bool:
-    return not keywords.PARTS.isdisjoint(schema)
+    return "$ref" in schema or not keywords.PARTS.isdisjoint(schema)
 
 
 def _bare(schema: Mapping[str, Any], budget: int) -> dict[str, Any]:
