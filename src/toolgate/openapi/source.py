@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import replace
 from functools import cache
 from pathlib import Path
 
-from toolgate.calls import Rate, Tool
+from toolgate.calls import Call, Outcome, Rate, Tool
 from toolgate.egress.wire import Sender
 from toolgate.integration import Integration
 from toolgate.openapi.definition import Definition
@@ -32,20 +33,26 @@ def tools_of(loaded: Loaded, sender: Sender, uploads: Path | None = None, own: O
     integration, everything = loaded.declaration, (*loaded.definitions, *loaded.quarantined)
     home = cache(lambda: home_of((definition.plan for definition in everything), integration))
     return [
-        _tool(definition, integration, Executor(definition, integration, home, sender, credentials, uploads))
+        replace(
+            tool_of(definition, integration, Executor(definition, integration, home, sender, credentials, uploads)),
+            advertised=dict(definition.advertised),
+            details=definition.full_description,
+            remote=integration.asgi is None,
+            quiet=integration.asgi is None,
+            request=definition.key,
+        )
         for definition in loaded.definitions
     ]
 
 
-def _tool(definition: Definition, integration: Integration, run: Executor) -> Tool:
+def tool_of(definition: Definition, integration: Integration, run: Callable[[Call], Awaitable[Outcome]]) -> Tool:
+    """A tool as it is whatever its integration is of."""
     return Tool(
         name=definition.name,
         description=definition.description,
         schema=dict(definition.schema),
         run=run,
-        advertised=dict(definition.advertised),
         title=definition.title,
-        details=definition.full_description,
         annotations=definition.annotations,
         integration=integration.name,
         tags=(*definition.tags, USER_CREDENTIALS) if integration.per_user else definition.tags,
@@ -56,9 +63,6 @@ def _tool(definition: Definition, integration: Integration, run: Executor) -> To
         public=integration.defaults.cache_scope == "public",
         rates=tuple(Rate(rate.calls, rate.per, rate.pool or integration.name) for rate in integration.rates),
         concurrency=integration.concurrency,
-        remote=integration.asgi is None,
-        quiet=integration.asgi is None,
         search_text=definition.search_text,
-        request=definition.key,
         fingerprint=definition.fingerprint,
     )

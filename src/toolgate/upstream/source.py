@@ -12,7 +12,7 @@ from typing import Any
 import anyio
 import orjson
 
-from toolgate.calls import PROTOCOL, Annotations, Call, Outcome, Rate, Tool
+from toolgate.calls import PROTOCOL, Annotations, Call, Outcome, Tool
 from toolgate.egress.transport import Transport
 from toolgate.errors import ToolgateError
 from toolgate.integration import Integration, price_of
@@ -20,7 +20,7 @@ from toolgate.openapi import lock
 from toolgate.openapi.definition import Definition
 from toolgate.openapi.load import Loaded, accepted
 from toolgate.openapi.own import Own, credentials_for
-from toolgate.openapi.source import USER_CREDENTIALS
+from toolgate.openapi.source import USER_CREDENTIALS, tool_of
 from toolgate.tasks import beside
 from toolgate.upstream import answer
 from toolgate.upstream.child import Keeper
@@ -168,27 +168,8 @@ class Source:
         before = self._tools.get(definition.name)
         if before is not None and before.fingerprint == definition.fingerprint:
             return before
-        integration = self.integration
-        return Tool(
-            name=definition.name,
-            description=definition.description,
-            schema=dict(definition.schema),
-            run=ServersTool(self.upstream, definition.plan_data["tool"]),
-            title=definition.title,
-            annotations=definition.annotations,
-            integration=integration.name,
-            tags=(USER_CREDENTIALS,) if integration.per_user else (),
-            listed=definition.listed,
-            price=definition.price,
-            cache=definition.cache,
-            public=integration.defaults.cache_scope == "public",
-            timeout=definition.timeout,
-            rates=tuple(Rate(rate.calls, rate.per, rate.pool or integration.name) for rate in integration.rates),
-            concurrency=integration.concurrency,
-            search_text=definition.search_text,
-            fingerprint=definition.fingerprint,
-            passed=definition.plan_data["passed"],
-        )
+        run = ServersTool(self.upstream, definition.plan_data["tool"])
+        return replace(tool_of(definition, self.integration, run), passed=definition.plan_data["passed"])
 
 
 class Sources:
