@@ -15,17 +15,19 @@ PLACE = "/oauth/client.json"
 """Where the document is served."""
 
 
+OURS: Mapping[str, Any] = {
+    "client_name": "Toolgate",
+    "application_type": "native",
+    "grant_types": ["authorization_code", "refresh_token"],
+    "response_types": ["code"],
+}
+"""What we say of ourselves to every authorization server. Of the native kind: it is answered on this machine."""
+
+
 def document(url: str) -> Mapping[str, Any]:
     """
     Args:
         url: where servers read it: it is our name, and has to stand in it.
     """
-    return {
-        "client_id": url,
-        "client_name": "Toolgate",
-        "redirect_uris": [REDIRECT, f"{'/'.join(url.split('/', 3)[:3])}{PATH}"],
-        "application_type": "native",
-        "grant_types": ["authorization_code", "refresh_token"],
-        "response_types": ["code"],
-        "token_endpoint_auth_method": "none",
-    }
+    back = [REDIRECT, f"{'/'.join(url.split('/', 3)[:3])}{PATH}"]
+    return {"client_id": url, **OURS, "redirect_uris": back, "token_endpoint_auth_method": "none"}

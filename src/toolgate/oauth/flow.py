@@ -15,6 +15,7 @@ import orjson
 
 from toolgate.egress.wire import Headers, Request, Response
 from toolgate.errors import UpstreamFailed
+from toolgate.oauth.document import OURS
 from toolgate.oauth.metadata import Server
 
 ASSERTION = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
@@ -196,17 +197,13 @@ def given(response: Response, issuer: str) -> Given:
 
 
 def registration(server: Server, redirects: Sequence[str], scopes: Sequence[str]) -> Request:
-    """Ask to be a client there (RFC 7591), of the native kind: it is answered on this machine."""
+    """Ask to be a client there (RFC 7591)."""
     assert server.registration_endpoint is not None
+    methods = [each for each in ("none", "client_secret_basic", "client_secret_post") if each in server.methods]
     wanted = {
-        "client_name": "Toolgate",
+        **OURS,
         "redirect_uris": list(redirects),
-        "application_type": "native",
-        "grant_types": ["authorization_code", "refresh_token"],
-        "response_types": ["code"],
-        "token_endpoint_auth_method": next(
-            (each for each in ("none", "client_secret_basic", "client_secret_post") if each in server.methods), "none"
-        ),
+        "token_endpoint_auth_method": methods[0] if methods else "none",
         **({"scope": " ".join(scopes)} if scopes else {}),
     }
     headers = (("Accept", "application/json"), ("Content-Type", "application/json"))

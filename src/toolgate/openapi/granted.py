@@ -148,23 +148,21 @@ class Granted(Credentials):
         return self.shared.renew(refused)
 
 
+@dataclass(eq=False, repr=False)
 class _Held(Credentials):
     """The grant of one holder."""
 
-    def __init__(
-        self, integration: Integration, auth: AuthorizationCode, sender: Sender, links: Links, holder: Holder, clock: Callable[[], float]
-    ) -> None:
-        self._integration = integration
-        self._auth = auth
-        self._sender = sender
-        self._links = links
-        self._holder = holder
-        self._clock = clock
-        self._refreshing = asyncio.Lock()
-        self._text: str | None = None
-        self._grant: Grant | None = None
-        self._proof = Proof()
-        self._refused: str | None = None
+    integration: Integration
+    auth: AuthorizationCode
+    sender: Sender
+    links: Links
+    holder: Holder
+    clock: Callable[[], float]
+    _refreshing: asyncio.Lock = field(default_factory=asyncio.Lock)
+    _text: str | None = None
+    _grant: Grant | None = None
+    _proof: Proof = field(default_factory=Proof)
+    _refused: str | None = None
 
     async def proof(self, seconds: float) -> Proof:
         grant = await self._current()
@@ -181,7 +179,7 @@ class _Held(Credentials):
         """A refresh token that is rotated is good once, and is taken for stolen when it is shown again (RFC 9700, 4.14.2)."""
         if self._is_good(await self._current(fresh=True)):
             return
-        async with self._links.turn(self._holder, TURN):
+        async with self.links.turn(self.holder, TURN):
             grant = await self._current(fresh=True)  # another process may have been first
             if not self._is_good(grant):
                 # A caller who leaves now must not take the next refresh token along, which only the answer holds.
@@ -197,31 +195,31 @@ class _Held(Credentials):
         """What to say where the grant does not reach: the other side wants `scopes`."""
         had = self._grant.scopes if self._grant else ()
         wanted = " ".join(dict.fromkeys((*had, *scopes)))
-        said = f"{self._integration.name} wants more than it was granted for this; `{self._command} --scope {quote(wanted)}` asks for that"
-        by_http = "" if self._holder.user == SHARED else f", and so does {self._by_http} with `scopes`: {orjson.dumps(scopes).decode()}"
+        said = f"{self.integration.name} wants more than it was granted for this; `{self._command} --scope {quote(wanted)}` asks for that"
+        by_http = "" if self.holder.user == SHARED else f", and so does {self._by_http} with `scopes`: {orjson.dumps(scopes).decode()}"
         return NotLinked(said + by_http)
 
     @property
     def _command(self) -> str:
-        whose = "" if self._holder.user == SHARED else f" --user {quote(self._holder.user)}"
-        return f"toolgate credentials link {self._integration.name}{whose}"
+        whose = "" if self.holder.user == SHARED else f" --user {quote(self.holder.user)}"
+        return f"toolgate credentials link {self.integration.name}{whose}"
 
     @property
     def _by_http(self) -> str:
-        return f"POST /v1/credentials/{self._integration.name}/link"
+        return f"POST /v1/credentials/{self.integration.name}/link"
 
     def _is_good(self, grant: Grant) -> bool:
-        return grant.access != self._refused and self._clock() < grant.until - EARLY_SECONDS / 6
+        return grant.access != self._refused and self.clock() < grant.until - EARLY_SECONDS / 6
 
     async def _current(self, *, fresh: bool = False) -> Grant:
-        text = await self._links.secret(self._holder, fresh=fresh)
+        text = await self.links.secret(self.holder, fresh=fresh)
         if text != self._text or self._grant is None:
             self._take(text, grant_of(text) if text is not None else None)
-        who = self._holder.user or "the operator"
+        who = self.holder.user or "the operator"
         if self._grant is None:
-            raise NotLinked(f"{who} has not let Toolgate into {self._integration.name}; on the server's machine `{self._command}` does")
-        if self._grant.url != self._integration.resource or self._auth.issuer not in (None, self._grant.issuer):
-            raise NotLinked(f"{self._integration.name} is another by now than {who} let Toolgate into; `{self._command}` does it anew")
+            raise NotLinked(f"{who} has not let Toolgate into {self.integration.name}; on the server's machine `{self._command}` does")
+        if self._grant.url != self.integration.resource or self.auth.issuer not in (None, self._grant.issuer):
+            raise NotLinked(f"{self.integration.name} is another by now than {who} let Toolgate into; `{self._command}` does it anew")
         return self._grant
 
     def _take(self, text: str | None, grant: Grant | None) -> None:
@@ -230,30 +228,30 @@ class _Held(Credentials):
 
     async def _refresh(self, grant: Grant, seconds: float) -> None:
         if grant.refresh is None:
-            raise NotLinked(f"what was granted for {self._integration.name} has ended; `{self._command}` grants it anew")
+            raise NotLinked(f"what was granted for {self.integration.name} has ended; `{self._command}` grants it anew")
         form = {
             "grant_type": "refresh_token",
             "refresh_token": grant.refresh,
             **({"resource": grant.resource} if grant.resource else {}),
         }
         request = token_request(grant.server, self._client(grant), form)
-        answer = await Way(self._sender, self._integration).send(request, seconds=seconds)
+        answer = await Way(self.sender, self.integration).send(request, seconds=seconds)
         try:
             fresh = given(answer, grant.issuer)
         except UpstreamFailed as error:
             if error.status in (400, 401):
                 raise NotLinked(f"{error}; `{self._command}` grants it anew") from None
             raise
-        renewed = grant.renewed(replace(fresh, seconds=max(fresh.seconds, SHORTEST + EARLY_SECONDS / 6)), self._clock())
-        if self._text is None or not await self._links.replace(self._holder, self._text, renewed.text()):
+        renewed = grant.renewed(replace(fresh, seconds=max(fresh.seconds, SHORTEST + EARLY_SECONDS / 6)), self.clock())
+        if self._text is None or not await self.links.replace(self.holder, self._text, renewed.text()):
             await self._current(fresh=True)  # it was linked anew meanwhile, or is not any more, and stays so
             return
         self._take(renewed.text(), renewed)
 
     def _client(self, grant: Grant) -> Client:
         """Who we are at the grant's issuer: what the operator says, where it is about that very client."""
-        ours = client_of(self._auth)
-        return ours if ours is not None and ours.id == grant.client.id and self._auth.issuer in (None, grant.issuer) else grant.client
+        ours = client_of(self.auth)
+        return ours if ours is not None and ours.id == grant.client.id and self.auth.issuer in (None, grant.issuer) else grant.client
 
 
 def for_nobody(credentials: Credentials, integration: Integration) -> Credentials:
