@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import os
 import platform
@@ -10,6 +11,7 @@ import subprocess
 import sys
 import tempfile
 from dataclasses import replace
+from importlib.resources import files
 from pathlib import Path
 
 import anyio
@@ -47,6 +49,13 @@ async def test_every_attack_from_inside_is_contained(sandbox: Sandbox) -> None:
 
     assert [one.probe for one in probed] == [*TOGETHER, *ALONE]
     assert [one for one in probed if not one.contained] == []
+
+
+def test_the_battery_has_every_attack_that_there_is() -> None:
+    text = files("toolgate.sandbox").joinpath("probes.py").read_text()
+    functions = [each for each in ast.parse(text).body if isinstance(each, ast.FunctionDef)]
+
+    assert {*TOGETHER, *ALONE} == {each.name for each in functions if not each.args.args and each.name != "main"}
 
 
 @needs_python

@@ -1,8 +1,8 @@
 """What hostile code would try first. Runs alone, inside a sandbox, as `python3 -I -c TEXT JSON`; says in JSON what it achieved.
 
-The argument: {"folder": a folder of the host with secret.txt and host.sock, "port": of a listener, "abstract": a socket's name,
-"pid": of a process with SECRET in its environment, "uid": of its owner}. A probe that achieves something returns it; one that is
-stopped raises.
+The argument: {"probes": names of functions here, "folder": a folder of the host with secret.txt and host.sock, "port": of a listener,
+"abstract": a socket's name, "pid": of a process with SECRET in its environment}. A probe that achieves something returns it; one that
+is stopped raises.
 """
 
 import ctypes
@@ -15,16 +15,9 @@ import sys
 import time
 from collections.abc import Callable
 
-Probe = Callable[[], object]
 host = json.loads(sys.argv[1])
 libc = ctypes.CDLL(None, use_errno=True)
 MB = 1000 * 1000
-PROBES: list[Probe] = []
-
-
-def probe(function: Probe) -> Probe:
-    PROBES.append(function)
-    return function
 
 
 def call(number: int, *arguments: object) -> None:
@@ -39,76 +32,63 @@ def connect(family: int, address: object, kind: int = socket.SOCK_STREAM) -> str
     return "connected"
 
 
-@probe
 def reads_a_file_of_the_host() -> object:
     with open(host["folder"] + "/secret.txt") as file:
         return file.read(8)
 
 
-@probe
 def reads_etc_passwd() -> object:
     with open("/etc/passwd") as file:
         return file.read(8)
 
 
-@probe
 def reads_etc_shadow() -> object:
     with open("/etc/shadow") as file:
         return file.read(8)
 
 
-@probe
 def sees_a_secret_in_its_environment() -> object:
     return next((name for name, value in os.environ.items() if "SECRET" in name + value), None)
 
 
-@probe
 def writes_to_the_host() -> object:
     with open(host["folder"] + "/written", "w") as file:
         file.write("x")
     return "written"
 
 
-@probe
 def connects_to_loopback() -> object:
     return connect(socket.AF_INET, ("127.0.0.1", host["port"]))
 
 
-@probe
 def has_a_route_outside() -> object:
     return connect(socket.AF_INET, ("192.0.2.1", 9), socket.SOCK_DGRAM)
 
 
-@probe
 def connects_to_a_socket_by_path() -> object:
     return connect(socket.AF_UNIX, host["folder"] + "/host.sock")
 
 
-@probe
 def connects_to_an_abstract_socket() -> object:
     return connect(socket.AF_UNIX, "\0" + host["abstract"])
 
 
-@probe
 def sees_processes_of_the_host() -> object:
     seen = [name for name in os.listdir("/proc") if name.isdigit()]
     return "%d processes" % len(seen) if len(seen) > 12 else None
 
 
-@probe
 def reads_the_environment_of_a_process() -> object:
     with open("/proc/%d/environ" % host["pid"], "rb") as file:
         return "read" if b"SECRET" in file.read() else None
 
 
-@probe
 def signals_a_process_of_the_host() -> object:
     os.kill(host["pid"], 0)
     with open("/proc/%d/comm" % host["pid"]) as file:  # the number may be one of our own namespace
         return file.read()
 
 
-@probe
 def forks_300_times() -> object:
     children: list[int] = []
     try:
@@ -125,7 +105,6 @@ def forks_300_times() -> object:
             os.waitpid(child, 0)
 
 
-@probe
 def takes_a_gigabyte_of_memory() -> object:
     taken = bytearray(1 << 30)
     for place in range(0, 1 << 30, 4096):
@@ -133,7 +112,6 @@ def takes_a_gigabyte_of_memory() -> object:
     return "a gigabyte"
 
 
-@probe
 def writes_a_file_of_300_megabytes() -> object:
     with open(os.environ["TMPDIR"] + "/large", "wb") as file:
         try:
@@ -144,20 +122,17 @@ def writes_a_file_of_300_megabytes() -> object:
     return "300 MB"
 
 
-@probe
 def makes_a_user_namespace() -> object:
     if libc.unshare(0x10000000) < 0:
         raise OSError(ctypes.get_errno(), "unshare")
     return "made"
 
 
-@probe
 def uses_io_uring() -> object:
     call(425, 1, ctypes.create_string_buffer(120))
     return "set up"
 
 
-@probe
 def reaches_the_host_of_the_machine() -> object:
     if not hasattr(socket, "AF_VSOCK"):
         return None
@@ -165,14 +140,12 @@ def reaches_the_host_of_the_machine() -> object:
         return "has a socket"
 
 
-@probe
 def keeps_memory_that_no_limit_counts() -> object:
     descriptor = os.memfd_create("x")
     os.ftruncate(descriptor, MB)
     return "a memfd"
 
 
-@probe
 def fills_what_is_mounted_by_default() -> object:
     for folder in ("/", "/dev", "/etc", "/proc"):
         try:
@@ -183,7 +156,6 @@ def fills_what_is_mounted_by_default() -> object:
     return None
 
 
-@probe
 def lowers_the_limits_of_a_process_of_the_host() -> object:
     import resource
 
@@ -191,13 +163,11 @@ def lowers_the_limits_of_a_process_of_the_host() -> object:
     return "lowered"
 
 
-@probe
 def slows_a_process_of_the_host() -> object:
     os.sched_setscheduler(host["pid"], os.SCHED_IDLE, os.sched_param(0))
     return "slowed"
 
 
-@probe
 def finds_a_file_that_somebody_left_open() -> object:
     for descriptor in range(3, 256):
         try:
@@ -223,17 +193,14 @@ def keep(name: str, hold: Callable[[object], object]) -> str:
     return "400 MB"
 
 
-@probe
 def writes_400_megabytes_in_files_without_a_name() -> object:
     return keep("open", lambda file: os.dup(file.fileno()))  # type: ignore[attr-defined]
 
 
-@probe
 def writes_400_megabytes_in_files_of_its_memory() -> object:
     return keep("mapped", lambda file: mmap.mmap(file.fileno(), 4096))  # type: ignore[attr-defined]
 
 
-@probe
 def writes_400_megabytes_deep_down() -> object:
     os.chdir(os.environ["TMPDIR"])
     for _ in range(1500):
@@ -247,7 +214,6 @@ def writes_400_megabytes_deep_down() -> object:
     return "400 MB"
 
 
-@probe
 def takes_a_gigabyte_in_orphans() -> object:
     for _ in range(12):
         if os.fork() == 0:
@@ -262,7 +228,6 @@ def takes_a_gigabyte_in_orphans() -> object:
     return "a gigabyte"
 
 
-@probe
 def writes_400_megabytes_in_20_files() -> object:
     names: list[str] = []
     try:
@@ -279,14 +244,12 @@ def writes_400_megabytes_in_20_files() -> object:
     return "400 MB"
 
 
-@probe
 def makes_a_million_files() -> object:
     for number in range(1000 * 1000):
         os.close(os.open(os.environ["TMPDIR"] + "/empty%d" % number, os.O_CREAT))
     return "a million files"
 
 
-@probe
 def takes_a_gigabyte_that_is_shared() -> object:
     taken = [mmap.mmap(-1, 64 << 20) for _ in range(16)]
     for one in taken:
@@ -296,20 +259,18 @@ def takes_a_gigabyte_that_is_shared() -> object:
     return "a gigabyte"
 
 
-def tell(one: Probe, achieved: object, stopped: object) -> None:
-    print(json.dumps({"probe": one.__name__, "achieved": achieved, "stopped": stopped}), flush=True)
+def tell(probe: str, achieved: object, stopped: object) -> None:
+    print(json.dumps({"probe": probe, "achieved": achieved, "stopped": stopped}), flush=True)
 
 
 def main() -> None:
-    wanted = set(host.get("probes") or [one.__name__ for one in PROBES])
-    for one in PROBES:
-        if one.__name__ in wanted:
-            try:
-                result = one()
-            except BaseException as error:
-                tell(one, None, "%s: %s" % (type(error).__name__, error))
-            else:
-                tell(one, result, None)
+    for name in host["probes"]:
+        try:
+            result = globals()[name]()
+        except BaseException as error:
+            tell(name, None, "%s: %s" % (type(error).__name__, error))
+        else:
+            tell(name, result, None)
 
 
 main()
