@@ -39,7 +39,7 @@ class Standing(Protocol):
 
 
 class Anew:
-    """`jobs.Again` over a gateway."""
+    """Knows which calls may be made again, and by whom."""
 
     def __init__(
         self, gateway: Gateway, standing: Standing, begun: Callable[[str, Principal], Awaitable[bool]], sealer: Sealer | None = None
@@ -56,6 +56,7 @@ class Anew:
         self.stands = standing.stands
 
     def may(self, work: Work) -> bool:
+        """Whether `work` can be begun anew by a later process, its effects being what they are."""
         who, tool = work.principal, self._gateway.visible(work.principal).get(work.tool)
         if tool is None or who.acting_for or who.via == "token" or work.session is not None:
             return False
@@ -67,6 +68,7 @@ class Anew:
             return False
 
     def kept(self, work: Work) -> Mapping[str, Any]:
+        """What that process has to know."""
         who, parent, said = work.principal, work.parent, orjson.dumps(work.arguments)
         above = None if parent is None else [parent.id, parent.depth, parent.tainted, parent.approval]
         return {
@@ -77,6 +79,7 @@ class Anew:
         }
 
     async def anew(self, tool: str, kept: Mapping[str, Any]) -> tuple[Work, Run] | None:
+        """The same work, as whoever its owner is now; None: it cannot be done any more."""
         principal = await self._standing.anew(*kept["who"])
         found = None if principal is None else self._gateway.visible(principal).get(tool)
         if principal is None or found is None:

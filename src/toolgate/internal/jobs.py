@@ -1,7 +1,7 @@
 """Calls that go on in the background: durable, each its owner's own, asked after and cancelled by an id that nobody guesses.
 
 A job's record outlives the process that works at it; what is under way does not. When that process is gone, a job whose call
-may be made again (`Again` says which) is taken up by the next server that starts, at most a few times. Any other is
+may be made again (`again` says which) is taken up by the next server that starts, at most a few times. Any other is
 `interrupted`, and whether it had an effect is for the audit to say.
 
 A job lasts longer than the request that asked for it, so its owner's credential is looked at again while it runs.
@@ -15,7 +15,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from http import HTTPStatus
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import anyio
 from anyio.abc import TaskGroup
@@ -25,6 +25,9 @@ from toolgate.errors import NotIdentified, ToolgateError
 from toolgate.internal.trouble import Trouble
 from toolgate.stores import Record, Stores
 from toolgate.stores.outcome import dumps, loads
+
+if TYPE_CHECKING:
+    from toolgate.internal.again import Anew
 
 log = logging.getLogger("toolgate")
 KIND = "job"
@@ -67,22 +70,6 @@ class Work:
         return self.parent.session if self.parent else None
 
 
-class Again(Protocol):
-    """Knows which calls may be made again, and by whom."""
-
-    def may(self, work: Work) -> bool:
-        """Whether `work` can be begun anew by a later process, its effects being what they are."""
-
-    def kept(self, work: Work) -> Mapping[str, Any]:
-        """What that process has to know."""
-
-    async def anew(self, tool: str, kept: Mapping[str, Any]) -> tuple[Work, Run] | None:
-        """The same work, as whoever its owner is now; None: it cannot be done any more."""
-
-    async def stands(self, principal: Principal) -> bool:
-        """Whether what `principal` has shown is still good."""
-
-
 @dataclass(eq=False)
 class Job:
     """A job under way in this process."""
@@ -112,7 +99,7 @@ class Jobs:
 
     stores: Stores
     tasks: TaskGroup
-    again: Again | None = None
+    again: Anew | None = None
     """None: this process takes up nothing, and looks at no credential."""
     under_way: dict[str, Job] = field(default_factory=dict)
 
@@ -236,7 +223,7 @@ class Jobs:
             return Record(record.id, record.version, {**record.body, "status": "interrupted"}, record.expires)
         return await self._taken_up(record, self.again)
 
-    async def _taken_up(self, record: Record, again: Again) -> Record:
+    async def _taken_up(self, record: Record, again: Anew) -> Record:
         kept = record.body["again"]
         if record.body.get("cancelling"):
             return await self.change(record.id, status="cancelled") or record

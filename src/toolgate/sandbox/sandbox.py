@@ -12,7 +12,7 @@ from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from secrets import token_hex
-from typing import Literal, Protocol
+from typing import Literal
 
 from toolgate.sandbox.box import HOME, TEMPORARY, Ended, EndedBy, Job, Limits
 from toolgate.sandbox.bubblewrap import bubblewrap
@@ -32,15 +32,6 @@ GRACE = 2
 PYTHONS = ("/usr/bin/python3", "/usr/local/bin/python3")
 
 Way = Literal["bubblewrap", "landlock"]
-
-
-class Sandbox(Protocol):
-    """Runs jobs that can do nothing to this machine."""
-
-    @property
-    def way(self) -> Way: ...
-
-    async def run(self, job: Job, limits: Limits) -> Ended: ...
 
 
 @dataclass(frozen=True)
@@ -95,6 +86,10 @@ class Landlock:
                 command = launcher(wanted=descriptor, python=self.python, uid=self.uid)
                 bounded = ["timeout", "--signal=KILL", f"{limits.seconds + GRACE:g}", *command]
                 return await carry(bounded, job.stdin, limits, look, (descriptor,))
+
+
+Sandbox = Bubblewrap | Landlock
+"""Runs jobs that can do nothing to this machine."""
 
 
 async def find_sandbox(way: Way | None = None, uid: int | None = None) -> Sandbox | Unavailable:
