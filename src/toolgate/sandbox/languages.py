@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, get_args
@@ -19,6 +19,7 @@ MAIN: Mapping[Language, str] = {"bash": "main.sh", "python": "main.py", "javascr
 """What the file is called that code is put into."""
 DENO = ("run", "--allow-all", "--no-prompt", "--no-remote", "--no-npm", "--no-lock", "--no-config")
 """Everything is allowed: the sandbox is around it, and what Deno forbids by itself a static import gets around."""
+NOTHING: Mapping[str, str] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +50,14 @@ class Interpreters:
 
 
 def find_interpreters(code: Code) -> Interpreters:
-    return Interpreters(_python(code), _deno(code), _node(code), _first(["/bin/bash", "/usr/bin/bash"]))
+    deno = [code.deno] if code.deno else [*_on_path("deno"), Path(sys.executable).with_name("deno")]
+    node = [code.node] if code.node else _on_path("node")
+    return Interpreters(
+        _python(code),
+        _first(deno, DENO, {"DENO_DIR": "/tmp/deno"}),  # noqa: S108 - of the sandbox
+        _first(node),
+        next((Interpreter(path) for path in ("/bin/bash", "/usr/bin/bash") if os.access(path, os.X_OK)), None),
+    )
 
 
 def _python(code: Code) -> Interpreter | None:
@@ -66,35 +74,15 @@ def _python(code: Code) -> Interpreter | None:
     return None
 
 
-def _deno(code: Code) -> Interpreter | None:
-    beside = Path(sys.executable).with_name("deno")
-    candidates = [code.deno] if code.deno else [*_on_path("deno"), beside]
-    return next(
-        (
-            Interpreter(str(path.resolve()), DENO, _shown(path.resolve()), {"DENO_DIR": "/tmp/deno"})  # noqa: S108 - of the sandbox
-            for path in candidates
-            if _runs(path)
-        ),
-        None,
-    )
+def _first(paths: Iterable[Path], flags: tuple[str, ...] = (), environment: Mapping[str, str] = NOTHING) -> Interpreter | None:
+    for path in filter(_runs, paths):
+        real = str(path.resolve())
+        return Interpreter(real, flags, () if _in_usr(path) else (real,), environment)
+    return None
 
 
-def _node(code: Code) -> Interpreter | None:
-    candidates = [code.node] if code.node else list(_on_path("node"))
-    return next((Interpreter(str(path.resolve()), (), _shown(path.resolve())) for path in candidates if _runs(path)), None)
-
-
-def _first(paths: Sequence[str]) -> Interpreter | None:
-    return next((Interpreter(path) for path in paths if os.access(path, os.X_OK)), None)
-
-
-def _on_path(name: str) -> Iterator[Path]:
-    if found := shutil.which(name):
-        yield Path(found)
-
-
-def _shown(path: Path) -> tuple[str, ...]:
-    return () if _in_usr(path) else (str(path),)
+def _on_path(name: str) -> list[Path]:
+    return [Path(found)] if (found := shutil.which(name)) else []
 
 
 def _in_usr(path: Path) -> bool:
