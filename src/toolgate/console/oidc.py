@@ -21,9 +21,8 @@ import logging
 import secrets
 import time
 from collections.abc import Callable, Mapping
-from functools import cached_property
 from hashlib import sha256
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 from urllib.parse import quote, urlencode, urlsplit
 
 from starlette.requests import Request
@@ -39,9 +38,7 @@ from toolgate.server.jwks import json_at, metadata, protected
 from toolgate.server.session import Sessions, showing
 from toolgate.settings import Identity, Issuer
 from toolgate.stores import Stores
-
-if TYPE_CHECKING:  # cryptography takes 30 ms to import
-    from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from toolgate.stores.sealed import sealed, unsealed
 
 BEGIN, BACK = "/console/sign-in", "/console/signed-in"
 KIND = "signed_in"
@@ -49,7 +46,6 @@ KIND = "signed_in"
 SECONDS = 600.0
 """What somebody may take at the issuer's page."""
 COOKIE = "toolgate_signing_in"
-NONCE = 12  # bytes, of AES-GCM
 
 log = logging.getLogger("toolgate.console")
 
@@ -149,25 +145,15 @@ class Issuers:
         return answer
 
     def _sealed(self, begun: _Begun) -> str:
-        nonce = secrets.token_bytes(NONCE)
-        return base64.urlsafe_b64encode(nonce + self._cipher.encrypt(nonce, json.dumps(begun).encode(), None)).decode().rstrip("=")
+        return base64.urlsafe_b64encode(sealed(self._key, json.dumps(begun).encode())).decode().rstrip("=")
 
-    def _opened(self, sealed: str) -> _Begun | None:
+    def _opened(self, cookie: str) -> _Begun | None:
         """What `_sealed` made; None: it was not made here, or too long ago."""
-        from cryptography.exceptions import InvalidTag
-
         try:
-            data = base64.urlsafe_b64decode(sealed + "=" * (-len(sealed) % 4))
-            begun = _Begun(*json.loads(self._cipher.decrypt(data[:NONCE], data[NONCE:], None)))
-        except (InvalidTag, ValueError):  # ValueError: cut short, or no base64
+            begun = _Begun(*json.loads(unsealed(self._key, base64.urlsafe_b64decode(cookie + "=" * (-len(cookie) % 4)))))
+        except ValueError:  # cut short or no base64, too
             return None
         return begun if self._clock() < begun.expires else None
-
-    @cached_property
-    def _cipher(self) -> AESGCM:
-        from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-
-        return AESGCM(self._key)
 
     async def _token(self, request: Request, issuer: Issuer, code: str, verifier: str) -> str:
         """The access token for `code`.

@@ -19,7 +19,6 @@ import secrets
 import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from http.cookies import CookieError, SimpleCookie
-from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from starlette.types import Scope
@@ -30,9 +29,7 @@ from toolgate.server.headers import headers_of
 from toolgate.server.identify import Identify
 from toolgate.stores import Records
 from toolgate.stores.recent import Recent
-
-if TYPE_CHECKING:  # cryptography takes 30 ms to import
-    from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from toolgate.stores.sealed import sealed, unsealed
 
 KIND = "session"
 """Of the records."""
@@ -80,9 +77,8 @@ class Sessions:
     async def open(self, credential: str) -> str:
         """The secret of a new session that stands for `credential`."""
         secret = base64.urlsafe_b64encode(secrets.token_bytes(SIZE)).decode().rstrip("=")
-        nonce = secrets.token_bytes(12)
-        sealed = base64.b64encode(nonce + _cipher(secret).encrypt(nonce, credential.encode(), None)).decode()
-        await self._records.put(KIND, _id(secret), {"sealed": sealed}, expires=self._clock() + SECONDS)
+        kept = base64.b64encode(sealed(_key(secret), credential.encode())).decode()
+        await self._records.put(KIND, _id(secret), {"sealed": kept}, expires=self._clock() + SECONDS)
         self._recent.forget(secret)
         return secret
 
@@ -117,8 +113,7 @@ class Sessions:
         record = await self._records.get(KIND, _id(secret))
         if record is None:
             return None
-        data = base64.b64decode(record.body["sealed"])
-        return _cipher(secret).decrypt(data[:12], data[12:], None).decode()
+        return unsealed(_key(secret), base64.b64decode(record.body["sealed"])).decode()
 
 
 def by_session(identify: Identify, sessions: Sessions) -> Identify:
@@ -152,7 +147,5 @@ def _id(secret: str) -> str:
     return hmac.digest(secret.encode(), b"the id of a session", "sha256").hex()
 
 
-def _cipher(secret: str) -> AESGCM:
-    from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-
-    return AESGCM(hmac.digest(secret.encode(), b"the key of a session", "sha256"))
+def _key(secret: str) -> bytes:
+    return hmac.digest(secret.encode(), b"the key of a session", "sha256")

@@ -10,6 +10,7 @@ import base64
 import os
 import secrets
 from collections.abc import Sequence
+from contextlib import suppress
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -41,30 +42,44 @@ class Sealer:
         Raises:
             Misconfigured: the file with the key cannot be used.
         """
-        nonce = secrets.token_bytes(NONCE)
-        return base64.b64encode(nonce + self._ciphers[0].encrypt(nonce, text.encode(), purpose)).decode()
+        return base64.b64encode(sealed(self._keys[0], text.encode(), purpose)).decode()
 
-    def open(self, sealed: str, purpose: bytes) -> str:
+    def open(self, text: str, purpose: bytes) -> str:
         """What `seal` made for the same purpose.
 
         Raises:
             Misconfigured: no key of the file opens it for this purpose: the file was replaced, or the store was changed.
         """
-        from cryptography.exceptions import InvalidTag
-
-        for cipher in self._ciphers:
-            try:
-                data = base64.b64decode(sealed, validate=True)
-                return cipher.decrypt(data[:NONCE], data[NONCE:], purpose).decode()
-            except (InvalidTag, ValueError):  # ValueError: cut short
-                continue
+        for key in self._keys:
+            with suppress(ValueError):
+                return unsealed(key, base64.b64decode(text, validate=True), purpose).decode()
         raise Misconfigured(f"no key in {self._file} opens what is kept; it was sealed under another, or was changed")
 
     @cached_property
-    def _ciphers(self) -> Sequence[AESGCM]:
-        from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+    def _keys(self) -> Sequence[bytes]:
+        return _keys_in(self._file)
 
-        return [AESGCM(key) for key in _keys_in(self._file)]
+
+def sealed(key: bytes, data: bytes, purpose: bytes | None = None) -> bytes:
+    """`data`, unreadable without `key`."""
+    nonce = secrets.token_bytes(NONCE)
+    return nonce + _cipher(key).encrypt(nonce, data, purpose)
+
+
+def unsealed(key: bytes, data: bytes, purpose: bytes | None = None) -> bytes:
+    """What `sealed` was given, with the same key for the same purpose. Raises ValueError: it was not."""
+    from cryptography.exceptions import InvalidTag
+
+    try:
+        return _cipher(key).decrypt(data[:NONCE], data[NONCE:], purpose)
+    except InvalidTag:
+        raise ValueError("it was not sealed by this key for this purpose") from None
+
+
+def _cipher(key: bytes) -> AESGCM:
+    from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+    return AESGCM(key)
 
 
 def _keys_in(file: Path) -> Sequence[bytes]:
