@@ -63,9 +63,11 @@ async def test_an_operator_tries_a_provider_and_hears_what_failed_last() -> None
         fine = await there.ask("POST", "/v1/providers/scripted/test", user="root", json={})
         nobody = await there.ask("POST", "/v1/providers/nobody/test", user="root", json={})
         model = next(each for each in report._models.roster.models() if each.provider == "openai")
-        attempt = report._models.breakers.enter(model)
+        attempt = report._models.provider.breakers.enter(model)
         assert attempt is not None
-        report._models.breakers.ended(attempt, ModelFailed("the provider does not accept the key", "provider", reason="authentication"))
+        report._models.provider.breakers.ended(
+            attempt, ModelFailed("the provider does not accept the key", "provider", reason="authentication")
+        )
         told = {each["name"]: each for each in (await there.ask("GET", "/v1/providers", user="root")).json()["providers"]}
         own = (await there.ask("GET", "/v1/providers")).json()["providers"]
 
@@ -96,9 +98,9 @@ async def test_an_error_that_another_process_met_is_told_to_the_minute_unless_a_
         elsewhere = await last(there)
         await report._models.roster.ready("openai/gpt-9")
         model = next(each for each in report._models.roster.models() if each.id == "openai/gpt-9")  # none that is listed
-        attempt = report._models.breakers.enter(model)
+        attempt = report._models.provider.breakers.enter(model)
         assert attempt is not None
-        report._models.breakers.ended(attempt, ModelFailed("openai is busy", "transient", reason="rate_limited"))
+        report._models.provider.breakers.ended(attempt, ModelFailed("openai is busy", "transient", reason="rate_limited"))
         here = await last(there)
 
     assert before is None
@@ -172,7 +174,7 @@ async def test_a_decision_is_explained_and_nobody_is_asked() -> None:
     async with serving() as (there, report):
         found = (await there.ask("POST", "/v1/providers/explain", json={"prompt": "Write a unit test.", "high_risk": True})).json()
 
-        assert not report._models.performance.changed
+        assert not report._models.provider.performance.changed
 
     assert (found["task"], found["guessed"]) == ("coding", True)
     assert found["chain"][0].startswith(("openai/", "anthropic/"))

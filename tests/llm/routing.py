@@ -10,6 +10,7 @@ from toolgate.llm.breaker import Breakers
 from toolgate.llm.count import Counter
 from toolgate.llm.declared import Declared
 from toolgate.llm.evidence import Evidence
+from toolgate.llm.memory import Memory
 from toolgate.llm.messages import Delta, Errand, Prompt, User
 from toolgate.llm.metrics import Performance, ProviderExecutionMetric
 from toolgate.llm.model import Model
@@ -91,6 +92,7 @@ class World:
             breakers=self.breakers,
             performance=self.performance,
             evidence=Evidence(self.stores),
+            memory=Memory(self.stores.records, self.router, self.performance, now=self.clock),
             settings=self.settings,
             policy=lambda: self.live.current.digest,
             clock=self.clock,

@@ -34,7 +34,7 @@ async def learn_from(models: Models, file: Path) -> dict[str, Any]:
         raise Misconfigured(f"{file} names no model that is set up here: {', '.join(names[:5])} are not. Set up: {there}")
     columns = [number for number, name in enumerate(names) if name in known]
     ids = [known[names[number]].id for number in columns]
-    rates = {model.id: models.prices.per_token(model) for model in known.values()}
+    rates = {model.id: models.provider.prices.per_token(model) for model in known.values()}
     samples = [_only(sample, columns) for sample in samples]
     found = calibrate(ids, samples, tariff_of(ids, samples, rates), loss=models.policy.max_quality_loss)
     await _keep(models, found.to_json())

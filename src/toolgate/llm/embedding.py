@@ -83,7 +83,7 @@ class Embedder:
         raise AssertionError
 
     def _let_through(self, before: Attempt | None) -> Attempt:
-        breakers = self.models.breakers
+        breakers = self.models.provider.breakers
         passed = breakers.enter(self.model, before)
         if passed is None:
             raise ModelFailed(f"{self.model.id}: {breakers.available(self.model)}", "provider", reason="resting")
@@ -91,10 +91,10 @@ class Embedder:
 
     async def _attempt(self, passed: Attempt, texts: Sequence[str], errand: Errand, seconds: float) -> Sequence[Vector]:
         """One request, and what it has cost."""
-        name, breakers = family(self.model), self.models.breakers
+        name, breakers = family(self.model), self.models.provider.breakers
         tokens = sum(count_text(text, name) for text in texts)
         try:
-            held = await self.models.purse.reserve(self.model, errand, tokens, 0, seconds)
+            held = await self.models.provider.purse.reserve(self.model, errand, tokens, 0, seconds)
         except BaseException:
             breakers.gave_up(passed)
             raise
@@ -112,7 +112,7 @@ class Embedder:
             held.settle(held.amount, estimated=True)
             raise
         breakers.ended(passed, None)
-        cost = self.models.prices.cost(self.model, Tokens(input=told or tokens))
+        cost = self.models.provider.prices.cost(self.model, Tokens(input=told or tokens))
         held.settle(cost.micros, estimated=cost.estimated or not told)
         self._given = len(vectors[0].floats) // BYTES
         return vectors

@@ -21,17 +21,11 @@ if TYPE_CHECKING:
     from anyio.abc import TaskGroup
 
     from toolgate.egress.transport import Transport
-    from toolgate.llm.breaker import Breakers
     from toolgate.llm.declared import Declared
     from toolgate.llm.embedding import Embedder
-    from toolgate.llm.memory import Memory
-    from toolgate.llm.metrics import Performance
-    from toolgate.llm.prices import PriceList
     from toolgate.llm.provider import Provider
-    from toolgate.llm.purse import Purse
     from toolgate.llm.roster import Roster
     from toolgate.llm.routed import Routed
-    from toolgate.llm.router import Router
     from toolgate.policy.live import Live
     from toolgate.policy.models import Models as Rules
     from toolgate.settings import Settings
@@ -96,23 +90,36 @@ class Models:
 
     @cached_property
     def provider(self) -> Routed:
-        """Whom to ask: the `Provider` before all others."""
+        """Whom to ask: the `Provider` before all others, with all that stands around it."""
+        from toolgate.llm.breaker import Breakers
         from toolgate.llm.count import Counter
         from toolgate.llm.evidence import Evidence
+        from toolgate.llm.memory import Memory
+        from toolgate.llm.metrics import Performance
+        from toolgate.llm.prices import PriceList
+        from toolgate.llm.purse import Purse
         from toolgate.llm.routed import Routed
+        from toolgate.llm.router import Router
 
+        roster, stores, live = self.roster, self.stores, self.live
+        breakers, performance, prices = Breakers(), Performance(), PriceList(lambda: live.current.prices)
+        if self._metrics is not None:
+            performance.watch(self._metrics)
+        router = Router(
+            roster.models, lambda: live.current.models, health=breakers, speeds=performance, rates=prices, heard=performance.judge
+        )
         return Routed(
-            providers=self.roster,
-            router=self.router,
+            providers=roster,
+            router=router,
             counter=Counter(),
-            prices=self.prices,
-            purse=self.purse,
-            breakers=self.breakers,
-            performance=self.performance,
-            evidence=Evidence(self.stores),
+            prices=prices,
+            purse=Purse(stores.ledger, live, prices),
+            breakers=breakers,
+            performance=performance,
+            evidence=Evidence(stores),
+            memory=Memory(stores.records, router, performance, self.tasks.start_soon if self.tasks else None),
             settings=self.settings.models,
-            policy=lambda: self.live.current.digest,
-            memory=self.memory,
+            policy=lambda: live.current.digest,
         )
 
     def window(self, named: str) -> int | None:
@@ -137,26 +144,6 @@ class Models:
 
         return Switches(self.stores, "provider")
 
-    @cached_property
-    def router(self) -> Router:
-        from toolgate.llm.router import Router
-
-        return Router(
-            self.roster.models,
-            lambda: self.live.current.models,
-            health=self.breakers,
-            speeds=self.performance,
-            rates=self.prices,
-            heard=self.performance.judge,
-        )
-
-    @cached_property
-    def memory(self) -> Memory:
-        """What router and metrics remember; `ready` has to be awaited before they are asked."""
-        from toolgate.llm.memory import Memory
-
-        return Memory(self.stores.records, self.router, self.performance, self.tasks.start_soon if self.tasks else None)
-
     def embedder(self, provider: str, name: str, dimensions: int | None) -> Embedder:
         """Who turns texts into vectors: the model `name` of `provider`.
 
@@ -172,35 +159,8 @@ class Models:
 
     async def close(self) -> None:
         """Write down what is not yet written down, if anybody was asked at all."""
-        if "memory" in self.__dict__:
-            await self.memory.save()
-
-    @cached_property
-    def performance(self) -> Performance:
-        from toolgate.llm.metrics import Performance
-
-        performance = Performance()
-        if self._metrics is not None:
-            performance.watch(self._metrics)
-        return performance
-
-    @cached_property
-    def breakers(self) -> Breakers:
-        from toolgate.llm.breaker import Breakers
-
-        return Breakers()
-
-    @cached_property
-    def purse(self) -> Purse:
-        from toolgate.llm.purse import Purse
-
-        return Purse(self.stores.ledger, self.live, self.prices)
-
-    @cached_property
-    def prices(self) -> PriceList:
-        from toolgate.llm.prices import PriceList
-
-        return PriceList(lambda: self.live.current.prices)
+        if "provider" in self.__dict__:
+            await self.provider.memory.save()
 
     def _open(self, provider: Declared) -> Provider:
         from toolgate.llm.opening import opened

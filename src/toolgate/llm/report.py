@@ -116,20 +116,19 @@ class Report:
         """
         if task not in TASKS:
             raise ValueError(f"a task type is one of {', '.join(TASKS)}")
-        roster = self._models.roster
+        roster, routed = self._models.roster, self._models.provider
         await roster.ready(model)
-        await self._models.memory.ready()
+        await routed.memory.ready()
         prompt = Prompt([User(text)], model=roster.resolved(model))
         errand = Errand(principal, task=cast("TaskType", task), high_risk=high_risk)
-        routed = self._models.provider
         left = await routed.purse.left(errand)
-        return self._models.router.explain(prompt, errand, routed.count(prompt), left=left).to_json()
+        return routed.router.explain(prompt, errand, routed.count(prompt), left=left).to_json()
 
     async def feedback(self, run: str, good: float, principal: Principal) -> str | None:
         """Hear how good a run's answer was, of the agent's, or of others that this process remembers; the id of the model that it is put
         down to, None where the run is not known or was judged."""
-        await self._models.memory.ready()
-        router = self._models.router
+        await self._models.provider.memory.ready()
+        router = self._models.provider.router
         try:
             found = await self._book.judge(run, good, principal) if self._book else None
         except UnknownRun:
@@ -143,8 +142,8 @@ class Report:
     async def _batch(self, since: str) -> Batch:
         now = time.time()
         begin = now - seconds(since)
-        batch = await self._models.memory.minutes.between(begin, now)
-        batch.merge(self._models.performance.unwritten(begin, now))
+        batch = await self._models.provider.memory.minutes.between(begin, now)
+        batch.merge(self._models.provider.performance.unwritten(begin, now))
         return batch
 
     async def tried(self, name: str) -> Mapping[str, Any]:
@@ -163,13 +162,13 @@ class Report:
 
     async def _stored_errors(self) -> Mapping[str, LastError]:
         """By provider, the last of any process that shares the store, within `LOOKED_BACK`."""
-        minutes = await self._models.memory.minutes.lately(time.time() - LOOKED_BACK)
+        minutes = await self._models.provider.memory.minutes.lately(time.time() - LOOKED_BACK)
         return last_errors(minutes, SAYS.keys() - ABOUT_THE_PROMPT)
 
     def _last_error(self, provider: str, stored: Mapping[str, LastError]) -> Mapping[str, Any] | None:
         """The last in this process, in its own words; or a later one of another, in ours and to the minute."""
         own = [each.id for each in self._models.roster.models() if each.provider == provider]  # those too that prompts named
-        failed = [(failure, id) for id in own if (failure := self._models.breakers.failure(id))]  # noqa: A001
+        failed = [(failure, id) for id in own if (failure := self._models.provider.breakers.failure(id))]  # noqa: A001
         last, model = max(failed, key=lambda each: each[0].at, default=(None, ""))
         other = stored.get(provider)
         if other is not None and (last is None or other.minute * 60 > last.at):  # what this process met is stored as well, in its minute
@@ -190,7 +189,7 @@ class Report:
         }
 
     def _model(self, model: Model) -> dict[str, Any]:
-        read, written = self._models.prices.per_token(model)
+        read, written = self._models.provider.prices.per_token(model)
         return {
             "id": model.id,
             "window": model.window,
@@ -202,8 +201,8 @@ class Report:
             "tags": sorted(model.tags),
             "only_named": model.only_named,
             "usd_per_million": {"input": round(read, 6), "output": round(written, 6)},
-            "unavailable": OFF if model.off else self._models.breakers.available(model),
-            "p95_seconds": speed.p95 if (speed := self._models.performance.lately().get(model.id)) else None,
+            "unavailable": OFF if model.off else self._models.provider.breakers.available(model),
+            "p95_seconds": speed.p95 if (speed := self._models.provider.performance.lately().get(model.id)) else None,
         }
 
 

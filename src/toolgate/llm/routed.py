@@ -50,11 +50,11 @@ class Routed:
     breakers: Breakers
     performance: Performance
     evidence: Evidence
+    memory: Memory
+    """What router and metrics remember beyond this process."""
     settings: Settings = field(default_factory=Settings)
     policy: Callable[[], str] = str
     """The digest of the policy in force, for the audit."""
-    memory: Memory | None = None
-    """What router and metrics remember beyond this process; None: nothing."""
     clock: Callable[[], float] = time.monotonic
     now: Callable[[], float] = time.time
     """Seconds since 1970, for the metrics."""
@@ -74,8 +74,7 @@ class Routed:
             seen: somebody sees the pieces as they come, so that what was said stands.
         """
         await self.providers.ready(prompt.model)
-        if self.memory is not None:
-            await self.memory.ready()
+        await self.memory.ready()
         prompt = replace(prompt, model=self.providers.resolved(prompt.model))
         began = self.clock()
         request = Request(prompt, errand, began, began + prompt.seconds, policy=self.policy())
