@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-import orjson
-
 from toolgate.agent.facts import Answered
+from toolgate.audit.line import canonical
 from toolgate.calls import key
 from toolgate.llm.messages import ToolCall
 
@@ -35,7 +34,7 @@ class Trail:
     """What the last call counts as: name, kind, tool."""
 
     def with_call(self, call: ToolCall, fact: Answered) -> Trail:
-        same = key("call", call.name, _bytes(call.arguments), fact.text)
+        same = key("call", call.name, canonical(call.arguments), fact.text)
         counted = [(same, "call", call.name)]
         if fact.failed and fact.code != "budget":
             counted.append((key("error", call.name, fact.code or "", fact.text), "error", call.name))
@@ -60,10 +59,3 @@ def found(trail: Trail) -> Circle | None:
 def _circle(about: str, reason: str) -> Circle:
     said = f"{reason[0].upper()}{reason[1:]}"
     return Circle(about, said, f"[Toolgate] {said}. Going on like this will not help: use what you have, try something else, or answer.")
-
-
-def _bytes(value: object) -> bytes:
-    try:
-        return orjson.dumps(value, option=orjson.OPT_SORT_KEYS)
-    except TypeError:  # a number of more than 64 bits
-        return repr(value).encode()
