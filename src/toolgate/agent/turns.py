@@ -174,12 +174,8 @@ def next_move(state: State, now: float, *, spent: str | None = None, wrong: str 
         wrong: why the last words, if they are to be the answer, do not fit what was asked for.
         window: the model's, in tokens.
     """
-    if state.ended is not None:
-        return state.ended
     if waiting := state.waiting:
         return Act(waiting)
-    if not state.messages:
-        return Ended(now, "failed", "nothing was asked")
     if not isinstance(state.messages[-1], User | ToolResult):
         return _spoken(state, now, wrong)
     if state.stopping is not None:
