@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Mapping
-from functools import lru_cache
 from typing import Any, get_args
 from weakref import WeakKeyDictionary
 
@@ -31,7 +30,7 @@ from toolgate.server import asking
 from toolgate.server.clients import Clients
 from toolgate.server.handlers import NAME, Underway, with_headers
 from toolgate.server.handshake import SESSION, Sessions
-from toolgate.server.headers import headers_of
+from toolgate.server.headers import Headers, headers_of
 from toolgate.server.identify import principal_of
 from toolgate.server.ingress import VALUE
 from toolgate.server.lists import Lists
@@ -45,6 +44,7 @@ PATH = "/mcp"
 TOLD = KNOWN | {PROGRESS, LOG_LEVEL}
 """Keys in `_meta`, also of a client that wants to be told what happens meanwhile."""
 LEVELS = get_args(types.LoggingLevel)
+OLDER = "", None  # itself, and nothing that is equal
 LARGEST_NAME = 256
 """Bytes of a tool's name in a header; written in Base64 it has 80 at most."""
 
@@ -87,23 +87,23 @@ class Fast:
 
     def _served(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None] | None:
         """Answers a request; None: that cannot be done here."""
-        headers, method = headers_of(scope).named, scope["method"]
-        if len(headers) < len(scope["headers"]) or scope.get("root_path"):
-            return None
-        if method != "DELETE" and not _takes(headers.get(b"accept", b"")):
+        headers = headers_of(scope)
+        told = headers.once(_told, scope["method"])
+        if told is None or scope.get("root_path"):
             return None
         message = scope["state"].get(VALUE)
-        if headers.get(b"mcp-protocol-version") != b"2026-07-28":
-            return self._sessions.served(scope, receive, send, headers, message, self._lists) if SESSION in headers else None
-        if method != "POST" or (said := self._is_regular(message, headers)) is None:
+        if told is OLDER:
+            return self._sessions.served(scope, receive, send, headers.named, message, self._lists)
+        method, name = told
+        if not is_request(message) or message["method"] != method or (said := self._said(message["params"].get("_meta"))) is None:
             return None
         principal, params = principal_of(scope), message["params"]
-        if message["method"] == "tools/call":
-            tool = self._calls.tool(params, principal) if _is_named(headers.get(b"mcp-name", b""), params["name"]) else None
+        if method == "tools/call":
+            tool = self._calls.tool(params, principal) if params["name"] == name else None
             if tool is None or said.tasks or self._wants_headers(tool):
                 return None
             return self._heard(said, principal, self._call(scope, receive, send, message["id"], params, principal, said))
-        if b"mcp-name" in headers or said.shows:
+        if name is not None or said.shows:
             return None
         key = NEWEST, False, params.get("cursor")
         page = self._lists.serve(scope, receive, send, message["id"], key, lambda: self._gateway.visible(principal))
@@ -115,11 +115,8 @@ class Fast:
             return served
         return _after(self._clients.hear(said.client, principal), served)
 
-    def _is_regular(self, message: Any, headers: Mapping[bytes, bytes]) -> Said | None:
-        """What calls and lists have in common: what their client says of itself. None: this is not regular."""
-        if not is_request(message) or headers.get(b"mcp-method") != message["method"].encode():
-            return None
-        meta = message["params"].get("_meta")
+    def _said(self, meta: Any) -> Said | None:
+        """What the client of a call or a list says of itself. None: this is not regular."""
         if isinstance(meta, dict) and (not has_token(meta) or meta.get(LOG_LEVEL, "info") not in LEVELS):
             return None
         return self._envelopes.said(meta, TOLD)
@@ -168,16 +165,19 @@ async def _after(first: Awaitable[None], then: Awaitable[None]) -> None:
     await then
 
 
-@lru_cache(maxsize=64)
-def _takes(accept: bytes) -> bool:
-    """Whether a client with this `Accept` takes JSON and streams, by the SDK's own reading."""
-    return all(check_accept_headers(Request({"type": "http", "headers": [(b"accept", accept)]})))
-
-
-@lru_cache(maxsize=1024)
-def _is_named(header: bytes, name: str) -> bool:
-    """Whether the header `Mcp-Name` says `name`, in whichever way it is written there."""
-    return len(header) <= LARGEST_NAME and decode_header_value(header.decode("latin-1")) == name
+def _told(headers: Headers, method: str) -> tuple[str, str | None] | None:
+    """`Mcp-Method` and `Mcp-Name` of a POST of 2026-07-28, `OLDER` for a request in a session; None: this is not regular."""
+    named = headers.named
+    takes_all = method == "DELETE" or all(check_accept_headers(Request({"type": "http", "headers": headers})))
+    if len(named) < len(headers) or not takes_all:
+        return None
+    if named.get(b"mcp-protocol-version") != b"2026-07-28":
+        return OLDER if SESSION in named else None
+    shown = named.get(b"mcp-name")
+    name = None if shown is None else decode_header_value(shown.decode("latin-1"))
+    if method != "POST" or len(shown or b"") > LARGEST_NAME or (name is None and shown is not None):
+        return None
+    return named.get(b"mcp-method", b"").decode("latin-1"), name
 
 
 __all__ = ["Fast"]
