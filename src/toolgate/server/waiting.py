@@ -60,7 +60,8 @@ class Fresh:
 class Waiting:
     """One call that is under way, and the connection that its answer goes out by."""
 
-    _begun = _ended = False
+    _begun = _ended = _is_over = False
+    _pinging: asyncio.Task[None] | None = None
     _streams = False
     """Whether the answer has begun, as a stream."""
 
@@ -97,9 +98,10 @@ class Waiting:
             self._look_away()
 
     def _look_away(self) -> None:
+        self._is_over = True
         self._silence.cancel()
-        for task in self._tasks:
-            task.cancel()
+        if self._pinging is not None:
+            self._pinging.cancel()
 
     async def tell(self, message: Mapping[str, Any]) -> None:
         """Send a message ahead of the answer, which is a stream from now on."""
@@ -134,16 +136,18 @@ class Waiting:
         """From now on somebody looks after the call."""
         self._begun = True
         self._sending = asyncio.Lock()
-        self._tasks = [] if self._stays else [asyncio.create_task(self._watch())]
+        self._watching = None if self._stays else asyncio.create_task(self._watch())
         self._silence = asyncio.get_running_loop().call_later(SILENCE - WATCHED, self._pings)
 
     def _pings(self) -> None:
-        self._tasks.append(asyncio.create_task(self._ping()))
+        self._pinging = asyncio.create_task(self._ping())
 
     async def _watch(self) -> None:
+        # It ends by itself: who has been answered counts as gone. To be cancelled would cost as much as to have waited.
         while (await self._receive())["type"] != "http.disconnect":
             pass
-        self.cancel()
+        if not self._is_over:
+            self.cancel()
 
     async def _ping(self) -> None:
         while True:
