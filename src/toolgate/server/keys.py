@@ -106,7 +106,7 @@ class Keys:
         shown = self._shown.get(mark)
         if shown is not None:
             # Who shows a text with this hash has shown the key itself: what is left to ask is whether it is as it was.
-            found = await self._recent.get(shown[0].id)
+            found = self._recent.kept(shown[0].id) or await self._recent.get(shown[0].id)
             if found is not None and found[0] is shown[0] and found[0].state(self._clock()) == "live":
                 return shown[1]
         return await self._principal(text, mark)

@@ -30,9 +30,14 @@ class Recent(Generic[V]):
         self._clock = clock
         self._kept: dict[str, tuple[V, float]] = {}
 
-    async def get(self, key: str) -> V:
+    def kept(self, key: str) -> V | None:
+        """What is remembered and still good; None: nothing, or that it is absent."""
         kept = self._kept.get(key)
+        return kept[0] if kept is not None and self._clock() < kept[1] else None
+
+    async def get(self, key: str) -> V:
         now = self._clock()
+        kept = self._kept.get(key)
         if kept is not None and now < kept[1]:
             return kept[0]
         value = await self._read(key)
