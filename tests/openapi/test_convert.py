@@ -212,12 +212,6 @@ class TestGates:
         assert [definition.name for definition in conversion.definitions] == ["shop_fine"]
         assert [(one.level, one.code, one.pointer) for one in conversion.diagnostics] == [("error", "tool-left-out", "/paths/~1a/get")]
 
-    def test_an_operation_described_twice_is_served_once(self) -> None:
-        conversion = converted(op(summary="first"), op(summary="second"))
-
-        assert [definition.title for definition in conversion.definitions] == ["first"]
-        assert [one.code for one in conversion.diagnostics] == ["duplicate-operation"]
-
     def test_ten_thousand_operations_take_seconds(self) -> None:
         operations = [op("GET", f"/a{n}/{{id}}", f"get{n}", parameters=(query("q"), query("limit"))) for n in range(10_000)]
 

@@ -35,14 +35,14 @@ class File(NamedTuple):
     media_type: str | None
 
 
-def choose(bodies: Sequence[BodyPlan], wanted: Any) -> BodyPlan | None:
+def choose(bodies: Sequence[BodyPlan], wanted: Any) -> BodyPlan:
     """The body that `wanted` (a media type, or UNSET) asks for; the first by default.
 
     Raises:
         Unfit: none is of that media type.
     """
     if wanted is UNSET or wanted is None:
-        return bodies[0] if bodies else None
+        return bodies[0]
     for body in bodies:
         if body.media_type == wanted:
             return body

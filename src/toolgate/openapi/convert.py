@@ -57,7 +57,7 @@ class _Converter:
         self.room = MAX_SCHEMAS
 
     def definitions(self, operations: Iterable[Operation]) -> list[Definition]:
-        every = self._unique(operations)
+        every = list(operations)
         # All are named before any is left out, so that a selection never renames what it keeps.
         named = names(every, self.integration.tool_prefix)
         called = [(operation, self._called(operation, named[operation.key])) for operation in every]
@@ -72,15 +72,6 @@ class _Converter:
     def _called(self, operation: Operation, name: str) -> Called:
         own = (operation.operation_id,) if operation.operation_id else ()
         return Called((name, name[len(self.integration.tool_prefix) :], *own, operation.key), operation.tags, operation.deprecated)
-
-    def _unique(self, operations: Iterable[Operation]) -> list[Operation]:
-        found: dict[str, Operation] = {}
-        for operation in operations:
-            if operation.key in found:
-                self.findings.error("duplicate-operation", operation.pointer, f"{operation.key} is described twice; this one is left out")
-            else:
-                found[operation.key] = operation
-        return list(found.values())
 
     def _check_entries(self, called: list[Called]) -> None:
         chosen = {"include": self.integration.include, "exclude": self.integration.exclude, "expose": self.integration.expose}

@@ -94,10 +94,8 @@ def client_of(auth: AuthorizationCode | ClientCredentials) -> Client | None:
 class Issued(Tokens):
     """Tokens by client credentials, of an issuer that says itself where they are given (RFC 8414)."""
 
-    def __init__(
-        self, integration: Integration, auth: ClientCredentials, sender: Sender, clock: Callable[[], float] = time.monotonic
-    ) -> None:
-        super().__init__(auth, sender, Reach(frozenset()), clock)
+    def __init__(self, integration: Integration, auth: ClientCredentials, sender: Sender) -> None:
+        super().__init__(auth, sender, Reach(frozenset()))
         assert auth.issuer is not None
         client = client_of(auth)
         assert client is not None

@@ -178,8 +178,6 @@ class Builder:
             chosen = body.choose(self.plan.bodies, arguments.get(wanted, UNSET) if wanted else UNSET)
         except Unfit as unfit:
             raise self._refusal(wanted or "content_type", str(unfit)) from None
-        if chosen is None:
-            return None
         try:
             return body.build(chosen, arguments, files)
         except Unfit as unfit:
