@@ -54,35 +54,36 @@ def bundle(root: dict[str, Any], *, name: str, files: Files) -> list[Diagnostic]
 
 class _Bundle:
     def __init__(self, root: dict[str, Any], name: str, files: Files) -> None:
-        self.root = root
         self.name = name
         self.files = files
         self.findings = Findings()
-        self.known: dict[str, Any] = {}
+        self.known: dict[str, Any] = {name: root}
         """By path: the parsed file, or None when there is nothing to refer to."""
         self.bytes = 0
 
     def run(self) -> list[Diagnostic]:
-        pending = [(self.name, "")]
+        root, pending = self.known[self.name], [self.name]
         while pending:
-            path, prefix = pending.pop()
-            for node, reference, pointer in _outward(self.root if not prefix else self.known[path], prefix, local_too=bool(prefix)):
+            path = pending.pop()
+            for node, reference, pointer in _outward(self.known[path], self._place(path), local_too=path != self.name):
                 target = self._target(reference, path, pointer)
                 if target is None:
                     continue
                 file, fragment = target
-                if file != self.name and file not in self.known:
-                    self._open(file, pointer)
+                if file not in self.known:
+                    self.known[file] = self._opened(file, pointer)
                     if self.known[file] is not None:
-                        pending.append((file, f"/{KEY}/{escape(file)}"))
-                if file == self.name:
-                    node["$ref"] = f"#{fragment}"
-                elif self.known[file] is not None:
-                    node["$ref"] = f"#/{KEY}/{quote(escape(file), safe='~')}{fragment}"
-        found = {path: content for path, content in self.known.items() if content is not None}
+                        pending.append(file)
+                if self.known[file] is not None:
+                    node["$ref"] = f"#{quote(self._place(file), safe='/~')}{fragment}"
+        found = {path: content for path, content in self.known.items() if content is not None and path != self.name}
         if found:
-            self.root[KEY] = found
+            root[KEY] = found
         return self.findings
+
+    def _place(self, file: str) -> str:
+        """The pointer of what a file holds, in the whole."""
+        return "" if file == self.name else f"/{KEY}/{escape(file)}"
 
     def _target(self, reference: str, path: str, pointer: str) -> tuple[str, str] | None:
         """File and fragment (with its slash) that a reference of file `path` means; None when it is not ours to follow."""
@@ -100,20 +101,19 @@ class _Bundle:
             return None
         return file, parts.fragment
 
-    def _open(self, file: str, pointer: str) -> None:
-        self.known[file] = None
+    def _opened(self, file: str, pointer: str) -> Any:
         if len(self.known) > MAX_FILES or self.bytes > MAX_TOTAL:
             self.findings.warning("too-many-files", pointer, f"{file} is not read: {MAX_FILES} files or {MAX_TOTAL} bytes are reached")
-            return
+            return None
         try:
             data = self.files(file)
-            if data is None:
-                self.findings.warning("missing-file", pointer, f"there is no file {file} beside the description")
-                return
-            self.bytes += len(data)
-            self.known[file] = documents.parse(data, name=file, strict=False)
+            if data is not None:
+                self.bytes += len(data)
+                return documents.parse(data, name=file, strict=False)
+            self.findings.warning("missing-file", pointer, f"there is no file {file} beside the description")
         except BadDocument as error:
             self.findings.warning("unreadable-file", pointer, str(error))
+        return None
 
 
 def _outward(root: Any, prefix: str, *, local_too: bool) -> Iterator[tuple[dict[str, Any], str, str]]:

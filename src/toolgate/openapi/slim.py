@@ -58,10 +58,10 @@ class Slimmer:
     def __init__(self) -> None:
         self._texts: dict[tuple[str, int], str] = {}
 
-    def slim(self, schema: Mapping[str, Any], budget: int = BUDGET) -> dict[str, Any]:
-        """A tool's input schema in at most `budget` bytes, accepting at least what `schema` accepts."""
+    def slim(self, schema: Mapping[str, Any]) -> dict[str, Any]:
+        """A tool's input schema in at most BUDGET bytes, accepting at least what `schema` accepts."""
         # Words are seldom seven eighths of a schema: what is that much over the budget has to lose parts.
-        hopeless = len(orjson.dumps(schema)) > 8 * budget
+        hopeless = len(orjson.dumps(schema)) > 8 * BUDGET
         loose: dict[str, Any] = {}
         for level in LEVELS:
             if level.depth is None and hopeless:
@@ -69,9 +69,9 @@ class Slimmer:
             if level.depth is not None and not loose:
                 loose = loosened(schema)
             slimmed = self.at(loose or schema, level)
-            if len(orjson.dumps(slimmed)) <= budget:
+            if len(orjson.dumps(slimmed)) <= BUDGET:
                 return slimmed
-        return _bare(schema, budget)
+        return _bare(schema)
 
     def at(self, schema: Mapping[str, Any], level: Level) -> dict[str, Any]:
         """`schema`, loosened where the level shows not all of it, with as much as `level` tells."""
@@ -173,13 +173,13 @@ def _has_parts(schema: Mapping[str, Any]) -> bool:
     return "$ref" in schema or not keywords.PARTS.isdisjoint(schema)
 
 
-def _bare(schema: Mapping[str, Any], budget: int) -> dict[str, Any]:
+def _bare(schema: Mapping[str, Any]) -> dict[str, Any]:
     """The last resort for thousands of arguments: the required ones by name, as many as fit, others by hearsay."""
     properties: dict[str, Any] = {}
     size = 400
     for name in schema.get("required", ()):
         size += 2 * len(name) + 10
-        if size < budget:
+        if size < BUDGET:
             properties[name] = {}
     bare: dict[str, Any] = {"type": "object", "description": f"{len(schema['properties'])} arguments; {HINT}", "properties": properties}
     return {**bare, "required": list(properties)} if properties else bare
