@@ -79,7 +79,6 @@ class Evidence:
         """Write down that nobody is asked."""
         event = self._about("model.denied", request)
         event["decision"] = {"effect": "deny", "rule": error.rule, "policy": request.policy}
-        event["model"] = {"asked": request.prompt.model or None}
         event["result"] = {"ending": "refused", "code": error.code, "effect": "none"}
         event["route"] = {"dropped": dict(getattr(error, "dropped", {}))}
         event["ms"] = _ms(seconds)
@@ -95,12 +94,11 @@ class Evidence:
         event["attempts"] = [_tried(each) for each in request.tried]
         event["money"] = {"reserved": request.reserved, "settled": request.cost, "estimated": request.estimated}
         if isinstance(ending, Reply):
-            event["model"] = {"asked": request.prompt.model or None, "provider": ending.provider, "name": ending.model}
+            event["model"] |= {"provider": ending.provider, "name": ending.model}
             event["tokens"] = asdict(ending.tokens)
             digest = self._digest(request, [ending.message])
             event["result"] = {"ending": "ok", "code": None, "effect": "done", "stop": ending.stop, "digest": digest}
         else:
-            event["model"] = {"asked": request.prompt.model or None}
             event["result"] = _failed(ending)
         event["ms"] = _ms(seconds)
         await self._journal.append(STREAM, event, closes=request.id)
@@ -108,7 +106,7 @@ class Evidence:
     def _intent(self, request: Request, decision: Decision, model: Model) -> Mapping[str, Any]:
         event = self._about("model.intent", request)
         event["decision"] = {"effect": "allow", "rule": ", ".join(decision.policy) or None, "policy": request.policy}
-        event["model"] = {"asked": request.prompt.model or None, "provider": model.provider, "name": model.name}
+        event["model"] |= {"provider": model.provider, "name": model.name}
         event["route"] = decision.to_json()
         event["prompt"] = {
             "digest": self._digest(request, request.prompt.messages),
@@ -123,6 +121,7 @@ class Evidence:
         event = new_event(type, errand.principal.tenant, self._journal.instance)
         event["request"] = request.id
         event["run"] = errand.run or None
+        event["model"] = {"asked": request.prompt.model or None}
         event["principal"] = who(errand.principal)
         event["errand"] = {
             "task": errand.task,
