@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections import Counter
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
@@ -80,7 +81,7 @@ async def test_an_operator_tries_a_provider_and_hears_what_failed_last() -> None
 
 async def test_an_error_that_another_process_met_is_told_to_the_minute_unless_a_later_one_was_met_here() -> None:
     def met(*errors: str) -> Batch:
-        return Batch({Key("openai", "gpt-6-luna", "chat"): Series(requests=len(errors), errors=dict.fromkeys(errors, 1))})
+        return Batch({Key("openai", "gpt-6-luna", "chat"): Series(requests=len(errors), errors=Counter(errors))})
 
     async def last(there: World) -> Mapping[str, Any] | None:
         told = (await there.ask("GET", "/v1/providers", user="root")).json()["providers"]

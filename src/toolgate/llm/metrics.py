@@ -161,9 +161,7 @@ class Performance:
     def _add(self, metric: ProviderExecutionMetric) -> None:
         batch = self._minute(metric.timestamp)
         key = Key(metric.provider_id, metric.model, metric.task_type, metric.prompt_version)
-        series = batch.series.get(key)
-        if series is None:
-            series = batch.series[key] = Series()
+        series = batch.series.setdefault(key, Series())
         series.requests += 1
         series.cost += metric.cost
         series.tokens_in += metric.tokens_in
@@ -176,14 +174,11 @@ class Performance:
             series.succeeded += 1
             series.latency.add(metric.latency_ms)
         else:
-            error = metric.error_type or "unknown"
-            series.errors[error] = series.errors.get(error, 0) + 1
+            series.errors[metric.error_type or "unknown"] += 1
         if metric.ttft_ms is not None:
             series.first.add(metric.ttft_ms)
         of = CostKey(*key[:3], metric.user_id, metric.tool, metric.phase)
-        spending = batch.costs.get(of)
-        if spending is None:
-            spending = batch.costs[of] = Spending()
+        spending = batch.costs.setdefault(of, Spending())
         spending.requests += 1
         spending.cost += metric.cost
         spending.tokens += metric.tokens_in + metric.tokens_out

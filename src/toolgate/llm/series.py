@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any, Literal, NamedTuple, get_args
@@ -51,7 +52,7 @@ class Series:
     """Answers that somebody judged, weighted."""
     won: float = 0.0
     """Of them the right ones; a half counts half."""
-    errors: dict[str, int] = field(default_factory=dict)
+    errors: Counter[str] = field(default_factory=Counter)
     latency: Histogram = field(default_factory=Histogram)
     """Milliseconds of the attempts that succeeded."""
     first: Histogram = field(default_factory=Histogram)
@@ -60,15 +61,14 @@ class Series:
     def merge(self, other: Series) -> None:
         for name in COUNTS:
             setattr(self, name, getattr(self, name) + getattr(other, name))
-        for error, count in other.errors.items():
-            self.errors[error] = self.errors.get(error, 0) + count
+        self.errors.update(other.errors)
         self.latency.merge(other.latency)
         self.first.merge(other.first)
 
     def to_json(self) -> dict[str, Any]:
         said: dict[str, Any] = {name: value for name in COUNTS if (value := getattr(self, name))}
         if self.errors:
-            said["errors"] = self.errors
+            said["errors"] = dict(self.errors)
         for name in ("latency", "first"):
             histogram: Histogram = getattr(self, name)
             if histogram.counts:
@@ -78,7 +78,7 @@ class Series:
     @classmethod
     def from_json(cls, said: Mapping[str, Any]) -> Series:
         read = cls(**{name: said[name] for name in COUNTS if name in said})
-        read.errors = dict(said.get("errors", {}))
+        read.errors = Counter(said.get("errors", {}))
         read.latency = Histogram.from_json(said.get("latency", NONE))
         read.first = Histogram.from_json(said.get("first", NONE))
         return read
