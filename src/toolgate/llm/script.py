@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -78,24 +77,18 @@ class Line(Strict):
 LINES: TypeAdapter[tuple[Line, ...]] = TypeAdapter(Annotated[tuple[Line, ...], Field(min_length=1)])
 
 
-@dataclass(frozen=True, slots=True)
-class Script:
-    """What is said."""
-
-    lines: tuple[Line, ...]
-
-    def line(self, messages: Sequence[Message]) -> tuple[int, Line] | None:
-        """The reply to `messages` and its place in the script; None: it has none."""
-        newest = latest(messages)
-        for place, line in enumerate(self.lines):
-            if line.when is not None and re.search(line.when, newest):
-                return place, line
-        turns = [place for place, line in enumerate(self.lines) if line.when is None]
-        said = sum(isinstance(message, Assistant) for message in messages)
-        return (turns[said], self.lines[turns[said]]) if said < len(turns) else None
+def line_of(script: Sequence[Line], messages: Sequence[Message]) -> tuple[int, Line] | None:
+    """The reply to `messages` and its place in the script; None: it has none."""
+    newest = latest(messages)
+    for place, line in enumerate(script):
+        if line.when is not None and re.search(line.when, newest):
+            return place, line
+    turns = [(place, line) for place, line in enumerate(script) if line.when is None]
+    said = sum(isinstance(message, Assistant) for message in messages)
+    return turns[said] if said < len(turns) else None
 
 
-def read_script(file: Path) -> Script:
+def read_script(file: Path) -> tuple[Line, ...]:
     """The script in a YAML or JSON file, or in one with a JSON object a line.
 
     Raises:
@@ -111,7 +104,7 @@ def read_script(file: Path) -> Script:
     else:
         values = documents.parse(data, name=file.name)
     try:
-        return Script(LINES.validate_python(values))
+        return LINES.validate_python(values)
     except ValidationError as error:
         problems = "; ".join(f"{'.'.join(str(part) for part in item['loc']) or 'it'}: {item['msg']}" for item in error.errors())
         raise Misconfigured(f"{file.name} is no script. {problems}") from None

@@ -15,7 +15,7 @@ from toolgate.llm.classify import answered, cut_off
 from toolgate.llm.improvised import improvised
 from toolgate.llm.messages import Assistant, CallDelta, Chosen, Delta, Done, Errand, Message, Prompt, Reply, TextDelta, Tokens, ToolCall
 from toolgate.llm.provider import Provider
-from toolgate.llm.script import Script, Trouble, filled
+from toolgate.llm.script import Line, Trouble, filled, line_of
 
 CHARACTERS = 4
 """That count as a token: a script has no tokenizer."""
@@ -26,7 +26,7 @@ KEPT = 1024
 class Scripted(Provider):
     """Says the lines of `script`; without one, what `improvised` says."""
 
-    def __init__(self, name: str, script: Script | None) -> None:
+    def __init__(self, name: str, script: Sequence[Line] | None) -> None:
         self.name = name
         self._script = script
         self._failed: OrderedDict[tuple[str, int, int], int] = OrderedDict()
@@ -39,7 +39,7 @@ class Scripted(Provider):
             said = improvised(prompt.messages, prompt.tools if prompt.choice != "none" else ())
             text, calls = said.text, said.calls
         else:
-            found = self._script.line(prompt.messages)
+            found = line_of(self._script, prompt.messages)
             if found is None:
                 raise ModelFailed(f"the script of {self.name} has no line for this reply", "request", reason="script_ended")
             place, line = found
