@@ -120,14 +120,14 @@ def test_a_provider_is_switched_off_and_on_with_the_keyboard(page: Any, gate: Ga
     page.get_by_role("button", name="Disable scripted").press("Enter")
     expect(scripted.get_by_role("status")).to_have_text("Its models are asked no more.")
     expect(scripted.locator(".badge")).to_have_text("off")
-    assert gate.app.models.switches.off == {"scripted"}
+    assert gate.app.models.roster.switches.off == {"scripted"}
     assert violations(page, SCHEMES[0]) == []
     expect(page.get_by_role("button", name="Enable scripted")).to_be_focused()
     page.keyboard.press("Enter")
     expect(scripted.get_by_role("status")).to_have_text("Its models are asked again.")
 
     expect(scripted.locator(".badge")).to_have_text("ok")
-    assert gate.app.models.switches.off == set()
+    assert gate.app.models.roster.switches.off == set()
 
 
 def test_who_is_no_admin_has_models_without_their_figures(page: Any, gate: Gate) -> None:

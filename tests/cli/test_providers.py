@@ -46,7 +46,7 @@ def test_what_is_switched_off_says_so_in_the_list_and_in_the_explanation(here: P
 
     async def switch() -> None:
         async with open_app(Settings(data_dir=here / "state", integrations=())) as app:
-            await app.models.switches.switch("openai", False, a_principal())
+            await app.models.roster.switches.switch("openai", False, a_principal())
 
     anyio.run(switch)
     listed, explained = providers("list"), providers("explain", "Hello?")

@@ -167,13 +167,13 @@ async def test_a_rule_that_keeps_a_caller_from_the_model_keeps_the_question_here
 async def test_a_provider_that_is_switched_off_is_sent_neither_questions_nor_passages(tmp_path: Path) -> None:
     shelf, service = a_folder(tmp_path), Embeddings(SENSES)
     async with a_library(tmp_path, service) as app:
-        await app.models.switches.switch("acme", False, ADMIN)
+        await app.models.roster.switches.switch("acme", False, ADMIN)
         sources, problems = await found(app, "kettles")
         complete = meanings(app.settings, shelf, app.models)
         assert complete is not None
         completed = await complete.complete()
         assert service.asked == []
-        await app.models.switches.switch("acme", True, ADMIN)
+        await app.models.roster.switches.switch("acme", True, ADMIN)
         again = await complete.complete()
 
     assert sources == ["docs/tea.md"]

@@ -79,7 +79,7 @@ class World:
             for name in dict.fromkeys(each.provider for each in self.known)
         ]
         self.switches = Switches(self.stores, "provider", clock=self.clock)
-        self.roster = Roster(declared, lambda provider: self.asked[provider.name], nobody, switches=self.switches)
+        self.roster = Roster(declared, lambda provider: self.asked[provider.name], nobody, self.switches)
         self.router = Router(
             self.roster.models, lambda: self.live.current.models, health=self.breakers, speeds=self.performance, rates=self.prices
         )

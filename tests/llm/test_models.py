@@ -46,17 +46,17 @@ async def test_a_provider_that_is_off_is_not_asked_even_by_its_name_restarts_and
     settings, hello = Settings(data_dir=tmp_path, integrations=()), Prompt([User("Hello?")], model="scripted")
     async with open_app(settings) as app, open_app(settings) as other:
         await other.models.provider.reply(hello, ERRAND)  # it knows by now what is off
-        await app.models.switches.switch("scripted", False, a_principal())
+        await app.models.roster.switches.switch("scripted", False, a_principal())
         with pytest.raises(NoModel, match="scripted: its provider is switched off by an operator"):
             await app.models.provider.reply(hello, ERRAND)
-        await other.models.switches.heed()
+        await other.models.roster.switches.heed()
         with pytest.raises(NoModel, match="switched off by an operator"):
             await other.models.provider.reply(hello, ERRAND)
 
     async with open_app(settings) as app:
         with pytest.raises(NoModel, match="switched off by an operator"):
             await app.models.provider.reply(hello, ERRAND)
-        await app.models.switches.switch("scripted", True, a_principal())
+        await app.models.roster.switches.switch("scripted", True, a_principal())
         assert (await app.models.provider.reply(hello, ERRAND)).message.text.startswith(LABEL)
 
 

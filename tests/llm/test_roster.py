@@ -100,7 +100,9 @@ def roster(server: Server, environ: dict[str, str], clock: FakeClock | None = No
     def opened(provider: Declared) -> Provider:
         return ScriptedProvider([], name=provider.name)
 
-    return Roster(declared(settings or Settings(), environ), opened, server, clock=clock or FakeClock())
+    return Roster(
+        declared(settings or Settings(), environ), opened, server, Switches(memory_stores(), "provider"), clock=clock or FakeClock()
+    )
 
 
 def ids(known: Roster) -> list[str]:
@@ -156,9 +158,9 @@ async def test_a_model_that_is_named_is_known_where_the_operator_did_not_say_whi
 
 
 async def test_a_local_server_that_is_off_is_not_asked_for_its_models_and_who_names_it_is_told() -> None:
-    server, switches = Server("llama"), Switches(memory_stores(), "provider")
+    server = Server("llama")
     known = roster(server, {"OLLAMA_HOST": "x", "OPENAI_API_KEY": "k"})
-    known.switches = switches
+    switches = known.switches
     await switches.switch("ollama", False, a_principal())
 
     await known.ready("ollama/llama")
@@ -173,9 +175,8 @@ async def test_a_local_server_that_is_off_is_not_asked_for_its_models_and_who_na
 
 
 async def test_only_models_of_providers_that_are_off_are_off_those_that_were_named_too() -> None:
-    switches = Switches(memory_stores(), "provider")
     known = roster(Server(), {"OPENAI_API_KEY": "k", "ANTHROPIC_API_KEY": "k"})
-    known.switches = switches
+    switches = known.switches
     await known.ready("openai/gpt-9")
     before = known.models()
 

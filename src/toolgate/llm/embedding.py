@@ -64,7 +64,7 @@ class Embedder:
         rules = self.models.policy.applying(errand.principal, errand.task)
         if (why := forbidden(rules, self.model.id, self.model.region, self.model.tags)) is not None:
             raise NoModel({self.model.id: why})
-        now, switches, settings = asyncio.get_running_loop().time, self.models.switches, self.models.settings.models
+        now, switches, settings = asyncio.get_running_loop().time, self.models.roster.switches, self.models.settings.models
         deadline, before = now() + seconds, None
         await switches.fresh()
         await asyncio.to_thread(load)  # the price list, a third of a second the first time

@@ -30,7 +30,6 @@ if TYPE_CHECKING:
     from toolgate.policy.models import Models as Rules
     from toolgate.settings import Settings
     from toolgate.stores import Stores
-    from toolgate.switches import Switches
     from toolgate.telemetry import Metrics
 
 
@@ -133,16 +132,10 @@ class Models:
         from toolgate.llm.local import listed
         from toolgate.llm.prices import load
         from toolgate.llm.roster import Roster
-
-        found = declared(self.settings, self.environ)
-        return Roster(found, self._open, lambda provider: listed(provider, self.transport), load, switches=self.switches)
-
-    @cached_property
-    def switches(self) -> Switches:
-        """Which providers are off."""
         from toolgate.switches import Switches
 
-        return Switches(self.stores, "provider")
+        found, switches = declared(self.settings, self.environ), Switches(self.stores, "provider")
+        return Roster(found, self._open, lambda provider: listed(provider, self.transport), switches, load)
 
     def embedder(self, provider: str, name: str, dimensions: int | None) -> Embedder:
         """Who turns texts into vectors: the model `name` of `provider`.
@@ -156,11 +149,6 @@ class Models:
         if found is None:
             raise Misconfigured(f"library.embeddings names the provider {provider!r}; there is {', '.join(self.roster.by_name)}")
         return Embedder(self, found, found.named(name), dimensions)
-
-    async def close(self) -> None:
-        """Write down what is not yet written down, if anybody was asked at all."""
-        if "provider" in self.__dict__:
-            await self.provider.memory.save()
 
     def _open(self, provider: Declared) -> Provider:
         from toolgate.llm.opening import opened
@@ -178,5 +166,6 @@ async def open_models(
         try:
             yield models
         finally:
-            with CancelScope(shield=True):
-                await models.close()
+            if "provider" in models.__dict__:  # else nobody was asked, and there is nothing to write down
+                with CancelScope(shield=True):
+                    await models.provider.memory.save()

@@ -157,7 +157,7 @@ class Report:
 
     async def switch(self, name: str, on: bool, who: Principal) -> Mapping[str, Any]:
         """Ask a provider again, or no more; requests under way end as they began. Raises NoModel, AuditUnavailable."""
-        await self._models.switches.switch(self._models.roster.find(name).name, on, who)
+        await self._models.roster.switches.switch(self._models.roster.find(name).name, on, who)
         return {"enabled": on}
 
     async def _stored_errors(self) -> Mapping[str, LastError]:

@@ -35,11 +35,11 @@ class Roster:
     open: Callable[[Declared], Provider]
     list: Callable[[Declared], Awaitable[Sequence[Model]]]
     """Asks a local server which models it has; raises ModelFailed."""
+    switches: Switches
+    """By which operators switch providers off."""
     prepare: Callable[[], object] | None = None
     """Imports what asking a model takes that is not free; run once, in a thread, so that everything else goes on."""
     clock: Callable[[], float] = time.monotonic
-    switches: Switches | None = None
-    """By which operators switch providers off; None: they cannot."""
     _opened: dict[str, Provider] = field(default_factory=dict, init=False)
     _local: dict[str, tuple[float, Sequence[Model]]] = field(default_factory=dict, init=False)
     """Models of local servers, and until when that holds."""
@@ -55,7 +55,7 @@ class Roster:
     @property
     def off(self) -> frozenset[str]:
         """Names of providers that an operator has switched off."""
-        return self.switches.off if self.switches else frozenset()
+        return self.switches.off
 
     def models(self) -> Sequence[Model]:
         """The same object until something changes: every decision asks."""
@@ -74,8 +74,7 @@ class Roster:
 
     async def ready(self, named: str) -> None:
         """Have the models of local servers, and the one that a prompt names; know what is off."""
-        if self.switches is not None:
-            await self.switches.fresh()
+        await self.switches.fresh()
         if self.prepare is not None and any(each.kind != "scripted" for each in self.declared):
             prepare, self.prepare = self.prepare, None
             await to_thread.run_sync(prepare)
