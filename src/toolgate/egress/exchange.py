@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from toolgate.egress.connection import Connection, Lost, NotHttp
 from toolgate.egress.decoding import Intake
-from toolgate.egress.wire import Caps, Headers, Response
+from toolgate.egress.wire import Caps, Headers
 from toolgate.errors import AnswerTooLarge, TimedOut, Unreachable, UpstreamFailed
 
 if TYPE_CHECKING:
@@ -28,14 +28,6 @@ class Exchange:
         self._sent = False
         self._ready: Connection | None = None
         self._connection: Connection | None = None
-
-    async def complete(self) -> Response:
-        """Send, and read the whole answer. Raises as `Sender.send`."""
-        try:
-            await self.start()
-            return Response(self.status, self.headers, await self.whole())
-        finally:
-            self.close()
 
     async def connect(self) -> None:
         """Have a connection for `start`, which otherwise makes its own: for callers who give that a time of its own."""

@@ -81,9 +81,12 @@ class Transport:
         exchange = self.exchange(request, reach=reach, caps=caps)
         try:
             with Within(seconds, self._deadlines):
-                return await exchange.complete()
+                await exchange.start()
+                return Response(exchange.status, exchange.headers, await exchange.whole())
         except TimeoutError:
             raise exchange.too_late(seconds) from None
+        finally:
+            exchange.close()
 
     def exchange(self, request: Request, *, reach: Reach, caps: Caps = CAPS) -> Exchange:
         """`request`, checked and ready to be sent, for callers that read the answer as it comes and keep the time themselves.
