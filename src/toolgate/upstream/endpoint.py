@@ -90,29 +90,25 @@ class Endpoint:
         """
         every = (*self._headers, *headers.items(), *((JSON_BODY,) if body is not None else ()))
         request = Request(method, url or self.url, every, body)
-        proof = await self._credentials.proof(PROOF_SECONDS)
-        if not await self._sent(request, proof, take, endless, last=False) and self._credentials.renew(proof):
+        for last in (False, True):
             proof = await self._credentials.proof(PROOF_SECONDS)
-            await self._sent(request, proof, take, endless, last=True)
-
-    async def _sent(self, request: Request, proof: Proof, take: Callable[[Reply], Awaitable[None]], endless: bool, *, last: bool) -> bool:
-        """Whether the reply was taken; a 401 is not, unless no other proof is left to show."""
-        exchange = self._transport.exchange(proof.on(request, self._reach.origins), reach=self._reach, caps=ENDLESS if endless else CAPS)
-        try:
-            await exchange.start()
-            if exchange.status == 401 and not last and self._credentials.renew(proof):
-                return False
-            reply = Reply(exchange.status, exchange.headers)
-            if exchange.status == 403 and (more := lacking(self._credentials, _challenge(reply))) is not None:
-                raise more
-            if _is_stream(reply):
-                reply.events = _scrubbed(events(exchange.read, MAX_MESSAGE), proof)
-            else:
-                reply.body = _clean(await exchange.whole(MAX_MESSAGE), proof)
-            await take(reply)
-            return True
-        finally:
-            exchange.close()
+            sent = proof.on(request, self._reach.origins)
+            exchange = self._transport.exchange(sent, reach=self._reach, caps=ENDLESS if endless else CAPS)
+            try:
+                await exchange.start()
+                if exchange.status == 401 and not last and self._credentials.renew(proof):
+                    continue
+                reply = Reply(exchange.status, exchange.headers)
+                if exchange.status == 403 and (more := lacking(self._credentials, _challenge(reply))) is not None:
+                    raise more
+                if _is_stream(reply):
+                    reply.events = _scrubbed(events(exchange.read, MAX_MESSAGE), proof)
+                else:
+                    reply.body = _clean(await exchange.whole(MAX_MESSAGE), proof)
+                return await take(reply)
+            finally:
+                exchange.close()
+        raise AssertionError("the second reply is taken, whatever it is")
 
 
 def refused(reply: Reply, who: str) -> UpstreamFailed:

@@ -143,21 +143,18 @@ class Upstream:
         Raises:
             InputNeeded, ProtocolError, Failed, EgressBlocked, NotLinked: there is none.
         """
-        answer = await self._ask(await self._present(), method, params, call, name)
-        self._answered = True
-        return answer
-
-    async def _ask(self, conversation: Conversation, method: str, params: Mapping[str, Any], call: Call, name: str) -> Mapping[str, Any]:
-        client = call.client
-        if conversation.modern and self._is_older(client):
+        conversation, client = await self._present(), call.client
+        answer: Mapping[str, Any] | None = None
+        if not conversation.modern or self._is_older(client):
             try:
-                return await self._ask_older(conversation, method, params, call, name)
+                answer = await self._ask_older(conversation, method, params, call, name)
             except NotOlder:
                 log.info("%s has no older era; clients of one are answered in the new one", self.name)
-        if not conversation.modern:
-            return await self._ask_older(conversation, method, params, call, name)
-        ear, asked = CallersEar(client), {**params, **shown(call, modern=True)}
-        return await to_modern(lambda each: self._ask_modern(conversation, method, each, ear, call), asked, client, self.name)
+        if answer is None:
+            ear, asked = CallersEar(client), {**params, **shown(call, modern=True)}
+            answer = await to_modern(lambda each: self._ask_modern(conversation, method, each, ear, call), asked, client, self.name)
+        self._answered = True
+        return answer
 
     async def _ask_older(
         self, conversation: Conversation, method: str, params: Mapping[str, Any], call: Call, name: str
