@@ -368,6 +368,8 @@ def test_a_redirection_names_the_host_and_nothing_else(location: str, host: str)
         (429, {"Retry_After": "soon"}, None),
         (429, {"Retry_After": "-5"}, None),
         (429, {"Retry_After": "²"}, None),
+        (429, {"Retry_After": "9" * 400}, None),
+        (429, {"Retry_After": "Sun, 06 Nov 99999999999999999999 08:49:37 GMT"}, None),
         (429, {}, None),
         # GitHub
         (403, {"X_RateLimit_Remaining": "0", "X_RateLimit_Reset": "1000000060"}, 60.0),

@@ -9,7 +9,7 @@ from http import HTTPStatus
 from typing import Any
 
 from toolgate.backends import WebSearch
-from toolgate.egress.wire import Sender
+from toolgate.egress.wire import Sender, seconds_in
 from toolgate.internal.desk import Desk
 from toolgate.internal.outside import json_of, send
 from toolgate.internal.searching import Odd, Query, Result, one_list, reason, request, results
@@ -50,8 +50,9 @@ async def _ask(sender: Sender, engine: WebSearch, query: Query, seconds: float) 
         return trouble
     answer = json_of(response)
     if response.status != HTTPStatus.OK:
-        said = response.header("retry-after")
-        after = float(said) if said is not None and said.isdigit() else 60.0 if response.status == HTTPStatus.TOO_MANY_REQUESTS else None
+        after = seconds_in(response.header("retry-after"))
+        if after is None and response.status == HTTPStatus.TOO_MANY_REQUESTS:
+            after = 60.0
         message = f"{who} did not search: {reason(engine, response.status, answer)}"
         return Trouble("upstream_failed", message, status=HTTPStatus.BAD_GATEWAY, retry_after=after, upstream=response.status)
     try:

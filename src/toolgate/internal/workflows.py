@@ -14,7 +14,7 @@ import orjson
 
 from toolgate.backends import Workflow
 from toolgate.calls import key
-from toolgate.egress.wire import Request, Response, Sender
+from toolgate.egress.wire import Request, Response, Sender, seconds_in
 from toolgate.internal.desk import Desk
 from toolgate.internal.outside import json_of, send
 from toolgate.internal.trouble import Trouble
@@ -144,13 +144,12 @@ async def _sent(desk: Desk, sender: Sender, workflow: Workflow, request: Request
 def _good(workflow: Workflow, response: Response) -> Response:
     if response.status < 300:
         return response
-    after = response.header("retry-after")
     raise Trouble(
         "upstream_failed",
         f"{NAMES[workflow.kind]} answered {response.status}",
         status=HTTPStatus.BAD_GATEWAY,
         upstream=response.status,
-        retry_after=float(after) if after is not None and after.isdigit() else None,
+        retry_after=seconds_in(response.header("retry-after")),
     )
 
 

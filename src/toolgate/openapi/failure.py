@@ -14,7 +14,7 @@ from urllib.parse import urljoin, urlsplit
 import orjson
 
 from toolgate.calls import Outcome, Problem
-from toolgate.egress.wire import Response
+from toolgate.egress.wire import Response, seconds_in
 from toolgate.errors import UpstreamFailed
 from toolgate.openapi import media
 from toolgate.openapi.hints import SAFE
@@ -89,8 +89,8 @@ def wait(response: Response, now: float | None = None) -> float | None:
     """Seconds until it makes sense to try again, as far as the answer tells."""
     clock = _date(response.header("date")) or now
     after = (response.header("retry-after") or "").strip()
-    if after.isdecimal():
-        return float(after)
+    if (seconds := seconds_in(after)) is not None:
+        return seconds
     if after and clock is not None and (date := _date(after)) is not None:
         return max(0.0, date - clock)
     for prefix in ("x-ratelimit", "ratelimit", "x-rate-limit"):
@@ -135,7 +135,7 @@ def _date(text: str | None) -> float | None:
     """An HTTP date in seconds since 1970."""
     try:
         return parsedate_to_datetime(text).timestamp() if text else None
-    except ValueError:
+    except (ValueError, OverflowError):
         return None
 
 

@@ -9,7 +9,7 @@ from itertools import count
 from toolgate.calls import Principal
 from toolgate.egress.origin import origin_of, spelled
 from toolgate.egress.transport import Transport
-from toolgate.egress.wire import CAPS, Caps, Headers, Reach, Request, Response, first
+from toolgate.egress.wire import CAPS, Caps, Headers, Reach, Request, Response, first, seconds_in
 from toolgate.errors import EgressBlocked, Misconfigured, UpstreamFailed
 from toolgate.integration import Integration
 from toolgate.oauth.metadata import Challenge, challenge_of
@@ -115,8 +115,8 @@ def refused(reply: Reply, who: str) -> UpstreamFailed:
     """What to raise for a reply that holds no message."""
     if reply.status in (401, 403):
         return UpstreamFailed(f"{who} does not let this gateway in: it answered {reply.status}; see `auth`", status=reply.status)
-    after = reply.header("retry-after")
-    wait = float(after) if after and after.isdigit() and len(after) < 6 else None
+    after = reply.header("retry-after") or ""
+    wait = seconds_in(after) if len(after) < 6 else None
     return UpstreamFailed(f"{who} answered {reply.status} where a message of MCP was expected", status=reply.status, retry_after=wait)
 
 
