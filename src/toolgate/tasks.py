@@ -116,12 +116,15 @@ class Within:
         self._passed = False
 
     def __enter__(self) -> None:
-        loop = asyncio.get_running_loop()
-        task = asyncio.current_task(loop)
-        assert task is not None
+        deadlines = self._deadlines
+        loop = deadlines.loop
+        task = None if loop is None else asyncio.current_task(loop)
+        if loop is None or task is None:  # in a new loop; to ask which it is would be a system call each time
+            loop = asyncio.get_running_loop()
+            task = asyncio.current_task(loop)
+            assert task is not None
         self._task = task
         self._cancelled = task.cancelling()
-        deadlines = self._deadlines
         self.due = deadlines.clock() + self._seconds
         if self.due < deadlines.looks or loop is not deadlines.loop:
             deadlines.look_at(self.due, loop)
