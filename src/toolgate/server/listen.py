@@ -314,7 +314,9 @@ class Deadlined(HttpToolsProtocol):
         # Weakly, since the cycle has the scope: what refers to itself stays until the collector comes, which then has something to do.
         answer = partial(self.answers.send, ref(cycle))
         cycle.scope["extensions"] = {ANSWER: answer}  # type: ignore[dict-item]  # any value, says ASGI
-        super()._start_asgi_task(cycle, app)
+        task = self.loop.create_task(cycle.run_asgi(app))
+        task.add_done_callback(self.tasks.discard)
+        self.tasks.add(task)
 
     def on_message_complete(self) -> None:
         if not self.expect_100_continue:  # who expects that is told first to send it
