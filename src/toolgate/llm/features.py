@@ -111,27 +111,25 @@ def shape_of(text: str, tools: int) -> tuple[float, ...]:
     return log(len(text) + 1), figures / (len(looked_at) + 1), log1p(looked_at.count("\n")), log1p(tools)
 
 
-def features_of(prompts: Sequence[tuple[str, str, int]], *, shape: bool, words: bool) -> Features:
+def features_of(prompts: Sequence[tuple[str, str, int]], *, words: bool) -> Features:
     """Those that tell `prompts` apart, each a task, a text and a number of tools.
 
     Args:
-        shape: length and shape count.
-        words: words count.
+        words: words, length and shape count as well as the task.
     """
     counts = Counter(task for task, _, _ in prompts)
     tasks = {task: index for index, task in enumerate(sorted(counts), 1)}
     size = 1 + len(tasks)
     shaped: dict[str, int] = {}
+    known: dict[str, tuple[int, float]] = {}
     middle, spread = _spread([shape_of(text, tools) for _, text, tools in prompts])
-    shape_at = size if shape else 0
-    if shape:
+    shape_at = size if words else 0
+    if words:
         size += SHAPES
         for task in tasks if len(tasks) > 1 else ():
             if counts[task] >= PLENTY:
                 shaped[task] = size
                 size += SHAPES
-    known: dict[str, tuple[int, float]] = {}
-    if words:
         for word, weight in _dividing([text for _, text, _ in prompts]):
             known[word] = (size, weight)
             size += 1
