@@ -68,8 +68,7 @@ def restored(value: Any, schema: Any, whole: Schema, patience: Patience | None =
     kept: dict[str, Any] = {}
     for name, inner in value.items():
         told = properties.get(name)
-        optional = inner is None and told is not None and name not in required
-        if optional and (not takes_null(told, whole, patience) or null_is_absence(told, whole)):
+        if inner is None and told is not None and name not in required and not null_means(told, whole, patience):
             continue
         kept[name] = restored(inner, told, whole, patience, depth + 1)
     return kept
@@ -127,13 +126,10 @@ def at(ref: str, whole: Schema) -> Schema | None:
     return found if isinstance(found, Mapping) else None
 
 
-def takes_null(schema: Any, whole: Schema, patience: Patience) -> bool:
-    return shaped(None, schema, whole, patience)
-
-
-def null_is_absence(schema: Any, whole: Schema) -> bool:
+def null_means(schema: Any, whole: Schema, patience: Patience) -> bool:
+    """Whether null is something else than absence: it may be there, and is not what absence stands for."""
     node = plain(schema, whole) if isinstance(schema, Mapping) else {}
-    return "default" in node and node["default"] is None
+    return shaped(None, schema, whole, patience) and ("default" not in node or node["default"] is not None)
 
 
 def apart(one: Schema, other: Schema) -> bool:

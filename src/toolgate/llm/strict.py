@@ -30,11 +30,10 @@ from toolgate.llm.shape import (
     mapping,
     modern,
     names,
-    null_is_absence,
+    null_means,
     plain,
     restored,
     same,
-    takes_null,
     type_of,
     types_of,
 )
@@ -297,7 +296,7 @@ class _Strict:
             if name not in required:
                 self.optional += 1
                 if self._dialect.all_required:
-                    if takes_null(inner, self._whole, self._patience) and not null_is_absence(inner, self._whole):
+                    if null_means(inner, self._whole, self._patience):
                         raise _Lossy(f"{name} may be null or absent, which are not the same")
                     made[name] = self._nullable(made[name])
         listed = list(properties) if self._dialect.all_required else [name for name in properties if name in required]
