@@ -37,7 +37,7 @@ def offered(tools: Mapping[str, Tool], globs: Sequence[str] | None, window: int)
         globs: names that the task is about; None: any.
         window: tokens.
     """
-    own = [spec for name in (READ_RESULT,) if name in tools and (spec := spec_of(tools[name]))]
+    own = [spec_of(tools[READ_RESULT])] if READ_RESULT in tools else []
     own += [loading] if (loading := _load_skill(tools)) else []
     chosen = [tool for name, tool in tools.items() if _is_meant(name, tool, globs)]
     specs = [spec_of(tool) for tool in chosen]

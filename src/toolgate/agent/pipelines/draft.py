@@ -135,18 +135,23 @@ def outline(text: str) -> Draft:
 
     For the scripted provider, which asks no model; each part waits for the one before.
     """
-    title = next((line.lstrip("# ").strip() for line in text.splitlines() if line.startswith("# ")), "the specification")
+    title = heading(text, "the specification")
     pieces = HEADING.split(text)
     parts: Sequence[tuple[str, str]] = list(zip(pieces[1::2], pieces[2::2], strict=False)) or [(title, text)]
     issues: list[Drafted] = []
-    for heading, body in parts[:MOST]:
-        name = " ".join(heading.split()) if len(" ".join(heading.split())) > 2 else f"Part {len(issues) + 1} {heading}".strip()
+    for head, body in parts[:MOST]:
+        name = " ".join(head.split()) if len(" ".join(head.split())) > 2 else f"Part {len(issues) + 1} {head}".strip()
         key = _key(name, {one.key for one in issues})
         criteria = tuple(match.strip() for match in BULLET.findall(body)) or (f"{name} is as the specification says",)
         said = BULLET.sub("", body).strip()
         before = (issues[-1].key,) if issues else ()
         issues.append(Drafted(key, name[:200], said, criteria, ("specification",), before))
     return Draft(f"[scripted: no language model was asked] {title}, part by part", tuple(issues))
+
+
+def heading(text: str, otherwise: str) -> str:
+    """The first heading of a specification."""
+    return next((line.lstrip("# ").strip() for line in text.splitlines() if line.startswith("# ")), otherwise)
 
 
 def _key(name: str, taken: set[str]) -> str:

@@ -16,7 +16,7 @@ from typing import Any
 
 import orjson
 
-from toolgate.agent.pipelines.draft import SCHEMA, Draft, from_json, outline, read_draft
+from toolgate.agent.pipelines.draft import SCHEMA, Draft, from_json, heading, outline, read_draft
 from toolgate.calls import key
 from toolgate.errors import ModelFailed
 from toolgate.llm.messages import (
@@ -150,7 +150,7 @@ class SpecToIssues(Provider):
         wanted, said = self._wanted, shown(draft)
         if wanted.dry_run:
             return self._say(said)
-        tracking = f"{_title(wanted.spec, wanted.name)}" if wanted.tracking else None
+        tracking = heading(wanted.spec, wanted.name)[:200] if wanted.tracking else None
         return self._call(said, CREATE, {"batch": wanted.batch, "issues": draft.batch(wanted.name, tracking)})
 
     def _after_creating(self, done: Mapping[str, ToolResult]) -> Done:
@@ -214,10 +214,6 @@ def _done(messages: Sequence[Message]) -> list[tuple[ToolCall, ToolResult]]:
 def _listed(there: ToolResult | None) -> str:
     found = outcome(there) if there else None
     return "\n".join(f"- {one['key']}: {one['title']} ({one['state']})" for one in (found or {}).get("issues", ()) if one.get("key"))
-
-
-def _title(spec: str, name: str) -> str:
-    return next((line.lstrip("# ").strip() for line in spec.splitlines() if line.startswith("# ")), name)[:200]
 
 
 def _line(one: Mapping[str, Any]) -> str:
