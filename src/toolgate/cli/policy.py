@@ -146,7 +146,7 @@ async def diff(config: Path | None, as_json: bool, replayed: bool, days: int, ol
     changes = list(compare(one, other, tools))
     flips = await _replay(settings, days, tools, (one, other)) if replayed else None
     if as_json:
-        emit({"old": one.digest, "new": other.digest, "changes": [each.as_json() for each in changes], "replay": _told(flips)})
+        emit({"old": one.digest, "new": other.digest, "changes": [asdict(each) for each in changes], "replay": flips and asdict(flips)})
         return
     rows = [(each.what, each.name, each.tool or "", _short(each.before), _short(each.after)) for each in changes]
     table(("what", "name", "tool", "before", "after"), rows)
@@ -214,12 +214,6 @@ async def _replay(settings: Settings, days: int, tools: Sequence[Tool], policies
                 break
         await record(stores.journal, "audit.read", by="policy diff", lines=len(events))
     return replay(events, {tool.name: tool for tool in tools}, *policies)
-
-
-def _told(flips: Replayed | None) -> Mapping[str, Any] | None:
-    if flips is None:
-        return None
-    return {"calls": flips.calls, "same": flips.same, "flips": [each.as_json() for each in flips.flips], "unknown": flips.unknown}
 
 
 def _show_replay(flips: Replayed, days: int) -> None:

@@ -22,9 +22,6 @@ class Change:
     before: Any
     after: Any
 
-    def as_json(self) -> dict[str, Any]:
-        return {name: getattr(self, name) for name in ("what", "name", "tool", "before", "after")}
-
 
 def compare(old: Policy, new: Policy, tools: Sequence[Tool]) -> Iterator[Change]:
     """Changed rules and tiers by name, then what roles may do otherwise with `tools`."""

@@ -38,10 +38,6 @@ class Flip:
     after: str
     calls: int
 
-    def as_json(self) -> dict[str, Any]:
-        names = ("principal", "roles", "tool", "before", "after", "calls")
-        return {name: getattr(self, name) for name in names}
-
 
 @dataclass(frozen=True, slots=True)
 class Replayed:
