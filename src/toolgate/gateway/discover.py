@@ -61,13 +61,13 @@ def discovery(visible: Callable[[Principal], Mapping[str, Tool]], search: Search
         integration = arguments.get("integration")
         meant = {name: tool for name, tool in tools.items() if integration in (None, tool.integration) and name not in FINDERS}
         found = await search(arguments["query"], among=meant, limit=arguments.get("limit", 8))
-        return _json({"tools": [_summary(tools[name]) for name in found], "searched": len(meant)})
+        return told({"tools": [_summary(tools[name]) for name in found], "searched": len(meant)})
 
     async def describe_tool(call: Call) -> Outcome:
         tools, name = visible(call.principal), call.arguments["name"]
         if name not in tools:
             raise UnknownTool(_suggest(name, await search(name, among=tools, limit=3)))
-        return _json(_description(tools[name]))
+        return told(_description(tools[name]))
 
     async def call_tool(call: Call) -> Outcome:
         raise InvalidArguments(f"{CALL_TOOL} wants name, the name of another tool, and arguments, an object")
@@ -107,7 +107,8 @@ def discovery(visible: Callable[[Principal], Mapping[str, Tool]], search: Search
     )
 
 
-def _json(value: Mapping[str, Any]) -> Outcome:
+def told(value: Mapping[str, Any]) -> Outcome:
+    """A tool's answer that is `value`, as JSON and as it is."""
     return Outcome(content=(Text(orjson.dumps(value).decode()),), structured=value, effect="none")
 
 

@@ -16,10 +16,9 @@ from hashlib import sha256
 from importlib import resources
 from typing import Any, cast
 
-import orjson
-
-from toolgate.calls import PROTOCOL, Annotations, Call, Outcome, Principal, Text, Tool
+from toolgate.calls import PROTOCOL, Call, Outcome, Principal, Tool
 from toolgate.errors import InvalidArguments, UnknownTool
+from toolgate.gateway.discover import READING, told
 from toolgate.money import FREE
 from toolgate.stores import DIMENSIONS, Dimension, Ledger
 from toolgate.stores.budget import day_of, days
@@ -29,7 +28,6 @@ MEDIA_TYPE = "text/html;profile=mcp-app"
 USAGE, FORM = "usage_report", "tool_form"
 TITLES: Mapping[str, str] = {USAGE: "Usage", FORM: "Tool form"}
 SCRIPTS: Mapping[str, str] = {USAGE: "usage.js", FORM: "form.js"}
-READING = Annotations(read_only=True, destructive=False, idempotent=True, open_world=False)
 
 
 def app_tools(visible: Callable[[Principal], Mapping[str, Tool]], ledger: Ledger, clock: Callable[[], float] = time.time) -> Sequence[Tool]:
@@ -48,7 +46,7 @@ def app_tools(visible: Callable[[Principal], Mapping[str, Tool]], ledger: Ledger
             raise InvalidArguments(f"since and until are days. {error}") from None
         who = call.principal
         used = await ledger.usage(cast("tuple[Dimension, ...]", by), since=first, until=last, tenant=who.tenant, user=who.id)
-        return _json({"since": first, "until": last, "usage": [one.to_json() for one in used]})
+        return told({"since": first, "until": last, "usage": [one.to_json() for one in used]})
 
     async def form(call: Call) -> Outcome:
         name = call.arguments["name"]
@@ -56,7 +54,7 @@ def app_tools(visible: Callable[[Principal], Mapping[str, Tool]], ledger: Ledger
         if tool is None or PROTOCOL in tool.tags:
             raise UnknownTool(f"there is no tool called {name[:64]!r}; its exact name is in the list of tools, or found by searching them")
         said = {"title": tool.title, "description": tool.details or tool.description, "inputSchema": tool.schema}
-        return _json({"name": tool.name, **said, "annotations": {"readOnlyHint": tool.annotations.read_only}})
+        return told({"name": tool.name, **said, "annotations": {"readOnlyHint": tool.annotations.read_only}})
 
     day = {"type": "string", "description": "A day such as 2026-11-01, today, or so many days back such as 30d"}
     by = {"type": "array", "items": {"enum": list(DIMENSIONS)}, "minItems": 1, "description": "What it is told apart by"}
@@ -116,10 +114,6 @@ def _tool(name: str, description: str, properties: Mapping[str, Any], required: 
         remote=False,
         passed={"_meta": {"ui": {"resourceUri": place(name)}}},
     )
-
-
-def _json(value: Mapping[str, Any]) -> Outcome:
-    return Outcome(content=(Text(orjson.dumps(value).decode()),), structured=value, effect="none")
 
 
 def _file(name: str) -> str:
