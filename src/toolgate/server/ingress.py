@@ -200,13 +200,8 @@ def refusal(scope: Scope, status: int, message: str, *, code: int = INVALID_REQU
 
 
 def _is_json(content_types: list[bytes]) -> bool:
-    return len(content_types) == 1 and _means_json(content_types[0])
-
-
-@lru_cache(maxsize=64)
-def _means_json(content_type: bytes) -> bool:
-    media_type, _, parameters = content_type.lower().partition(b";")
-    return media_type.strip() == b"application/json" and parameters.replace(b" ", b"") in CHARSETS
+    media_type, _, parameters = b"".join(content_types).lower().partition(b";")
+    return len(content_types) == 1 and media_type.strip() == b"application/json" and parameters.replace(b" ", b"") in CHARSETS
 
 
 def _replay(body: bytes, receive: Receive) -> Receive:

@@ -111,7 +111,7 @@ class Jwks:
     async def _fetch(self) -> tuple[Mapping[str, Any], ...]:
         if self._uri is None:
             self._uri = await self._discover()
-        keys = (await self._json(self._uri)).get("keys")
+        keys = (await json_at(self._uri, self._issuer, self._sender)).get("keys")
         if not isinstance(keys, list):
             raise UpstreamFailed("the answer has no list of keys")
         return tuple(key for key in keys[:MOST] if isinstance(key, dict))
@@ -123,9 +123,6 @@ class Jwks:
         if not isinstance(uri, str):
             raise UpstreamFailed(f"the metadata of {self._issuer.issuer} names no keys")
         return protected(uri, self._issuer)
-
-    async def _json(self, url: str) -> Mapping[str, Any]:
-        return await json_at(url, self._issuer, self._sender)
 
 
 async def metadata(issuer: Issuer, sender: Sender) -> Mapping[str, Any]:
