@@ -23,10 +23,9 @@ from pydantic import ValidationError
 from toolgate.approvals import Approvals
 from toolgate.calls import Principal, Question
 from toolgate.errors import ProtocolError
+from toolgate.server.passing import ROUNDS
 from toolgate.settings import Approvals as Settings
 
-ROUNDS = "2026-07-28"
-"""The first version in which a call is answered with a question."""
 KEY = "approval"
 """What our one question is called among the inputs that a call asks for."""
 FORM: dict[str, Any] = {

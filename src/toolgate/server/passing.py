@@ -21,7 +21,9 @@ from toolgate.calls import Outcome, Problem
 from toolgate.errors import InputNeeded, ProtocolError
 
 ROUNDS = "2026-07-28"
+"""The first version in which a call is answered with a question."""
 RESERVED = "io.modelcontextprotocol/"
+"""What the specification's own keys in `_meta` begin with."""
 CAPABILITIES, LOG_LEVEL = f"{RESERVED}clientCapabilities", f"{RESERVED}logLevel"
 KEY, LEVEL, GONE = "toolgate.key", "toolgate.level", "toolgate.gone"
 ANSWERS = ("inputResponses", "requestState")

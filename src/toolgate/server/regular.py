@@ -32,10 +32,8 @@ from toolgate.server.apps import can_show
 from toolgate.server.tasks import takes
 
 NEWEST = convert.NEWEST
-OURS = "io.modelcontextprotocol/"
-"""What the specification's own keys in `_meta` begin with."""
-VERSION_KEY, CAPABILITIES_KEY, INFO_KEY = (f"{OURS}{name}" for name in ("protocolVersion", "clientCapabilities", "clientInfo"))
-ENVELOPE = frozenset({VERSION_KEY, CAPABILITIES_KEY, INFO_KEY})
+VERSION_KEY, INFO_KEY = f"{passing.RESERVED}protocolVersion", f"{passing.RESERVED}clientInfo"
+ENVELOPE = frozenset({VERSION_KEY, passing.CAPABILITIES, INFO_KEY})
 BESIDE = frozenset({convert.META, "traceparent", "tracestate", "baggage"})
 """Further keys that are read, or known to mean nothing to us."""
 KNOWN = ENVELOPE | BESIDE
@@ -113,11 +111,11 @@ class Envelopes:
         Args:
             known: keys that may stand in `meta`.
         """
-        if not isinstance(meta, dict) or meta.get(VERSION_KEY) != NEWEST or CAPABILITIES_KEY not in meta:
+        if not isinstance(meta, dict) or meta.get(VERSION_KEY) != NEWEST or passing.CAPABILITIES not in meta:
             return None
         if not is_beside(meta, known):
             return None
-        said = orjson.dumps([meta[CAPABILITIES_KEY], meta.get(INFO_KEY)])
+        said = orjson.dumps([meta[passing.CAPABILITIES], meta.get(INFO_KEY)])
         if said not in self._read:
             if len(said) > LARGEST_ENVELOPE:
                 return None
@@ -157,12 +155,12 @@ class Calls:
 
 def is_beside(meta: Mapping[str, Any], known: frozenset[str]) -> bool:
     """Whether `meta` has nothing but `known` keys and such of others, which tell us nothing."""
-    return all(map(known.__contains__, meta)) or all(key in known or ("/" in key and not key.startswith(OURS)) for key in meta)
+    return all(map(known.__contains__, meta)) or all(key in known or ("/" in key and not key.startswith(passing.RESERVED)) for key in meta)
 
 
 def _read(meta: Mapping[str, Any]) -> Said | None:
     """What a client says of itself; None: the SDK would refuse it, or read it in its own way."""
-    capabilities = meta[CAPABILITIES_KEY]
+    capabilities = meta[passing.CAPABILITIES]
     try:
         methods.validate_client_request("tools/list", NEWEST, {"_meta": meta})
         info = meta.get(INFO_KEY)
@@ -175,7 +173,6 @@ def _read(meta: Mapping[str, Any]) -> Said | None:
 
 __all__ = [
     "BESIDE",
-    "CAPABILITIES_KEY",
     "KNOWN",
     "NEWEST",
     "PROGRESS",
