@@ -39,6 +39,10 @@ async def test_what_was_put_is_there_until_it_is_deleted(records: Records) -> No
     assert await records.get("key", "a") is None
 
 
+async def test_under_what_is_no_text_nothing_is_there(records: Records) -> None:
+    assert await records.get("key", "a\udcff") is None
+
+
 async def test_a_change_must_name_the_version_that_it_replaces(records: Records) -> None:
     assert await records.put("key", "a", {"n": 1})
 

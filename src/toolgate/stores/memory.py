@@ -6,16 +6,17 @@ import asyncio
 import sqlite3
 import time
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
 import orjson
 
 from toolgate.audit.line import line
 from toolgate.calls import new_id
-from toolgate.stores import Entry, Record, Stores
+from toolgate.stores import Entry, Stores, ledger
 from toolgate.stores.lease import Alone
-from toolgate.stores.ledger import SCHEMA, SqlLedger
+from toolgate.stores.ledger import SqlLedger
+from toolgate.stores.sqlite import SCHEMA, SqliteRecords
 
 T = TypeVar("T")
 I = TypeVar("I")  # noqa: E741
@@ -53,44 +54,11 @@ class MemoryJournal:
         return [self._entries[number - 1] for number in sorted(set(numbers)) if 0 < number <= len(self._entries)]
 
 
-class MemoryRecords:
+class MemoryRecords(SqliteRecords):
+    """The same records, in a database that is nowhere."""
+
     def __init__(self, clock: Callable[[], float] = time.time) -> None:
-        self._clock = clock
-        self._records: dict[tuple[str, str], Record] = {}
-
-    async def get(self, kind: str, id: str) -> Record | None:
-        return self._get(kind, id)
-
-    def _get(self, kind: str, id: str) -> Record | None:
-        record = self._records.get((kind, id))
-        return record if record is not None and not self._expired(record) else None
-
-    async def put(self, kind: str, id: str, body: Mapping[str, Any], *, replaces: int = 0, expires: float | None = None) -> bool:
-        return self._put(kind, id, body, replaces, expires)
-
-    def _put(self, kind: str, id: str, body: Mapping[str, Any], replaces: int, expires: float | None) -> bool:
-        there = self._get(kind, id)
-        if (there.version if there else 0) != replaces:
-            return False
-        self._records[kind, id] = Record(id, replaces + 1, orjson.loads(orjson.dumps(body)), expires)
-        return True
-
-    def put_soon(self, kind: str, id: str, body: Mapping[str, Any], *, expires: float | None = None) -> Awaitable[bool]:
-        done: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
-        done.set_result(self._put(kind, id, body, 0, expires))
-        return done
-
-    async def delete(self, kind: str, id: str) -> bool:
-        there = await self.get(kind, id)
-        self._records.pop((kind, id), None)
-        return there is not None
-
-    async def list(self, kind: str, *, limit: int = 1000, after: str = "") -> Sequence[Record]:
-        found = [record for (of, _), record in self._records.items() if of == kind and record.id > after and not self._expired(record)]
-        return sorted(found, key=lambda record: record.id)[:limit]
-
-    def _expired(self, record: Record) -> bool:
-        return record.expires is not None and record.expires <= self._clock()
+        super().__init__(Here(), clock)
 
 
 OVERHEAD = 300
@@ -140,18 +108,23 @@ def _weight(key: str, value: bytes) -> int:
 
 def memory_ledger(clock: Callable[[], float] = time.time) -> SqlLedger:
     """The same ledger, in a database that is nowhere: sums that have to be right to the last one are programmed once."""
-    return SqlLedger(_Here(), clock)
+    return SqlLedger(Here(), clock)
 
 
-class _Here:
+class Here:
     """A database of this process, written in place."""
 
     def __init__(self) -> None:
         self._connection = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
-        self._connection.executescript(SCHEMA)
+        self._connection.executescript(SCHEMA + ledger.SCHEMA)
 
     async def write(self, work: Callable[[sqlite3.Connection], T]) -> T:
         return work(self._connection)
+
+    def write_later(self, work: Callable[[sqlite3.Connection], T]) -> asyncio.Future[T]:
+        done: asyncio.Future[T] = asyncio.get_running_loop().create_future()
+        done.set_result(work(self._connection))
+        return done
 
     def send(self, work: Callable[[sqlite3.Connection], object]) -> None:
         work(self._connection)

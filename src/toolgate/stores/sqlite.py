@@ -7,7 +7,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager, closing
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import orjson
 
@@ -18,6 +18,9 @@ from toolgate.stores.lease import Lease
 from toolgate.stores.ledger import SqlLedger
 from toolgate.stores.notary import Notary
 from toolgate.stores.secret import keys_in
+
+if TYPE_CHECKING:
+    from toolgate.stores.memory import Here
 
 SCHEMA = """
 create table if not exists record (
@@ -52,11 +55,15 @@ LIVE = "kind = ? and (expires is null or expires > ?)"
 
 
 class SqliteRecords:
-    def __init__(self, database: Database, clock: Callable[[], float] = time.time) -> None:
+    def __init__(self, database: Database | Here, clock: Callable[[], float] = time.time) -> None:
         self._database = database
         self._clock = clock
 
     async def get(self, kind: str, id: str) -> Record | None:
+        try:
+            id.encode()
+        except UnicodeEncodeError:  # bytes of a command line that are no text: nothing can be kept under them
+            return None
         found = await self._database.read(
             lambda connection: connection.execute(
                 f"select id, version, body, expires from record where {LIVE} and id = ?",  # noqa: S608
