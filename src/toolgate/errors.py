@@ -197,13 +197,12 @@ class NoModel(Refused):
 
     code = "no_model"
 
-    def __init__(self, dropped: Mapping[str, str], retry_after: float | None = None) -> None:
+    def __init__(self, dropped: Mapping[str, str]) -> None:
         told = "; ".join(f"{model}: {why}" for model, why in dropped.items())
         nothing = "no language model is set up; `toolgate providers list` says how"
         super().__init__(f"no language model can be asked. {told}" if told else nothing)
         self.dropped = dropped
         """By `provider/model`: what dropped it."""
-        self.retry_after = retry_after
 
     def details(self) -> Mapping[str, Any]:
         return {"dropped": dict(self.dropped)}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 
 import anyio
 from starlette.responses import Response
@@ -19,8 +19,8 @@ class Events(Response):
 
     media_type = "text/event-stream"
 
-    def __init__(self, work: Callable[[Say], Awaitable[Response | None]], headers: Mapping[str, str] | None = None) -> None:
-        super().__init__(headers={"cache-control": "no-cache", "x-accel-buffering": "no", **(headers or {})})
+    def __init__(self, work: Callable[[Say], Awaitable[Response | None]]) -> None:
+        super().__init__(headers={"cache-control": "no-cache", "x-accel-buffering": "no"})
         del self.headers["content-length"]
         self._work = work
 

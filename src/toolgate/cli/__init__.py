@@ -96,6 +96,3 @@ def _told(ending: Ending, *, as_json: bool) -> int:
         if ending.hint:
             say(f" hint: {ending.hint}")
     return ending.exit
-
-
-__all__ = ["main", "root"]

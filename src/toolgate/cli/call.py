@@ -221,6 +221,3 @@ async def _prompt(question: Question) -> bool | None:
 
 async def _progress(done: float, total: float | None, sentence: str | None) -> None:
     say(f"{done:g}{f' of {total:g}' if total is not None else ''}{f': {sentence}' if sentence else ''}")
-
-
-__all__ = ["Wanted", "make"]

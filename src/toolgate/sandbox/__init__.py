@@ -3,7 +3,3 @@
 `box` has the values, `filter` the system calls, `bubblewrap` and `landlock` the two ways in, `carry` runs and ends, `watch` looks,
 `sandbox` chooses the way, `languages` knows interpreters, `battery` attacks it all from inside.
 """
-
-from toolgate.sandbox.box import Ended, Job, Limits
-
-__all__ = ["Ended", "Job", "Limits"]
