@@ -41,7 +41,7 @@ PATTERN = 5000
 """Looks that such a pattern takes."""
 BACKTRACKING = re.compile(r"\(\?<?[=!>]|\\[1-9kK]|[*+?}]\+")
 """Patterns that look around or refer back; others take time in proportion to what they are held against."""
-ALL, ONE = ("allOf", "anyOf", "oneOf"), ("not", "if", "then", "else")
+COMBINING = ("allOf", "anyOf", "oneOf", "not", "if", "then", "else")
 ITEM, OTHER, NAME = -1, -2, -3
 """Steps to an item, to a member that no schema names, and to the name of one; others are a member's name or an item's number."""
 OF_ITEMS = ("additionalItems", "unevaluatedItems", "contains")
@@ -180,9 +180,7 @@ class Burden:
         for keyword in ("$ref", "$dynamicRef", "$recursiveRef"):
             if keyword in schema:
                 yield from self._each(self._target(schema[keyword]))
-        for keyword in ALL:
-            yield from self._each(schema.get(keyword))
-        for keyword in ONE:
+        for keyword in COMBINING:
             yield from self._each(schema.get(keyword))
         for keyword in ("dependentSchemas", "dependencies"):
             yield from self._each([value for value in _mapping(schema, keyword).values() if isinstance(value, Mapping)])

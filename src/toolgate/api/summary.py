@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
 
@@ -62,16 +63,7 @@ class Summaries:
 
 
 def _said(sums: Sum) -> dict[str, Any]:
-    return {
-        "calls": sums.calls,
-        "ok": sums.ok,
-        "refused": sums.refused,
-        "failed": sums.failed,
-        "cost": shown(sums.cost),
-        "p50": _ms(sums.p50),
-        "p95": _ms(sums.p95),
-        "p99": _ms(sums.p99),
-    }
+    return {**asdict(sums), "cost": shown(sums.cost), "p50": _ms(sums.p50), "p95": _ms(sums.p95), "p99": _ms(sums.p99)}
 
 
 def _ms(value: float | None) -> float | None:
@@ -83,12 +75,8 @@ def _moment(minute: int) -> str:
 
 
 def _budget(balance: Balance) -> dict[str, Any]:
-    account = balance.account
     return {
-        "scope": account.scope,
-        "tenant": account.tenant,
-        "user": account.user,
-        "name": account.name,
+        **asdict(balance.account),
         "every": balance.every,
         "period": balance.period,
         "limit": None if balance.limit is None else shown(balance.limit),

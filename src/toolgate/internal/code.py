@@ -5,11 +5,10 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from http import HTTPStatus
 from typing import Any
 
-from toolgate.backends import Code
 from toolgate.internal import results
 from toolgate.internal.desk import Desk
 from toolgate.internal.excerpt import shown
@@ -47,7 +46,7 @@ class Coding:
     sandbox: Sandbox
     interpreters: Interpreters
     limits: Limits
-    at_once: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(2))
+    at_once: asyncio.Semaphore
 
     async def run(self, interpreter: Interpreter, job: Job, desk: Desk, seconds: float | None) -> Ended:
         """
@@ -68,11 +67,6 @@ class Coding:
             return await self.sandbox.run(job, replace(self.limits, seconds=wall))
         finally:
             self.at_once.release()
-
-
-def coding(sandbox: Sandbox, interpreters: Interpreters, code: Code) -> Coding:
-    limits = Limits(code.seconds, code.cpu_seconds, code.memory, code.disk, code.processes, output=code.output)
-    return Coding(sandbox, interpreters, limits, asyncio.Semaphore(code.at_once))
 
 
 async def execute_code(desk: Desk, asked: Mapping[str, Any]) -> dict[str, Any]:

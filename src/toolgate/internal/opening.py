@@ -81,15 +81,20 @@ def _shelved(settings: Settings) -> bool:
 
 
 async def _code(settings: Settings, absent: dict[str, str]) -> Coding | None:
-    from toolgate.internal.code import coding
+    from asyncio import Semaphore
+
+    from toolgate.internal.code import Coding
+    from toolgate.sandbox.box import Limits
     from toolgate.sandbox.languages import find_interpreters
     from toolgate.sandbox.sandbox import Unavailable, find_sandbox
 
-    found = await find_sandbox(None if settings.code.way == "auto" else settings.code.way, settings.code.uid)
+    code = settings.code
+    found = await find_sandbox(None if code.way == "auto" else code.way, code.uid)
     if isinstance(found, Unavailable):
         absent |= dict.fromkeys(CODE, f"no sandbox works here: {found.why}")
         return None
-    return coding(found, find_interpreters(settings.code), settings.code)
+    limits = Limits(code.seconds, code.cpu_seconds, code.memory, code.disk, code.processes, output=code.output)
+    return Coding(found, find_interpreters(code), limits, Semaphore(code.at_once))
 
 
 def _documents(settings: Settings, models: Models, tasks: TaskGroup) -> Documents:
