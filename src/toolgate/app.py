@@ -353,7 +353,7 @@ def _sender(loaded: Loaded, transport: Transport, gateway: Gateway, backends: Ba
     from toolgate.egress.application import Application
     from toolgate.internal.service import internal
 
-    return Application(internal(gateway.call, gateway.permitted, backends))
+    return Application(internal(gateway, backends))
 
 
 def look_after_jobs(app: App) -> Jobs:

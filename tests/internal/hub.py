@@ -1,6 +1,6 @@
 """A small GitHub with state: one repository, `ada/engine`, and the operations that our own service is made of.
 
-It can be called as the gate is called (`Hub` is a `CallTool`), and served over HTTP under the paths of our description
+It can be called as the gate is called (`Hub` is as `Gateway.call`), and served over HTTP under the paths of our description
 of GitHub (`serve`). What it accepts and refuses follows GitHub's documentation.
 """
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -13,14 +13,10 @@ import jsonschema_rs
 import orjson
 
 from toolgate import documents
-from toolgate.calls import Call, Principal
+from toolgate.calls import Call, Outcome
 from toolgate.egress.application import Application, Asgi
 from toolgate.egress.wire import Reach, Request, Response
-from toolgate.internal.desk import Backends
-from toolgate.internal.github import CallTool
-from toolgate.internal.jobs import Jobs
 from toolgate.internal.service import internal
-from toolgate.stores.memory import memory_stores
 from toolgate.testing import a_call, a_tool
 
 ORIGIN = "http://internal.toolgate"
@@ -53,14 +49,15 @@ class Service:
         return response.status, answer
 
 
-def a_service(gate: CallTool) -> Service:
-    stores = memory_stores()
-    backends = Backends(Jobs(stores, None), stores)  # type: ignore[arg-type]  # none of them is for a repository
-    return Service(internal(gate, _permitted, backends))
+@dataclass(frozen=True)
+class Gate:
+    """Of a gateway what tools of a repository need: they have no other backends."""
+
+    call: Callable[..., Awaitable[Outcome]]
 
 
-async def _permitted(name: str, arguments: Mapping[str, Any], principal: Principal, *, parent: Call | None = None) -> Call:
-    raise NotImplementedError
+def a_service(hub: Callable[..., Awaitable[Outcome]]) -> Service:
+    return Service(internal(Gate(hub), None))  # type: ignore[arg-type]
 
 
 @cache

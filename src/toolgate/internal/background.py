@@ -20,7 +20,7 @@ async def submit_job(desk: Desk, asked: Mapping[str, Any]) -> dict[str, Any]:
     work = Work(asked["tool"], asked.get("arguments", {}), desk.call.principal, parent)
 
     async def run(progress: Progress) -> Outcome:
-        return await desk.call_tool(work.tool, work.arguments, work.principal, parent=parent, id=work.call, progress=progress)
+        return await desk.gateway.call(work.tool, work.arguments, work.principal, parent=parent, id=work.call, progress=progress)
 
     return told(await desk.backends.jobs.start(work, run))
 

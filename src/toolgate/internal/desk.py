@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
-from toolgate.calls import Call, Principal
+from toolgate.calls import Call
 from toolgate.errors import Refused
-from toolgate.internal.github import CallTool
 
 if TYPE_CHECKING:
+    from toolgate.gateway import Gateway
     from toolgate.internal.code import Coding
     from toolgate.internal.jobs import Jobs
     from toolgate.internal.retrieve import Documents
@@ -35,24 +35,17 @@ class Backends:
     """Operations that are not served, and why, in a sentence."""
 
 
-class Permitted(Protocol):
-    """What the gateway's `permitted` is to us."""
-
-    def __call__(self, name: str, arguments: Mapping[str, Any], principal: Principal, *, parent: Call | None = None) -> Awaitable[Call]: ...
-
-
 @dataclass(frozen=True)
 class Desk:
     call: Call
-    call_tool: CallTool
+    gateway: Gateway
     backends: Backends
-    permitted: Permitted
 
     async def may(self, **arguments: Any) -> bool:
         """Whether its caller may make the same call with these arguments, without anybody's yes."""
         call = self.call
         try:
-            like = await self.permitted(call.tool.name, {**call.arguments, **arguments}, call.principal, parent=call)
+            like = await self.gateway.permitted(call.tool.name, {**call.arguments, **arguments}, call.principal, parent=call)
         except Refused:
             return False
         return not like.obligations

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator, Awaitable, Mapping
+from collections.abc import AsyncIterator, Mapping
 from http import HTTPStatus
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any
 
-from toolgate.calls import UNSET, Call, Outcome, Principal, Progress, changed
+from toolgate.calls import UNSET, Call, Outcome, changed
 from toolgate.internal.trouble import Trouble, trouble_of
+
+if TYPE_CHECKING:
+    from toolgate.gateway import Gateway
 
 PREFIX = "github_"
 PAGE = 100  # the most that GitHub gives a page
@@ -17,30 +20,15 @@ PAGES = 20
 ANSWER_SECONDS = 5.0  # a guess: what is kept back of the call's time to tell how far it came; a tenth of it at most
 
 
-class CallTool(Protocol):
-    """What the gateway's `call` is to us."""
-
-    def __call__(
-        self,
-        name: str,
-        arguments: Mapping[str, Any],
-        principal: Principal,
-        *,
-        parent: Call | None = None,
-        id: str | None = None,
-        progress: Progress | None = None,
-    ) -> Awaitable[Outcome]: ...
-
-
 class GitHub:
     """One repository, on behalf of one call.
 
     Once a limit, the budget or the time is used up, nothing is sent any more: every further question is answered alike.
     """
 
-    def __init__(self, call_tool: CallTool, call: Call, owner: str, repo: str) -> None:
+    def __init__(self, gateway: Gateway, call: Call, owner: str, repo: str) -> None:
         left = call.seconds_left()
-        self._call_tool = call_tool
+        self._gateway = gateway
         self._call = changed(call, deadline=time.monotonic() + left - min(ANSWER_SECONDS, left / 10))
         self._halt: Trouble | None = None
         self.owner = owner
@@ -82,7 +70,7 @@ class GitHub:
             raise out_of_time()
         name = PREFIX + tool
         asked = {"owner": self.owner, "repo": self.repo, **arguments}
-        outcome = await self._call_tool(name, asked, self._call.principal, parent=self._call)
+        outcome = await self._gateway.call(name, asked, self._call.principal, parent=self._call)
         if outcome.problem is None:
             return outcome
         trouble = trouble_of(name, outcome)

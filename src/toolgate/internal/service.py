@@ -19,10 +19,11 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
+from toolgate.gateway import Gateway
 from toolgate.internal.actions import create_workflow, deploy_preview
 from toolgate.internal.change import update_issue
-from toolgate.internal.desk import Backends, Desk, Permitted
-from toolgate.internal.github import CallTool, GitHub, out_of_time
+from toolgate.internal.desk import Backends, Desk
+from toolgate.internal.github import GitHub, out_of_time
 from toolgate.internal.issues import create_issues
 from toolgate.internal.listing import asked_in_query, list_issues
 from toolgate.internal.locks import Locks
@@ -71,21 +72,20 @@ OPERATIONS = (
 )
 
 
-def internal(call_tool: CallTool, permitted: Permitted, backends: Backends) -> ASGIApp:
-    """The application, over the gateway's `call` and `permitted`."""
+def internal(gateway: Gateway, backends: Backends) -> ASGIApp:
     locks = Locks()
 
     def route(operation: Operation) -> Route:
         async def endpoint(request: Request) -> Response:
             asked: Asked = await request.json() if operation.method == "POST" else asked_in_query(request.query_params)
-            github = GitHub(call_tool, request.state.call, asked["owner"], asked["repo"])
+            github = GitHub(gateway, request.state.call, asked["owner"], asked["repo"])
             return JSONResponse(await _run(operation, github, asked, locks))
 
         return Route(operation.path, endpoint, methods=[operation.method])
 
     def service(path: str, run: str) -> Route:
         async def endpoint(request: Request) -> Response:
-            desk = Desk(request.state.call, call_tool, backends, permitted)
+            desk = Desk(request.state.call, gateway, backends)
             return JSONResponse(await _function(run)(desk, await request.json()))
 
         return Route(path, endpoint, methods=["POST"])
