@@ -19,8 +19,8 @@ from toolgate.gateway.cache import Cache
 from toolgate.money import Price
 from toolgate.policy.rules import Permission, Policy, Role
 from toolgate.settings import Settings
-from toolgate.stores import Memory
-from toolgate.stores.memory import LocalMemory, MemoryJournal, memory_stores
+from toolgate.stores.local import LocalMemory
+from toolgate.stores.memory import MemoryJournal, memory_stores
 from toolgate.telemetry import Metrics
 from toolgate.testing import FakeClock, a_call, a_principal, a_tool
 
@@ -43,7 +43,7 @@ class Counting:
 class World:
     """A cache before a handler that counts."""
 
-    def __init__(self, *told: Outcome | ToolgateError, memory: Memory | None = None) -> None:
+    def __init__(self, *told: Outcome | ToolgateError, memory: LocalMemory | None = None) -> None:
         self.clock = FakeClock(now=1000.0)
         self.metrics = Metrics()
         self.cache = Cache(memory or LocalMemory(1_000_000, self.clock), self.metrics, self.clock)

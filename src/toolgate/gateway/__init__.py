@@ -39,7 +39,7 @@ from toolgate.policy.rules import Policy
 from toolgate.settings import Settings
 from toolgate.stores import Counters, Stores
 from toolgate.stores.counters import MemoryCounters
-from toolgate.stores.memory import LocalMemory
+from toolgate.stores.local import LocalMemory
 from toolgate.telemetry import Metrics
 
 

@@ -20,7 +20,7 @@ import anyio
 from toolgate.audit.line import canonical
 from toolgate.calls import Call, Outcome, Principal, changed, key
 from toolgate.chain import Coming, Handler
-from toolgate.stores import Memory
+from toolgate.stores.local import LocalMemory
 from toolgate.stores.outcome import dumps, loads
 from toolgate.telemetry import Metrics
 
@@ -37,7 +37,7 @@ class Asking:
 
 
 class Cache:
-    def __init__(self, memory: Memory, metrics: Metrics, clock: Callable[[], float] = time.time) -> None:
+    def __init__(self, memory: LocalMemory, metrics: Metrics, clock: Callable[[], float] = time.time) -> None:
         self._memory = memory
         self._clock = clock
         self._asking: dict[str, Asking] = {}

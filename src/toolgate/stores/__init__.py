@@ -120,14 +120,6 @@ class Lives(Protocol):
         """Whether the process of that name is there."""
 
 
-class Memory(Protocol):
-    """Bytes by key, for some seconds: what may be forgotten at any time."""
-
-    async def get(self, key: str) -> bytes | None: ...
-
-    async def put(self, key: str, value: bytes, seconds: float) -> None: ...
-
-
 @dataclass(frozen=True, slots=True)
 class Allowance:
     """So many calls in any window of so many seconds."""

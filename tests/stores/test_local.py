@@ -3,7 +3,7 @@ from __future__ import annotations
 from hypothesis import given
 from hypothesis import strategies as st
 
-from toolgate.stores.memory import OVERHEAD, LocalMemory
+from toolgate.stores.local import OVERHEAD, LocalMemory
 from toolgate.testing import FakeClock
 
 
