@@ -123,5 +123,5 @@ def test_a_cold_start_on_zeroeval_is_above_0_825_and_calibration_loses_little() 
     report = evaluate(names, samples, seeds=2)
 
     assert report["cold_start"]["accuracy"] >= 0.825
-    assert report["calibrated"]["cost_ratio"] < 0.85
+    assert report["calibrated"]["cost_ratio"] < 0.65
     assert report["calibrated"]["points"] > -2  # of 852 prompts: one standard error of a split is 1 point

@@ -7,7 +7,7 @@ down yet; `known` is what the store has, of everybody.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Literal
 
 from toolgate.llm.scoring import NOTHING, Tally, half
@@ -95,8 +95,8 @@ def read(body: Mapping[str, Any]) -> dict[Key, Tally]:
     return {(kind, model, task): Tally(amount, seen) for kind, model, task, amount, seen in body["tallies"]}
 
 
-def merged(some: Mapping[Key, Tally], others: Mapping[Key, Tally] | Iterable[tuple[Key, Tally]]) -> dict[Key, Tally]:
+def merged(some: Mapping[Key, Tally], others: Mapping[Key, Tally]) -> dict[Key, Tally]:
     total = dict(some)
-    for key, tally in dict(others).items():
+    for key, tally in others.items():
         total[key] = total.get(key, NOTHING).plus(*tally)
     return total
