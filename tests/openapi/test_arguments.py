@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tests.effort import within
 from toolgate.integration import Integration
 from toolgate.openapi.arguments import ORDER, Arguments, Unservable, arguments, keys
 from toolgate.openapi.bodies import FILE
@@ -391,6 +392,26 @@ class TestFiles:
     )
     def test_a_file_is_base64_or_a_path(self, value: Any, fits: bool) -> None:
         assert jsonschema_rs.Draft202012Validator(FILE, offline=True).is_valid(value) is fits
+
+
+def test_a_list_of_itself_in_a_form_is_no_file_and_costs_no_other_operation() -> None:
+    schema = {"type": "object", "properties": {"a": {"$ref": "#/components/schemas/Lists"}}}
+    lists = {"type": "array", "items": {"$ref": "#/components/schemas/Lists"}}
+
+    found, _ = asked(body=RequestBody((content("multipart/form-data", schema),), True), schemas={"Lists": lists})
+
+    assert found.bodies[0].fields == (FieldPlan("a", "a"),)
+
+
+def test_alternatives_of_alternatives_of_a_form_are_looked_at_once() -> None:
+    schemas: dict[str, Any] = {f"s{n}": {"anyOf": [{"$ref": f"#/components/schemas/s{n + 1}"}] * 10} for n in range(30)}
+    schemas["s30"] = {"type": "object", "properties": {"photo": {"type": "string", "format": "binary"}}}
+    body = RequestBody((content("multipart/form-data", {"$ref": "#/components/schemas/s0"}),), True)
+
+    with within(2):
+        found, _ = asked(body=body, schemas=schemas)
+
+    assert found.bodies[0].fields == (FieldPlan("photo", None, binary=True),)
 
 
 def test_a_form_keeps_the_style_that_its_encoding_names() -> None:

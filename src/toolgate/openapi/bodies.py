@@ -120,18 +120,20 @@ def flattened(fragment: Fragment, lifter: Lifter) -> Flat | None:
 
 def is_file(schema: Any, lifter: Lifter) -> bool:
     """Whether a property of a form is a file, or several."""
-    schema = resolved(schema, lifter)
-    if not isinstance(schema, dict):
-        return False
-    kinds = _types(schema)
-    if "array" in kinds:
-        return is_file(schema.get("items"), lifter)
-    if kinds and "string" not in kinds:
-        return False
-    if schema.get("format") in BINARY_FORMATS:
-        return True
-    content = schema.get("contentMediaType")
-    return isinstance(content, str) and "contentEncoding" not in schema and media.kind(content) == "binary"
+    for _ in range(MAX_HOPS):  # a list may be one of itself
+        schema = resolved(schema, lifter)
+        if not isinstance(schema, dict):
+            return False
+        kinds = _types(schema)
+        if "array" in kinds:
+            schema = schema.get("items")
+            continue
+        if kinds and "string" not in kinds:
+            return False
+        content = schema.get("contentMediaType")
+        named = isinstance(content, str) and "contentEncoding" not in schema and media.kind(content) == "binary"
+        return named or schema.get("format") in BINARY_FORMATS
+    return False
 
 
 def as_file(schema: Any, lifter: Lifter) -> dict[str, Any]:
@@ -193,20 +195,25 @@ def whole_fields(way: Way, lifter: Lifter) -> tuple[FieldPlan, ...]:
     """The properties of a whole form that do not go onto the wire by OpenAPI's defaults."""
     if way.kind not in ("form", "multipart"):
         return ()
-    known = dict(_properties(way.fragment.schema, lifter, MAX_HOPS))
-    plans = [field_plan(name, None, way, binary=is_file(item, lifter)) for name, item in known.items()]
+    known = _properties(way.fragment.schema, lifter).items()
+    plans = [field_plan(name, None, way, binary=is_file(item, lifter)) for name, item in known]
     return tuple(plan for plan in plans if plan != FieldPlan(plan.name, None))
 
 
-def _properties(schema: Any, lifter: Lifter, hops: int) -> list[tuple[str, Any]]:
-    """The properties that an object may have by any of its alternatives."""
-    schema = resolved(schema, lifter)
-    if not isinstance(schema, dict) or hops == 0:
-        return []
-    found = list(schema.get("properties", {}).items())
-    for key in ("allOf", "anyOf", "oneOf"):
-        for item in schema.get(key, ()):
-            found += _properties(item, lifter, hops - 1)
+def _properties(schema: Any, lifter: Lifter) -> dict[str, Any]:
+    """The properties that an object may have by any of its alternatives, each of which is looked at once."""
+    found: dict[str, Any] = {}
+    seen: set[str] = set()
+    pending = [schema]
+    while pending:
+        schema = pending.pop()
+        if isinstance(schema, Reference):
+            if schema.pointer not in seen:
+                seen.add(schema.pointer)
+                pending.append(lifter.target(schema.pointer).schema)
+        elif isinstance(schema, dict):
+            found |= schema.get("properties", {})
+            pending += reversed([item for key in ("allOf", "anyOf", "oneOf") for item in schema.get(key, ())])
     return found
 
 
