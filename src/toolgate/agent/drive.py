@@ -163,23 +163,23 @@ class Drive:
         began = time.perf_counter()
         try:
             reply = await self._reply(self._prompt(last), phase, lambda reply: self._note(reply, phase, last, began))
-        except OverBudget as error:
-            if last:
-                await self.add(Ended(self.clock(), self.state.stopping.status if self.state.stopping else "budget_exhausted", str(error)))
-            else:
-                await self.add(Stopping(self.clock(), "budget_exhausted", str(error), LAST.format(reason="The budget is used up")))
-            return
+        except (AuditUnavailable, Busy):
+            raise
         except ToolgateError as error:
-            if isinstance(error, ModelFailed) and error.reason == "context_exceeded" and (cut := cut_at(self.state.messages, keep=1)):
-                await self.add(Compacted(self.clock(), cut, summary_of(self.state.messages[:cut])))
-                return
-            if isinstance(error, AuditUnavailable | Busy):
-                raise
-            await self.add(Ended(self.clock(), self.state.stopping.status if self.state.stopping else "failed", str(error)))
+            await self.add(self._following(error, last))
             return
         if self._replied is not reply.message:  # by a provider that writes nothing down
             await self._note(reply, phase, last, began)
         await self._tell_spent()
+
+    def _following(self, error: ToolgateError, last: bool) -> Fact:
+        """What follows from a request without an answer."""
+        now, state, unpaid = self.clock(), self.state, isinstance(error, OverBudget)
+        if unpaid and not last:
+            return Stopping(now, "budget_exhausted", str(error), LAST.format(reason="The budget is used up"))
+        if isinstance(error, ModelFailed) and error.reason == "context_exceeded" and (cut := cut_at(state.messages, keep=1)):
+            return Compacted(now, cut, summary_of(state.messages[:cut]))
+        return Ended(now, state.stopping.status if state.stopping else "budget_exhausted" if unpaid else "failed", str(error))
 
     async def _note(self, reply: Reply, phase: str, last: bool, began: float) -> None:
         """Write down what the model has answered."""
