@@ -147,15 +147,10 @@ def _plain(value: Any) -> Any:
 
 
 def _failed(ending: BaseException) -> Mapping[str, Any]:
-    if isinstance(ending, ToolgateError):
-        reason = getattr(ending, "reason", "") or None
-        return {
-            "ending": "refused" if isinstance(ending, Refused) else "failed",
-            "code": ending.code,
-            "reason": reason,
-            "effect": "unknown",
-        }
-    return {"ending": type(ending).__name__, "code": None, "effect": "unknown"}
+    if not isinstance(ending, ToolgateError):
+        return {"ending": type(ending).__name__, "code": None, "effect": "unknown"}
+    how, reason = "refused" if isinstance(ending, Refused) else "failed", getattr(ending, "reason", "") or None
+    return {"ending": how, "code": ending.code, "reason": reason, "effect": "unknown"}
 
 
 def _tried(each: ProviderExecutionMetric) -> Mapping[str, Any]:
