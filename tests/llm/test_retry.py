@@ -6,13 +6,14 @@ from hypothesis import strategies as st
 
 from toolgate.errors import ModelFailed
 from toolgate.llm.retry import pause
+from toolgate.thinking import Models
 
 KINDS = st.sampled_from(["transient", "provider", "request"])
 SECONDS = st.floats(0, 1e6)
 
 
 def after(failed: ModelFailed, attempt: int = 1, *, left: float = 100.0, chance: float = 0.5) -> float | None:
-    return pause(failed, attempt, attempts=3, patience=20.0, left=left, chance=lambda: chance)
+    return pause(failed, attempt, Models(), left=left, chance=lambda: chance)
 
 
 @pytest.mark.parametrize(

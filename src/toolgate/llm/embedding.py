@@ -64,30 +64,24 @@ class Embedder:
         rules = self.models.policy.applying(errand.principal, errand.task)
         if (why := forbidden(rules, self.model.id, self.model.region, self.model.tags)) is not None:
             raise NoModel({self.model.id: why})
-        now, switches, settings = asyncio.get_running_loop().time, self.models.roster.switches, self.models.settings.models
+        now, switches, breakers = asyncio.get_running_loop().time, self.models.roster.switches, self.models.provider.breakers
         deadline, before = now() + seconds, None
         await switches.fresh()
         await asyncio.to_thread(load)  # the price list, a third of a second the first time
         for attempt in count(1):
             if self.provider.name in switches.off:
                 raise NoModel({self.model.id: OFF})
-            before = self._let_through(before)
+            before = breakers.enter(self.model, before)
+            if before is None:
+                raise ModelFailed(f"{self.model.id}: {breakers.available(self.model)}", "provider", reason="resting")
             try:
                 return await self._attempt(before, texts, errand, deadline - now())
             except ModelFailed as failed:
-                left, most = deadline - now(), settings.attempts
-                wait = pause(failed, attempt, attempts=most, patience=settings.patience, left=left, chance=random.random)
+                wait = pause(failed, attempt, self.models.settings.models, left=deadline - now(), chance=random.random)
                 if wait is None:
                     raise
                 await asyncio.sleep(wait)
         raise AssertionError
-
-    def _let_through(self, before: Attempt | None) -> Attempt:
-        breakers = self.models.provider.breakers
-        passed = breakers.enter(self.model, before)
-        if passed is None:
-            raise ModelFailed(f"{self.model.id}: {breakers.available(self.model)}", "provider", reason="resting")
-        return passed
 
     async def _attempt(self, passed: Attempt, texts: Sequence[str], errand: Errand, seconds: float) -> Sequence[Vector]:
         """One request, and what it has cost."""

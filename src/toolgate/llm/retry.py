@@ -9,23 +9,22 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from toolgate.errors import ModelFailed
+from toolgate.thinking import Models
 
 FIRST, MOST = 0.5, 8.0
 """Seconds of the first pause and of any, before chance; those of the openai and anthropic SDKs."""
 
 
-def pause(failed: ModelFailed, attempt: int, *, attempts: int, patience: float, left: float, chance: Callable[[], float]) -> float | None:
+def pause(failed: ModelFailed, attempt: int, settings: Models, *, left: float, chance: Callable[[], float]) -> float | None:
     """Seconds until the same model is asked once more, after an attempt that failed so; None: it is not.
 
     Args:
         attempt: of those made at this provider, from 1.
-        attempts: that may be made at one provider.
-        patience: seconds that are waited at most because a provider asks for them.
         left: seconds until the deadline.
         chance: a number from 0 to 1, anew each time.
     """
     asked = failed.retry_after or 0.0
-    if failed.kind != "transient" or attempt >= attempts or asked > patience:
+    if failed.kind != "transient" or attempt >= settings.attempts or asked > settings.patience:
         return None
     seconds = asked + chance() * min(MOST, FIRST * (1 << (attempt - 1)))
     return seconds if seconds < left else None

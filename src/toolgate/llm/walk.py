@@ -89,14 +89,8 @@ class Walk:
         if error.reason == "context_exceeded":
             larger = [other for other in self._chain if other.window > model.window]
             self._chain = sorted(larger, key=lambda other: -other.window)
-        seconds = pause(
-            error,
-            self._attempts[model.provider],
-            attempts=routed.settings.attempts,
-            patience=routed.settings.patience,
-            left=self.request.deadline - routed.clock(),
-            chance=routed.chance,
-        )
+        left = self.request.deadline - routed.clock()
+        seconds = pause(error, self._attempts[model.provider], routed.settings, left=left, chance=routed.chance)
         if seconds is not None:
             await routed.sleep(seconds)
         return seconds is not None
