@@ -75,9 +75,9 @@ class Waiting:
         self._send = send
         self._fresh = fresh
         self._stays = stays
-        loop = asyncio.get_running_loop()  # once: each time is a system call
-        self._call = asyncio.current_task(loop)
-        fresh.add(self, loop)
+        self._loop = asyncio.get_running_loop()  # once: each time is a system call
+        self._call = asyncio.current_task(self._loop)
+        fresh.add(self, self._loop)
 
     def over(self) -> Awaitable[None] | None:
         """The call has ended: look no longer. What is just being sent is sent to its end, which is to be awaited."""
@@ -136,11 +136,11 @@ class Waiting:
         """From now on somebody looks after the call."""
         self._begun = True
         self._sending = asyncio.Lock()
-        self._watching = None if self._stays else asyncio.create_task(self._watch())
-        self._silence = asyncio.get_running_loop().call_later(SILENCE - WATCHED, self._pings)
+        self._watching = None if self._stays else self._loop.create_task(self._watch())
+        self._silence = self._loop.call_later(SILENCE - WATCHED, self._pings)
 
     def _pings(self) -> None:
-        self._pinging = asyncio.create_task(self._ping())
+        self._pinging = self._loop.create_task(self._ping())
 
     async def _watch(self) -> None:
         # It ends by itself: who has been answered counts as gone. To be cancelled would cost as much as to have waited.
