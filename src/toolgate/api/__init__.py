@@ -68,7 +68,7 @@ def routes(
     tools, operator, answering = Tools(gateway), Operator(unready), Answering(gateway.approvals)
     providers = Providers(models)
     audited, summaries = Audited(stores.journal, trail, book), Summaries(trail, stores.ledger)
-    there = Integrations(roster, trail, stores.journal)
+    there = Integrations(roster, trail)
     return [
         Route("/v1/tools", tools.many, methods=["GET"]),
         Route("/v1/tools/{name}", tools.one, methods=["GET"]),
@@ -95,7 +95,7 @@ def routes(
         Route("/v1/integrations/{name}/disable", partial(there.switch, on=False), methods=["POST"]),
         Route("/v1/integrations/{name}/refresh", there.refresh, methods=["POST"]),
         Route("/v1/integrations/{name}/accept", there.accept, methods=["POST"]),
-        Route("/v1/clients", Connected(clients, trail, stores.journal).many, methods=["GET"]),
+        Route("/v1/clients", Connected(clients, trail).many, methods=["GET"]),
         Route("/v1/budgets", summaries.budgets, methods=["GET"]),
         Route("/v1/metrics/calls", summaries.calls, methods=["GET"]),
         Route("/v1/audit", audited.many, methods=["GET"]),

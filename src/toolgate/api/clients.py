@@ -12,7 +12,6 @@ from toolgate.api.answers import Json
 from toolgate.audit.export import when
 from toolgate.policy.bounds import is_admin
 from toolgate.server.identify import principal_of
-from toolgate.stores import Journal
 from toolgate.stores.trail import Asked, Trail
 
 if TYPE_CHECKING:
@@ -23,10 +22,9 @@ NANOSECONDS = 1_000_000_000
 
 
 class Connected:
-    def __init__(self, clients: Callable[[], Clients], trail: Trail, journal: Journal) -> None:
+    def __init__(self, clients: Callable[[], Clients], trail: Trail) -> None:
         self._clients = clients
         self._trail = trail
-        self._journal = journal
 
     async def many(self, request: Request) -> Json:
         """One's own; the role admin sees everybody's."""
@@ -40,11 +38,10 @@ class Connected:
         return Json({"clients": [_told(each, calls[each.client.principal]) for each in seen[:SHOWN]], "behind": behind})
 
     async def _last_call(self, who: str) -> Mapping[str, Any] | None:
-        numbers = await self._trail.find(Asked(who=who, type="call.*"), limit=1)
-        for entry in await self._journal.lines(numbers):
-            body = entry.body
-            return {"at": when(entry.at), "tool": body.get("tool", {}).get("name"), "call": body.get("call")}
-        return None
+        last = await self._trail.newest(Asked(who=who, type="call.*"))
+        if last is None:
+            return None
+        return {"at": when(last.at), "tool": last.body.get("tool", {}).get("name"), "call": last.body.get("call")}
 
 
 def _told(seen: Seen, last_call: Mapping[str, Any] | None) -> Mapping[str, Any]:

@@ -25,7 +25,6 @@ from toolgate.openapi.pin import is_url
 from toolgate.policy.bounds import is_admin
 from toolgate.roster import Roster
 from toolgate.server.identify import principal_of
-from toolgate.stores import Journal
 from toolgate.stores.trail import Asked, Sum, Trail
 
 DAY = 24 * 60  # minutes
@@ -39,7 +38,6 @@ SAID = frozenset({"name", "url", "document", "base_url", "expose"})
 class Integrations:
     roster: Roster
     trail: Trail
-    journal: Journal
     clock: Callable[[], float] = time.time
 
     async def many(self, request: Request) -> Json:
@@ -98,13 +96,11 @@ class Integrations:
 
     async def _last_error(self, loaded: Loaded) -> Mapping[str, Any] | None:
         prefix = loaded.declaration.tool_prefix if loaded.declaration else ""
-        numbers = await self.trail.find(Asked(tool=f"{prefix}*", ending="failed"), limit=1)
-        for entry in await self.journal.lines(numbers):
-            body = entry.body
-            if body.get("tool", {}).get("integration") == loaded.name:
-                code = body.get("result", {}).get("code")
-                return {"at": when(entry.at), "tool": body["tool"]["name"], "code": code, "call": body["call"]}
-        return None
+        last = await self.trail.newest(Asked(tool=f"{prefix}*", ending="failed"))
+        if last is None or last.body.get("tool", {}).get("integration") != loaded.name:
+            return None
+        body = last.body
+        return {"at": when(last.at), "tool": body["tool"]["name"], "code": body.get("result", {}).get("code"), "call": body["call"]}
 
     async def _limit(self, loaded: Loaded, rate: Any, now: int) -> Mapping[str, Any]:
         minutes = max(1, int(rate.per // 60))

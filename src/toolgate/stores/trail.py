@@ -138,6 +138,10 @@ class Trail:
         async with self._one:
             return await anyio.to_thread.run_sync(self._find, asked, limit, before)
 
+    async def newest(self, asked: Asked) -> Entry | None:
+        """The newest line; None: there is none."""
+        return next(iter(await self._journal.lines(await self.find(asked, limit=1))), None)
+
     async def sums(self, *, since: int, minutes: int, tenant: str | None = None, who: str | None = None) -> Mapping[int, Sum]:
         """Calls by the time that they ended.
 
