@@ -53,7 +53,9 @@ class Consents:
     linked: Linked
 
     def __post_init__(self) -> None:
-        self.integrations = {name: one for name, one in self.integrations.items() if _by_each(one)}
+        self.integrations = {
+            name: one for name, one in self.integrations.items() if isinstance(one.auth, AuthorizationCode) and one.auth.per_user
+        }
         self.open = frozenset({PATH}) if self.integrations else frozenset[str]()
         """Paths that answer anybody: browsers show no credential."""
 
@@ -142,10 +144,6 @@ class Consents:
         """Where browsers come back to: by the address that the world knows, where the settings say it."""
         known = urlsplit(self.consent.document) if self.consent.document else None
         return f"{known.scheme}://{known.netloc}{PATH}" if known else f"{str(request.base_url).rstrip('/')}{PATH}"
-
-
-def _by_each(integration: Integration) -> bool:
-    return isinstance(integration.auth, AuthorizationCode) and integration.auth.per_user
 
 
 def _words(body: bytes, key: str) -> list[str]:

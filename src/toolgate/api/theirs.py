@@ -14,7 +14,7 @@ from typing import Any
 from toolgate.agent.events import Finished
 from toolgate.api.conversation import text_of
 from toolgate.errors import InvalidArguments
-from toolgate.llm.messages import ToolCall, ToolSpec
+from toolgate.llm.messages import ToolSpec
 
 MOST = 128
 """Tools of one request, as OpenAI has it."""
@@ -82,11 +82,9 @@ def results_in(messages: Sequence[Any]) -> Results | None:
 
 def wanted(end: Finished) -> list[dict[str, Any]]:
     """The calls that a run waits for, as a message of Chat Completions has them."""
-    return [_call(end.run, call) for call in end.theirs]
-
-
-def _call(run: str, call: ToolCall) -> dict[str, Any]:
-    return {"id": f"{run}.{call.id}", "type": "function", "function": {"name": call.name, "arguments": call.raw}}
+    return [
+        {"id": f"{end.run}.{call.id}", "type": "function", "function": {"name": call.name, "arguments": call.raw}} for call in end.theirs
+    ]
 
 
 def _function(tool: Any, place: int) -> Any:

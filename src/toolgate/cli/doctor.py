@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import platform
 import re
-import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
@@ -24,7 +23,6 @@ if TYPE_CHECKING:
     from toolgate.openapi.load import Loaded
     from toolgate.settings import Settings
 
-OLDEST = (3, 11)
 RELEASED = 1_767_225_600  # 2026-01-01; a clock before that is wrong
 
 
@@ -52,7 +50,7 @@ def command(config: Path | None, as_json: bool) -> int:
 
 
 def _examined(config: Path | None) -> Iterator[Finding]:
-    yield _python()
+    yield Finding("ok", "program", f"Python {platform.python_version()}, toolgate {__version__}")
     try:
         settings = settings_of(config)
     except ToolgateError as error:
@@ -72,13 +70,6 @@ def _carefully(what: str, do: str, examine: Callable[[], Finding]) -> Finding:
         return examine()
     except ToolgateError as error:
         return Finding("broken", what, str(error), do)
-
-
-def _python() -> Finding:
-    says = f"Python {platform.python_version()}, toolgate {__version__}"
-    if sys.version_info < OLDEST:
-        return Finding("broken", "program", says, f"install Python {'.'.join(map(str, OLDEST))} or newer")
-    return Finding("ok", "program", says)
 
 
 def _policies(settings: Settings) -> Finding:

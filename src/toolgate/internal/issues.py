@@ -48,7 +48,10 @@ async def create_issues(github: GitHub, asked: Mapping[str, Any]) -> dict[str, A
     steps = 2 * len(batch.items)
     found, targets = await _look(github, batch)
     if batch.dry_run:
-        return report(batch, {item.key: _planned(found.get(item.key)) for item in batch.items}, {})
+        there = {item.key: found.get(item.key) for item in batch.items}
+        planned = {key: Made("existing" if issue else "planned", issue) for key, issue in there.items()}
+        links = {item.key: tuple(Linked(link, "planned") for link in item.links) for item in batch.items}
+        return report(batch, planned, links)
     made: dict[str, Made] = {}
     for item in ordered(batch.items):
         numbers = _numbers(batch, item, {key: one.issue for key, one in made.items()} | found | targets)
@@ -91,10 +94,6 @@ async def _target(github: GitHub, number: int) -> Issue:
         raise Trouble("unknown_target", f"there is no issue #{number} in {github.owner}/{github.repo} to link to") from None
 
 
-def _planned(issue: Issue | None) -> Made:
-    return Made("planned") if issue is None else Made("existing", issue)
-
-
 def _numbers(batch: Batch, item: Item, known: Mapping[str, Issue | None]) -> tuple[int, ...]:
     """What the text shall mention, where all of it is known by now; else it is added later, in one line."""
     targets = [known.get(to) for to in related(batch.items).get(item.key, ())]
@@ -122,12 +121,8 @@ def report(batch: Batch, made: Mapping[str, Made], links: Mapping[str, tuple[Lin
     return {
         "dry_run": batch.dry_run,
         "counts": {status: counts[status] for status in STATUSES},
-        "issues": [_result(item, made[item.key], _links(batch, item, links)) for item in batch.items],
+        "issues": [_result(item, made[item.key], links.get(item.key, ())) for item in batch.items],
     }
-
-
-def _links(batch: Batch, item: Item, links: Mapping[str, tuple[Linked, ...]]) -> tuple[Linked, ...]:
-    return tuple(Linked(link, "planned") for link in item.links) if batch.dry_run else links.get(item.key, ())
 
 
 def _result(item: Item, made: Made, links: tuple[Linked, ...]) -> dict[str, Any]:

@@ -117,16 +117,14 @@ class Linking:
         found: set[int] = set()
         try:
             async for page in self.github.pages("list_issue_blockers", issue_number=issue.number):
-                found |= {read_issue(answer, "list_issue_blockers").number for answer in page if self._is_ours(answer)}
+                issues = [read_issue(answer, "list_issue_blockers") for answer in page]
+                # Blockers may stand in other repositories, under the same numbers.
+                found |= {issue.number for issue in issues if self._here(issue.url)}
         except Trouble as trouble:
             if trouble.absent:
                 raise NotOffered from None
             raise
         return found
-
-    def _is_ours(self, answer: Any) -> bool:
-        """Whether an issue stands in our repository: blockers may stand in others, under the same numbers."""
-        return self._here(read_issue(answer, "list_issue_blockers").url)
 
     async def _join(self, issue: Issue, target: Issue) -> None:
         """Make `issue` a part of `target`, unless it is."""
