@@ -162,30 +162,25 @@ def _covers(option: str, media_type: str) -> bool:
 
 def _form(value: Mapping[str, Any], plan: BodyPlan, files: ReadFile | None) -> str:
     fields = {field.name: field for field in plan.fields}
-    pieces = (_form_field(name, item, fields.get(name), files) for name, item in value.items())
+    pieces = (_form_field(item, fields.get(name) or FieldPlan(name, None), files) for name, item in value.items())
     return "&".join(piece for piece in pieces if piece)
 
 
-def _form_field(name: str, value: Any, field: FieldPlan | None, files: ReadFile | None) -> str:
-    if field is not None and field.style is not None:
+def _form_field(value: Any, field: FieldPlan, files: ReadFile | None) -> str:
+    if field.style is not None:
         encode = style.IN_QUERY if field.allow_reserved else style.percent
-        return style.in_query(encode(name), value, field.style, explode=field.explode, encode=encode)
-    if field is not None and field.binary:
+        return style.in_query(encode(field.name), value, field.style, explode=field.explode, encode=encode)
+    if field.binary:
         value = _base64(value, files)
-    name = style.urlencoded(name)
     items = value if isinstance(value, list) else [value]
-    return "&".join(f"{name}={style.urlencoded(_spelled(item, field))}" for item in items)
-
-
-def _spelled(value: Any, field: FieldPlan | None) -> str:
-    announced = field.content_type if field is not None else None
-    return style.spell(value) if announced is None else style.content(announced, value)
+    texts = [style.spell(item) if field.content_type is None else style.content(field.content_type, item) for item in items]
+    return "&".join(f"{style.urlencoded(field.name)}={style.urlencoded(text)}" for text in texts)
 
 
 def _multipart(value: Any, plan: BodyPlan, files: ReadFile | None) -> Body:
     fields = {field.name: field for field in plan.fields}
     if isinstance(value, dict):
-        parts = [part for name, item in value.items() for part in _parts(name, item, fields.get(name) or FieldPlan(name, None), files)]
+        parts = [part for name, item in value.items() for part in _parts(item, fields.get(name) or FieldPlan(name, None), files)]
     else:
         items = value if isinstance(value, list) else [value]
         parts = [_part(None, item, FieldPlan("", None, binary=_is_file(item)), files) for item in items]
@@ -193,11 +188,11 @@ def _multipart(value: Any, plan: BodyPlan, files: ReadFile | None) -> Body:
     return Body(f"{plan.media_type}; boundary={boundary}", data)
 
 
-def _parts(name: str, value: Any, field: FieldPlan, files: ReadFile | None) -> list[Part]:
+def _parts(value: Any, field: FieldPlan, files: ReadFile | None) -> list[Part]:
     if field.style is not None and not field.binary:
-        found = style.pairs(name, value, field.style, explode=field.explode, encode=style.verbatim)
+        found = style.pairs(field.name, value, field.style, explode=field.explode, encode=style.verbatim)
         return [Part(item.encode(), key, headers=field.headers) for key, item in found]
-    return [_part(name, item, field, files) for item in (value if isinstance(value, list) else [value])]
+    return [_part(field.name, item, field, files) for item in (value if isinstance(value, list) else [value])]
 
 
 def _part(name: str | None, value: Any, field: FieldPlan, files: ReadFile | None) -> Part:

@@ -174,16 +174,15 @@ class Builder:
 
     def _body(self, arguments: Mapping[str, Any], files: ReadFile | None) -> body.Body | None:
         wanted = self.plan.content_type_argument
+        blamed = wanted or "content_type"
         try:
             chosen = body.choose(self.plan.bodies, arguments.get(wanted, UNSET) if wanted else UNSET)
-        except Unfit as unfit:
-            raise self._refusal(wanted or "content_type", str(unfit)) from None
-        try:
+            blamed = chosen.argument or "body"
             return body.build(chosen, arguments, files)
         except Unfit as unfit:
-            raise self._refusal(chosen.argument or "body", str(unfit)) from None
+            raise self._refusal(blamed, str(unfit)) from None
         except UnicodeError:
-            raise self._refusal(chosen.argument or "body", "a text in it does not fit the charset it is sent in") from None
+            raise self._refusal(blamed, "a text in it does not fit the charset it is sent in") from None
 
     def _refusal(self, argument: str, why: str) -> InvalidArguments:
         return InvalidArguments(
