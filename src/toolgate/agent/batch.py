@@ -21,7 +21,6 @@ from toolgate.agent.events import ApprovalWanted, Calling, Noted, Wanted
 from toolgate.agent.facts import Answered, Edited
 from toolgate.agent.offer import FOUND, LOAD_SKILL, SKILLS, outside
 from toolgate.agent.result import cut, text_of
-from toolgate.agent.turns import State
 from toolgate.approvals import Approval, How
 from toolgate.audit.line import canonical
 from toolgate.calls import UNSET, Outcome, Problem, Question, Text, Tool, key, new_id
@@ -49,15 +48,15 @@ USED = ("cost", "tokens", "steps", "calls")
 
 
 class Batch:
-    def __init__(self, drive: Drive, state: State) -> None:
+    def __init__(self, drive: Drive) -> None:
         self._drive = drive
-        self._state = state
-        self._parent = replace(drive.within, tainted=state.tainted or drive.within.tainted)
+        self._state = drive.state
+        self._parent = replace(drive.within, tainted=drive.state.tainted or drive.within.tainted)
         self._tools = drive.gateway.visible(drive.agent)
         self._theirs = frozenset(spec.name for spec in drive.run.task.theirs)
         self._edited: dict[str, ToolCall] = {}
         """By id, calls that a person changed while this batch asked."""
-        self._editors = dict(state.edited)
+        self._editors = dict(drive.state.edited)
 
     async def make(self, calls: Sequence[ToolCall], spent: str | None) -> str | None:
         """Make `calls`.

@@ -106,9 +106,9 @@ class Drive:
         """
         self.purse, self.within = purse, within
         try:
-            await Batch(self, self.state).take(results)
+            await Batch(self).take(results)
             if isinstance(first, Asked) and self.state.waiting:
-                await Batch(self, self.state).call_off(self.state.waiting)
+                await Batch(self).call_off(self.state.waiting)
             await self.add(first)
             while self.state.ended is None:
                 await self._step()
@@ -145,7 +145,7 @@ class Drive:
             case Act(calls):
                 # What a reply within the steps wants is done: the last words can tell of it.
                 over = self.purse.over(seconds, steps=False) or turns.over(replace(state.allotted(), steps=0), seconds, limits)
-                if wait := await Batch(self, state).make(calls, over):
+                if wait := await Batch(self).make(calls, over):
                     await self.add(Ended(self.clock(), "waiting", wait))
             case Hinted(text=text):
                 await self.add(move)
