@@ -76,20 +76,17 @@ class Breaker:
     """The last that was not about the prompt."""
 
 
+@dataclass(eq=False)
 class Breakers:
     """By model. They are a router's `Health`."""
 
-    def __init__(self, clock: Callable[[], float] = time.monotonic, chance: Callable[[], float] = random.random) -> None:
-        """
-        Args:
-            clock: seconds.
-            chance: a number from 0 to 1, anew each time.
-        """
-        self._clock = clock
-        self._chance = chance
-        self._breakers: dict[str, Breaker] = {}
-        self._troubled: set[str] = set()
-        """Models that are left alone, or were until nobody asked them since."""
+    clock: Callable[[], float] = time.monotonic
+    """Seconds."""
+    chance: Callable[[], float] = random.random
+    """A number from 0 to 1, anew each time."""
+    _breakers: dict[str, Breaker] = field(default_factory=dict, init=False)
+    _troubled: set[str] = field(default_factory=set, init=False)
+    """Models that are left alone, or were until nobody asked them since."""
 
     def troubled(self) -> Container[str]:
         return self._troubled
@@ -99,7 +96,7 @@ class Breakers:
         left = self.left(model.id)
         if left <= 0:
             return None
-        breaker, now = self._breakers[model.id], self._clock()
+        breaker, now = self._breakers[model.id], self.clock()
         if now < (breaker.open_until or 0.0):
             why = "it kept failing"
         elif now < breaker.paused_until:
@@ -110,7 +107,7 @@ class Breakers:
 
     def left(self, id: str) -> float:
         """Seconds until an attempt is let through; 0: one is."""
-        breaker, now = self._breakers.get(id), self._clock()
+        breaker, now = self._breakers.get(id), self.clock()
         if breaker is None:
             return 0.0
         until = max(breaker.paused_until, breaker.open_until or 0.0)
@@ -137,7 +134,7 @@ class Breakers:
 
     def ended(self, attempt: Attempt, failed: ModelFailed | None) -> None:
         """How it ended; None: well."""
-        breaker, now = self._breakers[attempt.model], self._clock()
+        breaker, now = self._breakers[attempt.model], self.clock()
         if attempt.trying:
             breaker.trying = False
         if failed is None or failed.kind == "request" or failed.reason in ABOUT_THE_PROMPT:
@@ -184,7 +181,7 @@ class Breakers:
         bad = sum(not well for _, well in breaker.lately)
         if tried or breaker.failures >= IN_A_ROW or (len(breaker.lately) >= CALLS and 2 * bad >= len(breaker.lately)):
             breaker.rest = min(LONGEST, 2 * breaker.rest or REST)
-            breaker.open_until = now + breaker.rest * (1 - self._chance() / 4)
+            breaker.open_until = now + breaker.rest * (1 - self.chance() / 4)
 
 
 HOPELESS_WHY = {

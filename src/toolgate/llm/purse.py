@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from toolgate.calls import new_id
 from toolgate.gateway.spend import GRACE, limits_of, over_budget
@@ -46,29 +46,26 @@ class Held:
             self.ledger.release(self.id)
 
 
+@dataclass
 class Purse:
-    def __init__(self, ledger: Ledger, live: Live, prices: PriceList, clock: Callable[[], float] = time.time) -> None:
-        """
-        Args:
-            clock: seconds since 1970.
-        """
-        self._ledger = ledger
-        self._live = live
-        self._prices = prices
-        self._clock = clock
-        self._known: dict[tuple[Limit, ...], tuple[float, Micros | None]] = {}
-        """When it was asked, and what was left."""
+    ledger: Ledger
+    live: Live
+    prices: PriceList
+    clock: Callable[[], float] = time.time
+    """Seconds since 1970."""
+    _known: dict[tuple[Limit, ...], tuple[float, Micros | None]] = field(default_factory=dict, init=False, repr=False)
+    """When it was asked, and what was left."""
 
     async def left(self, errand: Errand) -> Micros | None:
         """What `errand` may still spend on models, as of at most `RECENT` seconds ago: to choose by, never to permit by. None: anything."""
-        limits = limits_of(errand.principal, "", errand.run or None, self._live.current)
+        limits = limits_of(errand.principal, "", errand.run or None, self.live.current)
         limits = tuple(limit for limit in limits if limit.account.scope != "tool")  # each model has its own
-        now = self._clock()
+        now = self.clock()
         known = self._known.get(limits)
         if known is None or not 0 <= now - known[0] < RECENT:
             if len(self._known) >= KEPT:
                 self._known.clear()
-            known = self._known[limits] = now, await self._ledger.left(limits)
+            known = self._known[limits] = now, await self.ledger.left(limits)
         return known[1]
 
     async def reserve(
@@ -87,19 +84,19 @@ class Purse:
         """
         principal = errand.principal
         use = Use(principal.tenant, principal.user, model.id, "models", model.provider, errand.phase)
-        held = Held(self._ledger, use, new_id(), self._prices.most(model, tokens_in, tokens_out).micros)
+        held = Held(self.ledger, use, new_id(), self.prices.most(model, tokens_in, tokens_out).micros)
         if held.amount == 0:
             if begin is not None:
                 await begin(None)
             return held
-        limits = limits_of(principal, model.id, errand.run or None, self._live.current)
+        limits = limits_of(principal, model.id, errand.run or None, self.live.current)
         try:
             hold = Hold(held.id, held.amount, seconds + GRACE, limits, use)
-            short = await (self._ledger.reserve(hold) if begin is None else begin(hold))
+            short = await (self.ledger.reserve(hold) if begin is None else begin(hold))
         except BaseException:
             held.release()  # an asker who no longer waits: it may be written all the same
             raise
         if short is not None:
-            self._ledger.count(use, refused=True)
-            raise over_budget(short, f"a request of {model.id}", self._clock())
+            self.ledger.count(use, refused=True)
+            raise over_budget(short, f"a request of {model.id}", self.clock())
         return held
