@@ -96,4 +96,4 @@ def test_new_prices_hold_at_once() -> None:
 
 
 def test_the_most_that_a_request_may_cost_counts_the_prompt_as_written_to_the_cache() -> None:
-    assert prices().most(Model("anthropic", "claude-sonnet-4-5"), 1000, 100) == Cost(3750 + 1500)
+    assert prices().most(Model("anthropic", "claude-sonnet-4-5"), 1000, 100) == 3750 + 1500

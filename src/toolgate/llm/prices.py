@@ -59,10 +59,9 @@ class PriceList:
         rates = self.rates(model, tier)
         return Cost(rates.cost(tokens), rates.estimated)
 
-    def most(self, model: Model, tokens_in: int, tokens_out: int) -> Cost:
+    def most(self, model: Model, tokens_in: int, tokens_out: int) -> Micros:
         """What a request may cost that has `tokens_in` of input and is answered in `tokens_out` at most."""
-        rates = self.rates(model)
-        return Cost(rates.most(tokens_in, tokens_out), rates.estimated)
+        return self.rates(model).most(tokens_in, tokens_out)
 
     def per_token(self, model: Model) -> tuple[float, float]:
         """Micro-US-dollars for a token read and one written, without caches and tiers: what a router asks."""

@@ -84,7 +84,7 @@ class Purse:
         """
         principal = errand.principal
         use = Use(principal.tenant, principal.user, model.id, "models", model.provider, errand.phase)
-        held = Held(self.ledger, use, new_id(), self.prices.most(model, tokens_in, tokens_out).micros)
+        held = Held(self.ledger, use, new_id(), self.prices.most(model, tokens_in, tokens_out))
         if held.amount == 0:
             if begin is not None:
                 await begin(None)
