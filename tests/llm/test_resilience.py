@@ -8,7 +8,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import anthropic  # noqa: F401 - as `openai`: what its import takes is no silence of a server
 import anyio
+import openai  # noqa: F401
 import pytest
 
 from tests.llm.wires import ANTHROPIC, COMPATIBLE, FORMS, OPENAI, Act, Answer, Form, Server, model_server
