@@ -10,6 +10,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterator
 from dataclasses import replace
 from importlib.resources import files
 from pathlib import Path
@@ -141,15 +142,23 @@ async def test_files_input_and_exit_code_go_in_and_out(sandbox: Sandbox) -> None
     assert (ended.by, ended.code, ended.stdout, ended.stderr) == ("exit", 3, b"file stdin", b"")
 
 
-async def test_nothing_of_one_run_is_left_for_the_next(sandbox: Sandbox) -> None:
-    before = set(Path(tempfile.gettempdir()).glob("toolgate-code-*"))
+@pytest.fixture
+def folders(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """Where those of this test's runs are made, and no others; whoever a run is has to come by."""
+    with tempfile.TemporaryDirectory(prefix="toolgate-test-") as name:
+        Path(name).chmod(0o711)
+        monkeypatch.setattr(tempfile, "tempdir", name)
+        yield Path(name)
+
+
+async def test_nothing_of_one_run_is_left_for_the_next(sandbox: Sandbox, folders: Path) -> None:
     hostile = "mkdir -p $HOME/locked/in; touch $HOME/locked/in/x; chmod 000 $HOME/locked; ln -s / $HOME/root; echo > $TMPDIR/left"
     await sandbox.run(bash(hostile), SMALL)
 
     ended = await sandbox.run(bash("ls -A $HOME $TMPDIR | grep -c left"), SMALL)
 
     assert ended.stdout == b"0\n"
-    assert set(Path(tempfile.gettempdir()).glob("toolgate-code-*")) == before
+    assert list(folders.iterdir()) == []
 
 
 async def test_cancelling_ends_the_run(sandbox: Sandbox) -> None:
@@ -175,11 +184,10 @@ async def test_nothing_runs_that_cannot_be_watched() -> None:
             await anyio.sleep(0.01)
 
 
-async def test_folders_of_any_depth_are_removed(sandbox: Sandbox) -> None:
-    before = set(Path(tempfile.gettempdir()).glob("toolgate-code-*"))
+async def test_folders_of_any_depth_are_removed(sandbox: Sandbox, folders: Path) -> None:
     await sandbox.run(bash("cd $TMPDIR; for i in {1..1500}; do mkdir dddddddddd && cd dddddddddd || exit; done; chmod 0 ."), SMALL)
 
-    assert set(Path(tempfile.gettempdir()).glob("toolgate-code-*")) == before
+    assert list(folders.iterdir()) == []
 
 
 @pytest.mark.skipif(platform.system() != "Linux", reason="elsewhere there is none")

@@ -13,6 +13,7 @@ import time
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
 from urllib.parse import quote, quote_plus
 
 from toolgate.calls import Principal
@@ -20,9 +21,10 @@ from toolgate.egress.origin import check_origin, origin_of
 from toolgate.egress.wire import Caps, Headers, Reach, Request, Response, Sender
 from toolgate.errors import NotLinked, TimedOut, Unreachable
 from toolgate.integration import ApiKey, Basic, Bearer, TokenEndpoint
-from toolgate.oauth.flow import Client, Given, given, token_request
-from toolgate.oauth.metadata import Server
 from toolgate.openapi.request import with_cookie, with_query
+
+if TYPE_CHECKING:  # only who asks for a token pays for OAuth
+    from toolgate.oauth.flow import Given
 
 MASK = "REDACTED"
 SECRET_NAME = re.compile(r"auth|cookie|key|token|secret|passw|session|signature|credential", re.IGNORECASE)
@@ -193,6 +195,9 @@ class Tokens(Credentials):
         return self._current
 
     async def _get(self, seconds: float) -> Given:
+        from toolgate.oauth.flow import Client, given, token_request
+        from toolgate.oauth.metadata import Server
+
         auth = self._auth
         assert auth.token_url is not None
         client = Client(
