@@ -40,6 +40,7 @@ SETTLE_SECONDS = 5.0  # what cancelled calls get to write down how they ended; a
 TOO_LARGE = b"HTTP/1.1 431 Request Header Fields Too Large\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
 
 log = logging.getLogger("toolgate.server")
+logging.getLogger("uvicorn.asgi").setLevel(logging.INFO)  # below it are traces of requests, with whole bodies in them
 
 
 async def listen(app: ASGIApp, server: Server, *, ready: Callable[[str], None], stop: anyio.Event | None = None) -> None:
