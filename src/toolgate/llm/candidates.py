@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import repeat
 from math import inf
-from operator import itemgetter
+from operator import add, itemgetter, mul
 from typing import NamedTuple
 
 from toolgate.errors import NoModel
@@ -82,12 +83,13 @@ class Slate:
 
     models: tuple[Model, ...]
     ids: tuple[str, ...]
-    rates: tuple[tuple[float, float], ...]
-    """Micro-US-dollars a token, read and written."""
+    reads: tuple[float, ...]
+    """Micro-US-dollars a token, as `writes`."""
+    writes: tuple[float, ...]
     pick: Callable[[Sequence[float]], Sequence[float]]
     """These models' values from a column of the whole roster."""
     dearest: tuple[float, float]
-    """The highest of these rates."""
+    """The highest of these prices, read and written."""
     room: int
     """Tokens of input that each of them takes together with its longest reply."""
     dropped: Mapping[str, str]
@@ -141,7 +143,7 @@ class Sieve:
         """
         slate = self._slate(policy, prompt, errand, tasks)
         pick = slate.pick
-        costs = [read * tokens + written * length for (read, written), length in zip(slate.rates, pick(columns.lengths), strict=True)]
+        costs = list(map(add, map(mul, slate.reads, repeat(tokens)), map(mul, slate.writes, pick(columns.lengths))))
         able = Options(slate.models, slate.ids, pick(columns.means), pick(columns.sure), pick(columns.seen), costs)
         dropped: dict[str, str] = {}
         if tokens > slate.room:
@@ -154,7 +156,7 @@ class Sieve:
                 if id in troubled and id not in dropped and (why := self._health.available(model)):
                     dropped[id] = why
         if left is not None and slate.dearest[0] * tokens + slate.dearest[1] * prompt.max_tokens > left:
-            for model, id, (read, written) in zip(slate.models, slate.ids, slate.rates, strict=True):  # noqa: A001
+            for model, id, read, written in zip(slate.models, slate.ids, slate.reads, slate.writes, strict=True):  # noqa: A001
                 most = read * tokens + written * min(prompt.max_tokens, model.max_output)
                 if most > left and id not in dropped:
                     dropped[id] = f"it may cost {dollars(round(most))}, and {dollars(left)} is left"
@@ -211,11 +213,13 @@ class Sieve:
                 dropped[card.id] = "it sees no images"
             else:
                 cards.append(card)
+        reads, writes = tuple(card.read for card in cards), tuple(card.written for card in cards)
         return Slate(
             models=tuple(card.model for card in cards),
             ids=tuple(card.id for card in cards),
-            rates=tuple((card.read, card.written) for card in cards),
-            dearest=(max((card.read for card in cards), default=0.0), max((card.written for card in cards), default=0.0)),
+            reads=reads,
+            writes=writes,
+            dearest=(max(reads, default=0.0), max(writes, default=0.0)),
             pick=_picking([card.number for card in cards], len(self._cards)),
             room=min((card.model.window - card.model.max_output for card in cards), default=0),
             dropped=dropped,

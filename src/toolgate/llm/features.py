@@ -66,7 +66,7 @@ class Features:
                 found += enumerate(shape, own)
         if self.words:
             said = text[:LOOKED_AT].lower()
-            found_words = self.words.keys() & runs_of(said) | {each for each in self._characters if each in said}
+            found_words = self.words.keys() & set(runs_of(said)) | {each for each in self._characters if each in said}
             there = sorted([self.words[word] for word in found_words])  # one order, and so one sum, in every process
             if there:
                 share = TEXT / sqrt(sum(weight * weight for _, weight in there))

@@ -12,6 +12,7 @@ Source: Allen 1974, The relationship between variable selection and data augment
 from __future__ import annotations
 
 from collections.abc import Sequence
+from operator import mul
 
 Vector = Sequence[tuple[int, float]]
 Matrix = list[list[float]]
@@ -41,7 +42,7 @@ def fit(rows: Sequence[Vector], targets: Sequence[Sequence[float]], size: int) -
         gram[i][i] += PENALTY
     inverse = inverted(gram)
     columns = list(zip(*moments, strict=True))
-    weights = [[sum(map(float.__mul__, line, column)) for column in columns] for line in inverse]
+    weights = [[sum(map(mul, line, column)) for column in columns] for line in inverse]
     without = []
     for row, target in zip(rows, targets, strict=True):
         leverage = sum(value * sum(inverse[i][j] * other for j, other in row) for i, value in row)
@@ -53,7 +54,7 @@ def fit(rows: Sequence[Vector], targets: Sequence[Sequence[float]], size: int) -
 def predict(weights: Sequence[Sequence[float]], row: Vector) -> list[float]:
     """(k)"""
     values = [value for _, value in row]
-    return [sum(map(float.__mul__, values, column)) for column in zip(*[weights[index] for index, _ in row], strict=True)]
+    return [sum(map(mul, values, column)) for column in zip(*[weights[index] for index, _ in row], strict=True)]
 
 
 def inverted(matrix: Matrix) -> Matrix:

@@ -69,7 +69,9 @@ class Standing:
                 self._tasks.clear()
             n = len(self._models)
             tables: list[float | None] = [None] * n
-            kept = _Kept(tables, [0.0] * n, [0.0] * n, [0.0] * n, [0.0] * n, set(range(n)), Columns((), (), (), ()))
+            nothing = [0.0] * n
+            columns = Columns(nothing, nothing, nothing, nothing)
+            kept = _Kept(tables, [0.0] * n, [0.0] * n, [0.0] * n, [0.0] * n, set(range(n)), columns)
             self._tasks[task] = kept
         if kept.stale:
             self._freshen(kept, task)
@@ -96,9 +98,16 @@ class Standing:
             kept.tables[number], kept.effects[number] = table, effect(expected, overall, own, strength)
             kept.masses[number], kept.seen[number] = strength.prior + overall.seen, overall.seen
             kept.lengths[number] = self._length(id, task)
-        base = usual(of("usual", "", ""), of("usual", "", task))
-        expected_of = [(base if table is None else table) + better for table, better in zip(kept.tables, kept.effects, strict=True)]
-        kept.columns = Columns(*believe(expected_of, kept.masses), tuple(kept.seen), tuple(kept.lengths))
+        means, sure = list(kept.columns.means), list(kept.columns.sure)
+        if None in kept.tables:  # what is usual, against which such a model is held, may have changed
+            base = usual(of("usual", "", ""), of("usual", "", task))
+            expected_of = [(base if table is None else table) + better for table, better in zip(kept.tables, kept.effects, strict=True)]
+            means, sure = believe(expected_of, kept.masses)
+        else:
+            for number in kept.stale:
+                expected = (kept.tables[number] or 0.0) + kept.effects[number]
+                (means[number],), (sure[number],) = believe([expected], [kept.masses[number]])
+        kept.columns = Columns(means, sure, tuple(kept.seen), tuple(kept.lengths))
         kept.stale.clear()
 
     def _length(self, model_id: str, task: str) -> float:
