@@ -9,8 +9,8 @@ for money. Pure.
              quality - price * cost, so that money is saved where it costs least quality
 
 The price is chosen on predictions made without the row that is predicted. It may lose all that may be lost against the best single
-model on the same prompts, less a part of the standard error; within that it is the one that saves most, where a full loss has to save a
-tenth of the cost. So points are spent where they buy much, and kept where the next cheaper model saves cents: over many files this loses
+model on the same prompts, less a part of the standard error; within that it is the one that saves most, where a full loss has to save an
+eighth of the cost. So points are spent where they buy much, and kept where the next cheaper model saves cents: over many files this loses
 less at the same cost than the same loss on each of them (measured).
 """
 
@@ -30,7 +30,7 @@ LOSSES = (0.0, 0.25, 0.5, 1.0, 2.0, 3.0, 5.0, 10.0)
 """Points for which a price is found; others use that of the next smaller one."""
 DOUBT = 0.5
 """Standard errors that have to be left of the loss allowed."""
-WORTH = 0.1
+WORTH = 0.125
 """Part of the reference's cost that a full loss allowed has to save."""
 BELIEVED = 0.25
 """Part of the points that is what the predictions expect, and not what came of them: the first flatter, the second are noisy."""
