@@ -8,9 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import repeat
 from math import inf
-from operator import add, itemgetter, mul
+from operator import itemgetter
 from typing import NamedTuple
 
 from toolgate.errors import NoModel
@@ -83,13 +82,12 @@ class Slate:
 
     models: tuple[Model, ...]
     ids: tuple[str, ...]
-    reads: tuple[float, ...]
-    """Micro-US-dollars a token, as `writes`."""
-    writes: tuple[float, ...]
+    rates: tuple[tuple[float, float], ...]
+    """Micro-US-dollars a token, read and written."""
     pick: Callable[[Sequence[float]], Sequence[float]]
     """These models' values from a column of the whole roster."""
     dearest: tuple[float, float]
-    """The highest of these prices, read and written."""
+    """The highest of these rates."""
     room: int
     """Tokens of input that each of them takes together with its longest reply."""
     dropped: Mapping[str, str]
@@ -143,7 +141,7 @@ class Sieve:
         """
         slate = self._slate(policy, prompt, errand, tasks)
         pick = slate.pick
-        costs = list(map(add, map(mul, slate.reads, repeat(tokens)), map(mul, slate.writes, pick(columns.lengths))))
+        costs = [read * tokens + written * length for (read, written), length in zip(slate.rates, pick(columns.lengths), strict=True)]
         able = Options(slate.models, slate.ids, pick(columns.means), pick(columns.sure), pick(columns.seen), costs)
         dropped: dict[str, str] = {}
         if tokens > slate.room:
@@ -156,7 +154,7 @@ class Sieve:
                 if id in troubled and id not in dropped and (why := self._health.available(model)):
                     dropped[id] = why
         if left is not None and slate.dearest[0] * tokens + slate.dearest[1] * prompt.max_tokens > left:
-            for model, id, read, written in zip(slate.models, slate.ids, slate.reads, slate.writes, strict=True):  # noqa: A001
+            for model, id, (read, written) in zip(slate.models, slate.ids, slate.rates, strict=True):  # noqa: A001
                 most = read * tokens + written * min(prompt.max_tokens, model.max_output)
                 if most > left and id not in dropped:
                     dropped[id] = f"it may cost {dollars(round(most))}, and {dollars(left)} is left"
@@ -213,13 +211,11 @@ class Sieve:
                 dropped[card.id] = "it sees no images"
             else:
                 cards.append(card)
-        reads, writes = tuple(card.read for card in cards), tuple(card.written for card in cards)
         return Slate(
             models=tuple(card.model for card in cards),
             ids=tuple(card.id for card in cards),
-            reads=reads,
-            writes=writes,
-            dearest=(max(reads, default=0.0), max(writes, default=0.0)),
+            rates=tuple((card.read, card.written) for card in cards),
+            dearest=(max((card.read for card in cards), default=0.0), max((card.written for card in cards), default=0.0)),
             pick=_picking([card.number for card in cards], len(self._cards)),
             room=min((card.model.window - card.model.max_output for card in cards), default=0),
             dropped=dropped,

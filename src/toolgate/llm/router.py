@@ -108,7 +108,7 @@ class Router:
             why = "fallback", (there.fallback, *why[1])
         if prompt.model:
             why = "named", (f"the prompt names {prompt.model}", *why[1])
-        chain = tuple(map(options.models.__getitem__, order))
+        chain = tuple([options.models[at] for at in order])
         scores = Scores(options, order, self._speeds)
         return Decision(chain, scores, why[1], there.dropped, why[0], task, undeclared, slate.names)
 
@@ -177,8 +177,7 @@ class Router:
         """All of `options`, the one to ask first, and why."""
         calibration, ids = self.calibration, options.ids
         said = calibration.qualities(task, asked(prompt), len(prompt.tools)) if calibration else {}
-        places = dict(zip(ids, range(len(ids)), strict=True)) if said else {}
-        kept = sorted([places[id] for id in said if id in places])  # noqa: A001 - a model's
+        kept = [at for at, id in enumerate(ids) if id in said] if said else []  # noqa: A001 - a model's
         if calibration is not None and kept:
             means, lower = list(options.means), list(options.sure)
             for at in kept:  # the quality at this very prompt in place of that at its task

@@ -40,7 +40,6 @@ SETTLE_SECONDS = 5.0  # what cancelled calls get to write down how they ended; a
 TOO_LARGE = b"HTTP/1.1 431 Request Header Fields Too Large\r\ncontent-length: 0\r\nconnection: close\r\n\r\n"
 
 log = logging.getLogger("toolgate.server")
-logging.getLogger("uvicorn.asgi").setLevel(logging.INFO)  # below it are traces of requests, with whole bodies in them
 
 
 async def listen(app: ASGIApp, server: Server, *, ready: Callable[[str], None], stop: anyio.Event | None = None) -> None:
@@ -88,6 +87,7 @@ def _config(app: ASGIApp, server: Server) -> uvicorn.Config:
     protocol: type[Deadlined] = type(
         "Protocol", (Deadlined,), {"header_timeout": server.header_timeout, "write_timeout": server.write_timeout, "answers": Answers()}
     )
+    logging.getLogger("uvicorn.asgi").setLevel(logging.INFO)  # below it are traces of requests, with whole bodies in them
     return uvicorn.Config(
         app,
         http=protocol,

@@ -82,7 +82,7 @@ class SqliteJournal:
                 self._owed.append(item)
             raise
 
-    def begin(self, stream: str, body: Mapping[str, Any], opens: str, hold: Hold) -> Awaitable[Any]:
+    def begin(self, stream: str, body: Mapping[str, Any], opens: str, hold: Hold) -> Awaitable[Shortage | None]:
         """As `Begin` says, in one commit."""
         return self._database.write_together(self._append, _Line(stream, time.time_ns(), line(body), opens, None, hold))
 
