@@ -14,6 +14,7 @@ from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from statistics import median
 from typing import Any
 
 import aiohttp
@@ -229,7 +230,7 @@ async def test_who_does_not_read_its_answer_is_cut_off_and_costs_bounded_memory_
         async with offering(tmp_path, "theirs_canary") as server:
             levels: list[int] = []
             cut: list[int] = []
-            for turn in range(6):
+            for turn in range(8):
                 readers = [_slow_reader(server.url) for _ in range(READERS)]
                 await until(lambda: len(endings(tmp_path)) >= READERS * (turn + 1) + len(levels))  # noqa: B023  # asked within this turn
                 others = (await ask(server, "canary", f"{turn}")).value["result"]["content"][0]["text"]
@@ -240,8 +241,8 @@ async def test_who_does_not_read_its_answer_is_cut_off_and_costs_bounded_memory_
 
     assert set(endings(tmp_path)) == {"ok"}
     assert max(cut) < HUGE
-    # How much of a round is in memory at once differs, so the most that was needed may come late; who leaked grows with every round.
-    assert min(later - earlier for earlier, later in itertools.pairwise(levels)) < READERS * HUGE / 2
+    # How much of a round is in memory at once differs, so the most that was needed may come late; who leaked would grow with most rounds.
+    assert median(later - earlier for earlier, later in itertools.pairwise(levels)) < READERS * HUGE / 4
 
 
 def _slow_reader(url: str) -> socket.socket:

@@ -149,6 +149,8 @@ class Upstream:
             try:
                 answer = await self._ask_older(conversation, method, params, call, name)
             except NotOlder:
+                if not conversation.modern:
+                    raise
                 log.info("%s has no older era; clients of one are answered in the new one", self.name)
         if answer is None:
             ear, asked = CallersEar(client), {**params, **shown(call, modern=True)}
