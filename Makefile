@@ -3,13 +3,17 @@ PYTHON ?= python3
 BIN := .venv/bin
 MODULES := src/toolgate/console/static/modules/preact.js
 
-.PHONY: modules demo test lint check bench compare lock clean conformance faults console
+.PHONY: modules demo test again lint check bench compare lock clean conformance faults console
 
 demo: .venv/ready modules  ## run the main job on this machine: no key, no network
 	$(BIN)/toolgate demo
 
 test: .venv/ready modules  ## the tests
 	$(BIN)/python -m pytest -n 2
+
+again:                     ## the tests that failed the last time, one at a time; more than three are not told to be chance
+	@$(BIN)/python -c 'import json; failed = json.load(open(".venv/pytest/v/cache/lastfailed")); print(*failed, sep="\n"); raise SystemExit(len(failed) > 3)'
+	$(BIN)/python -m pytest -v --last-failed --last-failed-no-failures none
 
 console: $(MODULES)       ## fetch the modules of the web console, with npm
 

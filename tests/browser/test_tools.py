@@ -53,6 +53,20 @@ def test_the_palette_opens_by_slash_moves_by_arrows_and_closes_by_escape(page: A
     expect(dialog).not_to_be_visible()
 
 
+def test_a_key_pressed_in_the_moment_the_page_appears_is_heard(page: Any, gate: Gate) -> None:
+    page.add_init_script(
+        """new MutationObserver((_, observer) => {
+             if (!document.querySelector("dialog.palette")) return;
+             observer.disconnect();
+             dispatchEvent(new KeyboardEvent("keydown", { key: "k", ctrlKey: true }));
+           }).observe(document, { childList: true, subtree: true })"""
+    )
+
+    signed_in(page, gate, "admin")
+
+    expect(page.get_by_role("dialog").get_by_role("combobox")).to_be_focused()
+
+
 @pytest.mark.parametrize("query", ["list issues repo", "ghci", "get-repo", "issue  com", "zzz"])
 def test_typing_letter_by_letter_and_back_finds_what_the_whole_query_finds(page: Any, gate: Gate, query: str) -> None:
     signed_in(page, gate, "admin")

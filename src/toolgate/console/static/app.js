@@ -3,7 +3,7 @@ import { ask, signedOut } from "./api.js";
 import { useCatalogue } from "./catalogue.js";
 import { Dock } from "./dock.js";
 import { kept } from "./kept.js";
-import { html, render, useEffect, useMemo, useRef, useState } from "./lib.js";
+import { html, render, useEffect, useLayoutEffect, useMemo, useRef, useState } from "./lib.js";
 import { PAGES } from "./pages.js";
 import { openPalette, Palette } from "./palette.js";
 import { useRoute } from "./route.js";
@@ -23,7 +23,7 @@ function App() {
   const catalogue = useCatalogue(who && [who, ...session.principal.roles].join(" "));
   const memory = useMemo(() => kept(who), [who]);
   const [docked, setDocked] = useState(null); // null: not opened yet
-  useEffect(() => {
+  useLayoutEffect(() => {
     const pressed = (event) => {
       if (event.key.toLowerCase() !== "j" || !(event.ctrlKey || event.metaKey)) return;
       event.preventDefault();

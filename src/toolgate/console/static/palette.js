@@ -1,13 +1,14 @@
 // The command palette: every tool, from every page, without a mouse.
 import { Finder } from "./finder.js";
-import { html, useEffect, useRef, useState } from "./lib.js";
+import { html, useEffect, useLayoutEffect, useRef, useState } from "./lib.js";
 import { to } from "./route.js";
 
 /** @param {{entries: object[], kept: object}} props */
 export function Palette({ entries, kept }) {
   const dialog = useRef();
   const [opened, setOpened] = useState(0);
-  useEffect(() => {
+  // Before the page is painted: a key pressed as it appears is heard.
+  useLayoutEffect(() => {
     const pressed = (event) => {
       const asked = (event.key.toLowerCase() === "k" && (event.ctrlKey || event.metaKey)) || (event.key === "/" && !typing(event.target));
       if (!asked) return;
