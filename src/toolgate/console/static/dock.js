@@ -2,7 +2,7 @@
 import { after, eventsOf, messagesOf, NOTHING } from "./agui.js";
 import { ask, problemOf, send } from "./api.js";
 import { Arguments } from "./form.js";
-import { html, useEffect, useRef, useState } from "./lib.js";
+import { html, useEffect, useLayoutEffect, useRef, useState } from "./lib.js";
 import { dollars } from "./money.js";
 import { Runs } from "./runs.js";
 import { to } from "./route.js";
@@ -22,7 +22,7 @@ export function Dock({ open, onClose }) {
   const box = useRef();
   const end = useRef();
   const busy = talk.status === "running";
-  useEffect(() => {
+  useLayoutEffect(() => {
     if (open) box.current?.focus();
   }, [open, past]);
   useEffect(() => () => running.current?.abort(), []);

@@ -1,6 +1,6 @@
 // The command palette: every tool, from every page, without a mouse.
 import { Finder } from "./finder.js";
-import { html, useEffect, useLayoutEffect, useRef, useState } from "./lib.js";
+import { html, useLayoutEffect, useRef, useState } from "./lib.js";
 import { to } from "./route.js";
 
 /** @param {{entries: object[], kept: object}} props */
@@ -31,7 +31,7 @@ export function Palette({ entries, kept }) {
       removeEventListener("toolgate:palette", open);
     };
   }, []);
-  useEffect(() => {
+  useLayoutEffect(() => {
     if (opened) dialog.current.querySelector("input").focus();
   }, [opened]);
   const pick = (name) => {

@@ -1,5 +1,5 @@
 // Where the page is, in the hash of its address: `#/audit?tool=github_list_issues`. Links and the back button work by themselves.
-import { useEffect, useState } from "./lib.js";
+import { useLayoutEffect, useState } from "./lib.js";
 
 /** @returns {{page: string, rest: string, query: URLSearchParams}} */
 export function here(hash = location.hash) {
@@ -17,7 +17,7 @@ export function to(page, rest = "", query = {}) {
 
 export function useRoute() {
   const [route, setRoute] = useState(() => here());
-  useEffect(() => {
+  useLayoutEffect(() => {
     const moved = () => setRoute(here());
     addEventListener("hashchange", moved);
     return () => removeEventListener("hashchange", moved);

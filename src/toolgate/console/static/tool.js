@@ -2,7 +2,7 @@
 import { ask, problemOf, send } from "./api.js";
 import { Cost, Effect, Method } from "./finder.js";
 import { Arguments } from "./form.js";
-import { html, useEffect, useRef, useState } from "./lib.js";
+import { html, useEffect, useLayoutEffect, useRef, useState } from "./lib.js";
 import { Preview } from "./preview.js";
 import { Result } from "./result.js";
 import { to } from "./route.js";
@@ -35,7 +35,7 @@ function Ready({ tool, brief, query, kept }) {
   const [pinned, setPinned] = useState(() => kept.read().pinned.includes(name));
   const heading = useRef();
   const running = useRef(null);
-  useEffect(() => heading.current.focus(), []);
+  useLayoutEffect(() => heading.current.focus(), []);
   useEffect(() => () => running.current?.abort(), []);
 
   const replace = (next) => {

@@ -1,13 +1,13 @@
 // All tools that the person may see; one of them where the address names it.
 import { Finder } from "./finder.js";
-import { html, useEffect } from "./lib.js";
+import { html, useLayoutEffect } from "./lib.js";
 import { to } from "./route.js";
 import { Tool } from "./tool.js";
 
 const ROWS = 40; // a page has room to look around
 
 export function Tools({ route, catalogue, kept }) {
-  useEffect(() => {
+  useLayoutEffect(() => {
     if (!route.rest) document.getElementById("finder")?.focus();
   }, [route.rest]);
   if (route.rest) {
