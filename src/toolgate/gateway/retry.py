@@ -11,7 +11,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from toolgate.calls import Annotations, Outcome
-from toolgate.errors import ToolgateError, Unreachable, UpstreamFailed
+from toolgate.errors import ProtocolError, ToolgateError, Unreachable, UpstreamFailed
 
 PASSING = frozenset({429, 502, 503, 504})
 """Statuses of trouble that passes (RFC 6585, 4; RFC 9110, 15.6.3-5)."""
@@ -43,7 +43,9 @@ def trouble(ending: Outcome | ToolgateError, annotations: Annotations) -> Troubl
         return Trouble(effect_unknown=False, passing=True, ill=True, retry_after=ending.retry_after)
     if isinstance(ending, UpstreamFailed):  # whether it was raised or told, a status decides
         unknown = not annotations.read_only and not _refused(ending.status)
-        return Trouble(unknown, ending.status is None or ending.status in PASSING, _ill(ending.status), ending.retry_after)
+        # Who answers in the words of the protocol is there, whatever one of its tools has done.
+        ill = _ill(ending.status) and not isinstance(ending, ProtocolError)
+        return Trouble(unknown, ending.status is None or ending.status in PASSING, ill, ending.retry_after)
     if isinstance(ending, ToolgateError) or ending.problem is None or ending.problem.code != UpstreamFailed.code:
         return None
     status = ending.problem.details.get("status")
