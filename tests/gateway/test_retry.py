@@ -233,7 +233,9 @@ async def test_other_integrations_go_on() -> None:
     assert await endings(world, replace(a_remote(Upstream([GOOD])), integration="other"), 1) == ["ok"]
 
 
-@pytest.mark.parametrize("between", [GOOD, answered(404), answered(429), answered(501), AnswerTooLarge("cut"), ProtocolError("a bug", -32603)])
+@pytest.mark.parametrize(
+    "between", [GOOD, answered(404), answered(429), answered(501), AnswerTooLarge("cut"), ProtocolError("a bug", -32603)]
+)
 async def test_an_answer_of_any_kind_shows_that_it_is_there(between: Outcome | ToolgateError) -> None:
     world = World(settings=ONCE)
     tool = a_remote(Upstream([LOST, LOST, between, LOST, LOST, GOOD]), WRITES)
