@@ -58,6 +58,7 @@ def test_what_a_tool_says_is_kept() -> None:
             tool(inputSchema={"type": "object", "properties": {"a": {"type": "number", "x-mcp-header": "A"}}}),
             "x-mcp-header is only permitted",
         ),
+        (tool(execution={"taskSupport": "required"}), "it can be called only as a task"),
         (tool(icons=[{"no": "src"}]), "it is not as the protocol wants it: icons.0.src"),
     ],
 )

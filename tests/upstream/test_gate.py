@@ -20,7 +20,8 @@ from toolgate.errors import InputNeeded, ProtocolError, UpstreamFailed
 from toolgate.openapi.load import accept
 from toolgate.tasks import beside
 from toolgate.testing import a_call, a_principal
-from toolgate.upstream.caller import PARKED_OF_ONE, ParkedEar, Parking
+from toolgate.upstream.caller import PARKED_OF_ONE, ParkedEar, Parking, able
+from toolgate.upstream.messages import TASKS
 
 OURS = "toolgate"
 """Whose the gateway's own tools are."""
@@ -81,6 +82,18 @@ class Rounds:
 
     async def ask(self, method: str, params: Mapping[str, Any]) -> Mapping[str, Any]:
         raise AssertionError("it is asked by answers")
+
+
+@pytest.mark.parametrize(
+    ("declared", "told"),
+    [
+        ({"elicitation": {"form": {}}, "experimental": {"x": {}}}, {"elicitation": {"form": {}}}),
+        ({"extensions": {TASKS: {}, "io.modelcontextprotocol/ui": {"y": 1}}}, {"extensions": {"io.modelcontextprotocol/ui": {"y": 1}}}),
+        ({"extensions": {TASKS: {}}}, {}),
+    ],
+)
+def test_a_server_is_told_what_its_caller_can_but_for_the_tasks_that_are_ours(declared: Mapping[str, Any], told: Mapping[str, Any]) -> None:
+    assert able(Rounds(capabilities=declared)) == told
 
 
 async def asks_a_name(ear: ParkedEar) -> Mapping[str, Any]:

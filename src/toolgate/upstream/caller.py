@@ -25,7 +25,7 @@ from anyio.abc import TaskGroup
 from toolgate.calls import Call, Client, Principal
 from toolgate.errors import InputNeeded, ProtocolError, ToolgateError, UpstreamFailed
 from toolgate.upstream.dial import envelope
-from toolgate.upstream.messages import INVALID_PARAMS, LOG_LEVEL, METHOD_NOT_FOUND, OURS, RESERVED
+from toolgate.upstream.messages import INVALID_PARAMS, LOG_LEVEL, METHOD_NOT_FOUND, OURS, RESERVED, TASKS
 
 LEVELS = ("debug", "info", "notice", "warning", "error", "critical", "alert", "emergency")
 QUESTIONS: Mapping[str, str] = {"elicitation/create": "elicitation", "sampling/createMessage": "sampling", "roots/list": "roots"}
@@ -109,10 +109,13 @@ def shown(call: Call, modern: bool) -> dict[str, Any]:
 
 
 def able(client: Client | None) -> dict[str, Any]:
-    """The caller's capabilities that a server behind us may count on."""
+    """The caller's capabilities that a server behind us may count on. Not tasks: those that callers have are ours."""
     if client is None:
         return {}
-    return {name: client.capabilities[name] for name in (*QUESTIONS.values(), "extensions") if name in client.capabilities}
+    found = {name: client.capabilities[name] for name in (*QUESTIONS.values(), "extensions") if name in client.capabilities}
+    extensions = found.pop("extensions", None)
+    others = {name: said for name, said in extensions.items() if name != TASKS} if isinstance(extensions, Mapping) else {}
+    return {**found, "extensions": others} if others else found
 
 
 async def to_modern(ask: Ask, params: Mapping[str, Any], client: Client | None, who: str) -> Mapping[str, Any]:

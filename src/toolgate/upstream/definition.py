@@ -139,6 +139,8 @@ def _checked(tool: Any) -> str:
     if b"x-mcp-header" in orjson.dumps(schema):
         _check_headers(schema)
     _check_shape(tool)
+    if isinstance(execution := tool.get("execution"), dict) and execution.get("taskSupport") == "required":
+        raise Unservable("it can be called only as a task of its server's, and none is asked for here")
     return name
 
 

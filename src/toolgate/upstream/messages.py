@@ -23,6 +23,8 @@ CAPABILITIES = f"{RESERVED}clientCapabilities"
 CLIENT_INFO = f"{RESERVED}clientInfo"
 SERVER_INFO = f"{RESERVED}serverInfo"
 LOG_LEVEL = f"{RESERVED}logLevel"
+TASKS = f"{RESERVED}tasks"
+"""The extension of calls that are answered before they are done."""
 OURS = "toolgate"
 """The key in `_meta` of what callers say to us and to nobody behind us."""
 
