@@ -79,6 +79,7 @@ SCORED = {"2025-11-25": 30, "2026-07-28": 37}
 """Scenarios that count, of each revision."""
 REFERENCE: Mapping[str, tuple[str, ...]] = {
     "lists get-sum": ("--method", "tools/list"),
+    "lists trigger-elicitation-request": ("--method", "tools/list"),
     "calls Echo: hello": ("--method", "tools/call", "--tool-name", "echo", "--tool-args-json", '{"message": "hello"}'),
     "lists demo://resource": ("--method", "resources/list"),
     "lists simple-prompt": ("--method", "prompts/list"),

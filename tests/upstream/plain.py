@@ -2,7 +2,8 @@
 
 Habits: `silent` says nothing at all · `crash` ends when its tool `crash` is called · `flood` fills standard error ·
 `garbage` prints what is no JSON · `deaf` ends neither by its input's end nor by SIGTERM · `family` leaves a child of its
-own · `two` has a second tool · `loud` floods with log messages when `loud` is called · `slow` begins late.
+own · `two` has a second tool · `loud` floods with log messages when `loud` is called · `slow` begins late · `asks` has a tool for
+clients only that can be asked something.
 """
 
 from __future__ import annotations
@@ -16,6 +17,8 @@ import time
 from typing import Any
 
 HABITS = set(sys.argv[1:])
+CLIENT: dict[str, Any] = {}
+"""What the client said that it can."""
 ECHO = {
     "name": "echo",
     "description": "Say it again.",
@@ -26,6 +29,7 @@ ECHO = {
 
 def tools() -> list[dict[str, Any]]:
     more = ["crash", "hang", "environment", "loud", "pid"] + (["two"] if "two" in HABITS else [])
+    more += ["ask"] if "asks" in HABITS and "elicitation" in CLIENT else []
     return [ECHO, *({"name": name, "inputSchema": {"type": "object"}} for name in more)]
 
 
@@ -53,6 +57,7 @@ def serve() -> None:
         if "silent" in HABITS or "id" not in message:
             continue
         if method == "initialize":
+            CLIENT.update(params["capabilities"])
             able: dict[str, Any] = {"tools": {}}
             info = {"name": "plain", "version": "1"}
             say({"id": message["id"], "result": {"protocolVersion": "2025-06-18", "capabilities": able, "serverInfo": info}})

@@ -252,6 +252,20 @@ async def test_a_changed_definition_is_kept_back_while_the_others_are_served(beh
     assert (status["quarantined"], status["problem"]) == (1, None)
 
 
+@pytest.mark.parametrize("mode", MODES)
+async def test_what_a_server_has_only_for_clients_that_can_be_asked_is_there_for_them(behind: Behind, mode: Mode) -> None:
+    async with behind(theirs=plain("asks", prefix="")) as app, asgi(app) as application, serving(application) as ours:
+        with anyio.fail_after(60):
+            async with Client(f"{ours}/mcp", mode=mode, elicitation_callback=named) as client:
+                listed = "ask" in {tool.name for tool in (await client.list_tools()).tools}
+                answer = text(await client.call_tool("ask", {}))
+            await app.gateway.call("crash", {}, Principal("ada", ("reader",)))
+            await app.gateway.call("pid", {}, Principal("ada", ("reader",)))  # it has been begun again
+
+        assert (listed, answer) == (True, "ask")
+        assert "ask" in {tool.name for tool in app.gateway.catalog}
+
+
 @pytest.mark.parametrize("by_sse", [False, True])
 async def test_a_callers_own_conversation_ends_with_their_session(behind: Behind, by_sse: bool) -> None:
     async with behind(theirs=plain(prefix="")) as app, asgi(app) as application, serving(application) as ours:

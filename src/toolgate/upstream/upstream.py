@@ -32,6 +32,7 @@ from toolgate.errors import (
 from toolgate.tasks import beside
 from toolgate.upstream.caller import CallersEar, Parking, able, shown, to_modern
 from toolgate.upstream.dial import Conversation, Dial, NotOlder, envelope
+from toolgate.upstream.lists import LISTS, for_some, together, told
 from toolgate.upstream.messages import HEADER_MISMATCH
 from toolgate.upstream.modern import Marks, Modern, marks, repeated
 from toolgate.upstream.owned import Owned
@@ -43,13 +44,8 @@ FIRST, MOST = 0.25, 60.0
 STEADY = 30.0  # seconds that it has to last for its failures to be forgotten, if it has answered nobody
 BACK_SECONDS = 2.0  # that a call waits for a server that is just being begun again
 AGAIN_SECONDS = 300.0  # between two looks at what a server offers that does not say when that changes
-PAGES, ITEMS = 100, 5000
-"""Of one list, at most."""
 SETTLE = 0.2  # seconds after word of a change, in which more of it may come
 
-LISTS = {"tools": "tools/list", "resources": "resources/list", "templates": "resources/templates/list", "prompts": "prompts/list"}
-ITEMS_OF = {"tools": "tools", "resources": "resources", "templates": "resourceTemplates", "prompts": "prompts"}
-CAPABILITY_OF = {"tools": "tools", "resources": "resources", "templates": "resources", "prompts": "prompts"}
 CHANGES = {
     "notifications/tools/list_changed": ("tools",),
     "notifications/resources/list_changed": ("resources", "templates"),
@@ -105,6 +101,8 @@ class Upstream:
         self._subscribed: Counter[str] = Counter()
         """Resources that somebody wants to hear of, and how many do."""
         self._filter = anyio.Event()
+        self._for_some: tuple[Any, ...] = ()
+        """Tools that it has only for clients that can be asked something."""
         self._schemas: Mapping[str, Mapping[str, Any]] = {}
         self._marked: dict[str, Marks] = {}
         """What of their arguments headers repeat, by the tools that were called since the schemas came."""
@@ -272,7 +270,7 @@ class Upstream:
     async def _hold(self) -> None:
         async with _Beginning(BEGIN_SECONDS, self.name) as beginning, self._dial.open(_Common(self), {}) as conversation:
             before = self.offer
-            await self._discover(conversation, set(LISTS))
+            await self._discover(conversation, set(LISTS), closely=before is None)
             beginning.done()
             self._conversation, self.problem = conversation, None
             self._began.set()
@@ -281,7 +279,7 @@ class Upstream:
             self._changed(self, self._others_than(before))
             async with beside() as tasks:
                 tasks.start_soon(self._listen, conversation)
-                tasks.start_soon(self._keep_up, conversation)
+                tasks.start_soon(self._keep_up, conversation, before is not None)
                 await conversation.peer.ended.wait()
         raise UpstreamFailed(f"{self.name} has ended")
 
@@ -292,8 +290,14 @@ class Upstream:
         self.tried.set()
         self._changed(self, frozenset())
 
-    async def _keep_up(self, conversation: Conversation) -> None:
-        """Look again whenever the server says that something has changed, and now and then."""
+    async def _keep_up(self, conversation: Conversation, again: bool) -> None:
+        """Look again whenever the server says that something has changed, and now and then.
+
+        Args:
+            again: it has been begun before, and may be another by now.
+        """
+        if again:
+            self.look_again("tools")
         while True:
             with anyio.move_on_after(AGAIN_SECONDS):
                 await self._news.wait()
@@ -302,11 +306,13 @@ class Upstream:
             before = self.offer
             try:
                 with anyio.fail_after(BEGIN_SECONDS):
-                    await self._discover(conversation, stale)
+                    # A program is looked at closely once: that takes another process.
+                    await self._discover(conversation, stale, closely="tools" in stale and (again or self._dial.endpoint is not None))
             except (ToolgateError, TimeoutError) as error:
                 log.warning("%s does not say what it offers: %s", self.name, error or "not in time")
                 await anyio.sleep(FIRST)
                 continue
+            again = False
             if others := self._others_than(before):
                 self._changed(self, others)
 
@@ -352,12 +358,20 @@ class Upstream:
             tasks.cancel_scope.cancel()
         return useless or self._filter.is_set()
 
-    async def _discover(self, conversation: Conversation, names: set[str]) -> None:
+    async def _discover(self, conversation: Conversation, names: set[str], *, closely: bool) -> None:
+        """
+        Args:
+            closely: ask as a client that can be asked something, too.
+        """
         before = self.offer or Offer()
         found: dict[str, tuple[Any, ...]] = {name: getattr(before, name) for name in LISTS}
         for name in LISTS:
             if name in names:
-                found[name] = await self._list(conversation, name)
+                found[name] = await told(conversation, name)
+        if closely and not conversation.modern and "tools" in conversation.capabilities:
+            self._for_some = await for_some(self._dial, self._for_some)
+        if "tools" in names:
+            found["tools"] = together(found["tools"], self._for_some)
         self.offer = Offer(**found, capabilities=conversation.capabilities)
         self._marked = {}
         self._schemas = {
@@ -365,28 +379,6 @@ class Upstream:
             for tool in found["tools"]
             if isinstance(tool, dict) and isinstance(tool.get("name"), str) and isinstance(tool.get("inputSchema"), dict)
         }
-
-    async def _list(self, conversation: Conversation, name: str) -> tuple[Any, ...]:
-        if CAPABILITY_OF[name] not in conversation.capabilities:
-            return ()
-        items: list[Any] = []
-        cursor: Any = None
-        for _ in range(PAGES):
-            params = {**({"cursor": cursor} if cursor is not None else {}), **(envelope({}) if conversation.modern else {})}
-            try:
-                page = await conversation.peer.ask(LISTS[name], params)
-            except ProtocolError as error:
-                if name == "templates" and error.number == -32601:
-                    return ()
-                raise
-            found = page.get(ITEMS_OF[name])
-            if not isinstance(found, list):
-                raise UpstreamFailed(f"{self.name} answered {LISTS[name]} with something that is no list")
-            items += found
-            cursor = page.get("nextCursor")  # an empty one is one too
-            if not isinstance(cursor, str) or len(items) > ITEMS:
-                break
-        return tuple(items[:ITEMS])
 
 
 class _Common:
