@@ -16,7 +16,7 @@ from toolgate.tasks import STEP, Deadlines, Within, either
 
 
 async def test_a_block_in_time_is_left_alone() -> None:
-    with anyio.fail_after(5):
+    with anyio.fail_after(15):
         with Within(30, Deadlines()):
             await asyncio.sleep(0)
         await asyncio.sleep(0)
@@ -24,7 +24,7 @@ async def test_a_block_in_time_is_left_alone() -> None:
 
 @pytest.mark.parametrize("seconds", [0.01, 0.0, -1.0])
 async def test_a_block_that_takes_longer_ends_with_a_timeout(seconds: float) -> None:
-    with anyio.fail_after(5):
+    with anyio.fail_after(15):
         with pytest.raises(TimeoutError), Within(seconds, Deadlines()):
             await asyncio.Event().wait()
         await asyncio.sleep(0)  # nothing of it is left
@@ -32,7 +32,7 @@ async def test_a_block_that_takes_longer_ends_with_a_timeout(seconds: float) -> 
 
 async def test_of_two_blocks_the_shorter_ends() -> None:
     deadlines = Deadlines()
-    with anyio.fail_after(5), Within(30, deadlines):
+    with anyio.fail_after(15), Within(30, deadlines):
         with pytest.raises(TimeoutError), Within(0.01, deadlines):
             await asyncio.Event().wait()
         await asyncio.sleep(0)
@@ -50,7 +50,7 @@ async def test_an_error_raised_on_being_cancelled_by_time_comes_out_too() -> Non
         except asyncio.CancelledError:
             raise KeyError from None
 
-    with anyio.fail_after(5), pytest.raises(KeyError), Within(0.0, Deadlines()):
+    with anyio.fail_after(15), pytest.raises(KeyError), Within(0.0, Deadlines()):
         await block()
 
 
@@ -62,7 +62,7 @@ async def test_who_is_cancelled_from_outside_is_cancelled_and_not_late() -> None
     task = asyncio.create_task(block())
     await asyncio.sleep(0)
     task.cancel()
-    with anyio.fail_after(5), pytest.raises(asyncio.CancelledError):
+    with anyio.fail_after(15), pytest.raises(asyncio.CancelledError):
         await task
 
 
@@ -73,7 +73,7 @@ async def test_who_is_cancelled_and_late_at_once_is_cancelled() -> None:
             await asyncio.Event().wait()
 
     task = asyncio.create_task(block())
-    with anyio.fail_after(5), pytest.raises(asyncio.CancelledError):
+    with anyio.fail_after(15), pytest.raises(asyncio.CancelledError):
         await task
 
 
@@ -195,7 +195,7 @@ def test_deadlines_serve_one_loop_after_the_other() -> None:
     deadlines = Deadlines()
 
     async def block() -> None:
-        with anyio.fail_after(5), pytest.raises(TimeoutError), Within(0.01, deadlines), Within(30, deadlines):
+        with anyio.fail_after(15), pytest.raises(TimeoutError), Within(0.01, deadlines), Within(30, deadlines):
             await asyncio.Event().wait()
 
     asyncio.run(block())
@@ -205,7 +205,7 @@ def test_deadlines_serve_one_loop_after_the_other() -> None:
 async def test_the_first_of_several_ends_the_wait_for_all() -> None:
     one, never = anyio.Event(), anyio.Event()
 
-    with anyio.fail_after(5):
+    with anyio.fail_after(15):
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(either, never.wait, one.wait)
             one.set()

@@ -288,7 +288,7 @@ async def test_a_reader_who_leaves_ends_the_run_so_that_it_can_be_taken_up() -> 
     scope: dict[str, Any] = {"type": "http", "method": "POST", "path": "/v1/agent", "headers": [], "query_string": b""}
     ada = await by_name(scope)
     scope["state"] = {STATE: ada}
-    with anyio.fail_after(5):
+    with anyio.fail_after(30):
         await world.app()(scope, receive, send)
 
     (run,) = await world.agent.runs.seen_by(ada)

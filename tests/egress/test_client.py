@@ -74,7 +74,7 @@ async def test_an_answer_is_streamed_as_it_comes(transport: Transport) -> None:
         writer.write(b"6\r\nsecond\r\n0\r\n\r\n")
 
     pieces = []
-    async with raw_server(in_two_pieces) as server, client(transport, server) as http, asyncio.timeout(5):
+    async with raw_server(in_two_pieces) as server, client(transport, server) as http, asyncio.timeout(30):
         async with http.stream("GET", "/") as response:
             async for piece in response.aiter_bytes():
                 pieces.append(piece)
@@ -101,7 +101,7 @@ async def test_a_packed_answer_is_streamed_as_it_comes_too(transport: Transport)
 
     pieces = []
     async with (
-        asyncio.timeout(5),
+        asyncio.timeout(30),
         raw_server(in_two_pieces) as server,
         client(transport, server) as http,
         http.stream("GET", "/") as response,
@@ -117,7 +117,7 @@ async def test_an_answer_that_is_given_up_closes_its_connection(transport: Trans
     async def endless(_: bytes, writer: asyncio.StreamWriter) -> None:
         writer.write(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nfirst\r\n")
 
-    async with raw_server(endless) as server, client(transport, server) as http, asyncio.timeout(5):
+    async with raw_server(endless) as server, client(transport, server) as http, asyncio.timeout(30):
         async with http.stream("GET", "/") as response:
             assert response.status_code == 200
         await server.ended.wait()
@@ -202,7 +202,7 @@ async def test_a_connection_has_a_time_of_its_own() -> None:
         raise AssertionError("nobody sets it")
 
     timeout = httpx2.Timeout(60.0, connect=0.02)
-    async with open_transport(resolver=never) as transport, asyncio.timeout(5):
+    async with open_transport(resolver=never) as transport, asyncio.timeout(30):
         reach = Reach(frozenset({"https://api.example:443"}))
         async with httpx2.AsyncClient(transport=Guarded(transport, reach=reach), timeout=timeout) as http:
             with pytest.raises(httpx2.ConnectError, match=r"no connection to https://api.example:443 within 0.02 s"):

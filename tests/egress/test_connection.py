@@ -166,7 +166,7 @@ async def test_an_idle_connection_that_is_closed_by_the_other_side_is_not_handed
         await writer.wait_closed()
         closed.set()
 
-    async with raw_server(once) as server, asyncio.timeout(5):
+    async with raw_server(once) as server, asyncio.timeout(30):
         for n in range(3):
             closed.clear()
             assert (await get(transport, server)).body == b"abcde"

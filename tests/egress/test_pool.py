@@ -169,7 +169,7 @@ async def test_what_a_server_says_unasked_is_not_taken_for_the_next_answer() -> 
             writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\npoison")
             said.set()
 
-    async with raw_server(talkative) as server, raw_server(OK) as another, open_transport() as transport, asyncio.timeout(5):
+    async with raw_server(talkative) as server, raw_server(OK) as another, open_transport() as transport, asyncio.timeout(30):
         await get(transport, server.origin + "/first", LOOPBACK)
         taken.set()
         await said.wait()

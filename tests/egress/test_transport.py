@@ -303,7 +303,7 @@ async def test_a_cancelled_call_closes_its_connection(transport: Transport) -> N
     async def silent(_: bytes, writer: asyncio.StreamWriter) -> None:
         asked.set()
 
-    async with raw_server(silent) as server, asyncio.timeout(5):
+    async with raw_server(silent) as server, asyncio.timeout(30):
         task = asyncio.create_task(ask(transport, server))
         await asked.wait()
 
@@ -329,7 +329,7 @@ async def test_a_request_that_is_given_up_is_not_sent_on_in_the_background() -> 
     done = asyncio.Event()
     listening = await asyncio.start_server(reads_late, "127.0.0.1", 0)
     origin = f"http://127.0.0.1:{listening.sockets[0].getsockname()[1]}"
-    async with listening, open_transport() as transport, asyncio.timeout(5):
+    async with listening, open_transport() as transport, asyncio.timeout(30):
         request = Request("POST", origin, body=bytes(32 * 1024 * 1024))
         with pytest.raises(TimedOut):
             await transport.send(request, reach=Reach(frozenset({origin}), (LOOPBACK,)), seconds=0.1)

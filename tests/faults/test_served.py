@@ -198,7 +198,7 @@ async def test_of_a_write_whose_answer_is_lost_nobody_claims_to_know_and_its_pri
     things.open.clear()
     notes = [*LOST, "late"]
     async with things.listening():
-        lay_out(tmp_path, things, integration={"defaults": {"timeout": 1}}, upstreams={"failures": 100})
+        lay_out(tmp_path, things, integration={"defaults": {"timeout": 3}}, upstreams={"failures": 100})
         async with served(tmp_path) as server:
             answers = {note: (await server.add(note)).value for note in notes}
             things.open.set()
