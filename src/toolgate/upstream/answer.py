@@ -13,6 +13,7 @@ from toolgate.calls import UNSET, Binary, Content, Outcome, Passed, Problem, Tex
 from toolgate.errors import ToolFailed, UpstreamFailed
 from toolgate.upstream.messages import SERVER_INFO, meta
 
+DICTS = frozenset({dict})
 GOOD = Outcome()  # to make one from this costs a third of making it from nothing
 
 
@@ -25,9 +26,9 @@ def outcome(result: Mapping[str, Any], who: str, *, reads: bool) -> Outcome:
         UpstreamFailed: it is no result of a tool.
     """
     blocks = result.get("content", [])
-    if not isinstance(blocks, list) or not all(isinstance(block, dict) for block in blocks):
+    if not isinstance(blocks, list) or not DICTS.issuperset(map(type, blocks)):
         raise UpstreamFailed(f"{who} answered with something that is no result of a tool")
-    content = tuple(piece(block) for block in blocks)
+    content = tuple(map(piece, blocks))
     structured = result.get("structuredContent", UNSET)
     # The stamp says who answers, and towards the caller that is us.
     passed = {key: value for key, value in meta(result).items() if key != SERVER_INFO}

@@ -25,9 +25,21 @@ from anyio.abc import TaskGroup
 from toolgate.calls import Call, Client, Principal
 from toolgate.errors import InputNeeded, ProtocolError, ToolgateError, UpstreamFailed
 from toolgate.upstream.dial import envelope
-from toolgate.upstream.messages import INVALID_PARAMS, LOG_LEVEL, METHOD_NOT_FOUND, OURS, RESERVED, TASKS
+from toolgate.upstream.messages import (
+    CAPABILITIES,
+    CLIENT_INFO,
+    INVALID_PARAMS,
+    LOG_LEVEL,
+    METHOD_NOT_FOUND,
+    OURS,
+    PROTOCOL_VERSION,
+    RESERVED,
+    TASKS,
+)
 
 LEVELS = ("debug", "info", "notice", "warning", "error", "critical", "alert", "emergency")
+KEPT = frozenset({OURS, "progressToken", PROTOCOL_VERSION, CAPABILITIES, CLIENT_INFO, LOG_LEVEL})
+"""Keys in `_meta` that are for us. So are others of the protocol's own, which hardly anybody sends."""
 QUESTIONS: Mapping[str, str] = {"elicitation/create": "elicitation", "sampling/createMessage": "sampling", "roots/list": "roots"}
 """What servers may ask, and the capability of clients that can be asked it."""
 ROUNDS = 10  # of questions that one call may need; a guess, a form has one or two
@@ -44,21 +56,20 @@ Ask = Callable[[Mapping[str, Any]], Awaitable[Mapping[str, Any]]]
 class CallersEar:
     """Hears for one caller, and asks them where that goes."""
 
+    _room, _at = float(BURST), 0.0
+    _complete = False
+
     def __init__(self, client: Client | None) -> None:
         self._client = client
-        self._token = meta_token(client)
-        self._room = float(BURST)
-        self._at = time.monotonic()
-        self._complete = False
 
     async def hear(self, method: str, params: Mapping[str, Any]) -> None:
         client = self._client
         if client is None:
             return
         if method == "notifications/progress":
-            if self._token is None:
+            if (token := client.meta.get("progressToken")) is None:
                 return
-            params = {**params, "progressToken": self._token}
+            params = {**params, "progressToken": token}
         elif method == "notifications/message":
             if not _wanted(client, params):
                 return
@@ -88,19 +99,11 @@ class CallersEar:
         return True
 
 
-def meta_token(client: Client | None) -> Any:
-    """The token by which the caller knows the progress of its request."""
-    return None if client is None else client.meta.get("progressToken")
-
-
 def shown(call: Call, modern: bool) -> dict[str, Any]:
     """`_meta` for the server: what the caller says in it, and what the protocol wants there. Nothing that is meant for us."""
-    client = call.client
-    said = {
-        key: value
-        for key, value in (client.meta if client else {}).items()
-        if key not in (OURS, "progressToken") and not key.startswith(RESERVED)
-    }
+    client, said = call.client, dict[str, Any]()
+    if client is not None and not client.meta.keys() <= KEPT:
+        said = {key: value for key, value in client.meta.items() if key not in KEPT and not key.startswith(RESERVED)}
     if not modern:
         return {"_meta": said} if said else {}
     if client is not None and client.log_level is not None:
@@ -110,7 +113,7 @@ def shown(call: Call, modern: bool) -> dict[str, Any]:
 
 def able(client: Client | None) -> dict[str, Any]:
     """The caller's capabilities that a server behind us may count on. Not tasks: those that callers have are ours."""
-    if client is None:
+    if client is None or not client.capabilities:
         return {}
     found = {name: client.capabilities[name] for name in (*QUESTIONS.values(), "extensions") if name in client.capabilities}
     extensions = found.pop("extensions", None)
@@ -125,9 +128,7 @@ async def to_modern(ask: Ask, params: Mapping[str, Any], client: Client | None, 
         InputNeeded: the caller has to find something out first.
     """
     if client is not None and client.in_rounds:
-        state = client.answers.get("requestState")
-        answers = {key: client.answers[key] for key in ("inputResponses",) if key in client.answers}
-        found = await ask({**params, **answers, **({"requestState": state} if state is not None else {})})
+        found = await ask({**params, **client.answers} if client.answers else params)
         if _complete(found, who):
             return found
         raise InputNeeded(

@@ -70,9 +70,13 @@ def decode(data: bytes | bytearray) -> list[Message]:
     if data.count(b"{") + data.count(b"[") > MAX_DEPTH and deeper_than(value, MAX_DEPTH):
         raise Garbage(f"it is nested deeper than {MAX_DEPTH} levels")
     found = value if isinstance(value, list) else [value]
-    if not found or not all(isinstance(one, dict) and one.get("jsonrpc") == "2.0" for one in found):
+    if not found or not all(map(_is_message, found)):
         raise Garbage("it is no JSON-RPC message")
     return found
+
+
+def _is_message(value: Any) -> bool:
+    return isinstance(value, dict) and value.get("jsonrpc") == "2.0"
 
 
 def is_answer(message: Message) -> bool:

@@ -11,10 +11,10 @@ import anyio
 from toolgate.errors import UpstreamFailed
 from toolgate.upstream.endpoint import BOTH, Endpoint, Reply, refused
 from toolgate.upstream.messages import MODERN, Garbage, Message, decode, encode, is_answer, meta, request, result
-from toolgate.upstream.peer import FLOOD, Deaf, Ear
+from toolgate.upstream.peer import FLOOD, Ear
 
 NAMED = {"tools/call": "name", "prompts/get": "name", "resources/read": "uri"}
-"""Which parameter of a method `Mcp-Name` repeats (transports/streamable-http, "Standard Request Headers")."""
+"""Which parameter of a method `Mcp-Name` repeats."""
 Marks = Mapping[tuple[str, ...], str]
 """The names of headers by the path to the argument that each repeats."""
 
@@ -44,27 +44,31 @@ class Modern:
         number = next(self._endpoint.ids)
         if ear is not None:
             params = {**params, "_meta": {**meta(params), "progressToken": number}}
-        headers = {BOTH[0]: BOTH[1], "MCP-Protocol-Version": MODERN, "Mcp-Method": method, **(repeats or {})}
-        if (name := params.get(NAMED.get(method, ""))) is not None and isinstance(name, str):
-            headers["Mcp-Name"] = header_value(name)
-        answers: list[Message] = []
-        reading = _Reading(self.who, number, ear or Deaf(), answers)
-        endless = method == "subscriptions/listen"
-        await self._endpoint.exchange("POST", headers, encode(request(number, method, params)), reading.take, endless=endless)
-        if not answers:
+        name = params.get(NAMED.get(method, ""))
+        headers = standard(method, name if isinstance(name, str) else None)
+        reading = _Reading(self.who, number, ear)
+        await self._endpoint.exchange(
+            "POST",
+            {**headers, **repeats} if repeats else headers,
+            encode(request(number, method, params)),
+            reading.take,
+            endless=method == "subscriptions/listen",
+        )
+        if reading.answer is None:
             raise UpstreamFailed(f"{self.who} ended its answer before it was complete")
-        return result(answers[0], self.who)
+        return result(reading.answer, self.who)
 
     async def tell(self, method: str, params: Mapping[str, Any] | None = None) -> None:
         """Nothing: closing a request's stream is all that there is to tell."""
 
 
 class _Reading:
-    def __init__(self, who: str, id: int, ear: Ear, answers: list[Message]) -> None:
+    answer: Message | None = None
+
+    def __init__(self, who: str, id: int, ear: Ear | None) -> None:
         self._who = who
         self._id = id
         self._ear = ear
-        self._answers = answers
 
     async def take(self, reply: Reply) -> None:
         if reply.events is None:
@@ -76,7 +80,7 @@ class _Reading:
                 continue
             for message in self._decoded(event.data):
                 if is_answer(message) and message.get("id") == self._id:
-                    self._answers.append(message)
+                    self.answer = message
                     return
                 heard += 1
                 if heard > FLOOD:
@@ -88,11 +92,12 @@ class _Reading:
             messages = decode(reply.body)
         except Garbage:
             raise refused(reply, self._who) from None
-        # An error about a request that could not be read has no id, or null.
-        found = [message for message in messages if is_answer(message) and message.get("id") in (self._id, None)]
-        if not found:
-            raise refused(reply, self._who)
-        self._answers.append(found[0])
+        for message in messages:
+            # An error about a request that could not be read has no id, or null.
+            if is_answer(message) and message.get("id") in (self._id, None):
+                self.answer = message
+                return
+        raise refused(reply, self._who)
 
     def _decoded(self, data: bytes) -> list[Message]:
         try:
@@ -103,15 +108,17 @@ class _Reading:
     async def _hear(self, message: Message) -> None:
         method, params = message.get("method"), message.get("params")
         # Questions of the server's own are no longer part of the protocol, so that one with an id is passed over.
-        if isinstance(method, str) and isinstance(params, dict | None) and "id" not in message:
+        if self._ear is not None and isinstance(method, str) and isinstance(params, dict | None) and "id" not in message:
             await self._ear.hear(method, params or {})
 
 
-@lru_cache(maxsize=256)  # names of tools and prompts, as a rule
-def header_value(value: str) -> str:
+@lru_cache(maxsize=256)  # of tools and prompts, as a rule
+def standard(method: str, name: str | None) -> Mapping[str, str]:
+    """The headers of a request by its method and what it names (transports/streamable-http, "Standard Request Headers")."""
     from mcp.shared.inbound import encode_header_value
 
-    return encode_header_value(value)
+    named = {} if name is None else {"Mcp-Name": encode_header_value(name)}
+    return {BOTH[0]: BOTH[1], "MCP-Protocol-Version": MODERN, "Mcp-Method": method, **named}
 
 
 def marks(schema: Mapping[str, Any]) -> Marks:
@@ -123,8 +130,6 @@ def marks(schema: Mapping[str, Any]) -> Marks:
 
 def repeated(marked: Marks, arguments: Mapping[str, Any]) -> Mapping[str, str]:
     """The `Mcp-Param-*` headers for a call."""
-    if not marked:
-        return {}
     from mcp.shared.inbound import mcp_param_headers
 
     return mcp_param_headers(marked, arguments)

@@ -141,7 +141,7 @@ class Upstream:
         Raises:
             InputNeeded, ProtocolError, Failed, EgressBlocked, NotLinked: there is none.
         """
-        conversation, client = await self._present(), call.client
+        conversation, client = self._there() or await self._present(), call.client
         answer: Mapping[str, Any] | None = None
         if not conversation.modern or self._is_older(client):
             try:
@@ -210,7 +210,7 @@ class Upstream:
         self._news.set()
 
     async def _say_subscribed(self, method: str, uri: str) -> None:
-        conversation = await self._present()
+        conversation = self._there() or await self._present()
         if conversation.modern:
             self._filter.set()  # what is listened to is said anew
         else:
@@ -233,9 +233,9 @@ class Upstream:
             return await peer.ask(method, params, ear)
         endpoint = self._dial.endpoint_of(call.principal)
         peer = peer if endpoint is None else peer.over(endpoint)
-        marked = self._marks(params.get("name", "")) if method == "tools/call" else {}
+        marked = self._marks(params.get("name", "")) if method == "tools/call" else None
         try:
-            return await peer.ask(method, params, ear, repeats=repeated(marked, params.get("arguments") or {}))
+            return await peer.ask(method, params, ear, repeats=repeated(marked, params.get("arguments") or {}) if marked else {})
         except ProtocolError as error:
             if error.number != HEADER_MISMATCH:
                 raise
@@ -251,14 +251,18 @@ class Upstream:
             marked = self._marked[tool] = marks(schema)
         return marked
 
+    def _there(self) -> Conversation | None:
+        """The conversation, if it goes on."""
+        found = self._conversation
+        return None if found is None or found.peer.ended.is_set() else found
+
     async def _present(self) -> Conversation:
-        if self._conversation is not None and not self._conversation.peer.ended.is_set():
-            return self._conversation
+        """The conversation, which may have to be waited for."""
         if self._held_back() <= BACK_SECONDS:
             with anyio.move_on_after(BACK_SECONDS):
-                while self._conversation is None or self._conversation.peer.ended.is_set():
+                while (found := self._there()) is None:
                     await self._began.wait()
-                return self._conversation
+                return found
         if (left := self._held_back()) > 0:
             raise Suspended(f"{self.name} cannot be called now: {self.problem}; it is begun again in {math.ceil(left)} s", left)
         raise Unreachable(f"{self.name} cannot be called now: {self.problem}")
