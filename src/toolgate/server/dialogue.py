@@ -60,7 +60,9 @@ Terms = tuple[str, Said]
 
 @dataclass(slots=True)
 class _Call:
+    key: int | str
     id: int | str
+    """As its client wrote it."""
     given_up: bool = False
 
 
@@ -84,6 +86,7 @@ class Dialogue:
         self._stamp = stamp
         self._write = write
         self._hand = hand
+        self._loop = asyncio.get_running_loop()  # once: each time is a system call
         self._regular = Calls(gateway)
         self._envelopes = Envelopes()
         self._seal = asking.Sealing(gateway.approvals, NAME)
@@ -149,14 +152,17 @@ class Dialogue:
             message = check(line)
         except Ambiguous:
             return False
-        if not is_request(message) or (terms := self._terms(message["params"])) is None:
+        if not is_request(message):
+            return False
+        params = message["params"]
+        if (terms := self._terms(params)) is None:
             return False
         key, (version, said) = coerce_request_id(message["id"]), terms
         if message["method"] == "tools/list":
-            return self._list(key, message["id"], (version, said.shows, message["params"].get("cursor")))
-        if key in self._theirs or self._regular.tool(message["params"], self._principal, said) is None:
+            return self._list(key, message["id"], (version, said.shows, params.get("cursor")))
+        if key in self._theirs or self._regular.tool(params, self._principal, said) is None:
             return False
-        self._call(key, message["id"], message["params"], version)
+        self._call(key, message["id"], params, version)
         return True
 
     def _terms(self, params: Mapping[str, Any]) -> Terms | None:
@@ -185,17 +191,17 @@ class Dialogue:
             )
         else:
             answering = reply(self._gateway, params, self._principal, None, version, {})
-        task = asyncio.create_task(answering)
-        self._calls[task] = _Call(id)
+        task = self._loop.create_task(answering)
+        self._calls[task] = _Call(key, id)
         self._ours[key] = task
-        task.add_done_callback(lambda task: self._called(key, task))
+        task.add_done_callback(self._called)
 
-    def _called(self, key: int | str, task: asyncio.Task[tuple[int | None, bytes]]) -> None:
+    def _called(self, task: asyncio.Task[tuple[int | None, bytes]]) -> None:
         call = self._calls.pop(task)
         if self._waited is not None:
             self._waited.set()
-        if self._ours.get(key) is task:
-            del self._ours[key]
+        if self._ours.get(call.key) is task:
+            del self._ours[call.key]
         if not call.given_up:
             self._write(answer(call.id, CLOSED if task.cancelled() else task.result()[1]))
 

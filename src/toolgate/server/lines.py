@@ -65,10 +65,11 @@ class Output:
         """Nobody is there to read it; what is written is lost."""
 
     def write(self, line: bytes) -> None:
+        if not self._lines:
+            self._some.set()
+            self._none.clear()
         self._lines += (line, b"\n")
         self._size += len(line) + 1
-        self._some.set()
-        self._none.clear()
         if self._size > MOST_WAITING:
             self._few.clear()
 
