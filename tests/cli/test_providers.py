@@ -69,13 +69,41 @@ def test_labelled_prompts_are_learned_and_the_explanation_changes(here: Path, mo
     before = json.loads(providers("explain", "--json", "--high-risk", "--task", "coding", "Sort this.").stdout)
     learned = json.loads(providers("calibrate", str(file), "--json").stdout)
     after = json.loads(providers("explain", "--json", "--high-risk", "--task", "coding", "Sort this.").stdout)
-    providers("calibrate", str(file), "--clear")
+    said = providers("calibrate", "--clear", "--json").stdout
     cleared = json.loads(providers("explain", "--json", "--high-risk", "--task", "coding", "Sort this.").stdout)
 
     assert learned["unknown"] == ["acme/unknown"]
     assert set(learned["models"]) == {"openai/gpt-6.1-sol", "openai/gpt-5.4-mini"}
     assert after["chain"][0] == "openai/gpt-5.4-mini" != before["chain"][0]
     assert cleared["chain"] == before["chain"]
+    assert json.loads(said) == {"prompts": 0}
+
+
+def test_a_file_that_names_one_model_twice_teaches_nothing(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "not a key")
+    names = ("openai/gpt-6.1-sol", "gpt-6.1-sol")
+    file = write(here / "twice.jsonl", names, labelled(5, [{"chat": 0.5}, {"chat": 0.1}], (1.0, 1.0)))
+
+    result = providers("calibrate", str(file))
+
+    assert "names openai/gpt-6.1-sol twice" in str(result.exception)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "why"),
+    [
+        (("calibrate",), "Missing argument 'FILE'"),
+        (("evaluate", "one.jsonl"), "after the first line there are 1 prompts, and it takes 2"),
+        (("evaluate", "one.jsonl", "--loss", "nan"), "nan is not in the range 0<=x<=100"),
+    ],
+)
+def test_what_cannot_be_calibrated_or_evaluated_is_refused_with_why(here: Path, arguments: tuple[str, ...], why: str) -> None:
+    write(here / "one.jsonl", ("one",), labelled(1, [{"a": 0.5}], (1.0,)))
+
+    result = providers(*arguments)
+
+    assert result.exit_code != 0
+    assert why in result.stderr + str(result.exception)
 
 
 def test_a_file_about_nobody_here_is_refused_with_who_is_here(here: Path) -> None:

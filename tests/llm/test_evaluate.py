@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import gzip
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,7 @@ from tests.llm.labelled import labelled, write
 from toolgate.errors import BadDocument, Misconfigured
 from toolgate.llm.calibration import Calibration, calibrate, tariff_of
 from toolgate.llm.evaluate import evaluate
-from toolgate.llm.samples import read_samples
+from toolgate.llm.samples import MOST_TASKS, read_samples
 
 SHARED = Path(__file__).resolve().parents[3] / "shared" / "data" / "routing"
 AS_GOOD = [{"sums": 0.85, "prose": 0.85}, {"sums": 0.85, "prose": 0.84}]
@@ -81,10 +82,12 @@ def test_a_file_is_read_as_it_was_written_plain_or_zipped(tmp_path: Path) -> Non
         ("[]", "line 2: it has to be a JSON object"),
         ('{"text": "x", "ok": [1]}', "line 2: ok has to hold a value for each of the 2 models, and there is 1 values"),
         ('{"text": "x", "ok": [1, 2]}', "line 2: ok has to hold numbers from 0 to 1"),
-        ('{"text": "x", "ok": [1, null]}', "line 2: ok has to hold numbers from 0 to 1"),
-        ('{"text": "x", "ok": [1, 0], "cost": [-1, 0]}', "line 2: cost has to hold numbers from 0 on"),
+        ('{"text": "x", "ok": [1, null]}', "line 2: ok has to hold numbers from 0 to 1, and has null"),
+        ('{"text": "x", "ok": [1, 0], "cost": [-1, 0]}', "line 2: cost has to hold numbers from 0 to 1000000"),
+        ('{"text": "x", "ok": [1, 0], "cost": [1e308, 0]}', "line 2: cost has to hold numbers from 0 to 1000000"),
+        ('{"text": "x", "ok": [NaN, 0]}', "line 2: it is not JSON"),
         ('{"text": 7, "ok": [1, 0]}', "line 2: task and text have to be strings"),
-        ("", "line 2: there are no prompts after the first line"),
+        ("", "line 1: after the first line there are 0 prompts, and it takes 1"),
     ],
 )
 def test_a_bad_line_is_named_with_what_is_wrong(tmp_path: Path, line: str, why: str) -> None:
@@ -97,15 +100,48 @@ def test_a_bad_line_is_named_with_what_is_wrong(tmp_path: Path, line: str, why: 
 
 def test_a_file_without_models_or_cut_off_or_absent_is_refused(tmp_path: Path) -> None:
     empty, cut = tmp_path / "empty.jsonl", tmp_path / "cut.jsonl.gz"
-    empty.write_text("")
+    empty.write_text("\n \n")
     cut.write_bytes(gzip.compress(b'{"models": ["one"]}\n' * 1000)[:40])
 
-    with pytest.raises(BadDocument, match="line 1"):
+    with pytest.raises(BadDocument, match="line 1: the file is empty"):
         read_samples(empty)
     with pytest.raises(BadDocument, match="not whole gzip"):
         read_samples(cut)
     with pytest.raises(Misconfigured, match="cannot be read"):
         read_samples(tmp_path / "absent.jsonl")
+
+
+@pytest.mark.parametrize(
+    "change", [lambda whole: b"\xef\xbb\xbf" + whole, lambda whole: b"\n\n" + whole, lambda whole: whole.replace(b"\n", b"\r\n\r\n")]
+)
+def test_marks_and_empty_lines_of_other_systems_are_passed_over(tmp_path: Path, change: Callable[[bytes], bytes]) -> None:
+    plain = write(tmp_path / "plain.jsonl", ("one", "two"), labelled(10, AS_GOOD, (2.0, None)))
+    odd = tmp_path / "odd.jsonl"
+    odd.write_bytes(change(plain.read_bytes()))
+
+    assert read_samples(odd) == read_samples(plain)
+
+
+def test_the_rarest_of_too_many_tasks_are_taken_together(tmp_path: Path) -> None:
+    file = tmp_path / "ids.jsonl"
+    lines = [json.dumps({"task": f"task {number:04}", "text": "x", "ok": [1]}) for number in (*range(MOST_TASKS + 5), 7, MOST_TASKS + 4)]
+    file.write_text("\n".join(['{"models": ["one"]}', *lines]))
+
+    tasks = [sample.task for sample in read_samples(file)[1]]
+
+    assert len(set(tasks)) == MOST_TASKS + 1
+    assert tasks.count("other") == 5
+    assert tasks[-1] == f"task {MOST_TASKS + 4:04}"
+
+
+def test_a_file_that_is_shorter_than_it_says_is_read_and_that_is_said(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    file = tmp_path / "part.jsonl"
+    file.write_text('{"models": ["one"], "n": 100}\n' + '{"text": "x", "ok": [1]}\n' * 9)
+
+    _, samples = read_samples(file)
+
+    assert len(samples) == 9
+    assert "says that it has 100 prompts, and has 9" in caplog.text
 
 
 def test_missing_tasks_and_soft_marks_are_taken(tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
+from math import isnan
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
@@ -138,10 +139,10 @@ def _score_row(name: str, score: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 @command.command()
-@click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
+@click.argument("file", required=False, type=click.Path(path_type=Path, dir_okay=False))
 @common
-@click.option("--clear", is_flag=True, help="Forget the labelled prompts; FILE is not read.")
-async def calibrate(file: Path, config: Path | None, as_json: bool, clear: bool) -> None:
+@click.option("--clear", is_flag=True, help="Forget the labelled prompts; no FILE is read.")
+async def calibrate(file: Path | None, config: Path | None, as_json: bool, clear: bool) -> None:
     """Learn from FILE's labelled prompts which models are good enough for what.
 
     The names in FILE's first line are those of `toolgate providers list`, with the provider or without. Replaces what an earlier FILE
@@ -149,9 +150,13 @@ async def calibrate(file: Path, config: Path | None, as_json: bool, clear: bool)
     """
     from toolgate.llm.calibrating import forget, learn_from
 
+    if file is None and not clear:
+        raise click.UsageError("Missing argument 'FILE'; --clear forgets what an earlier one said.")
     async with opened_models(settings_of(config)) as (models, _):
-        if clear:
+        if file is None or clear:
             await forget(models)
+            if as_json:
+                emit({"prompts": 0})
             say("the labelled prompts are forgotten")
             return
         found = await learn_from(models, file)
@@ -174,10 +179,18 @@ async def _asked(config: Path | None, work: Callable[[Report], Awaitable[T]]) ->
         raise click.UsageError(str(error)) from None
 
 
+class Points(click.FloatRange):
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        number: float = super().convert(value, param, ctx)
+        if isnan(number):  # which is in every range, to click
+            self.fail(f"{number} is not in the range {self._describe_range()}.", param, ctx)
+        return number
+
+
 @command.command()
 @click.argument("file", type=click.Path(path_type=Path, dir_okay=False))
 @click.option("--seeds", default=5, show_default=True, type=click.IntRange(1, 100), help="Splits and orders to take the mean of.")
-@click.option("--loss", default=1.0, show_default=True, type=click.FloatRange(0, 100), help="Points of quality that may be lost.")
+@click.option("--loss", default=1.0, show_default=True, type=Points(0, 100), help="Points of quality that may be lost.")
 @json_option
 def evaluate(file: Path, seeds: int, loss: float, as_json: bool) -> None:
     """What the router would have made of FILE's labelled prompts.
@@ -188,7 +201,7 @@ def evaluate(file: Path, seeds: int, loss: float, as_json: bool) -> None:
     from toolgate.llm.evaluate import evaluate as run
     from toolgate.llm.samples import read_samples
 
-    report = run(*read_samples(file), seeds=seeds, loss=loss)
+    report = run(*read_samples(file, least=2), seeds=seeds, loss=loss)
     if as_json:
         emit(report)
         return

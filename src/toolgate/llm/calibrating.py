@@ -32,8 +32,10 @@ async def learn_from(models: Models, file: Path) -> dict[str, Any]:
     if not known:
         there = ", ".join(model.id for model in models.roster.models()) or "none"
         raise Misconfigured(f"{file} names no model that is set up here: {', '.join(names[:5])} are not. Set up: {there}")
+    ids = [model.id for model in known.values()]
+    if twice := next((id for id in ids if ids.count(id) > 1), None):  # noqa: A001 - a model's
+        raise Misconfigured(f"{file} names {twice} twice, with its provider and without; leave out one of them")
     columns = [number for number, name in enumerate(names) if name in known]
-    ids = [known[names[number]].id for number in columns]
     rates = {model.id: models.provider.prices.per_token(model) for model in known.values()}
     samples = [_only(sample, columns) for sample in samples]
     found = calibrate(ids, samples, tariff_of(ids, samples, rates), loss=models.policy.max_quality_loss)

@@ -2,14 +2,18 @@
 
 The first line is `{"models": [...], "n": N}`; then one prompt a line: `task` (its type), `text`, `ok` (0 to 1 a model, in the order of
 `models`), `cost` (US dollars a model, or null), and perhaps `tools` (how many, or the tools), `i`, `lat_s`, `split`. Gzip where the name
-ends in `.gz`.
+ends in `.gz`. Empty lines and a byte order mark are passed over.
 """
 
 from __future__ import annotations
 
+import codecs
 import gzip
+import logging
 import zlib
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -22,10 +26,19 @@ from toolgate.money import MICROS
 MOST_ROWS = 200_000
 MOST_MODELS = 500
 MOST_LINE = 4 * 1024 * 1024
+MOST_COST = 1_000_000
+"""US dollars of an answer."""
+MOST_TASKS = 200
+"""Task types told apart: what is learned of `n` of them takes time as `n` cubed."""
+OTHER = "other"
+log = logging.getLogger("toolgate")
 
 
-def read_samples(file: Path) -> tuple[tuple[str, ...], list[Sample]]:
+def read_samples(file: Path, least: int = 1) -> tuple[tuple[str, ...], list[Sample]]:
     """The models and the prompts of `file`.
+
+    Args:
+        least: prompts that it takes.
 
     Raises:
         BadDocument: a line is not what it should be; the message says which and why.
@@ -33,6 +46,8 @@ def read_samples(file: Path) -> tuple[tuple[str, ...], list[Sample]]:
     """
     lines = _lines(file)
     number, line = next(lines, (1, b""))
+    if not line:
+        raise _bad(file, number, "the file is empty")
     head = _parsed(file, number, line)
     names = head.get("models")
     if not isinstance(names, list) or not names or not all(isinstance(name, str) and name for name in names):
@@ -41,13 +56,15 @@ def read_samples(file: Path) -> tuple[tuple[str, ...], list[Sample]]:
         raise _bad(file, number, f"models have to be at most {MOST_MODELS} different names")
     samples = []
     for number, line in lines:
-        if line.strip():
-            samples.append(_sample(file, number, _parsed(file, number, line), len(names)))
+        samples.append(_sample(file, number, _parsed(file, number, line), len(names)))
         if len(samples) > MOST_ROWS:
             raise _bad(file, number, f"more than {MOST_ROWS} prompts are not read")
-    if not samples:
-        raise _bad(file, number, "there are no prompts after the first line")
-    return tuple(names), samples
+    if len(samples) < least:
+        raise _bad(file, number, f"after the first line there are {len(samples)} prompts, and it takes {least}")
+    said = head.get("n")
+    if isinstance(said, int) and said != len(samples):
+        log.warning("%s says that it has %s prompts, and has %s", file, said, len(samples))
+    return tuple(names), _gathered(samples)
 
 
 def _lines(file: Path) -> Iterator[tuple[int, bytes]]:
@@ -58,7 +75,9 @@ def _lines(file: Path) -> Iterator[tuple[int, bytes]]:
                 number += 1
                 if len(line) > MOST_LINE:
                     raise _bad(file, number, f"it is longer than {MOST_LINE} bytes")
-                yield number, line
+                line = line.removeprefix(codecs.BOM_UTF8) if number == 1 else line
+                if line.strip():
+                    yield number, line
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
         raise _bad(file, number + 1, f"the file is not whole gzip: {error}") from error
     except OSError as error:
@@ -79,24 +98,31 @@ def _sample(file: Path, number: int, said: dict[str, Any], models: int) -> Sampl
     task, text, tools = said.get("task"), said.get("text"), said.get("tools")
     if not isinstance(text, str | None) or not isinstance(task, str | None):
         raise _bad(file, number, "task and text have to be strings")
-    ok = _numbers(file, number, said, "ok", models)
-    if any(each is None or each > 1 for each in ok):
-        raise _bad(file, number, "ok has to hold numbers from 0 to 1")
-    cost = _numbers(file, number, said, "cost", models) if said.get("cost") is not None else [None] * models
+    ok = _numbers(file, number, said, "ok", models, 1)
+    if None in ok:
+        raise _bad(file, number, "ok has to hold numbers from 0 to 1, and has null; leave out prompts that a model was not asked")
+    cost = _numbers(file, number, said, "cost", models, MOST_COST) if said.get("cost") is not None else [None] * models
     micros = tuple(None if each is None else each * MICROS for each in cost)
     count = len(tools) if isinstance(tools, list | dict) else int(tools) if isinstance(tools, int | float) else 0
-    return Sample(task or "other", text or "", max(0, count), tuple(each or 0.0 for each in ok), micros)
+    return Sample(task or OTHER, text or "", max(0, count), tuple(each or 0.0 for each in ok), micros)
 
 
-def _numbers(file: Path, number: int, said: dict[str, Any], key: str, models: int) -> list[float | None]:
+def _numbers(file: Path, number: int, said: dict[str, Any], key: str, models: int, most: int) -> list[float | None]:
     values = said.get(key)
     if not isinstance(values, list) or len(values) != models:
         there = f"{len(values)} values" if isinstance(values, list) else "no list"
         raise _bad(file, number, f"{key} has to hold a value for each of the {models} models, and there is {there}")
     for value in values:
-        if value is not None and (not isinstance(value, int | float) or value < 0):
-            raise _bad(file, number, f"{key} has to hold numbers from 0 on")
+        if value is not None and not (isinstance(value, int | float) and 0 <= value <= most):
+            raise _bad(file, number, f"{key} has to hold numbers from 0 to {most}")
     return [None if value is None else float(value) for value in values]
+
+
+def _gathered(samples: Sequence[Sample]) -> list[Sample]:
+    """With the rarest task types as `OTHER`, where there are too many."""
+    counts = Counter(sample.task for sample in samples)
+    kept = set(sorted(counts, key=lambda task: (-counts[task], task))[:MOST_TASKS])
+    return [sample if sample.task in kept else replace(sample, task=OTHER) for sample in samples]
 
 
 def _bad(file: Path, number: int, why: str) -> BadDocument:
