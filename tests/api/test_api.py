@@ -275,7 +275,7 @@ async def test_a_call_passes_the_gate_and_all_of_its_outcome_comes_back() -> Non
         "structured": {"b": None},
         "problem": None,
         "meta": {"status": 200, "next": {"page": 2}},
-        "cost": {"usd": "0.0015", "micros": 1500},
+        "cost": {"usd": "0.001500", "micros": 1500},
         "effect": "done",
         "replayed": False,
     }

@@ -5,13 +5,13 @@ from __future__ import annotations
 import math
 from base64 import b64encode
 from collections.abc import Mapping
-from decimal import Decimal
 from typing import Any
 
 import orjson
 from starlette.responses import Response
 
 from toolgate.calls import UNSET, Content, Outcome, Problem, Text
+from toolgate.money import shown
 
 STATUSES: Mapping[str, int] = {
     "invalid_arguments": 400,
@@ -60,7 +60,7 @@ def outcome_answer(outcome: Outcome) -> Json:
         "structured": None if outcome.structured is UNSET else outcome.structured,
         "problem": None if outcome.problem is None else _problem(outcome.problem),
         "meta": dict(outcome.meta),
-        "cost": {"usd": f"{Decimal(outcome.cost) / 1_000_000:f}", "micros": outcome.cost},
+        "cost": shown(outcome.cost),
         "effect": outcome.effect,
         "replayed": outcome.replayed,
     }
