@@ -73,7 +73,7 @@ providers:
     known, unknown = main.models
 
     assert (main.base_url, main.api_key, main.by) == ("https://api.openai.com/v1", SecretStr("sk-1"), "settings")
-    assert (known.id, known.quality, known.window, known.region, set(known.tags)) == ("main/gpt-5.4-mini", 0.9, 400_000, "eu", {"cheap"})
+    assert (known.id, known.quality, known.window, known.region, set(known.tags)) == ("main/gpt-5.4-mini", 0.9, 272_000, "eu", {"cheap"})
     assert (unknown.window, unknown.max_output, unknown.strict) == (1000, 1000, False)
 
 

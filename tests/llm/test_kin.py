@@ -9,7 +9,7 @@ from genai_prices.data_snapshot import get_snapshot
 
 from toolgate.llm.declared import model
 from toolgate.llm.kin import KIN, kin
-from toolgate.llm.known import ANYWHERE, LOCAL
+from toolgate.llm.known import ANYWHERE, LOCAL, SERVICES
 
 
 @pytest.mark.parametrize(
@@ -76,8 +76,24 @@ def test_no_family_hides_behind_an_earlier_one() -> None:
         "claude-haiku-5-5",
     ]
     samples += ["claude-sonnet-5", "claude-sonnet-4-5", "claude-opus-5", "claude-opus-4-5", "claude-opus-4-1", "claude-sonnet-4-0"]
-    samples += ["gemini-2.5-pro", "gemini-2.5-flash", "gemma-3-27b-it", "mistral-large-4", "mistral-medium-3", "mistral-small-2603"]
-    samples += ["devstral-medium", "codestral-latest", "ministral-8b", "open-mixtral-8x7b", "command-a-03-2025", "command-r-plus"]
+    samples += [
+        "gemini-2.5-pro",
+        "gemini-2.5-flash",
+        "gemma-3-27b-it",
+        "mistral-large-4",
+        "mistral-large-3",
+        "mistral-medium-3",
+        "mistral-small-2603",
+    ]
+    samples += [
+        "mistral-small-latest",
+        "devstral-medium",
+        "codestral-latest",
+        "ministral-8b",
+        "open-mixtral-8x7b",
+        "command-a-03-2025",
+        "command-r-plus",
+    ]
     samples += [
         "deepseek-r1",
         "deepseek-v4-pro",
@@ -93,6 +109,13 @@ def test_no_family_hides_behind_an_earlier_one() -> None:
     first = [next(index for index, (pattern, _) in enumerate(KIN) if pattern.search(name)) for name in samples]
 
     assert sorted(set(first)) == list(range(len(KIN)))
+
+
+def test_a_service_and_the_family_say_the_same_window_of_a_model() -> None:
+    services = {(kind, name): known.window for kind, service in SERVICES.items() for name, known in service.models.items()}
+    families = {(kind, name): known.window for kind, name in services if (known := kin(name))}
+
+    assert families == {key: window for key, window in services.items() if key[0] != "scripted"}
 
 
 def test_no_window_is_larger_than_the_price_list_knows() -> None:

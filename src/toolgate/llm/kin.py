@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 
-from toolgate.llm.known import Known
+from toolgate.llm.known import BIG, SMALL, Known
 
 K = 1024
 GPT, CLAUDE = {"vision": True, "strict": True}, {"vision": True, "strict": True}
@@ -17,13 +17,13 @@ GPT, CLAUDE = {"vision": True, "strict": True}, {"vision": True, "strict": True}
 KIN = tuple(
     (re.compile(rf"(?:^|[/~]){pattern}", re.IGNORECASE), known)
     for pattern, known in (
-        (r"gpt-(6|5\.[56])[.\d]*-(nano|mini|luna)", Known(922_000, 128_000, 0.74, **GPT)),
-        (r"gpt-(6|5\.[56])", Known(922_000, 128_000, 0.84, **GPT)),
-        (r"gpt-5[.\d]*-nano", Known(272_000, 128_000, 0.62, **GPT)),
-        (r"gpt-5[.\d]*-mini", Known(272_000, 128_000, 0.7, **GPT)),
+        (r"gpt-(6|5\.[56])[.\d]*-(nano|mini|luna)", Known(BIG, 128_000, 0.74, **GPT)),
+        (r"gpt-(6|5\.[56])", Known(BIG, 128_000, 0.84, **GPT)),
+        (r"gpt-5[.\d]*-nano", Known(SMALL, 128_000, 0.62, **GPT)),
+        (r"gpt-5[.\d]*-mini", Known(SMALL, 128_000, 0.7, **GPT)),
         (r"gpt-5\.3", Known(128_000, 16_384, 0.8, **GPT)),
-        (r"gpt-5\.4", Known(1_050_000, 128_000, 0.82, **GPT)),
-        (r"gpt-5", Known(272_000, 128_000, 0.8, **GPT)),
+        (r"gpt-5\.4", Known(BIG, 128_000, 0.82, **GPT)),
+        (r"gpt-5", Known(SMALL, 128_000, 0.8, **GPT)),
         (r"gpt-4\.1-nano", Known(1_047_576, 32_768, 0.55, **GPT)),
         (r"gpt-4\.1-mini", Known(1_047_576, 32_768, 0.64, **GPT)),
         (r"gpt-4\.1", Known(1_047_576, 32_768, 0.72, **GPT)),
@@ -53,8 +53,10 @@ KIN = tuple(
         (r"gemini-[\d.]+-pro", Known(1_048_576, 65_536, 0.8, vision=True)),
         (r"gemini", Known(1_048_576, 65_536, 0.7, vision=True)),
         (r"gemma-?[34]", Known(131_072, 8_192, 0.5, vision=True)),
+        (r"mistral-large-4", Known(1024 * K, 32_768, 0.82, vision=True, strict=True)),
         (r"mistral-large", Known(256 * K, 32_768, 0.76, vision=True, strict=True)),
         (r"(mistral|magistral)-medium", Known(256 * K, 32_768, 0.74, vision=True, strict=True)),
+        (r"mistral-small-26", Known(256 * K, 32_768, 0.66, vision=True, strict=True)),
         (r"(mistral|magistral)-small", Known(128 * K, 32_768, 0.64, vision=True, strict=True)),
         (r"devstral", Known(256_000, 32_768, 0.66, strict=True)),
         (r"codestral", Known(128_000, 32_768, 0.62, strict=True)),

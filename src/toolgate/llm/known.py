@@ -49,7 +49,8 @@ class Service:
         return self.places if self.local else self.variables
 
 
-BIG, SMALL = 1_050_000, 400_000
+BIG, SMALL = 922_000, 272_000
+"""What OpenAI's take of input. Their 1,050,000 and 400,000 are with the longest reply, of 128,000, whether one asks for it or not."""
 SERVICES: Mapping[ProviderKind, Service] = {
     "openai": Service(
         "https://api.openai.com/v1",
@@ -84,7 +85,7 @@ SERVICES: Mapping[ProviderKind, Service] = {
     "cohere": Service(
         "https://api.cohere.ai/compatibility/v1",
         ("COHERE_API_KEY", "CO_API_KEY"),
-        {"command-a-03-2025": Known(256_000, 8_192, 0.7)},
+        {"command-a-03-2025": Known(256_000, 8_000, 0.7)},
     ),
     "openrouter": Service(
         "https://openrouter.ai/api/v1",
@@ -92,7 +93,7 @@ SERVICES: Mapping[ProviderKind, Service] = {
         {
             "anthropic/claude-sonnet-4.5": Known(200_000, 64_000, 0.82, vision=True),
             "openai/gpt-5-mini": Known(SMALL, 128_000, 0.7, vision=True),
-            "deepseek/deepseek-v3.2": Known(128_000, 32_768, 0.72),
+            "deepseek/deepseek-v3.2": Known(131_072, 32_768, 0.72),
         },
     ),
     "groq": Service(
