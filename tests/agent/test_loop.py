@@ -229,10 +229,11 @@ async def test_who_stops_listening_stops_the_run_which_can_be_taken_up() -> None
 async def test_requests_say_whose_they_are_what_for_and_with_which_prompts() -> None:
     world = World([a_tool()], [Line(calls=(("echo", {}),)), Line("ok")])
 
-    end = await world.run(task="planning")
+    end = await world.run(task="planning", high_risk=True)
 
     first, second = world.model.errands
     assert (first.task, first.phase, second.phase, first.run) == ("planning", "plan", "act", end.run)
+    assert first.high_risk
     assert (first.principal, first.prompt_version) == (ADA.delegate(), "system@1+steps@1")
     assert "You are Toolgate's agent." in world.model.asked[0].messages[0].text
 

@@ -262,11 +262,12 @@ async def test_who_may_not_run_the_agent_is_refused() -> None:
 
 
 async def test_what_the_client_says_of_the_run_is_heeded() -> None:
+    wishes = {"model": "scripted/x", "max_steps": 1, "high_risk": True}
     world = Talking([Line("a", calls=(("list_issues", {}),)), Line("b")])
     async with world.client() as client:
-        heard = events(await client.post("/v1/agent", json=an_input([said("Hi")], forwardedProps={"model": "scripted/x", "max_steps": 1})))
+        heard = events(await client.post("/v1/agent", json=an_input([said("Hi")], forwardedProps=wishes)))
 
-    assert world.model.asked[0].model == "scripted/x"
+    assert (world.model.asked[0].model, world.model.errands[0].high_risk) == ("scripted/x", True)
     assert heard[-1]["result"]["status"] == "budget_exhausted"
 
 

@@ -52,6 +52,16 @@ def test_in_a_pipe_only_the_answer_is_the_result_and_the_rest_is_for_people(term
     assert "done: 2 steps, 1 calls" in ran.err
 
 
+def test_a_task_of_high_risk_is_one_to_the_router(terminal: Terminal, scripted: Any) -> None:
+    scripted([{"text": "Nothing is there."}])
+
+    for more in ((), ("--high-risk",)):
+        terminal("agent", "What is there?", *more)
+
+    events = terminal("audit", "list", "--json").value
+    assert [event["errand"]["high_risk"] for event in events if event["type"] == "model.outcome"] == [True, False]
+
+
 def test_off_a_terminal_nobody_is_asked_and_the_run_waits_until_somebody_has_answered(terminal: Terminal, scripted: Any) -> None:
     scripted(ADDS)
 

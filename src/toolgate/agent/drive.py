@@ -205,6 +205,7 @@ class Drive:
             task=self.run.task.task,
             phase=phase,
             run=self.run.session,
+            high_risk=self.run.task.high_risk,
             checkable=self.run.task.schema is not None,
             prompt_version=self._version,
             noted=noted,

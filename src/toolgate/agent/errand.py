@@ -58,6 +58,7 @@ async def run(agent: Agent, call: Call) -> Outcome:
             limits,
             tuple(arguments["tools"]) if "tools" in arguments else None,
             arguments.get("schema"),
+            high_risk=arguments.get("high_risk", False),
         )
         end = await agent.run(task, call.principal, how, person=there, parent=call)
     if rounds is not None:

@@ -38,6 +38,8 @@ class Task:
     """Of the program that the agent works for, beside its own."""
     theirs: tuple[ToolSpec, ...] = ()
     """Tools of the program that the agent works for, which makes their calls itself: the run waits for what they answer."""
+    high_risk: bool = False
+    """No experiments with models: as of `Errand.high_risk`."""
     pipeline: str = ""
     """What plans it in the model's place, where that is a program of ours, and what for: only that can take it up. Empty: a model."""
 

@@ -31,6 +31,7 @@ SCHEMA: dict[str, Any] = {
         "max_cost": {"type": "number", "exclusiveMinimum": 0, "maximum": 1000, "description": "US dollars"},
         "max_steps": {"type": "integer", "minimum": 1, "maximum": 1000, "description": "Requests to a model"},
         "schema": {"type": "object", "description": "JSON Schema that the answer has to fit"},
+        "high_risk": {"type": "boolean", "default": False, "description": "No model is tried of which little is known"},
     },
     "additionalProperties": False,
 }

@@ -42,7 +42,7 @@ log = logging.getLogger("toolgate.api")
 
 THREAD = "agui.thread"
 """The kind of record that says which run a thread is."""
-FORWARDED = ("model", "task_type", "tools", "max_cost", "max_steps", "schema")
+FORWARDED = ("model", "task_type", "tools", "max_cost", "max_steps", "schema", "high_risk")
 """What `forwardedProps` may say, as the arguments of `agent_run`."""
 A_BUG = Problem("error", "the run failed by a bug; the operator of this server finds more in its log")
 Name = Annotated[str, Field(min_length=1, max_length=200)]
@@ -160,6 +160,7 @@ class Talk:
             props.get("schema"),
             "\n\n".join(part for part in (self.said.instructions, context) if part),
             self.theirs,
+            props.get("high_risk", False),
         )
         return await self.agent.run(task, self.user, self._hear, parent=call)
 

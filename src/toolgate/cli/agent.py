@@ -46,6 +46,7 @@ class Wishes:
     task_type: str = "tool_use"
     tools: tuple[str, ...] = ()
     output: Output = "text"
+    high_risk: bool = False
 
     def limits(self, agent: Agent) -> Limits:
         limits = agent.limits
@@ -91,6 +92,7 @@ output_option = click.option(
 @click.option("--max-steps", type=click.IntRange(1), metavar="N", help="Requests to models.")
 @provider_option
 @click.option("--task-type", type=click.Choice(TASK_TYPES), default="tool_use", show_default=True, help="For the router.")
+@click.option("--high-risk", is_flag=True, help="No experiments with models of which little is known.")
 @click.option("--tools", multiple=True, metavar="GLOB", help="Only these tools; may be given several times.")
 @output_option
 @click.option("--resume", metavar="RUN", help="Go on with this run; TASK is what you say besides.")
@@ -103,6 +105,7 @@ async def command(
     max_steps: int | None,
     provider: str,
     task_type: str,
+    high_risk: bool,
     tools: tuple[str, ...],
     output: Output,
     resume: str | None,
@@ -112,7 +115,7 @@ async def command(
 
     It may do what you may, and asks before it changes anything. Ctrl-C leaves a run that --resume takes up.
     """
-    wishes = Wishes(approve, max_cost, max_steps, provider, task_type, tools, "json" if as_json else output)
+    wishes = Wishes(approve, max_cost, max_steps, provider, task_type, tools, "json" if as_json else output, high_risk)
     if max_cost is not None:
         cost_of(max_cost)
     if task is None and resume is None and not sys.stdin.isatty():
@@ -166,6 +169,7 @@ async def one(app: App, user: Principal, wishes: Wishes, task: str | None, resum
                 model=wishes.provider,
                 limits=wishes.limits(agent),
                 tools=wishes.tools or None,
+                high_risk=wishes.high_risk,
             )
             end = await agent.run(wanted, user, heard, person=wishes.person, unanswered=wishes.unanswered)
     except (CancelledError, KeyboardInterrupt):
