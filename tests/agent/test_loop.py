@@ -204,6 +204,15 @@ async def test_events_are_heard_as_they_happen_and_told_again_from_what_was_writ
     assert again[-1] == end
 
 
+async def test_who_sees_no_pieces_hears_an_answer_once_it_is_whole() -> None:
+    world = World([a_tool(says("7"), name="count")], [Line("Let me see.", (("count", {}),)), Line("There are 7.")])
+
+    await world.agent.run(Task("Do it"), ADA, world.hear, seen=False)
+
+    assert [said.text for said in world.told(Said)] == ["Let me see.", "There are 7."]
+    assert [errand.seen for errand in world.model.errands] == [False, False]
+
+
 async def test_who_stops_listening_stops_the_run_which_can_be_taken_up() -> None:
     began = anyio.Event()
 

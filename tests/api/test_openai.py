@@ -69,6 +69,20 @@ async def test_a_completion_is_streamed_and_ends_with_usage_where_asked() -> Non
     assert ours(chunks[-2])["status"] == "done"
 
 
+@pytest.mark.parametrize("stream", [True, False])
+async def test_what_a_model_says_stands_where_it_is_streamed_alone(stream: bool) -> None:
+    world = Talking([Line("One."), Line("Two.")])
+
+    async with sdk(world) as client:
+        await client.chat.completions.create(model="toolgate", messages=[{"role": "user", "content": "Count."}], stream=stream)
+        await client.responses.create(model="toolgate", input="Count.", stream=stream)
+        with anyio.fail_after(5):
+            while len(world.model.errands) < 2:
+                await anyio.sleep(0)
+
+    assert [errand.seen for errand in world.model.errands] == [stream, stream]
+
+
 async def test_a_completion_that_waits_says_so_and_goes_on_by_its_run() -> None:
     world = Talking(list(CLOSES))
     async with sdk(world) as client:

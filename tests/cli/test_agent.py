@@ -52,6 +52,15 @@ def test_in_a_pipe_only_the_answer_is_the_result_and_the_rest_is_for_people(term
     assert "done: 2 steps, 1 calls" in ran.err
 
 
+def test_an_answer_that_nobody_sees_before_it_is_whole_begins_anew_when_it_breaks_off(terminal: Terminal, scripted: Any) -> None:
+    scripted([{"text": "There are many items.", "errors": [{"after": 2}]}])
+
+    piped, streamed = (terminal("agent", "What is there?", "--output", output) for output in ("text", "stream-json"))
+
+    assert (piped.code, piped.out) == (0, "There are many items.\n")
+    assert streamed.code == 5
+
+
 def test_a_task_of_high_risk_is_one_to_the_router(terminal: Terminal, scripted: Any) -> None:
     scripted([{"text": "Nothing is there."}])
 

@@ -180,6 +180,17 @@ async def test_a_stream_that_breaks_off_after_something_was_seen_fails_and_pays_
     assert spent["held"] == 0
 
 
+async def test_a_stream_of_which_nobody_sees_a_piece_is_begun_anew_without_a_word() -> None:
+    world = World({"a": [Line("Half of", error=ModelFailed("a broke off", "transient", reason="cut_off")), Line("All of it.")]})
+
+    deltas = await world.deltas(errand=replace(ERRAND, seen=False))
+
+    assert world.attempts() == {"a": 2}
+    assert not any(isinstance(delta, Reset) for delta in deltas)
+    assert isinstance(deltas[-1], Done)
+    assert deltas[-1].reply.message.text == "All of it."
+
+
 async def test_a_stream_that_breaks_off_begins_anew_where_the_operator_wants_that() -> None:
     cut = ModelFailed("a broke off", "transient", reason="cut_off")
     world = World({"a": [Line("Half", error=cut)] * 3, "b": [Line("Whole")]}, settings=Settings(cut_off="restart"))

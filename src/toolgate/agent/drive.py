@@ -73,6 +73,8 @@ class Drive:
     number: int = 0
     """Of the next one."""
     known: Known = NOTHING_KNOWN
+    seen: bool = True
+    """Somebody sees an answer while it is said; else it is heard once it is whole, and may begin anew until then."""
     clock: Callable[[], float] = time.time
     """Seconds since 1970."""
     _asking: float = field(default=0.0, init=False)
@@ -207,6 +209,7 @@ class Drive:
             run=self.run.session,
             high_risk=self.run.task.high_risk,
             checkable=self.run.task.schema is not None,
+            seen=self.seen,
             prompt_version=self._version,
             noted=noted,
         )
@@ -221,13 +224,15 @@ class Drive:
                         if self._model != chosen:
                             self._model = chosen
                             await self.hear(Routed(provider, model, list(route.get("reasons", ())), dict(route.get("scores", {}))))
-                    case TextDelta(text):
+                    case TextDelta(text) if self.seen:
                         await self.hear(Said(text, step))
-                    case ReasoningDelta(text):
+                    case ReasoningDelta(text) if self.seen:
                         await self.hear(Thought(text, step))
                     case Reset(reason):
                         await self.hear(Withdrawn(step, reason))
                     case Done(reply):
+                        if not self.seen and reply.message.text:
+                            await self.hear(Said(reply.message.text, step))
                         return reply
         raise ModelFailed(f"{self._model or 'the model'} ended without an answer", "transient", reason="cut_off")
 

@@ -43,11 +43,12 @@ async def run(agent: Agent, call: Call) -> Outcome:
     how = hear if rounds is None else rounds.hearing(hear)
     if rounds is not None and (waiting := await rounds.waiting()) is not None:
         await rounds.answered()
-        end = await agent.resume(waiting, call.principal, how)
+        end = await agent.resume(waiting, call.principal, how, seen=False)
     elif "resume" in arguments:
         if call.depth > 0 and call.principal.acting_for:
             raise InvalidArguments("resume is for the user of a run; an agent within another starts its own")
-        end = await agent.resume(arguments["resume"], call.principal, how, text=arguments.get("task"), limits=limits, person=there)
+        more: Any = {"text": arguments.get("task"), "limits": limits, "person": there}
+        end = await agent.resume(arguments["resume"], call.principal, how, seen=False, **more)
     elif "task" not in arguments:
         raise InvalidArguments("agent_run wants task, what is to be done, or resume, the id of a run to go on with")
     else:
@@ -60,7 +61,7 @@ async def run(agent: Agent, call: Call) -> Outcome:
             arguments.get("schema"),
             high_risk=arguments.get("high_risk", False),
         )
-        end = await agent.run(task, call.principal, how, person=there, parent=call)
+        end = await agent.run(task, call.principal, how, person=there, seen=False, parent=call)
     if rounds is not None:
         await rounds.asked(end)
     return _outcome(end)

@@ -74,6 +74,7 @@ class Agent:
         *,
         person: Person | None = None,
         unanswered: Unanswered = "wait",
+        seen: bool = True,
         parent: Call | None = None,
     ) -> Finished:
         """Do `task` for `user`, or as much of it as goes.
@@ -81,6 +82,7 @@ class Agent:
         Args:
             hear: is told what happens while it happens; the last is what is returned.
             person: asks whoever is there; None: nobody is.
+            seen: somebody sees an answer while it is said; else it is heard once it is whole.
             parent: the call within which it is done, where an agent or another tool of ours asks for it.
 
         Raises:
@@ -93,7 +95,18 @@ class Agent:
             raise NotPermitted(f"an agent's calls would be {parent.depth + 1} deep, and {task.limits.depth} are allowed", "agent.depth")
         run = await self.runs.begin(task, user, *((parent.session, parent.id) if parent else (None,)))
         drive = Drive(
-            self.gateway, self.models, self.runs, self.settings, run, user, hear, person, unanswered, known=self.known, clock=self.clock
+            self.gateway,
+            self.models,
+            self.runs,
+            self.settings,
+            run,
+            user,
+            hear,
+            person,
+            unanswered,
+            known=self.known,
+            seen=seen,
+            clock=self.clock,
         )
         return await self._driven(drive, Asked(self.clock(), task.text), parent)
 
@@ -109,6 +122,7 @@ class Agent:
         theirs: tuple[ToolSpec, ...] | None = None,
         person: Person | None = None,
         unanswered: Unanswered = "wait",
+        seen: bool = True,
     ) -> Finished:
         """Go on with a run where it stopped. After the end of a budget it has a new one.
 
@@ -117,6 +131,7 @@ class Agent:
             limits: for what comes now; None: as before.
             results: of calls that the run waits for its program to make, by id.
             theirs: the program's own tools from now on; None: as before.
+            seen: as of `run`.
 
         Raises:
             UnknownRun: there is none, or it is not `user`'s.
@@ -137,7 +152,20 @@ class Agent:
         task = replace(run.task, limits=limits or run.task.limits, theirs=run.task.theirs if theirs is None else theirs)
         run = await runs.put(replace(run, status=None, instance=runs.instance, updated=self.clock(), task=task))
         drive = Drive(
-            self.gateway, self.models, runs, self.settings, run, user, hear, person, unanswered, list(facts), number, self.known, self.clock
+            self.gateway,
+            self.models,
+            runs,
+            self.settings,
+            run,
+            user,
+            hear,
+            person,
+            unanswered,
+            list(facts),
+            number,
+            self.known,
+            seen,
+            self.clock,
         )
         if text is None and (ended := drive.state.ended) and ended.status == "done":
             return await drive.close()  # its process died between its last word and the book

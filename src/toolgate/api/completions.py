@@ -80,6 +80,7 @@ class Completions:
             theirs=brought,
             results=results.by_call if results else {},
             answers=json.dumps(results.by_call) if results else "",
+            streamed=bool(body.stream),
         )
         if body.stream:
             return Events(Chunks(wanted, with_usage=bool(body.stream_options and body.stream_options.include_usage)).go)

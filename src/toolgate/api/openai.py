@@ -62,6 +62,8 @@ class Wanted:
     """Tools that it brings with it."""
     results: Mapping[str, str] = field(default_factory=dict)
     """Of calls that the run it goes on with waits for, by id."""
+    streamed: bool = False
+    """Its answer is sent while it is said."""
 
     async def go(self, hear: Hear) -> Finished | Problem:
         """How the run ended, or why it did not: the gate may not let through the call of `agent_run` that it is."""
@@ -82,9 +84,8 @@ class Wanted:
 
     async def _go(self, call: Call, hear: Hear) -> Finished:
         if self.run is not None:
-            return await self.agent.resume(
-                self.run, self.user, hear, text=self.asked.text or None, results=self.results, theirs=self.theirs or None
-            )
+            more: Any = {"text": self.asked.text or None, "results": self.results, "theirs": self.theirs or None}
+            return await self.agent.resume(self.run, self.user, hear, seen=self.streamed, **more)
         if not self.asked.text:
             raise InvalidArguments("the last message has to be the user's")
         task = Task(
@@ -95,7 +96,7 @@ class Wanted:
             instructions=self.asked.instructions,
             theirs=self.theirs,
         )
-        return await self.agent.run(task, self.user, hear, parent=call)
+        return await self.agent.run(task, self.user, hear, seen=self.streamed, parent=call)
 
 
 def good(end: Finished | Problem) -> Finished | Problem:

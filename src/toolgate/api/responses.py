@@ -91,7 +91,8 @@ class Responses:
 
         trace = trace_parent(request.headers.get("traceparent"))
         answered = "; ".join(f"{answer.get('approval_request_id')}: {answer.get('approve')}" for answer in answers)
-        output = Output(Wanted(self._agent, user, body.model, said, schema, run, before, trace, decide, answered), body)
+        wanted = Wanted(self._agent, user, body.model, said, schema, run, before, trace, decide, answered, streamed=bool(body.stream))
+        output = Output(wanted, body)
         if body.stream:
             return Events(output.stream)
         end = await unless_gone(request, output.go())

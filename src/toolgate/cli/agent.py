@@ -161,7 +161,7 @@ async def one(app: App, user: Principal, wishes: Wishes, task: str | None, resum
         if resume is not None:
             changed = wishes.limits(agent) if wishes.max_cost is not None or wishes.max_steps is not None else None
             how: Any = {"text": task, "limits": changed, "person": wishes.person, "unanswered": wishes.unanswered}
-            end = await agent.resume(resume, user, heard, **how)
+            end = await agent.resume(resume, user, heard, seen=heard.live, **how)
         else:
             wanted = Task(
                 task or "",
@@ -171,7 +171,7 @@ async def one(app: App, user: Principal, wishes: Wishes, task: str | None, resum
                 tools=wishes.tools or None,
                 high_risk=wishes.high_risk,
             )
-            end = await agent.run(wanted, user, heard, person=wishes.person, unanswered=wishes.unanswered)
+            end = await agent.run(wanted, user, heard, person=wishes.person, unanswered=wishes.unanswered, seen=heard.live)
     except (CancelledError, KeyboardInterrupt):
         hint_of(heard)
         raise

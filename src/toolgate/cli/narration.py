@@ -51,6 +51,11 @@ class Narration:
         """What the model said that may turn out to be the answer."""
         self._console: Console | None = None
 
+    @property
+    def live(self) -> bool:
+        """Whether what a model says is shown while it speaks."""
+        return self._live or self._output == "stream-json"
+
     async def __call__(self, event: Event) -> None:
         if self._output == "stream-json":
             from toolgate.agent.told import told

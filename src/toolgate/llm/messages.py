@@ -107,6 +107,8 @@ class Errand:
     """No experiments: the router does not explore."""
     checkable: bool = False
     """The asker can tell a wrong answer from a right one, and says so with `feedback`; a cascade may begin cheap."""
+    seen: bool = True
+    """Somebody sees the pieces of an answer that is streamed as they come, so that what was said stands."""
     prompt_version: str = ""
     """Of the prompt template it was asked with, such as `system@3`; for the ledger."""
     noted: Callable[[Reply], Awaitable[None]] | None = field(default=None, compare=False)

@@ -66,7 +66,7 @@ class Routed:
         return await whole(self._answer(prompt, errand, seen=False))
 
     def stream(self, prompt: Prompt, errand: Errand) -> AsyncGenerator[Delta, None]:
-        return self._answer(prompt, errand, seen=True)
+        return self._answer(prompt, errand, seen=errand.seen)
 
     async def _answer(self, prompt: Prompt, errand: Errand, *, seen: bool) -> AsyncGenerator[Delta, None]:
         """
