@@ -9,9 +9,11 @@ import pytest
 
 from tests.agent.world import ADA, ASKS, Answers, World, a_policy, inside, results, says
 from toolgate.agent.events import ApprovalWanted, Called, Calling, Finished, Noted, Routed, Said, Spent, Started
+from toolgate.agent.facts import Replied
 from toolgate.agent.runs import Task
 from toolgate.calls import Call, Outcome, Text
 from toolgate.errors import Busy, InvalidArguments, NotPermitted, ToolFailed, UnknownRun
+from toolgate.llm.messages import Assistant
 from toolgate.testing import Echo, Line, a_principal, a_tool
 
 
@@ -158,6 +160,16 @@ async def test_a_run_is_its_users_own_and_nobody_elses() -> None:
     with pytest.raises(UnknownRun):
         await world.agent.replay(end.run, a_principal(id="local:eve"))
     assert [run.id for run in await world.agent.runs.seen_by(ADA)] == [end.run]
+
+
+async def test_a_run_is_put_down_to_the_model_that_was_asked_whatever_its_provider_calls_it() -> None:
+    runs = World().agent.runs
+    route = {"task": "coding", "attempts": [{"model": "a/other", "error": "timeout"}, {"model": "openai/gpt-5-mini", "error": None}]}
+    run = await runs.begin(Task("Do it"), ADA, None)
+    said = Replied(1.0, Assistant("Done."), "end", "act", "openai", "gpt-5-mini-2025-08-07", route=route)
+    await runs.add(run, 0, said)
+
+    assert await runs.judge(run.id, 1.0, ADA) == ("openai/gpt-5-mini", "coding", run.session)
 
 
 async def test_a_run_that_is_done_goes_on_by_what_its_user_says_next() -> None:

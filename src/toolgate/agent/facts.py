@@ -39,6 +39,12 @@ class Replied:
     seconds: float = 0.0
     route: Mapping[str, Any] = field(default_factory=dict)
 
+    @property
+    def asked(self) -> str:
+        """Id of the model that was asked; `gpt-5-mini`, for one, answers as `gpt-5-mini-2025-08-07`."""
+        tried = self.route.get("attempts")
+        return str(tried[-1]["model"]) if tried else f"{self.provider}/{self.model}"
+
 
 @dataclass(frozen=True, slots=True)
 class Answered:

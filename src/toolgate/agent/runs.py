@@ -180,7 +180,7 @@ class Runs:
         if not replies or not await self._records.put(JUDGED, run.id, body, expires=time.time() + 4 * self._keep):
             return None
         last = replies[-1]
-        return f"{last.provider}/{last.model}", last.route.get("task", run.task.task), run.session
+        return last.asked, last.route.get("task", run.task.task), run.session
 
     def add_soon(self, run: Run, number: int, fact: Fact) -> Awaitable[bool]:
         """As `add`, durable with the next thing that is; False once there was a fact of that number already."""
