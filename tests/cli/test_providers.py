@@ -56,6 +56,15 @@ def test_what_is_switched_off_says_so_in_the_list_and_in_the_explanation(here: P
     assert f": {OFF}" in explained.stderr
 
 
+def test_an_explanation_for_a_model_that_there_is_not_says_so(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    nobody = str(providers("explain", "Hello?").exception)
+    monkeypatch.setenv("OPENAI_API_KEY", "not a key")
+    unknown = str(providers("explain", "Hello?", "--model", "acme/one").exception)
+
+    assert "no language model is set up" in nobody
+    assert unknown.startswith("no language model can be asked. acme/one: there is no such model")
+
+
 def test_what_nobody_did_yet_is_an_empty_report() -> None:
     for noun in ("stats", "wins", "costs"):
         assert json.loads(providers(noun, "--json").stdout) == {"since": "24h", noun: []}

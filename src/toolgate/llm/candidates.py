@@ -264,9 +264,9 @@ class Sieve:
         card, speed = self._cards[model.id], self._speeds.lately().get(model.id)
         for rule in rules:
             if rule.max_price is not None and max(card.read, card.written) > rule.max_price:
-                return f"{rule.id} allows ${rule.max_price} for a million tokens"
+                return f"{rule.id} allows ${rule.max_price:f} for a million tokens"
             if rule.max_cost is not None and cost > float(rule.max_cost) * MICROS:
-                return f"{rule.id} allows ${rule.max_cost} a request, and it is expected to cost {dollars(round(cost))}"
+                return f"{rule.id} allows ${rule.max_cost:f} a request, and it is expected to cost {dollars(round(cost))}"
             if rule.max_p95 is not None and speed is not None and (speed.p95 or 0.0) > rule.max_p95:
                 return f"{rule.id} allows {rule.max_p95:g} s, and 5 of 100 answers took longer lately"
         return f"{_first_token(rules)} allows less time to the first piece than 5 of 100 answers took lately"

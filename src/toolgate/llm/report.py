@@ -112,12 +112,14 @@ class Report:
 
         Raises:
             NoModel: nobody would be asked.
+            Misconfigured: nobody is set up who could be.
             ValueError: there is no such task type; says which there are.
         """
         if task not in TASKS:
             raise ValueError(f"a task type is one of {', '.join(TASKS)}")
         roster, routed = self._models.roster, self._models.provider
         await roster.ready(model)
+        roster.check(model)
         await routed.memory.ready()
         prompt = Prompt([User(text)], model=roster.resolved(model))
         errand = Errand(principal, task=cast("TaskType", task), high_risk=high_risk)
