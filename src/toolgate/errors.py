@@ -192,6 +192,10 @@ class Repeating(Refused):
         self.retry_after = retry_after
 
 
+BLIND = "it sees no images"
+"""Why a model is not asked that is shown one."""
+
+
 class NoModel(Refused):
     """No language model is left that may and can be asked."""
 
@@ -199,6 +203,8 @@ class NoModel(Refused):
 
     def __init__(self, dropped: Mapping[str, str]) -> None:
         told = "; ".join(f"{model}: {why}" for model, why in dropped.items())
+        if BLIND in dropped.values():
+            told += ". For pictures set up, or name, a model with vision: `toolgate providers list` shows which have it"
         nothing = "no language model is set up; `toolgate providers list` says how"
         super().__init__(f"no language model can be asked. {told}" if told else nothing)
         self.dropped = dropped

@@ -52,7 +52,7 @@ def test_a_conversation_in_openais_form() -> None:
                 "role": "user",
                 "content": [
                     {"type": "input_text", "text": "Look twice."},
-                    {"type": "input_image", "detail": "auto", "image_url": "data:image/png;base64,iVBORw=="},
+                    {"type": "input_image", "detail": "high", "image_url": "data:image/png;base64,iVBORw=="},
                 ],
             },
             {"role": "assistant", "content": "I look."},
@@ -173,7 +173,7 @@ def test_a_conversation_as_compatible_servers_take_it() -> None:
                 "role": "user",
                 "content": [
                     {"type": "text", "text": "Look twice."},
-                    {"type": "image_url", "image_url": {"url": "data:image/png;base64,iVBORw=="}},
+                    {"type": "image_url", "image_url": {"url": "data:image/png;base64,iVBORw==", "detail": "high"}},
                 ],
             },
             {

@@ -99,7 +99,43 @@ def test_all_that_is_put_to_the_model_counts() -> None:
 
     assert counts == sorted(set(counts))
     assert counts[2] - counts[1] > 549  # Anthropic's own prompt for tools
-    assert counts[-1] - counts[-2] == 1600
+    assert counts[-1] - counts[-2] == 4800
+
+
+@pytest.mark.parametrize(
+    ("model", "most"),
+    [  # what the providers' guides have the largest picture come to
+        ("openai/gpt-6.1-sol", 2500 * 1.2),
+        ("openai/gpt-4.1-nano", 1536 * 2.46),
+        ("openai/gpt-4o-mini", 2833 + 8 * 5667),
+        ("anthropic/claude-opus-5-5", 4784),
+        ("google/gemini-3-pro", 2240),
+        ("mistral/mistral-medium-3-5", 64 * 64 + 64),
+        ("own/llama-3.2-90b-vision", 4 * 1601),
+        ("own/qwen2.5-vl-72b", 16_384),
+        ("own/nobody-knows", 4784),
+    ],
+)
+def test_a_picture_counts_as_the_largest_does_and_not_much_more(model: str, most: float) -> None:
+    provider, _, name = model.partition("/")
+    counter, asked = Counter(), Model(provider, name)
+    words, shown = Prompt((User("What is this?"),)), Prompt((User("What is this?", (Image(b"x"), Image(b"y"))),))
+
+    of_one = (counter.count(shown, asked) - counter.count(words, asked)) / 2
+
+    assert most <= of_one <= 2.1 * most
+
+
+def test_what_a_picture_really_came_to_corrects_nothing_for_words() -> None:
+    counter = Counter()
+    words, shown = Prompt((User("What is this?"),)), Prompt((User("What is this?", (Image(b"x"),)),))
+    before = counter.count(words, CLAUDE), counter.count(shown, CLAUDE)
+
+    counter.learn(shown, CLAUDE, before[1] * 2 // 3)
+    counter.learn(words, CLAUDE, before[0] * 2)
+
+    assert counter.count(words, CLAUDE) == before[0] * 2
+    assert counter.count(shown, CLAUDE) == before[1] + before[0]  # the picture's own part is no text
 
 
 def test_a_keyword_that_the_model_reads_counts_wherever_it_stands() -> None:

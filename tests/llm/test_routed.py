@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from tests.llm.routing import ERRAND, HELLO, World
 from toolgate.errors import AuditUnavailable, ModelFailed, NoModel, OverBudget, TimedOut
-from toolgate.llm.messages import Chosen, Delta, Done, Errand, Prompt, ReasoningDelta, Reset, TextDelta, ToolSpec, User
+from toolgate.llm.messages import Chosen, Delta, Done, Errand, Image, Prompt, ReasoningDelta, Reset, TextDelta, ToolSpec, User
 from toolgate.llm.model import Model
 from toolgate.policy.models import Models
 from toolgate.policy.tiers import Budgets, Tier
@@ -480,3 +480,56 @@ def test_no_provider_is_ever_asked_more_than_three_times_and_nothing_stays_held(
 
     script = iter(endings)
     asyncio.run(run())
+
+
+SHOWN = Prompt([User("What is this?", (Image(b"\x89PNG"),))], max_tokens=100)
+BLIND, SEEING = Model("a", "m", quality=0.8), Model("b", "m", quality=0.8, vision=True)
+
+
+async def test_a_picture_goes_to_a_model_with_vision_and_to_no_other_whoever_fails() -> None:
+    world = World({"a": [Line("Hi")], "b": failing(ILL)}, given=[BLIND, SEEING])
+
+    with pytest.raises(ModelFailed):
+        await world.routed.reply(SHOWN, ERRAND)
+
+    assert world.attempts() == {"a": 0, "b": 3}
+
+
+async def test_a_run_that_is_shown_a_picture_leaves_its_model_for_one_with_vision_and_words_later_too() -> None:
+    world = World({"a": [Line("Hi")], "b": [Line("A cat."), Line("Black.")]}, given=[BLIND, SEEING])
+    first = await world.routed.reply(HELLO, ERRAND)
+    shown = await world.routed.reply(SHOWN, ERRAND)
+    later = replace(SHOWN, messages=[*SHOWN.messages, shown.message, User("Of which colour?")])
+
+    asked = await world.routed.reply(later, ERRAND)
+
+    assert (first.provider, shown.provider, asked.provider) == ("a", "b", "b")
+
+
+@pytest.mark.parametrize("named", ["", "a/m"])
+async def test_where_no_model_sees_the_refusal_says_which_and_what_would_work(named: str) -> None:
+    small = replace(BLIND, window=5000)  # a picture would not fit it either, which is not why
+    world = World({"a": []}, given=[small])
+
+    with pytest.raises(NoModel) as none:
+        await world.routed.reply(replace(SHOWN, model=named), ERRAND)
+
+    assert str(none.value) == (
+        "no language model can be asked. a/m: it sees no images. "
+        "For pictures set up, or name, a model with vision: `toolgate providers list` shows which have it"
+    )
+    assert world.attempts() == {"a": 0}
+    (denied,) = await world.events()
+    assert denied["type"] == "model.denied"
+
+
+async def test_what_is_written_down_of_a_picture_is_part_of_a_digest() -> None:
+    world = World({"b": [Line("A cat."), Line("A dog.")]}, given=[SEEING])
+
+    for data in (b"\x89PNG the cat", b"\x89PNG the dog"):
+        await world.routed.reply(Prompt([User("What?", (Image(data),))], max_tokens=100), ERRAND)
+
+    cat, _, dog, _ = events = await world.events()
+    assert cat["prompt"]["digest"] != dog["prompt"]["digest"]
+    assert "PNG" not in str(events)
+    assert Image(b"\x89PNG the cat").base64 not in str(events)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from base64 import b64encode
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import aclosing
 from typing import Any
 
@@ -20,6 +21,7 @@ from toolgate.llm.messages import (
     Delta,
     Done,
     Errand,
+    Image,
     Prompt,
     ReasoningDelta,
     Reply,
@@ -31,6 +33,7 @@ from toolgate.llm.messages import (
     ToolSpec,
     User,
 )
+from toolgate.llm.pictures import MOST
 from toolgate.llm.provider import Provider
 from toolgate.testing import a_principal
 
@@ -324,3 +327,24 @@ async def test_several_requests_at_once_do_not_mix(transport: Transport) -> None
 
     assert [reply.message.text for reply in replies] == ["Hello there."] * 8
     assert len(server.bodies) == 8
+
+
+AS_SENT: Mapping[str, Callable[[str], Mapping[str, Any]]] = {
+    "openai": lambda data: {"type": "input_image", "detail": "high", "image_url": f"data:image/png;base64,{data}"},
+    "anthropic": lambda data: {"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": data}},
+    "compatible": lambda data: {"type": "image_url", "image_url": {"url": f"data:image/png;base64,{data}", "detail": "high"}},
+}
+"""A picture, as each form's reference has it."""
+
+
+@EVERY
+async def test_a_picture_as_large_as_may_be_arrives_whole_and_as_its_form_has_it(form: Form, transport: Transport) -> None:
+    image = Image(b"\x89PNG\r\n\x1a\n" + b"\x00\x01\xfe\xff" * (MOST // 4 - 2))
+    async with model_server() as server:
+        await ask(a_provider(form, server.origin, transport), Prompt((User("What is this?", (image,)),), seconds=20))
+
+    (body,) = server.bodies
+    (message,) = body["input" if form is OPENAI else "messages"]
+    assert message["role"] == "user"
+    assert AS_SENT[form.kind](b64encode(image.data).decode()) in message["content"]
+    assert "What is this?" in [part.get("text") for part in message["content"]]

@@ -12,7 +12,7 @@ from math import inf
 from operator import itemgetter
 from typing import NamedTuple
 
-from toolgate.errors import NoModel
+from toolgate.errors import BLIND, NoModel
 from toolgate.llm.decision import Health, Rates, Speed, Speeds
 from toolgate.llm.messages import Errand, Prompt, User
 from toolgate.llm.model import OFF, Model
@@ -208,7 +208,7 @@ class Sieve:
             elif tools and not model.tools:
                 dropped[card.id] = "it takes no tools"
             elif sees and not model.vision:
-                dropped[card.id] = "it sees no images"
+                dropped[card.id] = BLIND
             else:
                 cards.append(card)
         return Slate(

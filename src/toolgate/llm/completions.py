@@ -12,6 +12,7 @@ from toolgate.calls import new_id
 from toolgate.llm.classify import cut_off, interrupted
 from toolgate.llm.count import Counter, count_text, family
 from toolgate.llm.messages import (
+    DETAIL,
     Assistant,
     CallDelta,
     Delta,
@@ -212,7 +213,8 @@ class Completions:
                 if not images:
                     return {"role": "user", "content": text}
                 words = [{"type": "text", "text": text}] if text else []
-                return {"role": "user", "content": [*words, *({"type": "image_url", "image_url": {"url": each.url}} for each in images)]}
+                pictures = [{"type": "image_url", "image_url": {"url": each.url, "detail": DETAIL}} for each in images]
+                return {"role": "user", "content": [*words, *pictures]}
             case Assistant(text, calls):
                 made: dict[str, Any] = {"role": "assistant", "content": text or (None if calls else "")}
                 if calls:

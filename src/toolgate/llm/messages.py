@@ -5,12 +5,16 @@ from __future__ import annotations
 from base64 import b64encode
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from hashlib import sha256
 from typing import Any, Literal
 
 from toolgate.calls import Principal
 from toolgate.money import Micros
 
 TaskType = Literal["planning", "coding", "analysis", "extraction", "summarization", "chat", "tool_use", "math", "other"]
+
+DETAIL = "high"
+"""In which OpenAI's models see pictures. `auto` is `original` to GPT-5.5 and later, where one may have 30,000 patches."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,6 +32,11 @@ class Image:
     def url(self) -> str:
         """The whole of it, as a `data:` URL."""
         return f"data:{self.media_type};base64,{self.base64}"
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 of its bytes, in hexadecimal digits."""
+        return sha256(self.data).hexdigest()
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,6 +140,11 @@ class Prompt:
     """JSON Schema that the text of the reply has to fit; None: any text."""
     seconds: float = 120.0
     """For the whole of it, every attempt and fallback included."""
+
+    @property
+    def pictures(self) -> int:
+        """How many there are in it: only models with vision may be asked then."""
+        return sum(len(message.images) for message in self.messages if isinstance(message, User))
 
 
 @dataclass(frozen=True, slots=True)

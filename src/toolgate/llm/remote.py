@@ -14,7 +14,7 @@ from typing import Any, Protocol
 
 from toolgate.errors import ModelFailed, TimedOut
 from toolgate.llm.classify import malformed
-from toolgate.llm.messages import CallDelta, Chosen, Delta, Done, Errand, Prompt, ReasoningDelta, Reply, TextDelta, User
+from toolgate.llm.messages import CallDelta, Chosen, Delta, Done, Errand, Prompt, ReasoningDelta, Reply, TextDelta
 from toolgate.llm.model import Model
 from toolgate.llm.offer import Offer, Offers
 from toolgate.llm.provider import Provider
@@ -108,7 +108,7 @@ class Remote(Provider):
     def _check(self, prompt: Prompt, model: Model) -> None:
         if prompt.tools and not model.tools:
             raise ModelFailed(f"{model.id} calls no tools; ask another model", "provider", reason="unsupported")
-        if not model.vision and any(isinstance(message, User) and message.images for message in prompt.messages):
+        if prompt.pictures and not model.vision:
             raise ModelFailed(f"{model.id} sees no pictures; ask another model", "provider", reason="unsupported")
 
 

@@ -12,6 +12,7 @@ from typing import Any
 
 from toolgate.llm.classify import cut_off, interrupted
 from toolgate.llm.messages import (
+    DETAIL,
     Assistant,
     CallDelta,
     Delta,
@@ -116,7 +117,7 @@ class Responses:
                 yield {"role": "developer", "content": text}
             case User(text, images):
                 words = [{"type": "input_text", "text": text}] if text or not images else []
-                pictures = [{"type": "input_image", "detail": "auto", "image_url": each.url} for each in images]
+                pictures = [{"type": "input_image", "detail": DETAIL, "image_url": each.url} for each in images]
                 yield {"role": "user", "content": [*words, *pictures]}
             case Assistant(text, calls):
                 carried = own(message, self.name)
