@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from base64 import b64encode
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import aclosing
@@ -338,7 +339,10 @@ AS_SENT: Mapping[str, Callable[[str], Mapping[str, Any]]] = {
 
 
 @EVERY
-async def test_a_picture_as_large_as_may_be_arrives_whole_and_as_its_form_has_it(form: Form, transport: Transport) -> None:
+async def test_a_picture_as_large_as_may_be_arrives_whole_and_as_its_form_has_it_and_is_in_no_log(
+    form: Form, transport: Transport, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG)
     image = Image(b"\x89PNG\r\n\x1a\n" + b"\x00\x01\xfe\xff" * (MOST // 4 - 2))
     async with model_server() as server:
         await ask(a_provider(form, server.origin, transport), Prompt((User("What is this?", (image,)),), seconds=20))
@@ -348,3 +352,4 @@ async def test_a_picture_as_large_as_may_be_arrives_whole_and_as_its_form_has_it
     assert message["role"] == "user"
     assert AS_SENT[form.kind](b64encode(image.data).decode()) in message["content"]
     assert "What is this?" in [part.get("text") for part in message["content"]]
+    assert not any(piece in record.getMessage() for record in caplog.records for piece in (image.base64[:40], "What is this?"))

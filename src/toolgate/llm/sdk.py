@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -60,6 +61,7 @@ def anthropic(provider: Declared, transport: Transport) -> AsyncAnthropic:
     from anthropic import AsyncAnthropic
 
     client = _http(provider, transport)
+    logging.getLogger("anthropic").setLevel(logging.INFO)  # below it are whole requests
     return AsyncAnthropic(api_key=_key(provider), base_url=provider.base_url, max_retries=0, http_client=client, open_telemetry=False)
 
 
