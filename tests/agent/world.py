@@ -16,7 +16,7 @@ from toolgate.agent.runs import Runs, Task
 from toolgate.agent.turns import Limits
 from toolgate.calls import Call, Outcome, Principal, Text, Tool
 from toolgate.gateway import Gateway, build_gateway
-from toolgate.llm.messages import Prompt, ToolResult
+from toolgate.llm.messages import Image, Prompt, ToolResult
 from toolgate.policy.rules import Permission, Policy, Role
 from toolgate.settings import Settings
 from toolgate.stores import Stores
@@ -88,10 +88,11 @@ class World:
         unanswered: Unanswered = "wait",
         parent: Call | None = None,
         limits: Mapping[str, Any] | None = None,
+        images: Sequence[Image] = (),
         **task: Any,
     ) -> Finished:
         asked = Task(text, limits=replace(Limits(), **(limits or {})), **task)
-        return await self.agent.run(asked, user, self.hear, person=person, unanswered=unanswered, parent=parent)
+        return await self.agent.run(asked, user, self.hear, person=person, unanswered=unanswered, parent=parent, images=images)
 
     async def resume(self, id: str, **more: Any) -> Finished:
         return await self.agent.resume(id, more.pop("user", ADA), self.hear, **more)

@@ -10,7 +10,7 @@ import pytest
 
 from tests.api.talking import Talking, an_input, by_name, events, said
 from toolgate.errors import ModelFailed
-from toolgate.llm.messages import Assistant, Tokens, ToolResult
+from toolgate.llm.messages import Assistant, Image, Tokens, ToolResult, User
 from toolgate.server.identify import STATE
 from toolgate.testing import Line
 
@@ -236,12 +236,40 @@ async def test_a_run_that_fails_ends_with_an_error_and_what_it_used() -> None:
     assert heard[-1]["usage"][0]["inputTokens"] == 10
 
 
+CAT, DOG = Image(b"\x89PNG\r\n\x1a\n the cat"), Image(b"\xff\xd8\xff the dog", "image/jpeg")
+
+
+def picture(source: str, value: str, media_type: str = "image/png") -> Any:
+    return {"type": "image", "source": {"type": source, "value": value, "mimeType": media_type}}
+
+
+async def test_pictures_are_shown_to_the_model_and_stay_with_the_thread() -> None:
+    world = Talking([Line("A cat."), Line("A dog.")])
+    first = {"id": "1", "role": "user", "content": [{"type": "text", "text": "What is this?"}, picture("data", CAT.base64)]}
+    second = {"id": "3", "role": "user", "content": [picture("url", DOG.url, "image/jpeg")]}
+    async with world.client() as client:
+        await client.post("/v1/agent", json=an_input([first]))
+        heard = events(
+            await client.post("/v1/agent", json=an_input([first, {"id": "2", "role": "assistant", "content": "A cat."}, second]))
+        )
+
+    assert heard[-1]["type"] == "RUN_FINISHED"
+    told = [[message for message in prompt.messages if isinstance(message, User)] for prompt in world.model.asked]
+    assert told == [[User("What is this?", (CAT,))], [User("What is this?", (CAT,)), User("", (DOG,))]]
+
+
 @pytest.mark.parametrize(
     ("body", "message"),
     [
         ({"threadId": "t"}, "runId: Field required"),
         (an_input([{"content": "x"}]), "messages.0 is no message"),
-        (an_input([{"role": "user", "content": [{"type": "image"}]}]), "messages.0.content has a part of type image"),
+        (an_input([{"role": "user", "content": [{"type": "document"}]}]), "messages.0.content has a part of type document"),
+        (
+            an_input([{"role": "user", "content": [{"type": "image"}]}]),
+            "messages.0.content.0 holds no picture: it comes with the request, as",
+        ),
+        (an_input([{"role": "user", "content": [picture("url", "https://example.com/cat.png")]}]), "messages.0.content.0 is no data: URL."),
+        (an_input([{"role": "user", "content": [picture("data", "Y2F0")]}]), "messages.0.content.0 does not begin as a picture does"),
         (an_input([said("x")], forwardedProps={"max_cost": "much"}), "forwardedProps.max_cost is not what agent_run takes"),
     ],
 )

@@ -18,7 +18,7 @@ from openai import AsyncOpenAI
 from tests.api.talking import Talking, by_name
 from tests.server.conftest import serving
 from toolgate.errors import ModelFailed
-from toolgate.llm.messages import ToolResult
+from toolgate.llm.messages import Image, ToolResult, User
 from toolgate.settings import Settings
 from toolgate.testing import Line
 
@@ -191,7 +191,11 @@ async def test_models_are_listed_with_the_one_that_leaves_the_choice_to_the_rout
         ({"n": 2}, "n: the agent gives one answer"),
         ({"tool_choice": "required"}, "tool_choice: auto or none"),
         ({"messages": []}, "the last message has to be the user's"),
-        ({"messages": [{"role": "user", "content": [{"type": "image_url", "image_url": {"url": "x"}}]}]}, "has a part of type image_url"),
+        (
+            {"messages": [{"role": "user", "content": [{"type": "input_audio"}]}]},
+            "has a part of type input_audio; the agent takes text, and",
+        ),
+        ({"messages": [{"role": "system", "content": [{"type": "image_url"}]}]}, "has a part of type image_url; the agent takes text, and"),
         ({"response_format": {"type": "xml"}}, "the format of the answer is text, json_object, or json_schema"),
     ],
 )
@@ -199,6 +203,112 @@ async def test_what_the_agent_does_not_do_is_said_in_openais_words(more: dict[st
     async with sdk(Talking([])) as client:
         with pytest.raises(openai.BadRequestError, match=message):
             await client.chat.completions.create(**({"model": "toolgate", "messages": [{"role": "user", "content": "x"}]} | more))
+
+
+CAT, DOG = Image(b"\x89PNG\r\n\x1a\n the cat"), Image(b"\xff\xd8\xff the dog", "image/jpeg")
+
+
+def shown(text: str, *images: Image) -> Any:
+    """What a user says with pictures, as Chat Completions have it."""
+    pictures = [{"type": "image_url", "image_url": {"url": each.url, "detail": "low"}} for each in images]
+    return {"role": "user", "content": [{"type": "text", "text": text}, *pictures] if text else pictures}
+
+
+def heard(world: Talking) -> list[list[User]]:
+    """What the model was told by its user, request by request."""
+    return [[message for message in prompt.messages if isinstance(message, User)] for prompt in world.model.asked]
+
+
+async def test_a_completion_takes_pictures_and_goes_on_with_them() -> None:
+    world = Talking([Line("A cat."), Line("And a dog.")])
+    async with sdk(world) as client:
+        first = await client.chat.completions.create(model="toolgate", messages=[shown("What is this?", CAT)])
+        more: Any = {"metadata": {"toolgate_run": ours(first)["run"]}}
+        await client.chat.completions.create(model="toolgate", messages=[shown("", DOG)], **more)
+
+    assert heard(world) == [[User("What is this?", (CAT,))], [User("What is this?", (CAT,)), User("", (DOG,))]]
+
+
+async def test_the_pictures_of_a_conversation_that_the_agent_has_not_had_itself_go_along_in_their_order() -> None:
+    world = Talking([Line("A dog.")])
+    messages: Any = [shown("What is this?", CAT), {"role": "assistant", "content": "A cat."}, shown("", CAT), shown("And this?", DOG)]
+    async with sdk(world) as client:
+        await client.chat.completions.create(model="toolgate", messages=messages)
+
+    before = "user: [picture 1] What is this?\n\nassistant: A cat.\n\nuser: [picture 2]"
+    task = f"What was said before:\n\n{before}\n\nWhat is asked now:\n\nAnd this?"
+    assert heard(world) == [[User(task, (CAT, CAT, DOG))]]
+
+
+async def test_a_response_takes_pictures_and_goes_on_with_them() -> None:
+    def said(text: str, image: Image) -> Any:
+        return [
+            {
+                "role": "user",
+                "content": [{"type": "input_text", "text": text}, {"type": "input_image", "detail": "auto", "image_url": image.url}],
+            }
+        ]
+
+    world = Talking([Line("A cat."), Line("A dog.")])
+    async with sdk(world) as client:
+        first = await client.responses.create(model="toolgate", input=said("What is this?", CAT))
+        await client.responses.create(model="toolgate", previous_response_id=first.id, input=said("And this?", DOG))
+
+    assert heard(world) == [[User("What is this?", (CAT,))], [User("What is this?", (CAT,)), User("And this?", (DOG,))]]
+
+
+@pytest.mark.parametrize(
+    ("part", "message"),
+    [
+        (
+            {"type": "image_url", "image_url": {"url": "https://example.com/cat.png"}},
+            "Nothing is fetched for a caller: send the picture itself",
+        ),
+        ({"type": "image_url", "image_url": "x"}, 'comes with the request, as {"type": "image_url", "image_url": {"url": "data:image/png'),
+        ({"type": "input_image", "file_id": "file_1"}, 'comes with the request, as {"type": "input_image", "image_url": "data:image/png'),
+        (
+            {"type": "image_url", "image_url": {"url": Image(b"<svg/>", "image/svg+xml").url}},
+            "does not begin as a picture does of a type that",
+        ),
+        (
+            {"type": "image_url", "image_url": {"url": Image(CAT.data, "image/jpeg").url}},
+            "begins as image/png does and is said to be another",
+        ),
+    ],
+)
+async def test_a_picture_that_is_not_taken_is_refused_with_what_would_work(part: Any, message: str) -> None:
+    world = Talking([])
+    async with sdk(world) as client:
+        with pytest.raises(openai.BadRequestError) as refused:
+            await client.chat.completions.create(model="toolgate", messages=[{"role": "user", "content": [part]}])
+
+    assert "messages.0.content.0" in str(refused.value)
+    assert message in str(refused.value.body)
+
+
+async def test_more_pictures_than_a_conversation_has_are_refused_before_anything_runs() -> None:
+    world = Talking([])
+    async with sdk(world) as client:
+        with pytest.raises(openai.BadRequestError, match="the conversation would have 9 pictures"):
+            await client.chat.completions.create(model="toolgate", messages=[shown("What are these?", *[CAT] * 9)], stream=True)
+
+    assert not await world.agent.runs.seen_by(await by_name({"type": "http", "headers": []}))
+
+
+async def test_another_picture_makes_another_call_and_nothing_of_it_is_written_down_but_what_tells_it_from_others() -> None:
+    world = Talking(lambda _: Line("A cat."))
+    cats = [Image(CAT.data + bytes([number])) for number in range(8)]
+    async with sdk(world) as client:
+        for cat in cats:
+            await client.chat.completions.create(model="toolgate", messages=[shown("What is this?", cat)])
+        for _ in range(5):
+            await client.chat.completions.create(model="toolgate", messages=[shown("What is this?", DOG)])
+        with pytest.raises(openai.RateLimitError):
+            await client.chat.completions.create(model="toolgate", messages=[shown("What is this?", DOG)])
+
+    written = str([entry.body for entry in await world.stores.journal.read("audit", limit=500)])
+    assert "agent_run" in written
+    assert not any(piece in written for image in (*cats, DOG) for piece in (image.base64[:20], "the cat", "the dog"))
 
 
 async def test_a_run_that_fails_is_an_error_and_is_not_sent_again() -> None:

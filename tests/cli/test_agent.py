@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 import yaml
 
+from toolgate.llm.count import IMAGES
 from toolgate.llm.prompts import templates
 
 Terminal = Callable[..., Any]
@@ -256,3 +257,53 @@ def test_who_may_have_no_runs_by_policy_has_none_at_the_terminal(terminal: Termi
     ran = terminal("agent", "Hello", "--json")
 
     assert (ran.code, ran.out, ran.error["code"]) == (6, "", "not_permitted")
+
+
+CAT = b"\x89PNG\r\n\x1a\n the cat"
+
+
+def test_pictures_are_files_that_go_with_the_task_and_what_is_said_later(terminal: Terminal, scripted: Any, tmp_path: Path) -> None:
+    scripted([{"text": "A cat."}, {"text": "Two cats."}])
+    (tmp_path / "cat.png").write_bytes(CAT)
+
+    ran = terminal("agent", "What is this?", "--image", "cat.png", "--json")
+    more = terminal("agent", "And these?", "--image", "cat.png", "--image", "cat.png", "--resume", ran.value["run"], "--json")
+
+    assert (ran.value["answer"], more.value["answer"]) == ("A cat.", "Two cats.")
+    assert [event["prompt"]["tokens"] // IMAGES["llama"] for event in _asked(terminal)] == [1, 3]  # it is counted by that family
+
+
+def test_a_picture_is_shown_to_no_model_without_vision_and_that_is_said(terminal: Terminal, scripted: Any, tmp_path: Path) -> None:
+    scripted([{"text": "A cat."}])
+    file = tmp_path / "toolgate.yaml"
+    settings = yaml.safe_load(file.read_text())
+    settings["providers"]["play"]["models"] = {"scripted-1": {"vision": False}}
+    file.write_text(yaml.safe_dump(settings))
+    (tmp_path / "cat.png").write_bytes(CAT)
+
+    ran = terminal("agent", "What is this?", "--image", "cat.png", "--json")
+
+    assert (ran.code, ran.value["status"]) == (5, "failed")
+    assert "play/scripted-1: it sees no images" in ran.value["reason"]
+    assert "For pictures set up, or name, a model with vision" in ran.value["reason"]
+    assert not _asked(terminal)
+
+
+def test_what_is_no_picture_or_goes_with_no_task_is_said_before_anything_runs(terminal: Terminal, scripted: Any, tmp_path: Path) -> None:
+    scripted([])
+    (tmp_path / "cat.png").write_bytes(CAT)
+    (tmp_path / "notes.png").write_text("a cat")
+
+    none = terminal("agent", "What is this?", "--image", "notes.png", "--json")
+    gone = terminal("agent", "What is this?", "--image", "dog.png", "--json")
+    alone = terminal("agent", "--resume", "8d1b", "--image", "cat.png", "--json")
+
+    assert none.error["message"].startswith("notes.png does not begin as a picture does of a type that is taken: image/png, ")
+    assert "dog.png" in gone.error["message"]
+    assert alone.error["message"] == "a picture goes with what you say of it: give --image together with TASK"
+    assert [ran.code for ran in (none, gone, alone)] == [1, 1, 1]
+
+
+def _asked(terminal: Terminal) -> list[Any]:
+    """What the audit has of requests to models, the oldest first."""
+    return list(reversed(terminal("audit", "list", "--type", "model.intent", "--json").value))

@@ -6,7 +6,7 @@ Faces that have a form of their own for runs make the same call, so that the sam
 from __future__ import annotations
 
 import json
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 from decimal import Decimal
 from typing import Any
@@ -20,6 +20,8 @@ from toolgate.agent.tool import LONGEST, NAME, may_run
 from toolgate.agent.turns import Limits
 from toolgate.calls import Call, Outcome, Principal, Question, Text
 from toolgate.errors import AuditUnavailable, InvalidArguments, NotPermitted, ToolFailed, ToolgateError
+from toolgate.llm.messages import Image
+from toolgate.llm.pictures import told
 from toolgate.money import micros
 
 
@@ -73,11 +75,13 @@ async def through(
     arguments: Mapping[str, Any],
     go: Callable[[Call], Awaitable[Finished]],
     trace_parent: str | None = None,
+    images: Sequence[Image] = (),
 ) -> Finished | Outcome:
     """Have `go`, a run in another face's form, as the call of `agent_run` that it is.
 
     Args:
         arguments: as `agent_run` takes them; of a longer task the end, which says what is asked now.
+        images: that come with the task: the call names them, so that it is another with others.
 
     Returns:
         How the run ended, or how the gate ended the call without it.
@@ -96,7 +100,8 @@ async def through(
             raise
         return _outcome(found)
 
-    whole = {**arguments, "task": str(arguments["task"])[-LONGEST:] or "go on"}
+    task = "\n".join(part for part in (str(arguments["task"]), told(images)) if part)
+    whole = {**arguments, "task": task[-LONGEST:] or "go on"}
     outcome = await agent.gateway.call(NAME, whole, user, trace_parent=trace_parent, work=work)
     unwritten = outcome.problem is not None and outcome.problem.code == AuditUnavailable.code
     if found is None or unwritten:  # nobody may hear of an end that is not written down

@@ -6,12 +6,13 @@ them (`turns`). Times are seconds since 1970.
 
 from __future__ import annotations
 
+from base64 import b64decode
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any, get_args
 
 from toolgate.agent.events import Status
-from toolgate.llm.messages import Assistant, Stop, Tokens, ToolCall
+from toolgate.llm.messages import Assistant, Image, Stop, Tokens, ToolCall
 from toolgate.money import Micros
 
 
@@ -21,6 +22,7 @@ class Asked:
 
     at: float
     text: str
+    images: tuple[Image, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,6 +145,8 @@ def to_json(fact: Fact) -> dict[str, Any]:
     """`fact` as JSON, without what has its default."""
     said = {each.name: getattr(fact, each.name) for each in fields(fact)}
     plain = asdict(fact) if isinstance(fact, Replied) else said
+    if isinstance(fact, Asked):
+        plain["images"] = tuple({"media_type": each.media_type, "data": each.base64} for each in fact.images)
     defaults = {each.name: each.default for each in fields(fact)}
     kept = {name: value for name, value in plain.items() if value != defaults[name] and (value not in ({}, ()) or name == "follows")}
     return {"kind": type(fact).__name__.lower(), **kept}
@@ -155,6 +159,8 @@ def from_json(body: Mapping[str, Any]) -> Fact:
     if kind is Replied:
         values["message"] = _message(values["message"])
         values["tokens"] = Tokens(**values.get("tokens", {}))
+    if kind is Asked:
+        values["images"] = tuple(Image(b64decode(each["data"]), each["media_type"]) for each in values.get("images", ()))
     for name in ("found", "follows"):
         if name in values:
             values[name] = tuple(values[name])

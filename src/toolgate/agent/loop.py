@@ -27,7 +27,8 @@ from toolgate.burden import TooHard, bounds
 from toolgate.calls import Call, Outcome, Principal, Tool
 from toolgate.errors import Busy, InvalidArguments, NotPermitted, UnknownRun
 from toolgate.gateway import Gateway
-from toolgate.llm.messages import ToolSpec
+from toolgate.llm.messages import Image, ToolSpec
+from toolgate.llm.pictures import bounded
 from toolgate.llm.provider import Provider
 from toolgate.money import micros
 from toolgate.settings import Settings
@@ -76,6 +77,7 @@ class Agent:
         unanswered: Unanswered = "wait",
         seen: bool = True,
         parent: Call | None = None,
+        images: Sequence[Image] = (),
     ) -> Finished:
         """Do `task` for `user`, or as much of it as goes.
 
@@ -84,15 +86,17 @@ class Agent:
             person: asks whoever is there; None: nobody is.
             seen: somebody sees an answer while it is said; else it is heard once it is whole.
             parent: the call within which it is done, where an agent or another tool of ours asks for it.
+            images: pictures that belong to the task.
 
         Raises:
             NotPermitted: it would be deeper within calls than runs may be.
-            InvalidArguments: the schema for its answer is none, or refers to elsewhere.
+            InvalidArguments: the schema for its answer is none, or refers to elsewhere; there are too many pictures.
             AuditUnavailable: it cannot be written down.
         """
         _check_schema(task)
         if parent is not None and parent.depth + 1 > task.limits.depth:
             raise NotPermitted(f"an agent's calls would be {parent.depth + 1} deep, and {task.limits.depth} are allowed", "agent.depth")
+        task, pictures = replace(task, pictures=len(images)), bounded(images)
         run = await self.runs.begin(task, user, *((parent.session, parent.id) if parent else (None,)))
         drive = Drive(
             self.gateway,
@@ -108,7 +112,7 @@ class Agent:
             seen=seen,
             clock=self.clock,
         )
-        return await self._driven(drive, Asked(self.clock(), task.text), parent)
+        return await self._driven(drive, Asked(self.clock(), task.text, pictures), parent)
 
     async def resume(
         self,
@@ -117,6 +121,7 @@ class Agent:
         hear: Hear,
         *,
         text: str | None = None,
+        images: Sequence[Image] = (),
         limits: Limits | None = None,
         results: Mapping[str, str] = NO_RESULTS,
         theirs: tuple[ToolSpec, ...] | None = None,
@@ -128,6 +133,7 @@ class Agent:
 
         Args:
             text: what its user says besides; None: nothing. A run that is done goes on only by that.
+            images: pictures that belong to the text.
             limits: for what comes now; None: as before.
             results: of calls that the run waits for its program to make, by id.
             theirs: the program's own tools from now on; None: as before.
@@ -136,6 +142,7 @@ class Agent:
         Raises:
             UnknownRun: there is none, or it is not `user`'s.
             Busy: it is under way.
+            InvalidArguments: there would be too many pictures in it, or those of its task are lost.
         """
         runs = self.runs
         run = await runs.get(id, user)
@@ -149,6 +156,10 @@ class Agent:
             raise NotPermitted(f"the run {id} is done; it goes on when you say something more", "agent.done")
         await runs.join()
         facts, number = await runs.facts(run)
+        if not facts and run.task.pictures:
+            raise InvalidArguments(f"the run {id} ended before its {run.task.pictures} pictures were written down; give the task again")
+        if images:
+            bounded([*turns.after(facts).images, *images])
         task = replace(run.task, limits=limits or run.task.limits, theirs=run.task.theirs if theirs is None else theirs)
         run = await runs.put(replace(run, status=None, instance=runs.instance, updated=self.clock(), task=task))
         drive = Drive(
@@ -169,7 +180,7 @@ class Agent:
         )
         if text is None and (ended := drive.state.ended) and ended.status == "done":
             return await drive.close()  # its process died between its last word and the book
-        first: Fact = Resumed(self.clock()) if text is None else Asked(self.clock(), text)
+        first: Fact = Resumed(self.clock()) if text is None else Asked(self.clock(), text, tuple(images))
         if not facts:  # its process died before it was written down what was asked
             first = Asked(self.clock(), task.text if text is None else text)
         return await self._driven(drive, first, None, results)

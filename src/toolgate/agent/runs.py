@@ -42,6 +42,8 @@ class Task:
     """No experiments with models: as of `Errand.high_risk`."""
     pipeline: str = ""
     """What plans it in the model's place, where that is a program of ours, and what for: only that can take it up. Empty: a model."""
+    pictures: int = 0
+    """That it came with; they themselves are in the first of the facts."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,17 +9,18 @@ from collections.abc import Sequence
 
 import orjson
 
-from toolgate.llm.messages import Assistant, Message, ToolCall, ToolResult
+from toolgate.llm.messages import Assistant, Message, ToolCall, ToolResult, User
 
 KEPT_STEPS = 4  # replies, with their results, that stay as they are; a guess
 ARGUMENTS, RESULT, SAID = 200, 300, 500  # characters of each in the list
+PICTURE = 15_000  # characters that one stands for: three for each token of a large one
 
 
 def weight(message: Message) -> int:
     """Characters, about."""
     if isinstance(message, Assistant):
         return len(message.text) + sum(len(call.raw) + len(call.name) + 20 for call in message.calls)
-    return len(message.text)
+    return len(message.text) + (PICTURE * len(message.images) if isinstance(message, User) else 0)
 
 
 def cut_at(messages: Sequence[Message], keep: int = KEPT_STEPS) -> int:
@@ -39,6 +40,8 @@ def summary_of(messages: Sequence[Message]) -> str:
             lines += [_line(call, results.get(call.id)) for call in message.calls]
         elif not isinstance(message, ToolResult):
             lines.append(f"- you were told: {message.text}")
+            if isinstance(message, User) and message.images:
+                lines.append(f"- you were shown {len(message.images)} pictures, which were taken out as well")
     return "\n".join(["[Toolgate] Earlier steps were taken out to make room. What was done in them, results being data as ever:", *lines])
 
 

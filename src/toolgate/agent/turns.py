@@ -17,7 +17,7 @@ from toolgate.agent.events import Status
 from toolgate.agent.facts import Answered, Asked, Compacted, Edited, Ended, Fact, Hinted, Replied, Resumed, Stopping
 from toolgate.agent.repeats import Trail
 from toolgate.agent.summary import cut_at, summary_of, weight
-from toolgate.llm.messages import Message, Stop, ToolCall, ToolResult, User
+from toolgate.llm.messages import Image, Message, Stop, ToolCall, ToolResult, User
 from toolgate.money import MICROS, Micros
 
 FRESH: frozenset[Status] = frozenset({"budget_exhausted", "looping", "done", "failed"})
@@ -136,6 +136,11 @@ class State:
         """The model's last words."""
         return next((each.text for each in reversed(self.messages) if not isinstance(each, User | ToolResult) and each.text), "")
 
+    @property
+    def images(self) -> list[Image]:
+        """All pictures in the conversation."""
+        return [image for message in self.messages if isinstance(message, User) for image in message.images]
+
     def allotted(self) -> Used:
         """What was used of the present allotment."""
         return self.used - self.granted
@@ -220,11 +225,11 @@ def after(facts: Iterable[Fact], state: State | None = None) -> State:
 
 def _after(state: State, fact: Fact) -> State:
     match fact:
-        case Asked(at, text):
+        case Asked(at, text, images):
             fresh = replace(
                 state, ended=None, stopping=None, granted=state.used, active=0.0, since=at, trail=Trail(), hinted=(), following=None
             )
-            return _said(fresh, User(text))
+            return _said(fresh, User(text, images))
         case Replied():
             return _replied(state, fact)
         case Answered():

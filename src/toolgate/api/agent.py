@@ -128,11 +128,12 @@ class Talk:
             run = await self._thread()
             # A call that brings an answer is not the one before it made again.
             answers = "; ".join(f"{entry.interrupt_id}: {entry.status}" for entry in self.read.resume)
-            if not self.said.text:
+            if not self.said.spoken:
                 answers = "; ".join([*([answers] if answers else ()), *(f"{call}: made" for call in self._results)])
             arguments = {"task": answers or self.said.text, **self.props, **({"resume": run.id} if run else {})}
+            images = () if answers else self.said.images if run else self.said.all_images
             end = await through(
-                self.agent, self.user, arguments, lambda call: self._begin(call) if run is None else self._go_on(run), trace
+                self.agent, self.user, arguments, lambda call: self._begin(call) if run is None else self._go_on(run), trace, images
             )
             if isinstance(end, Outcome) and end.problem is not None:
                 if not self._heard:
@@ -148,7 +149,7 @@ class Talk:
     async def _begin(self, call: Call) -> Finished:
         if self.read.resume:
             raise UnknownRun("this thread has no run that could be resumed; it may have been forgotten")
-        if not self.said.text:
+        if not self.said.spoken:
             raise InvalidArguments("the last message has to be the user's")
         props, context = self.props, "\n".join(f"{each.description}: {each.value}" for each in self.read.context)
         task = Task(
@@ -162,7 +163,7 @@ class Talk:
             self.theirs,
             props.get("high_risk", False),
         )
-        return await self.agent.run(task, self.user, self._hear, parent=call)
+        return await self.agent.run(task, self.user, self._hear, parent=call, images=self.said.all_images)
 
     async def _go_on(self, run: Run) -> Finished:
         events = await self.agent.replay(run.id, self.user)
@@ -171,9 +172,10 @@ class Talk:
         # All are read before one is heeded: what cannot be meant decides nothing.
         for entry, answer in [(entry, await self._checked(entry)) for entry in self.read.resume]:
             await self._decide(entry, answer)
-        text = None if self.read.resume or not self.said.text else self.said.text
+        text, images = (self.said.text, self.said.images) if self.said.spoken and not self.read.resume else (None, ())
+        theirs = self.theirs or None
         return await self.agent.resume(
-            run.id, self.user, self._hear, text=text, results=self._results, theirs=self.theirs or None, person=self._changed
+            run.id, self.user, self._hear, text=text, images=images, results=self._results, theirs=theirs, person=self._changed
         )
 
     async def _checked(self, entry: Resume) -> Answer:

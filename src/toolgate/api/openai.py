@@ -67,26 +67,28 @@ class Wanted:
 
     async def go(self, hear: Hear) -> Finished | Problem:
         """How the run ended, or why it did not: the gate may not let through the call of `agent_run` that it is."""
-        said = {"model": "" if self.model == OURS else self.model, "schema": self.schema, "resume": self.run}
-        arguments = {name: value for name, value in said.items() if value}
+        besides = {"model": "" if self.model == OURS else self.model, "schema": self.schema, "resume": self.run}
+        arguments = {name: value for name, value in besides.items() if value}
 
         async def work(call: Call) -> Finished:
             if self.first is not None:
                 await self.first()
             return await self._go(call, hear)
 
-        task = self.asked.text or self.answers if self.run else self.asked.task
+        said = self.asked
+        task, images = (said.text or self.answers, said.images) if self.run else (said.task, said.all_images)
         try:
-            end = await through(self.agent, self.user, {"task": task, **arguments}, work, self.trace)
+            end = await through(self.agent, self.user, {"task": task, **arguments}, work, self.trace, images)
         except ToolgateError as error:
             return problem_of(error)
         return end.problem or A_BUG if isinstance(end, Outcome) else end
 
     async def _go(self, call: Call, hear: Hear) -> Finished:
         if self.run is not None:
-            more: Any = {"text": self.asked.text or None, "results": self.results, "theirs": self.theirs or None}
+            text, images = (self.asked.text, self.asked.images) if self.asked.spoken else (None, ())
+            more: Any = {"text": text, "images": images, "results": self.results, "theirs": self.theirs or None}
             return await self.agent.resume(self.run, self.user, hear, seen=self.streamed, **more)
-        if not self.asked.text:
+        if not self.asked.spoken:
             raise InvalidArguments("the last message has to be the user's")
         task = Task(
             self.asked.task,
@@ -96,7 +98,7 @@ class Wanted:
             instructions=self.asked.instructions,
             theirs=self.theirs,
         )
-        return await self.agent.run(task, self.user, hear, seen=self.streamed, parent=call)
+        return await self.agent.run(task, self.user, hear, seen=self.streamed, parent=call, images=self.asked.all_images)
 
 
 def good(end: Finished | Problem) -> Finished | Problem:

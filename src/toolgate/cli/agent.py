@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from toolgate.app import App
     from toolgate.calls import Principal
     from toolgate.cli.narration import Narration, Output
+    from toolgate.llm.messages import Image
 
 Approve = Literal["never", "ask", "always"]
 TASK_TYPES = ("planning", "coding", "analysis", "extraction", "summarization", "chat", "tool_use", "math", "other")
@@ -95,6 +96,13 @@ output_option = click.option(
 @click.option("--high-risk", is_flag=True, help="No experiments with models of which little is known.")
 @click.option("--tools", multiple=True, metavar="GLOB", help="Only these tools; may be given several times.")
 @output_option
+@click.option(
+    "--image",
+    "images",
+    multiple=True,
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="Show it this picture (PNG, JPEG, GIF or WebP) with TASK; may be given several times.",
+)
 @click.option("--resume", metavar="RUN", help="Go on with this run; TASK is what you say besides.")
 @click.argument("task", required=False)
 async def command(
@@ -108,6 +116,7 @@ async def command(
     high_risk: bool,
     tools: tuple[str, ...],
     output: Output,
+    images: tuple[Path, ...],
     resume: str | None,
     task: str | None,
 ) -> int:
@@ -122,12 +131,15 @@ async def command(
         task = sys.stdin.read().strip() or None
         if task is None:
             raise ended("usage", "there is no task: give it as an argument or on stdin")
+    if images and task is None:
+        raise ended("usage", "a picture goes with what you say of it: give --image together with TASK")
+    shown = [_picture(each) for each in images]
     async with opened_agent(config) as (app, user):
         if resume is None:
             await app.models.check(provider)
         if task is None and resume is None:
             return await _talk(app, user, wishes)
-        return EXITS[(await one(app, user, wishes, task, resume)).status]
+        return EXITS[(await one(app, user, wishes, task, resume, shown)).status]
 
 
 @asynccontextmanager
@@ -148,7 +160,7 @@ async def opened_agent(config: Path | None) -> AsyncIterator[tuple[App, Principa
         yield app, user
 
 
-async def one(app: App, user: Principal, wishes: Wishes, task: str | None, resume: str | None) -> Finished:
+async def one(app: App, user: Principal, wishes: Wishes, task: str | None, resume: str | None, images: Sequence[Image] = ()) -> Finished:
     """One run, or one more stretch of one."""
     from asyncio import CancelledError
 
@@ -157,11 +169,11 @@ async def one(app: App, user: Principal, wishes: Wishes, task: str | None, resum
 
     heard = Narration(wishes.output)
     agent = app.agent
+    how: Any = {"person": wishes.person, "unanswered": wishes.unanswered, "seen": heard.live, "images": images}
     try:
         if resume is not None:
             changed = wishes.limits(agent) if wishes.max_cost is not None or wishes.max_steps is not None else None
-            how: Any = {"text": task, "limits": changed, "person": wishes.person, "unanswered": wishes.unanswered}
-            end = await agent.resume(resume, user, heard, seen=heard.live, **how)
+            end = await agent.resume(resume, user, heard, text=task, limits=changed, **how)
         else:
             wanted = Task(
                 task or "",
@@ -171,7 +183,7 @@ async def one(app: App, user: Principal, wishes: Wishes, task: str | None, resum
                 tools=wishes.tools or None,
                 high_risk=wishes.high_risk,
             )
-            end = await agent.run(wanted, user, heard, person=wishes.person, unanswered=wishes.unanswered, seen=heard.live)
+            end = await agent.run(wanted, user, heard, **how)
     except (CancelledError, KeyboardInterrupt):
         hint_of(heard)
         raise
@@ -235,6 +247,13 @@ def _changed(arguments: Mapping[str, Any]) -> Mapping[str, Any] | None:
         say("the arguments are an object: {…}")
         return None
     return changed
+
+
+def _picture(file: Path) -> Image:
+    from toolgate.llm.pictures import MOST, picture
+
+    with file.open("rb") as opened:
+        return picture(opened.read(MOST + 1), f"{file}")
 
 
 def cost_of(text: str) -> int:

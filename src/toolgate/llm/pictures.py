@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from toolgate.errors import InvalidArguments
 from toolgate.llm.messages import Image
 
-# Each provider takes these: Anthropic 5 MiB of base64 a picture and 32 MB a request, Mistral 8 pictures, OpenAI 50 MB.
+# What all take: Anthropic 5 MiB of base64 a picture and 32 MB a request, Mistral 8 pictures, OpenAI 50 MB.
 MOST = 5 * 1024 * 1024 * 3 // 4
 """Bytes of a picture."""
 MOST_OF_ALL = 4 * MOST
