@@ -137,10 +137,10 @@ class Routed:
             ModelFailed: no model that is set up, or that the prompt names, could take it together with a reply.
         """
         models = [
-            each
-            for each in self.providers.models()
-            if not each.off and (not prompt.model or prompt.model in (each.id, each.provider)) and (each.vision or not prompt.pictures)
+            each for each in self.providers.models() if not each.off and (not prompt.model or prompt.model in (each.id, each.provider))
         ]
+        if prompt.pictures:
+            models = [each for each in models if each.vision]
         counted = {family(model): self.counter.count(prompt, model) for model in models}
         if not models:
             return 0
