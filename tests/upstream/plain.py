@@ -3,7 +3,7 @@
 Habits: `silent` says nothing at all · `crash` ends when its tool `crash` is called · `flood` fills standard error ·
 `garbage` prints what is no JSON · `deaf` ends neither by its input's end nor by SIGTERM · `family` leaves a child of its
 own · `two` has a second tool · `loud` floods with log messages when `loud` is called · `slow` begins late · `asks` has a tool for
-clients only that can be asked something.
+clients only that can be asked something, and asks them.
 """
 
 from __future__ import annotations
@@ -27,6 +27,10 @@ ECHO = {
 }
 
 
+ASKED: dict[str, Any] = {}
+"""The calls that wait for an answer, by the question."""
+
+
 def tools() -> list[dict[str, Any]]:
     more = ["crash", "hang", "environment", "loud", "pid"] + (["two"] if "two" in HABITS else [])
     more += ["ask"] if "asks" in HABITS and "elicitation" in CLIENT else []
@@ -46,6 +50,11 @@ def call(id: Any, name: str, arguments: dict[str, Any]) -> None:
     if name == "loud":
         for number in range(20_000):
             say({"method": "notifications/message", "params": {"level": "error", "data": number}})
+    if name == "ask":
+        ASKED[f"about {id}"] = id
+        form = {"type": "object", "properties": {"name": {"type": "string"}}}
+        say({"id": f"about {id}", "method": "elicitation/create", "params": {"message": "Your name?", "requestedSchema": form}})
+        return
     text = {"environment": json.dumps(dict(os.environ)), "pid": str(os.getpid())}.get(name, arguments.get("text", name))
     say({"id": id, "result": {"content": [{"type": "text", "text": text}]}})
 
@@ -54,6 +63,10 @@ def serve() -> None:
     for line in sys.stdin:
         message = json.loads(line)
         method, params = message.get("method"), message.get("params", {})
+        if message.get("id") in ASKED:
+            name = message["result"]["content"]["name"]
+            say({"id": ASKED.pop(message["id"]), "result": {"content": [{"type": "text", "text": name}]}})
+            continue
         if "silent" in HABITS or "id" not in message:
             continue
         if method == "initialize":

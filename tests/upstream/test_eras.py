@@ -262,8 +262,31 @@ async def test_what_a_server_has_only_for_clients_that_can_be_asked_is_there_for
             await app.gateway.call("crash", {}, Principal("ada", ("reader",)))
             await app.gateway.call("pid", {}, Principal("ada", ("reader",)))  # it has been begun again
 
-        assert (listed, answer) == (True, "ask")
+        assert (listed, answer) == (True, "Ada")
         assert "ask" in {tool.name for tool in app.gateway.catalog}
+
+
+@pytest.mark.parametrize("mode", MODES)
+async def test_two_clients_of_one_principal_are_asked_what_their_own_calls_are_about(behind: Behind, mode: Mode) -> None:
+    """A child's question names no call, and what both clients share is who they are."""
+    found: dict[str, list[str]] = {"Ada": [], "Bob": []}
+
+    async def use(url: str, name: str) -> None:
+        async def answer(context: Any, params: types.ElicitRequestParams) -> types.ElicitResult:
+            await anyio.sleep(0.01)  # so that both wait at the same time
+            return types.ElicitResult(action="accept", content={"name": name})
+
+        async with Client(url, mode=mode, elicitation_callback=answer) as client:
+            for _ in range(10):
+                found[name].append(text(await client.call_tool("ask", {})))
+
+    async with behind(theirs=plain("asks", prefix="")) as app, asgi(app) as application, serving(application) as ours:
+        with anyio.fail_after(60):
+            async with anyio.create_task_group() as tasks:
+                for name in found:
+                    tasks.start_soon(use, f"{ours}/mcp", name)
+
+    assert found == {name: [name] * 10 for name in found}
 
 
 @pytest.mark.parametrize("by_sse", [False, True])

@@ -3,6 +3,9 @@
 There a server asks its questions in the conversation, not in the answer to a call, and the conversation says once what
 can be asked. So a caller who can be asked anything, or whose own credential is shown, has one of their own. It is begun
 with their first call and ends with their session, or when they have been silent for a while; all others share one.
+
+A client of 2026-07-28 has no session: two requests of one principal may be two people's, and a question names no request.
+So while one of its requests runs, that has the conversation alone, and another request begins another conversation.
 """
 
 from __future__ import annotations
@@ -26,6 +29,7 @@ from toolgate.upstream.endpoint import Endpoint
 from toolgate.upstream.peer import Deaf, Ear, Peer
 
 MOST = 64  # conversations of callers' own with one server; each may be a process
+AT_ONCE = 16  # of them, of one caller without a session; a guess, models make up to eight calls at a time
 SILENT_SECONDS = 300.0  # after which a caller's own conversation is ended; a guess
 BEGIN_SECONDS = 30.0
 
@@ -40,6 +44,7 @@ class _Held:
     over: anyio.Event = field(default_factory=anyio.Event)
     used: float = 0.0
     calls: int = 0
+    """That are made in it, or wait for it to begin."""
     level: str | None = None
     """Of log messages, as the server was told."""
 
@@ -66,11 +71,14 @@ class Owned:
         if key is None:
             assert isinstance(shared.peer, Peer)
             return await shared.peer.ask(method, params, ear)
-        held = await self._begun(key, call, endpoint)
-        assert held.conversation is not None
-        assert isinstance(held.conversation.peer, Peer)
+        held = self._take(key, call, endpoint)
         held.calls += 1
         try:
+            await held.begun.wait()
+            if held.error is not None:
+                raise held.error
+            assert held.conversation is not None
+            assert isinstance(held.conversation.peer, Peer)
             await self._tell_level(held, held.conversation, call.client)
             return await held.conversation.peer.ask(method, params, ear)
         finally:
@@ -95,16 +103,22 @@ class Owned:
         client = call.client.key if call.client else None
         return orjson.dumps([client, who.tenant, who.id, *who.acting_for, capabilities], option=orjson.OPT_SORT_KEYS).decode()
 
-    async def _begun(self, key: str, call: Call, endpoint: Endpoint | None) -> _Held:
+    def _take(self, key: str, call: Call, endpoint: Endpoint | None) -> _Held:
+        """The conversation for a call, begun where there is none."""
         held = self._held.get(key)
+        if _alone(call.client):
+            number = 1
+            while held is not None and held.calls:
+                number += 1
+                held = self._held.get(f"{key} {number}")
+            if number > AT_ONCE:
+                raise Busy(f"{self._dial.who} works on {AT_ONCE} calls of this caller already; try again later")
+            key = f"{key} {number}" if number > 1 else key
         if held is None or held.over.is_set():
             if len(self._held) >= MOST and not self._end_oldest():
                 raise Busy(f"{self._dial.who} has {MOST} callers with a conversation of their own already; try again later")
             held = self._held[key] = _Held(used=anyio.current_time())
             self._tasks.start_soon(self._hold, key, held, call.client, endpoint)
-        await held.begun.wait()
-        if held.error is not None:
-            raise held.error
         return held
 
     def _end_oldest(self) -> bool:
@@ -117,7 +131,8 @@ class Owned:
         try:
             with anyio.CancelScope() as scope:
                 scope.deadline = anyio.current_time() + BEGIN_SECONDS
-                async with self._dial.open(Deaf(), able(client), endpoint=endpoint, owned=True, handshake=True) as conversation:
+                owned = client is None or not client.in_rounds or _alone(client)
+                async with self._dial.open(Deaf(), able(client), endpoint=endpoint, owned=owned, handshake=True) as conversation:
                     scope.deadline = float("inf")
                     held.conversation = conversation
                     held.begun.set()
@@ -132,3 +147,8 @@ class Owned:
                 del self._held[key]
             held.error = held.error or Unreachable(f"{self._dial.who} did not begin within {BEGIN_SECONDS:g} s")
             held.begun.set()
+
+
+def _alone(client: Client | None) -> bool:
+    """Whether nobody could tell which of two requests of such a client a question is about, nor whether one person makes both."""
+    return client is not None and client.in_rounds and bool(able(client))
