@@ -160,3 +160,17 @@ async def test_a_tool_that_looks_like_anothers_is_not_served_until_it_is_accepte
 
     assert (before, after) == (["a1_echo"], ["a1_echo", "al_echo"])
     assert "al: al_echo is not served: it looks like a1_echo of a1" in caplog.text
+
+
+async def test_a_name_that_is_accepted_for_one_server_is_no_others_while_its_tool_is_kept_back(
+    behind: Behind, caplog: pytest.LogCaptureFixture
+) -> None:
+    only = {"prefix": "", "include": ["echo"]}
+    async with behind(a=plain(**only)) as app:
+        accept(app.roster.sources.all[0].loaded)
+
+    async with behind(a=plain(**only, annotations={"echo": {"read_only": False}}), b=plain(**only)) as app:
+        names = [tool.name for tool in app.gateway.catalog if tool.integration != OURS]
+
+    assert names == []
+    assert "b: echo is not served: a has a tool echo already" in caplog.text

@@ -33,6 +33,7 @@ from toolgate.upstream.upstream import Changed, Heard, Upstream
 
 BEGINNING = 8  # servers that are begun at the same time; a process each, on few cores
 START_SECONDS = 10.0  # that a start waits for servers to answer; those that are slower come in later
+LOGGED = 20  # definitions of one server that are left out, of which the log says why
 
 log = logging.getLogger("toolgate.upstream")
 
@@ -137,8 +138,10 @@ class Source:
         served, quarantined = lock.split(defined.definitions, accepted(self._known.folder))
         self._known = replace(self._known, definitions=served, quarantined=quarantined, diagnostics=defined.diagnostics)
         keep(self._state, self.integration, tools)
-        for finding in defined.diagnostics:
+        for finding in defined.diagnostics[:LOGGED]:
             log.warning("%s: %s", self.integration.name, finding.message)
+        if (more := len(defined.diagnostics) - LOGGED) > 0:
+            log.warning("%s: … %d definitions more are left out", self.integration.name, more)
         if quarantined:
             names = ", ".join(each.name for each in quarantined[:5])
             log.warning("%s: %d definitions are not as accepted and kept back: %s", self.integration.name, len(quarantined), names)
@@ -182,20 +185,26 @@ class Sources:
 
     def tools(self, others: Iterable[Tool] = ()) -> list[Tool]:
         """The tools of all, but for those that are called like one of `others` or an earlier server's, or look like it."""
-        by_name = {tool.name.casefold(): tool for tool in others}
-        by_look = {skeleton(tool.name): tool for tool in by_name.values()}
+        pins = {source: accepted(source.loaded.folder) or {} for source in self.all}
+        offered = {source: source.tools() for source in self.all}
+        taken = {tool.name.casefold(): (tool.integration, tool.name) for tool in others}
+        for source, tools in offered.items():
+            # What is accepted for one server is no other's name while its tool is kept back, or gone.
+            for name in pins[source].keys() - {tool.name for tool in tools}:
+                taken.setdefault(name.casefold(), (source.integration.name, name))
+        alike = {skeleton(name): holder for name, holder in taken.items()}
         found: list[Tool] = []
         refused: dict[str, str] = {}
-        for source in self.all:
-            pinned = accepted(source.loaded.folder) or {}
-            for tool in source.tools():
-                twin, double = by_name.get(tool.name.casefold()), by_look.get(skeleton(tool.name))
-                if twin is not None:
-                    refused[f"{tool.integration}: {tool.name}"] = f"{twin.integration} has a tool {twin.name} already"
-                elif double is not None and double.integration != tool.integration and tool.name not in pinned:
-                    refused[f"{tool.integration}: {tool.name}"] = f"it looks like {double.name} of {double.integration}"
+        for source, tools in offered.items():
+            for tool in tools:
+                holder = tool.integration, tool.name
+                twin = taken.setdefault(tool.name.casefold(), holder)
+                double = alike.setdefault(skeleton(tool.name), holder)
+                if twin[0] != tool.integration:
+                    refused[f"{tool.integration}: {tool.name}"] = f"{twin[0]} has a tool {twin[1]} already"
+                elif double[0] != tool.integration and tool.name not in pins[source]:
+                    refused[f"{tool.integration}: {tool.name}"] = f"it looks like {double[1]} of {double[0]}"
                 else:
-                    by_name[tool.name.casefold()] = by_look[skeleton(tool.name)] = tool
                     found.append(tool)
         for name, why in refused.items():
             if self.refused.get(name) != why:
