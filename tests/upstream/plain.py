@@ -2,8 +2,8 @@
 
 Habits: `silent` says nothing at all · `crash` ends when its tool `crash` is called · `flood` fills standard error ·
 `garbage` prints what is no JSON · `deaf` ends neither by its input's end nor by SIGTERM · `family` leaves a child of its
-own · `two` has a second tool · `loud` floods with log messages when `loud` is called · `slow` begins late · `asks` has a tool for
-clients only that can be asked something, and asks them.
+own · `two` has a second tool · `loud` floods with log messages when `loud` is called · `slow` begins late · `bad` has 30 tools
+that are none · `asks` has a tool for clients only that can be asked something, and asks them.
 """
 
 from __future__ import annotations
@@ -34,7 +34,8 @@ ASKED: dict[str, Any] = {}
 def tools() -> list[dict[str, Any]]:
     more = ["crash", "hang", "environment", "loud", "pid"] + (["two"] if "two" in HABITS else [])
     more += ["ask"] if "asks" in HABITS and "elicitation" in CLIENT else []
-    return [ECHO, *({"name": name, "inputSchema": {"type": "object"}} for name in more)]
+    none = [{"name": f"none{number}"} for number in range(30)] if "bad" in HABITS else []
+    return [*none, ECHO, *({"name": name, "inputSchema": {"type": "object"}} for name in more)]
 
 
 def say(message: dict[str, Any]) -> None:
@@ -44,6 +45,8 @@ def say(message: dict[str, Any]) -> None:
 
 def call(id: Any, name: str, arguments: dict[str, Any]) -> None:
     if name == "crash":
+        sys.stderr.write("I was told\nto \x1b[31mend")
+        sys.stderr.flush()
         os._exit(3)
     if name == "hang":
         return

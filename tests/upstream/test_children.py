@@ -76,6 +76,25 @@ async def test_a_child_that_crashes_is_begun_again_and_costs_only_the_call(behin
     assert before != after
 
 
+async def test_what_a_child_wrote_last_is_told_when_it_ends_by_itself(behind: Behind, caplog: pytest.LogCaptureFixture) -> None:
+    async with behind(one=plain()) as app:
+        await call(app, "one_crash")
+        await call(app, "one_pid")
+
+    assert [record.getMessage() for record in caplog.records if "wrote last" in record.getMessage()] == [
+        "one wrote last: I was told | to  [31mend"
+    ]
+
+
+async def test_of_many_definitions_that_are_none_some_are_told(behind: Behind, caplog: pytest.LogCaptureFixture) -> None:
+    async with behind(one=plain("bad")) as app:
+        said = await call(app, "one_echo", text="hello")
+
+    assert text(said) == "hello"
+    assert sum("is left out" in record.getMessage() for record in caplog.records) == 20
+    assert "one: … 10 definitions more are left out" in caplog.text
+
+
 async def test_a_child_that_crashes_by_what_it_is_asked_comes_back_each_time_as_quickly(behind: Behind) -> None:
     async with behind(one=plain()) as app:
         answers = []

@@ -95,6 +95,10 @@ def test_two_tools_of_one_name_are_both_left_out() -> None:
     assert [each.name for each in defined.definitions] == ["files_other"]
 
 
+def test_a_name_that_a_server_repeats_is_told_once() -> None:
+    assert len(define([tool("look")] * 300, integration()).diagnostics) == 1
+
+
 def test_hidden_characters_are_taken_out_of_what_models_read() -> None:
     schema = {"type": "object", "description": "a\u200bb", "properties": {"x": {"description": "c\u202ed", "enum": ["e\u200bf"]}}}
 

@@ -14,6 +14,7 @@ import re
 import signal
 import sys
 import time
+from collections import deque
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
@@ -35,6 +36,7 @@ POLITE, FIRM = 1.0, 2.0
 LOGGED, LOGGED_SECONDS = 20, 10.0
 """Lines of standard error logged in so many seconds."""
 LONGEST_LOGGED = 500  # characters of such a line
+LAST = 5  # lines of it that are told when the child ends by itself
 UNPRINTABLE = re.compile(r"[^\x20-\x7e\xa0-\U0010ffff]+")
 
 log = logging.getLogger("toolgate.upstream")
@@ -70,6 +72,8 @@ class Child:
         self._process = process
         self._hear: Hear | None = None
         self._writing = asyncio.Lock()
+        self.over = False
+        """It has ended by itself."""
 
     def begin(self, hear: Hear) -> None:
         self._hear = hear
@@ -95,6 +99,7 @@ class Child:
             async with beside() as tasks:
                 tasks.start_soon(self._until_gone, scope)
                 await self._take()
+        self.over = True
 
     async def _until_gone(self, scope: anyio.CancelScope) -> None:
         # Its output does not end with it where it leaves children behind that hold the pipe open.
@@ -143,11 +148,21 @@ async def child(who: str, command: Sequence[str], env: Mapping[str, str], folder
     # Shielded, so that nobody is cancelled between a child's birth and knowing its name.
     with anyio.CancelScope(shield=True):
         process = await _start(who, command, env, folder)
+    last: deque[str] = deque(maxlen=LAST)
+    read = anyio.Event()
     try:
         await keeper.tell("+", process.pid)
         async with beside() as tasks:
-            tasks.start_soon(_log, who, process)
-            yield Child(who, process)
+            tasks.start_soon(_log, who, process, last, read)
+            line = Child(who, process)
+            try:
+                yield line
+            finally:
+                if line.over:
+                    with anyio.move_on_after(LAST_WORDS, shield=True):
+                        await read.wait()
+                    if last:
+                        log.warning("%s wrote last: %s", who, " | ".join(last))
     finally:
         with anyio.CancelScope(shield=True):
             await _end(process)
@@ -209,8 +224,13 @@ def _kill(group: int, number: signal.Signals) -> None:
         os.killpg(group, number)
 
 
-async def _log(who: str, process: asyncio.subprocess.Process) -> None:
-    """Read standard error to its end, and log of it what is fit to be read."""
+async def _log(who: str, process: asyncio.subprocess.Process, last: deque[str], ended: anyio.Event) -> None:
+    """Read standard error to its end, and log of it what is fit to be read.
+
+    Args:
+        last: is filled with what it wrote last.
+        ended: is set when there is no more.
+    """
     reader = process.stderr
     assert reader is not None
     since, told, untold, rest = time.monotonic(), 0, 0, b""
@@ -222,9 +242,16 @@ async def _log(who: str, process: asyncio.subprocess.Process) -> None:
                 log.info("%s: … %d lines more", who, untold)
             since, told, untold = time.monotonic(), 0, 0
         for line in lines[: LOGGED - told]:
-            if text := UNPRINTABLE.sub(" ", line[:LONGEST_LOGGED].decode(errors="replace")).strip():
+            if text := _fit(line):
                 log.info("%s: %s", who, text)
+        last.extend(text for line in lines[-LAST:] if (text := _fit(line)))
         untold += max(0, len(lines) - (LOGGED - told))
         told = min(LOGGED, told + len(lines))
-    if rest.strip():
-        log.info("%s: %s", who, UNPRINTABLE.sub(" ", rest.decode(errors="replace")).strip())
+    if text := _fit(rest):
+        log.info("%s: %s", who, text)
+        last.append(text)
+    ended.set()
+
+
+def _fit(line: bytes) -> str:
+    return UNPRINTABLE.sub(" ", line[:LONGEST_LOGGED].decode(errors="replace")).strip()

@@ -177,13 +177,9 @@ def _check_shape(tool: Mapping[str, Any]) -> None:
 
 def _told_apart(found: list[Definition], findings: Findings) -> list[Definition]:
     uses = Counter(definition.name.lower() for definition in found)
-    kept = []
-    for definition in found:
-        if uses[definition.name.lower()] > 1:
-            findings.error("same-name", "", f"{definition.name} is left out: another tool of the same server is called the same")
-        else:
-            kept.append(definition)
-    return kept
+    for name in sorted({each.name for each in found if uses[each.name.lower()] > 1}):
+        findings.error("same-name", "", f"{name} is left out: another tool of the same server is called the same")
+    return [each for each in found if uses[each.name.lower()] == 1]
 
 
 def _title(tool: Mapping[str, Any]) -> str | None:
