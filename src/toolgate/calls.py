@@ -182,6 +182,19 @@ Ask = Callable[[Question], Awaitable[bool | None]]
 """Ask the person at the caller's client. None: no answer came, and the question goes on waiting."""
 
 
+class Session(Protocol):
+    """What lasts longer than a client's calls, where its era has that; for what belongs to none of them."""
+
+    async def gone(self) -> None:
+        """Return once it has ended."""
+
+    async def tell(self, method: str, params: Mapping[str, Any]) -> None:
+        """Send the client a notification."""
+
+    async def ask(self, method: str, params: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Put a question to it and wait. Raises ProtocolError when it refuses."""
+
+
 class Client(Protocol):
     """The MCP client that a call came by: what it can do, and a way to it while the call runs."""
 
@@ -195,8 +208,8 @@ class Client(Protocol):
     """What it says in `_meta` to whoever answers in the end."""
     answers: Mapping[str, Any]
     """`inputResponses` and `requestState`, where it makes a call again."""
-    gone: Callable[[], Awaitable[object]] | None
-    """Returns once its session has ended; None: it has none, each of its calls stands alone."""
+    session: Session | None
+    """None: it has none, each of its calls stands alone."""
     log_level: str | None
     """The least level of log messages that it wants; None: it wants none."""
 

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pytest
 
-from toolgate.calls import UNSET, Binary, Call, Outcome, Problem, Text
+from toolgate.calls import UNSET, Binary, Call, Outcome, Problem, Session, Text
 from toolgate.chain import Handler
 from toolgate.errors import Repeating, Unreachable
 from toolgate.gateway.repeat import KEPT, Repeat
@@ -153,7 +153,7 @@ class Rounds:
     capabilities: Mapping[str, Any] = field(default_factory=dict)
     meta: Mapping[str, Any] = field(default_factory=dict)
     log_level: str | None = None
-    gone: Callable[[], Awaitable[object]] | None = None
+    session: Session | None = None
 
     async def tell(self, method: str, params: Mapping[str, Any]) -> None:
         raise AssertionError

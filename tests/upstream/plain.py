@@ -3,7 +3,8 @@
 Habits: `silent` says nothing at all · `crash` ends when its tool `crash` is called · `flood` fills standard error ·
 `garbage` prints what is no JSON · `deaf` ends neither by its input's end nor by SIGTERM · `family` leaves a child of its
 own · `two` has a second tool · `loud` floods with log messages when `loud` is called · `slow` begins late · `bad` has 30 tools
-that are none · `asks` has a tool for clients only that can be asked something, and asks them.
+that are none · `asks` has a tool for clients only that can be asked something, and asks
+them.
 """
 
 from __future__ import annotations
@@ -27,13 +28,15 @@ ECHO = {
 }
 
 
+ROOTS: list[Any] = []
+"""The client's, each time that it said they had changed."""
 ASKED: dict[str, Any] = {}
 """The calls that wait for an answer, by the question."""
 
 
 def tools() -> list[dict[str, Any]]:
     more = ["crash", "hang", "environment", "loud", "pid"] + (["two"] if "two" in HABITS else [])
-    more += ["ask"] if "asks" in HABITS and "elicitation" in CLIENT else []
+    more += ["ask", "later", "roots"] if "asks" in HABITS and "elicitation" in CLIENT else []
     none = [{"name": f"none{number}"} for number in range(30)] if "bad" in HABITS else []
     return [*none, ECHO, *({"name": name, "inputSchema": {"type": "object"}} for name in more)]
 
@@ -53,6 +56,14 @@ def call(id: Any, name: str, arguments: dict[str, Any]) -> None:
     if name == "loud":
         for number in range(20_000):
             say({"method": "notifications/message", "params": {"level": "error", "data": number}})
+    if name == "roots":
+        say({"id": id, "result": {"content": [{"type": "text", "text": json.dumps(ROOTS)}]}})
+        return
+    if name == "later":
+        say({"id": id, "result": {"content": [{"type": "text", "text": "soon"}]}})
+        say({"method": "notifications/message", "params": {"level": "info", "data": "now"}})
+        say({"method": "notifications/elicitation/complete", "params": {"elicitationId": "it"}})
+        return
     if name == "ask":
         ASKED[f"about {id}"] = id
         form = {"type": "object", "properties": {"name": {"type": "string"}}}
@@ -66,6 +77,11 @@ def serve() -> None:
     for line in sys.stdin:
         message = json.loads(line)
         method, params = message.get("method"), message.get("params", {})
+        if method == "notifications/roots/list_changed":
+            say({"id": "roots", "method": "roots/list"})
+        if message.get("id") == "roots":
+            ROOTS.append(message["result"]["roots"])
+            continue
         if message.get("id") in ASKED:
             name = message["result"]["content"]["name"]
             say({"id": ASKED.pop(message["id"]), "result": {"content": [{"type": "text", "text": name}]}})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -264,6 +265,40 @@ async def test_what_a_server_has_only_for_clients_that_can_be_asked_is_there_for
 
         assert (listed, answer) == (True, "Ada")
         assert "ask" in {tool.name for tool in app.gateway.catalog}
+
+
+@pytest.mark.parametrize("by_sse", [False, True])
+async def test_what_belongs_to_no_call_goes_between_a_session_and_its_own_server(behind: Behind, by_sse: bool) -> None:
+    logged: list[Any] = []
+    told: list[str] = []
+    roots = [types.Root.model_validate({"uri": "file:///one"})]
+
+    async def log(params: types.LoggingMessageNotificationParams) -> None:
+        logged.append(params.data)
+
+    async def hear(message: Any) -> None:
+        if isinstance(message, types.ElicitCompleteNotification):
+            told.append(message.params.elicitation_id)
+
+    async def theirs(context: Any) -> types.ListRootsResult:
+        return types.ListRootsResult(roots=roots)
+
+    async with behind(theirs=plain("asks", prefix="")) as app, asgi(app) as application, serving(application) as ours:
+        way: Any = sse_client(f"{ours}/sse") if by_sse else f"{ours}/mcp"
+        callbacks: Any = {"elicitation_callback": named, "list_roots_callback": theirs, "logging_callback": log, "message_handler": hear}
+        with anyio.fail_after(60):
+            async with Client(way, mode="legacy", **callbacks) as client, Client(f"{ours}/mcp", mode="legacy", **callbacks) as other:
+                await other.call_tool("roots", {})
+                await client.call_tool("later", {})
+                while not (logged and told):
+                    await anyio.sleep(0.01)
+                await client.session.send_notification(types.RootsListChangedNotification())
+                while (known := json.loads(text(await client.call_tool("roots", {})))) == []:
+                    await anyio.sleep(0.01)
+                untouched = json.loads(text(await other.call_tool("roots", {})))
+
+    assert (logged, told) == (["now"], ["it"])
+    assert (known, untouched) == ([[{"uri": "file:///one"}]], [])
 
 
 @pytest.mark.parametrize("mode", MODES)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ from mcp.shared.exceptions import MCPError
 from tests.upstream.conftest import Behind, plain
 from tests.upstream.test_eras import standing
 from tests.upstream.theirs import ROUNDS, Theirs
-from toolgate.calls import Call
+from toolgate.calls import Call, Session
 from toolgate.errors import InputNeeded, ProtocolError, UpstreamFailed
 from toolgate.openapi.load import accept
 from toolgate.tasks import beside
@@ -75,7 +75,7 @@ class Rounds:
     capabilities: Mapping[str, Any] = field(default_factory=lambda: {"elicitation": {}})
     meta: Mapping[str, Any] = field(default_factory=dict)
     log_level: str | None = None
-    gone: Callable[[], Awaitable[object]] | None = None
+    session: Session | None = None
 
     async def tell(self, method: str, params: Mapping[str, Any]) -> None:
         raise AssertionError("nothing is told here")

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import anyio
 import mcp_types as types
 
-from toolgate.calls import Ask, Client, Progress, Question
+from toolgate.calls import Ask, Client, Progress, Question, Session
 from toolgate.errors import ProtocolError
 
 
@@ -22,7 +22,7 @@ class Attended:
         self.meta: Mapping[str, Any] = client.meta
         self.answers: Mapping[str, Any] = client.answers
         self.log_level = client.log_level
-        self.gone: Callable[[], Awaitable[object]] | None = None  # a task outlasts the session that it was asked for in
+        self.session: Session | None = None  # a task outlasts the session that it was asked for in
         self.answered = anyio.Event()
         """Its person has said yes or no, or will not."""
         self._client = client

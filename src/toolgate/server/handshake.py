@@ -13,7 +13,7 @@ is the SDK's own: a middleware sees it begin, its connection says what was agree
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Mapping
 from itertools import count
 from typing import Any
 from uuid import uuid4
@@ -28,6 +28,7 @@ from mcp_types.version import HANDSHAKE_PROTOCOL_VERSIONS
 from starlette.types import Receive, Scope, Send
 
 from toolgate.calls import Principal
+from toolgate.calls import Session as ClientSession
 from toolgate.errors import ProtocolError
 from toolgate.gateway import Gateway
 from toolgate.server import asking, passing
@@ -59,7 +60,7 @@ class Session:
         """
         self._connection = connection
         self.key: str = connection.state.setdefault(passing.KEY, uuid4().hex)
-        self.gone = passing.gone_of(connection).wait
+        self.line = passing.Line(connection)
         self._owner = _named(owner)
         self._declared: Any = None
         self._capabilities: Mapping[str, Any] = {}
@@ -231,7 +232,7 @@ class _Client(Spoken):
         self.key = session.key
         self.capabilities = session.capabilities
         self.log_level: str | None = session.log_level
-        self.gone: Callable[[], Awaitable[object]] | None = session.gone
+        self.session: ClientSession | None = session.line
 
     async def ask(self, method: str, params: Mapping[str, Any]) -> Mapping[str, Any]:
         asked: asyncio.Future[Mapping[str, Any]] = asyncio.get_running_loop().create_future()

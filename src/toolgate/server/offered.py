@@ -41,6 +41,7 @@ from toolgate.server import apps, passing, tasks
 from toolgate.upstream.source import ServersRequest, ServersTool, Source, request_name
 
 READ, GET, COMPLETE = "resources/read", "prompts/get", "completion/complete"
+ROOTS = "notifications/roots/list_changed"
 TTL = 60_000
 """Milliseconds that a client may keep a list."""
 NOT_DONE = 1
@@ -98,6 +99,7 @@ class Offered:
         )
         for method, params, handler in handlers:
             server.add_request_handler(method, params, handler)
+        server.add_notification_handler(ROOTS, types.NotificationParams, self.roots_changed)
         server.middleware.append(self._remember)
 
     @asynccontextmanager
@@ -189,6 +191,12 @@ class Offered:
     async def set_level(self, context: Context, params: types.SetLevelRequestParams) -> types.EmptyResult:
         passing.session_of(context)[passing.LEVEL] = params.level
         return types.EmptyResult()
+
+    async def roots_changed(self, context: Context, params: types.NotificationParams) -> None:
+        """Servers that have asked this client for its roots hear that they are others."""
+        if (key := passing.session_of(context).get(passing.KEY)) is not None:
+            for upstream in {tool.run.upstream for tool in self._gateway.catalog if isinstance(tool.run, ServersTool)}:
+                upstream.pass_on(key, ROOTS)
 
     async def listen(self, context: Context, params: types.SubscriptionsListenRequestParams) -> types.SubscriptionsListenResult:
         """Only of resources that the caller may read; of others it is told nothing, as of such that do not exist."""

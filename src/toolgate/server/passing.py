@@ -6,18 +6,19 @@ over its request channel as they are. That channel is private in mcp 2.3; nothin
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 from uuid import uuid4
 
 import anyio
 import mcp_types as types
 from mcp.server.connection import Connection
+from mcp.shared.dispatcher import Outbound
 from mcp.shared.exceptions import MCPError, NoBackChannelError
 from mcp_types.version import is_version_at_least
 from pydantic import ValidationError
 
-from toolgate.calls import Outcome, Problem
+from toolgate.calls import Outcome, Problem, Session
 from toolgate.errors import InputNeeded, ProtocolError
 
 ROUNDS = "2026-07-28"
@@ -33,39 +34,57 @@ RETIRED: Mapping[int, int] = {-32002: types.INVALID_PARAMS, -32042: types.INVALI
 """Codes that must not be sent since 2026-07-28 (basic/index, "Error Codes"), and what says the same."""
 
 
-class PassingClient:
-    """`toolgate.calls.Client` over the SDK's request context."""
+class Channel:
+    """A way of the SDK's to a client."""
 
-    def __init__(self, context: Any) -> None:
-        params: Mapping[str, Any] = context.params or {}
-        meta = params.get("_meta")
-        self.meta: Mapping[str, Any] = meta if isinstance(meta, Mapping) else {}
-        self.in_rounds = is_version_at_least(context.protocol_version, ROUNDS)
-        self.answers: Mapping[str, Any] = {name: params[name] for name in ANSWERS if params.get(name) is not None}
-        self._channel = context.session._request_outbound
-        if self.in_rounds:
-            told = self.meta.get(CAPABILITIES)
-            self.key = "rounds"
-            self.capabilities: Mapping[str, Any] = told if isinstance(told, Mapping) else {}
-            self.log_level: str | None = self.meta.get(LOG_LEVEL)
-            self.gone: Callable[[], Awaitable[object]] | None = None
-        else:
-            self.key = session_of(context).setdefault(KEY, uuid4().hex)
-            self.capabilities = declared(context.session.client_capabilities)
-            self.log_level = session_of(context).get(LEVEL, EVERYTHING)
-            self.gone = gone_of(connection_of(context)).wait
+    def __init__(self, outbound: Outbound) -> None:
+        self._outbound = outbound
 
     async def tell(self, method: str, params: Mapping[str, Any]) -> None:
-        await self._channel.notify(method, dict(params))
+        await self._outbound.notify(method, dict(params))
 
     async def ask(self, method: str, params: Mapping[str, Any]) -> Mapping[str, Any]:
         try:
-            answer: Mapping[str, Any] = await self._channel.send_raw_request(method, dict(params))
+            answer: Mapping[str, Any] = await self._outbound.send_raw_request(method, dict(params))
         except NoBackChannelError:
             raise ProtocolError("the caller cannot be asked over its connection", types.METHOD_NOT_FOUND) from None
         except MCPError as error:
             raise ProtocolError(error.error.message, error.error.code, error.error.data) from None
         return answer
+
+
+class Line(Channel):
+    """`toolgate.calls.Session` over the SDK's connection to a client."""
+
+    def __init__(self, connection: Connection) -> None:
+        super().__init__(connection.outbound)
+        self._gone = gone_of(connection)
+
+    async def gone(self) -> None:
+        await self._gone.wait()
+
+
+class PassingClient(Channel):
+    """`toolgate.calls.Client` over the SDK's request context."""
+
+    def __init__(self, context: Any) -> None:
+        super().__init__(context.session._request_outbound)
+        params: Mapping[str, Any] = context.params or {}
+        meta = params.get("_meta")
+        self.meta: Mapping[str, Any] = meta if isinstance(meta, Mapping) else {}
+        self.in_rounds = is_version_at_least(context.protocol_version, ROUNDS)
+        self.answers: Mapping[str, Any] = {name: params[name] for name in ANSWERS if params.get(name) is not None}
+        if self.in_rounds:
+            told = self.meta.get(CAPABILITIES)
+            self.key = "rounds"
+            self.capabilities: Mapping[str, Any] = told if isinstance(told, Mapping) else {}
+            self.log_level: str | None = self.meta.get(LOG_LEVEL)
+            self.session: Session | None = None
+        else:
+            self.key = session_of(context).setdefault(KEY, uuid4().hex)
+            self.capabilities = declared(context.session.client_capabilities)
+            self.log_level = session_of(context).get(LEVEL, EVERYTHING)
+            self.session = Line(connection_of(context))
 
 
 class Mute:
@@ -76,7 +95,7 @@ class Mute:
     capabilities: Mapping[str, Any] = {}  # nobody changes it
     answers: Mapping[str, Any] = {}
     log_level: str | None = None
-    gone: Callable[[], Awaitable[object]] | None = None
+    session: Session | None = None
 
     def __init__(self, meta: Mapping[str, Any]) -> None:
         self.meta = meta

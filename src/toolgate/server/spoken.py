@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 from functools import partial
 from typing import Any
 
 import mcp_types as types
 
-from toolgate.calls import Progress
+from toolgate.calls import Progress, Session
 from toolgate.errors import ProtocolError
 from toolgate.server.handlers import steady
 from toolgate.server.passing import CAPABILITIES, LOG_LEVEL
@@ -39,7 +39,7 @@ class InRounds(Spoken):
 
     key = "rounds"
     in_rounds = True
-    gone: Callable[[], Awaitable[object]] | None = None
+    session: Session | None = None
 
     def __init__(self, meta: Mapping[str, Any], waiting: Waiting) -> None:
         super().__init__(meta, waiting)

@@ -22,12 +22,13 @@ from typing import Any
 import anyio
 from anyio.abc import TaskGroup
 
-from toolgate.calls import Call, Client, Principal
+from toolgate.calls import Call, Client, Principal, Session
 from toolgate.errors import InputNeeded, ProtocolError, ToolgateError, UpstreamFailed
 from toolgate.upstream.dial import envelope
 from toolgate.upstream.messages import (
     CAPABILITIES,
     CLIENT_INFO,
+    INTERNAL_ERROR,
     INVALID_PARAMS,
     LOG_LEVEL,
     METHOD_NOT_FOUND,
@@ -42,6 +43,9 @@ KEPT = frozenset({OURS, "progressToken", PROTOCOL_VERSION, CAPABILITIES, CLIENT_
 """Keys in `_meta` that are for us. So are others of the protocol's own, which hardly anybody sends."""
 QUESTIONS: Mapping[str, str] = {"elicitation/create": "elicitation", "sampling/createMessage": "sampling", "roots/list": "roots"}
 """What servers may ask, and the capability of clients that can be asked it."""
+ELICITED = "notifications/elicitation/complete"
+"""A person has done at a URL what they were asked to (2025-11-25, client/elicitation)."""
+ROOTS_SECONDS = 30.0  # that a client may take to say its roots; a guess, no person is asked
 ROUNDS = 10  # of questions that one call may need; a guess, a form has one or two
 BURST, A_SECOND = 64, 20.0
 """Messages to a caller at once, and each second after that; more are dropped. A guess: people read a few a second."""
@@ -73,7 +77,7 @@ class CallersEar:
         elif method == "notifications/message":
             if not _wanted(client, params):
                 return
-        else:
+        elif method != ELICITED or client.session is None:
             return
         if self._has_room() or self._is_last(params):
             await client.tell(method, params)
@@ -97,6 +101,27 @@ class CallersEar:
             return False
         self._room -= 1
         return True
+
+
+class SessionsEar(CallersEar):
+    """Hears for a client's session what belongs to none of its calls."""
+
+    def __init__(self, client: Client, session: Session) -> None:
+        super().__init__(client)
+        self._able = client.capabilities
+        self._session = session
+
+    async def hear(self, method: str, params: Mapping[str, Any]) -> None:
+        if method in (ELICITED, "notifications/message") and self._has_room():
+            await self._session.tell(method, params)
+
+    async def answer(self, method: str, params: Mapping[str, Any]) -> Mapping[str, Any]:
+        """Only what neither a person nor a model has to answer: of those none knows why they are asked."""
+        if method != "roots/list" or "roots" not in self._able:
+            raise ProtocolError(f"nobody is here who could answer {method}", METHOD_NOT_FOUND)
+        with anyio.move_on_after(ROOTS_SECONDS):
+            return await self._session.ask(method, params)
+        raise ProtocolError("the caller does not say", INTERNAL_ERROR)
 
 
 def shown(call: Call, modern: bool) -> dict[str, Any]:

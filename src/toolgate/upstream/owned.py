@@ -23,9 +23,10 @@ from anyio.abc import TaskGroup
 from toolgate.calls import Call, Client
 from toolgate.errors import Busy, EgressBlocked, Failed, NotLinked, ProtocolError, ToolgateError, Unreachable
 from toolgate.tasks import either
-from toolgate.upstream.caller import able
+from toolgate.upstream.caller import SessionsEar, able
 from toolgate.upstream.dial import Conversation, Dial
 from toolgate.upstream.endpoint import Endpoint
+from toolgate.upstream.modern import Modern
 from toolgate.upstream.peer import Deaf, Ear, Peer
 
 MOST = 64  # conversations of callers' own with one server; each may be a process
@@ -38,6 +39,8 @@ log = logging.getLogger("toolgate.upstream")
 
 @dataclass(slots=True)
 class _Held:
+    client: str | None = None
+    """Its key."""
     conversation: Conversation | None = None
     error: ToolgateError | None = None
     begun: anyio.Event = field(default_factory=anyio.Event)
@@ -45,6 +48,8 @@ class _Held:
     used: float = 0.0
     calls: int = 0
     """That are made in it, or wait for it to begin."""
+    telling: bool = False
+    """Something of the client's is on its way to the server; one of a kind at a time."""
     level: str | None = None
     """Of log messages, as the server was told."""
 
@@ -85,6 +90,21 @@ class Owned:
             held.calls -= 1
             held.used = anyio.current_time()
 
+    def pass_on(self, client: str, method: str) -> None:
+        """Send a notification of a client's, by its key, to the conversations that are its own."""
+
+        async def tell(held: _Held, peer: Peer | Modern) -> None:
+            held.telling = True
+            try:
+                with suppress(ToolgateError):
+                    await peer.tell(method)
+            finally:
+                held.telling = False
+
+        for held in self._held.values():
+            if held.client == client and held.conversation is not None and not held.telling:
+                self._tasks.start_soon(tell, held, held.conversation.peer)
+
     async def _tell_level(self, held: _Held, conversation: Conversation, client: Client | None) -> None:
         """Servers of these eras may say nothing until they know how much is wanted."""
         level = client.log_level if client is not None else None
@@ -117,7 +137,7 @@ class Owned:
         if held is None or held.over.is_set():
             if len(self._held) >= MOST and not self._end_oldest():
                 raise Busy(f"{self._dial.who} has {MOST} callers with a conversation of their own already; try again later")
-            held = self._held[key] = _Held(used=anyio.current_time())
+            held = self._held[key] = _Held(call.client.key if call.client else None, used=anyio.current_time())
             self._tasks.start_soon(self._hold, key, held, call.client, endpoint)
         return held
 
@@ -132,11 +152,13 @@ class Owned:
             with anyio.CancelScope() as scope:
                 scope.deadline = anyio.current_time() + BEGIN_SECONDS
                 owned = client is None or not client.in_rounds or _alone(client)
-                async with self._dial.open(Deaf(), able(client), endpoint=endpoint, owned=owned, handshake=True) as conversation:
+                session = client.session if client is not None else None
+                common = SessionsEar(client, session) if client is not None and session is not None else Deaf()
+                async with self._dial.open(common, able(client), endpoint=endpoint, owned=owned, handshake=True) as conversation:
                     scope.deadline = float("inf")
                     held.conversation = conversation
                     held.begun.set()
-                    gone = [client.gone] if client is not None and client.gone is not None else []
+                    gone = [session.gone] if session is not None else []
                     await either(held.over.wait, conversation.peer.ended.wait, held.silent, *gone)
         except (Failed, EgressBlocked, NotLinked) as error:
             held.error = error

@@ -204,6 +204,11 @@ class Upstream:
         if uri in self._subscribed:
             self._heard(self, uri)
 
+    def pass_on(self, client: str, method: str) -> None:
+        """Hear a notification of a client that belongs to none of its calls."""
+        if self._owned is not None:
+            self._owned.pass_on(client, method)
+
     def look_again(self, *lists: str) -> None:
         """Ask the server soon what it offers."""
         self._stale |= set(lists)
