@@ -129,6 +129,8 @@ class Tool:
     annotations: Annotations = Annotations()
     integration: str = "toolgate"
     tags: tuple[str, ...] = ()
+    away: Callable[[], str | None] | None = None
+    """Says why what answers it cannot be reached at present, in a sentence; None: nobody knows of anything."""
     listed: bool = True
     """In `tools/list`; otherwise found by `search_tools`."""
     price: Price | None = None

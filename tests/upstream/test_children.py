@@ -24,7 +24,7 @@ ADA = a_principal("reader")
 STARTS = int(os.environ.get("TOOLGATE_FAULT_RUNS", "2")) * 80
 
 
-async def call(app: App, name: str, **arguments: object) -> Outcome:
+async def call(app: App, name: str, /, **arguments: object) -> Outcome:
     return await app.gateway.call(name, arguments, ADA)
 
 
@@ -74,6 +74,19 @@ async def test_a_child_that_crashes_is_begun_again_and_costs_only_the_call(behin
     assert (crashed.problem.code, crashed.effect) == ("upstream_failed", "unknown")
     assert text(other) == "still here"
     assert before != after
+
+
+async def test_tools_of_a_server_that_is_away_are_marked(behind: Behind) -> None:
+    async with behind(one=plain(expose="search")) as app:
+        there = await call(app, "describe_tool", name="one_echo")
+    async with behind(one={"command": ["/no/such/program"], "expose": "search"}) as app:
+        away = await call(app, "describe_tool", name="one_echo")
+        found = await call(app, "search_tools", query="say it again")
+
+    why = "one cannot be started: program: No such file or directory"
+    assert there.structured["name"] == "one_echo"
+    assert away.structured == {**there.structured, "unavailable": why}
+    assert found.structured["tools"][0]["unavailable"] == why
 
 
 async def test_what_a_child_wrote_last_is_told_when_it_ends_by_itself(behind: Behind, caplog: pytest.LogCaptureFixture) -> None:

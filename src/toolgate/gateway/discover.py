@@ -123,6 +123,7 @@ def _summary(tool: Tool) -> dict[str, Any]:
         "description": tool.description.split("\n")[0],
         "arguments": signature(tool),
         "effect": "reads" if tool.annotations.read_only else "destroys or overwrites" if tool.annotations.destructive else "adds",
+        **_away(tool),
     }
 
 
@@ -138,7 +139,13 @@ def _description(tool: Tool) -> dict[str, Any]:
             "idempotentHint": tool.annotations.idempotent,
             "openWorldHint": tool.annotations.open_world,
         },
+        **_away(tool),
     }
+
+
+def _away(tool: Tool) -> dict[str, str]:
+    why = tool.away() if tool.away is not None else None
+    return {} if why is None else {"unavailable": why}
 
 
 def signature(tool: Tool) -> str:

@@ -172,7 +172,10 @@ class Source:
         if before is not None and before.fingerprint == definition.fingerprint:
             return before
         run = ServersTool(self.upstream, definition.plan_data["tool"])
-        return replace(tool_of(definition, self.integration, run), passed=definition.plan_data["passed"])
+        return replace(tool_of(definition, self.integration, run), passed=definition.plan_data["passed"], away=self._away)
+
+    def _away(self) -> str | None:
+        return self.upstream.problem
 
 
 class Sources:
