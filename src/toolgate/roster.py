@@ -46,6 +46,7 @@ class NoSources:
     """As `Sources`, of which nothing is imported where there are no MCP servers behind the gate."""
 
     all: tuple[()] = ()
+    refused: Mapping[str, Mapping[str, str]] = {}  # nobody changes it
 
     def tools(self, others: Iterable[Tool] = ()) -> list[Tool]:
         return []
@@ -132,8 +133,8 @@ class Roster:
                 "title": loaded.declaration.title if loaded.declaration else None,
                 "kind": loaded.declaration.kind if loaded.declaration else None,
                 "enabled": loaded.name not in self.switches.off,
-                "tools": len(loaded.definitions) - len(self._absent(loaded)),
-                "absent": dict(self._absent(loaded)),
+                "tools": len(loaded.definitions) - len(absent),
+                "absent": absent,
                 "visible": seen.get(loaded.name, 0),
                 "quarantined": len(loaded.quarantined),
                 "credentials": credentials(loaded.declaration),
@@ -141,6 +142,7 @@ class Roster:
                 "suspended": suspended.get(loaded.name),
             }
             for loaded in self.all
+            for absent in [{**self._absent(loaded), **self.sources.refused.get(loaded.name, {})}]
         ]
 
     def find(self, name: str) -> Loaded:

@@ -59,9 +59,12 @@ async def test_a_tool_called_like_anothers_is_not_served_and_both_are_named(behi
     ) as app:
         names = [tool.name for tool in app.gateway.catalog if tool.integration != OURS]
         owners = {tool.integration for tool in app.gateway.catalog if tool.integration != OURS}
+        told = {each["name"]: (each["tools"], each["absent"]) for each in app.roster.status()}
 
     assert names == ["crash", "echo", "environment", "hang", "loud", "pid"]
     assert owners == {"a"}
+    assert told["a"] == (6, {})
+    assert told["c"] == (0, {"echo": "a has a tool echo already"})
     assert "b: echo is not served: a has a tool echo already; a `prefix` tells them apart" in caplog.text
 
 

@@ -183,8 +183,8 @@ class Sources:
 
     def __init__(self, sources: Sequence[Source]) -> None:
         self.all = tuple(sources)
-        self.refused: Mapping[str, str] = {}
-        """Tools that are kept back because of another one, and why."""
+        self.refused: Mapping[str, Mapping[str, str]] = {}
+        """By integration: its tools that are not served because of another one, and why."""
 
     def tools(self, others: Iterable[Tool] = ()) -> list[Tool]:
         """The tools of all, but for those that are called like one of `others` or an earlier server's, or look like it."""
@@ -197,21 +197,23 @@ class Sources:
                 taken.setdefault(name.casefold(), (source.integration.name, name))
         alike = {skeleton(name): holder for name, holder in taken.items()}
         found: list[Tool] = []
-        refused: dict[str, str] = {}
+        refused: dict[str, dict[str, str]] = {}
         for source, tools in offered.items():
+            mine = refused[source.integration.name] = {}
+            before = self.refused.get(source.integration.name, {})
             for tool in tools:
                 holder = tool.integration, tool.name
                 twin = taken.setdefault(tool.name.casefold(), holder)
                 double = alike.setdefault(skeleton(tool.name), holder)
                 if twin[0] != tool.integration:
-                    refused[f"{tool.integration}: {tool.name}"] = f"{twin[0]} has a tool {twin[1]} already"
+                    mine[tool.name] = f"{twin[0]} has a tool {twin[1]} already"
                 elif double[0] != tool.integration and tool.name not in pins[source]:
-                    refused[f"{tool.integration}: {tool.name}"] = f"it looks like {double[1]} of {double[0]}"
+                    mine[tool.name] = f"it looks like {double[1]} of {double[0]}"
                 else:
                     found.append(tool)
-        for name, why in refused.items():
-            if self.refused.get(name) != why:
-                log.warning("%s is not served: %s; a `prefix` tells them apart", name, why)
+            for name, why in mine.items():
+                if before.get(name) != why:
+                    log.warning("%s: %s is not served: %s; a `prefix` tells them apart", source.integration.name, name, why)
         self.refused = refused
         return found
 
