@@ -3,6 +3,7 @@ from __future__ import annotations
 import json
 import shlex
 import socket
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,8 @@ from typing import Any
 import jsonschema_rs
 import pytest
 import yaml
+
+from tests.upstream.conftest import PLAIN
 
 Terminal = Callable[..., Any]
 
@@ -136,6 +139,21 @@ def test_the_doctor_says_what_to_do_about_each_thing_that_is_not_so(terminal: Te
     }
     assert [finding["what"] for finding in ran.value if finding["level"] != "ok" and not finding["do"]] == []
     assert "SHOP_TOKEN" in ran.out
+
+
+def test_the_doctor_begins_mcp_servers_and_says_why_one_does_not_answer(terminal: Terminal, shop: Path) -> None:
+    root = shop.parents[1]
+    for name, command in (("plain", [sys.executable, "-S", str(PLAIN)]), ("gone", ["/no/such/program"])):
+        (root / "specs" / name).mkdir()
+        (root / "specs" / name / "integration.yaml").write_text(json.dumps({"name": name, "kind": "mcp", "command": command}))
+    (root / "toolgate.yaml").write_text('{"tool_specs": ["specs"], "server": {"port": 0}}')
+
+    ran = terminal("doctor", "--json")
+
+    said = {finding["what"]: (finding["level"], finding["says"]) for finding in ran.value}
+    assert ran.code == 1
+    assert said["plain"] == ("ok", "6 tools")
+    assert said["gone"] == ("broken", "gone cannot be started: program: No such file or directory")
 
 
 def test_the_doctor_survives_a_settings_file_that_is_none(terminal: Terminal, tmp_path: Path) -> None:

@@ -6,7 +6,7 @@ import os
 import platform
 import re
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -89,12 +89,38 @@ def _integrations(settings: Settings) -> Iterator[Finding]:
     except ToolgateError as error:
         yield Finding("broken", "integrations", str(error), "mend tool_specs or integrations in toolgate.yaml")
         return
+    servers = wait_for(_servers(integrations, settings))
     for loaded in integrations:
-        yield _integration(loaded)
+        yield servers.get(loaded.name) or _integration(loaded)
         yield from _absent(loaded, settings)
         if unset := _unset(loaded.folder):
             names = " and ".join(unset)
             yield Finding("note", loaded.name, f"{names} not set; calls go out without", f"set {names} where toolgate is started")
+
+
+async def _servers(integrations: Iterable[Loaded], settings: Settings) -> dict[str, Finding]:
+    """What MCP servers say when they are begun and asked. Not those that want what their callers linked: that is sealed."""
+    if not (asked := [loaded for loaded in integrations if _is_asked(loaded)]):
+        return {}
+    from toolgate.egress.transport import open_transport
+    from toolgate.openapi.own import Own
+    from toolgate.settings import state_folder
+    from toolgate.upstream.source import sources
+
+    def told(_source: object, _lists: object) -> None:
+        """What there is at the end is looked at."""
+
+    async with open_transport() as transport, sources(asked, transport, Own(), state_folder(settings), told) as found:
+        return {source.integration.name: _integration(source.loaded) for source in found.all}
+
+
+def _is_asked(loaded: Loaded) -> bool:
+    from toolgate.integration import AuthorizationCode
+
+    declared = loaded.declaration
+    if declared is None or declared.kind != "mcp" or loaded.problem:
+        return False
+    return not declared.per_user and not isinstance(declared.auth, AuthorizationCode)
 
 
 def _integration(loaded: Loaded) -> Finding:
