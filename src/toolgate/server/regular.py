@@ -39,6 +39,7 @@ BESIDE = frozenset({convert.META, "traceparent", "tracestate", "baggage"})
 KNOWN = ENVELOPE | BESIDE
 PROGRESS = "progressToken"
 PLAIN = BESIDE | {PROGRESS}
+REQUEST = frozenset({"jsonrpc", "id", "method", "params"})
 CALL = frozenset({"name", "arguments", "_meta"})
 LIST = frozenset({"cursor", "_meta"})
 KEPT_ENVELOPES = 256
@@ -65,10 +66,10 @@ class Said:
 
 def is_request(message: Any) -> bool:
     """Whether `message` is a call or a list, with all that belongs to one and nothing else, as far as every era agrees."""
-    if not isinstance(message, dict) or len(message) != 4 or message.get("jsonrpc") != "2.0":
+    if not isinstance(message, dict) or message.keys() != REQUEST or message["jsonrpc"] != "2.0":
         return False
-    method, params = message.get("method"), message.get("params")
-    if type(message.get("id")) not in (int, str) or not isinstance(params, dict):
+    method, params = message["method"], message["params"]
+    if type(message["id"]) not in (int, str) or not isinstance(params, dict):
         return False
     if method == "tools/call":
         return params.keys() <= CALL and isinstance(params.get("name"), str) and isinstance(params.get("arguments", {}), dict)
@@ -155,7 +156,7 @@ class Calls:
 
 def is_beside(meta: Mapping[str, Any], known: frozenset[str]) -> bool:
     """Whether `meta` has nothing but `known` keys and such of others, which tell us nothing."""
-    return all(map(known.__contains__, meta)) or all(key in known or ("/" in key and not key.startswith(passing.RESERVED)) for key in meta)
+    return meta.keys() <= known or all(key in known or ("/" in key and not key.startswith(passing.RESERVED)) for key in meta)
 
 
 def _read(meta: Mapping[str, Any]) -> Said | None:
