@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import sqlite3
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from pathlib import Path
 
+from toolgate.errors import AuditUnavailable
 from toolgate.stores.database import Database
 
 
@@ -89,3 +91,38 @@ async def test_what_is_written_later_is_written_when_the_database_closes(tmp_pat
         written = database.write_later(lambda connection: connection.execute("insert into ours values (1)").rowcount)
 
     assert await written == 1
+
+
+async def test_items_handed_in_at_once_are_written_by_one_call_between_two_other_jobs(tmp_path: Path) -> None:
+    calls: list[Sequence[str]] = []
+
+    def together(_connection: sqlite3.Connection, items: Sequence[str]) -> Sequence[str]:
+        calls.append(tuple(items))
+        return [each.upper() for each in items]
+
+    async with Database.open(tmp_path / "x.db", "create table if not exists ours (n integer)") as database:
+        database.send_together(together, "nobody waits for this")
+        first = [database.write_together(together, each) for each in ("a", "b", "c")]
+        first[1].cancel()
+        written = database.write_later(lambda _connection: calls.append(("kept back",)))
+        last = [database.write_together(together, each) for each in ("d", "e")]
+        await database.write(lambda _connection: calls.append(("alone",)))
+        told = [await each for each in (first[0], first[2], *last)]
+
+        assert written.done()
+    assert told == ["A", "C", "D", "E"]
+    assert calls == [("a", "b", "c"), ("nobody waits for this",), ("kept back",), ("d", "e"), ("alone",)]
+
+
+async def test_of_items_that_cannot_be_written_nothing_has_happened_and_all_hear_of_it(tmp_path: Path) -> None:
+    def together(connection: sqlite3.Connection, items: Sequence[int]) -> Sequence[None]:
+        connection.executemany("insert into ours values (?)", [(each,) for each in items])
+        raise ValueError("a bug")
+
+    async with Database.open(tmp_path / "x.db", "create table if not exists ours (n integer)") as database:
+        waiting = [database.write_together(together, each) for each in (1, 0)]
+        heard = await asyncio.gather(*waiting, database.write(lambda _connection: None), return_exceptions=True)
+        rows = await database.read(lambda connection: connection.execute("select n from ours").fetchall())
+
+    assert [type(each) for each in heard] == [AuditUnavailable] * 3
+    assert rows == []

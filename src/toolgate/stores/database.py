@@ -38,7 +38,7 @@ T = TypeVar("T")
 I = TypeVar("I")  # noqa: E741
 Together = Callable[[sqlite3.Connection, Sequence[I]], Sequence[T]]
 """Writes many items at once; returns a result for each."""
-BATCH = 512  # jobs a commit, or those more that were handed over together; at 50 concurrent callers batches of 30-50 were seen
+BATCH = 512  # items and jobs a commit, or those more that were handed over together; at 50 concurrent callers batches of 30-50 were seen
 TURNS = 4  # of the loop, at most, that a job waits for others; 4 of them take 20 µs where nothing else is to be done
 MOVED = 400  # rows written, and about as many pages of the log, after which these are moved; takes 1-2 ms
 LONGEST = (
@@ -52,11 +52,15 @@ STUCK_SECONDS = 10.0
 
 @dataclass(slots=True)
 class _Job:
-    work: Callable[[sqlite3.Connection], Any] | None
-    done: asyncio.Future[Any] | None
-    together: Together[Any, Any] | None = None
-    item: Any = None
-    result: Any = None
+    """Some work, or items to be written together."""
+
+    work: Callable[..., Any]
+    done: list[asyncio.Future[Any]]
+    """Of those who wait: for the work, or for each of the items."""
+    items: list[Any]
+    """Empty: `work` needs none."""
+    results: Sequence[Any] = ()
+    """For each of those, unless there is a problem."""
     problem: BaseException | None = None
 
 
@@ -67,6 +71,8 @@ class Database:
         self.path = path
         self._queue: SimpleQueue[list[_Job] | None] = SimpleQueue()
         self._handed_in: list[_Job] = []
+        self._together: dict[tuple[bool, Together[Any, Any]], _Job] = {}
+        """The last jobs of `_handed_in`, which take more items: by whether these are waited for, and what writes them."""
         self._kept_back: list[_Job] = []
         self._loop = asyncio.get_running_loop()
         self._connection = self._connect(schema)
@@ -109,7 +115,7 @@ class Database:
             AuditUnavailable: it could not be written.
         """
         done: asyncio.Future[T] = self._loop.create_future()
-        self._put(_Job(work, done))
+        self._put(_Job(work, [done], []))
         return await done
 
     def write_together(self, together: Together[I, T], item: I) -> asyncio.Future[T]:
@@ -121,29 +127,30 @@ class Database:
             AuditUnavailable: it could not be written.
         """
         done: asyncio.Future[T] = self._loop.create_future()
-        self._put(_Job(None, done, together, item))
+        self._put_together(together, item).done.append(done)
         return done
 
     def write_later(self, work: Callable[[sqlite3.Connection], T]) -> asyncio.Future[T]:
         """As `write`, kept back for a moment so that it is done in one commit with what is handed in next. The future tells."""
         done: asyncio.Future[T] = self._loop.create_future()
         self._check()
+        self._together.clear()
         if not self._kept_back:
             self._loop.call_later(LATER, self._hand_over)
-        self._kept_back.append(_Job(work, done))
+        self._kept_back.append(_Job(work, [done], []))
         return done
 
     def send(self, work: Callable[[sqlite3.Connection], object]) -> None:
         """Have `work` done before anything handed in later, without waiting. Its failure is only seen in `fault`."""
-        self._put(_Job(work, None))
+        self._put(_Job(work, [], []))
 
     def send_together(self, together: Together[I, Any], item: I) -> None:
         """As `send`, of an item for `together`; it may come after items that were handed in later and are waited for."""
-        self._put(_Job(None, None, together, item))
+        self._put_together(together, item, waited=False)
 
     def post(self, work: Callable[[sqlite3.Connection], object]) -> None:
         """As `send`, from any thread; what is handed in at the same time may come first."""
-        self._queue.put([_Job(work, None)])
+        self._queue.put([_Job(work, [], [])])
 
     async def read(self, work: Callable[[sqlite3.Connection], T]) -> T:
         """The result of `work` on a connection that cannot write."""
@@ -167,11 +174,24 @@ class Database:
 
     def _put(self, job: _Job) -> None:
         self._check()
+        self._together.clear()
+        self._append(job)
+
+    def _put_together(self, together: Together[Any, Any], item: Any, *, waited: bool = True) -> _Job:
+        """The job that `item` is a part of now."""
+        self._check()
+        job = self._together.get((waited, together))
+        if job is None:
+            job = self._together[waited, together] = _Job(together, [], [])
+            self._append(job)
+        job.items.append(item)
+        return job
+
+    def _append(self, job: _Job) -> None:
         if not self._handed_in:
             self._loop.call_soon(self._hand_over_soon, 0, TURNS)
-        if self._kept_back:
-            self._handed_in += self._kept_back
-            self._kept_back = []
+        self._handed_in += self._kept_back
+        self._kept_back = []
         self._handed_in.append(job)
 
     def _check(self) -> None:
@@ -186,14 +206,14 @@ class Database:
         To wake the thread costs more than any step of a call: it takes the processor and waits for the interpreter's lock. What
         it is woken for should be a commit of many jobs.
         """
-        if turns and len(self._handed_in) > before:
-            self._loop.call_soon(self._hand_over_soon, len(self._handed_in), turns - 1)
+        if turns and (now := _size(self._handed_in)) > before:
+            self._loop.call_soon(self._hand_over_soon, now, turns - 1)
         else:
             self._hand_over()
 
     def _hand_over(self) -> None:
         if batch := self._handed_in + self._kept_back:
-            self._handed_in, self._kept_back = [], []
+            self._handed_in, self._kept_back, self._together = [], [], {}
             self._queue.put(batch)
 
     def _connect(self, schema: str) -> sqlite3.Connection:
@@ -238,7 +258,7 @@ class Database:
     def _take(self) -> tuple[list[_Job], bool]:
         """The jobs that wait, at least one unless the database closes or it is time to heal, and whether it closes."""
         batch: list[_Job] = []
-        while len(batch) < BATCH and (not batch or not self._queue.empty()):
+        while _size(batch) < BATCH and (not batch or not self._queue.empty()):
             try:
                 jobs = self._queue.get(timeout=HEAL_SECONDS if self._failure else None)
             except Empty:
@@ -294,8 +314,8 @@ class Database:
     def _do_all(self, batch: list[_Job]) -> None:
         groups: dict[tuple[bool, Together[Any, Any]], list[_Job]] = {}
         for job in batch:
-            if job.together is not None:
-                groups.setdefault((job.done is None, job.together), []).append(job)
+            if job.items:
+                groups.setdefault((not job.done, job.work), []).append(job)
             else:
                 self._do_groups(groups)
                 self._do(job)
@@ -303,17 +323,19 @@ class Database:
 
     def _do_groups(self, groups: dict[tuple[bool, Together[Any, Any]], list[_Job]]) -> None:
         # Who no longer waits for an item may have handed in another that undoes it, without waiting: that one comes after.
-        for (_, together), jobs in sorted(groups.items(), key=lambda group: group[0][0]):
-            results = together(self._connection, [job.item for job in jobs])
-            for job, result in zip(jobs, results, strict=True):
-                job.result = result
+        for (_, together), (job, *more) in sorted(groups.items(), key=lambda group: group[0][0]):
+            for later in more:
+                job.items += later.items
+                job.done += later.done
+                later.done = []
+            job.results = together(self._connection, job.items)
+            assert len(job.results) == len(job.items)
         groups.clear()
 
     def _do(self, job: _Job) -> None:
-        assert job.work is not None
         self._connection.execute("savepoint job")
         try:
-            job.result = job.work(self._connection)
+            job.results = [job.work(self._connection)]
         except sqlite3.Error:
             raise
         except Exception as error:  # the caller's own: carried back to it, the other jobs go on
@@ -327,6 +349,10 @@ class Database:
                 self._connection.execute("rollback")
 
 
+def _size(jobs: Sequence[_Job]) -> int:
+    return sum([len(job.items) or 1 for job in jobs])
+
+
 def _nothing() -> None:
     """Nobody wants to know."""
 
@@ -337,9 +363,10 @@ def _nothing_more(_connection: sqlite3.Connection, _reason: str, _since: float) 
 
 def _tell(batch: list[_Job]) -> None:
     for job in batch:
-        if job.done is None or job.done.done():  # a cancelled caller no longer waits
-            continue
-        if job.problem is None:
-            job.done.set_result(job.result)
-        else:
-            job.done.set_exception(job.problem)
+        for at, done in enumerate(job.done):
+            if done.done():  # a cancelled caller no longer waits
+                continue
+            if job.problem is None:
+                done.set_result(job.results[at])
+            else:
+                done.set_exception(job.problem)
