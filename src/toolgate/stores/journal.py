@@ -105,28 +105,30 @@ class SqliteJournal:
 
     def _append(self, connection: sqlite3.Connection, lines: Sequence[_Line]) -> Sequence[Any]:
         """Number of each line; of those with a hold None, or what kept them from being written."""
-        holds = [each.hold for each in lines if each.hold is not None]
+        holds = [hold for *_, hold in lines if hold is not None]
         reserved = iter(self._reserve(connection, holds) if holds else ())
         seq, digest = last(connection)
         done: list[int | Shortage | None] = []
         rows: list[tuple[Any, ...]] = []
         opened: list[tuple[Any, ...]] = []
-        for each in lines:
-            if each.hold is not None and (short := next(reserved)) is not None:
+        closed: list[str] = []
+        for stream, at, body, opens, closes, hold in lines:
+            if hold is not None and (short := next(reserved)) is not None:
                 done.append(short)
                 continue
             seq += 1
-            digest = chained(digest, seq, each.at, each.stream.encode(), each.body.encode())
+            digest = chained(digest, seq, at, stream.encode(), body.encode())
             # Of bytes, unlike a bytearray, `sqlite3` asks first whether they would be something else.
-            rows.append((seq, each.stream, each.at, each.body, bytearray(digest)))
-            done.append(seq if each.hold is None else None)
-            if each.opens is not None:
-                opened.append((each.opens, seq, self.instance))
+            rows.append((seq, stream, at, body, bytearray(digest)))
+            done.append(seq if hold is None else None)
+            if opens is not None:
+                opened.append((opens, seq, self.instance))
+            if closes is not None:
+                closed.append(closes)
         if opened:
             self._lease.hold()
         insert(connection, "insert into journal (seq, stream, at, body, hash)", rows)
         insert(connection, "insert or replace into underway", opened)
-        closed = [each.closes for each in lines if each.closes is not None]
         if closed:
             remove(connection, "underway", closed)
         self._written += len(rows)

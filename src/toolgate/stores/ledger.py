@@ -60,6 +60,10 @@ EXPIRED = "delete from hold where expires <= ? returning id, amount, keys, day, 
 SEEN_DAY = "insert into ledger_day values (1, ?) on conflict (one) do update set day = excluded.day"
 
 
+Held = tuple[Micros, tuple[str, str, str]]
+"""What a row in `hold` says: the amount, and of what: keys, day, use."""
+
+
 class Rows(Protocol):
     """What a command found."""
 
@@ -96,15 +100,6 @@ class Ending(NamedTuple):
     """Nothing was spent and no call is counted; the rest does not matter."""
 
 
-class Held(NamedTuple):
-    """What a row in `hold` says."""
-
-    amount: Micros
-    keys: str
-    day: str
-    use: str
-
-
 class SqlLedger:
     def __init__(self, database: Writer, clock: Callable[[], float] = time.time) -> None:
         """
@@ -115,7 +110,7 @@ class SqlLedger:
         self._clock = clock
         self._reaped = float("-inf")
         self._held: dict[str, Held] = {}
-        """Written by this process: to read a row gives the interpreter's lock away seven times, to count rows once for all."""
+        """Written by this process, by id: to read a row gives the interpreter's lock away seven times, to count rows once for all."""
         self._counted: dict[Use, tuple[int, int]] = {}
         self._lock = threading.Lock()
 
@@ -196,12 +191,13 @@ class SqlLedger:
         sums: dict[int, Micros] = {}
         for hold in holds:
             limits = id(hold.limits)
-            short = shortage(limited[limits], hold.amount, balances, budgets, day)
+            short = shortage(limited[limits], hold.amount, balances, budgets, day) if limited[limits] else None
             found.append(short)
             if short is None and hold.id not in there:
                 there.add(hold.id)
-                held = self._held[hold.id] = Held(hold.amount, kinds[limits][1], day, uses[id(hold.use)])
-                rows.append((hold.id, *held, now + hold.seconds))
+                of = kinds[limits][1], day, uses[id(hold.use)]
+                self._held[hold.id] = hold.amount, of
+                rows.append((hold.id, hold.amount, *of, now + hold.seconds))
                 sums[limits] = sums.get(limits, 0) + hold.amount
                 for line in limited[limits]:
                     spent, before = balances[line.key]
@@ -218,23 +214,21 @@ class SqlLedger:
 
     def _end(self, connection: Connection, endings: Sequence[Ending]) -> Sequence[None]:
         """End holds; of one that is ended twice the first counts."""
-        by_id: dict[str, Ending] = {}
-        for ending in endings:
-            by_id.setdefault(ending.id, ending)
-        sums: dict[tuple[str, str, str], list[int]] = {}
+        by_id = {ending.id: ending for ending in reversed(endings)}
+        changes: dict[tuple[str, str, str], list[tuple[int, ...]]] = {}
         for some in _by_hundreds(list(by_id)):
-            for call, (amount, *of) in self._taken(connection, some):
-                ending = by_id.pop(call)
-                spent = 0 if ending.released else amount if ending.cost is None else ending.cost
-                added = sums.setdefault((of[0], of[1], of[2]), [0, 0, 0, 0, 0])
-                added[0] -= amount
-                added[1] += spent
-                if not ending.released:
-                    added[2] += 1
-                    added[3] += ending.cost is None
-                    added[4] += spent if ending.estimated or ending.cost is None else 0
-        for (keys, day, use), (held, spent, calls, unknown, estimated) in sums.items():
-            _book(connection, keys, spent=spent, held=held)
+            for call, (amount, of) in self._taken(connection, some):
+                _, cost, guessed, released = by_id.pop(call)
+                if released:
+                    change = amount, 0, 0, 0, 0
+                elif cost is None:
+                    change = amount, amount, 1, 1, amount
+                else:
+                    change = amount, cost, 1, 0, cost if guessed else 0
+                changes.setdefault(of, []).append(change)
+        for (keys, day, use), some_of in changes.items():
+            held, spent, calls, unknown, estimated = map(sum, zip(*some_of, strict=True))
+            _book(connection, keys, spent=spent, held=-held)
             if calls:
                 _use(connection, day, use, calls=calls, unknown=unknown, cost=spent, estimated=estimated)
         for ending in by_id.values():
@@ -249,7 +243,7 @@ class SqlLedger:
             remove(connection, "hold", ids)
             return known
         rows = remove(connection, "hold", ids, " returning id, amount, keys, day, use").fetchall()
-        return [(call, Held(*held)) for call, *held in rows]
+        return [(call, (amount, (keys, day, use))) for call, amount, keys, day, use in rows]
 
     def _reap(self, connection: Connection) -> int:
         self._reaped = self._clock()
