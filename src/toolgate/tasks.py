@@ -78,8 +78,9 @@ class Deadlines:
         self.loop: asyncio.AbstractEventLoop | None = None
         self._timer: asyncio.TimerHandle | None = None
 
-    def look_at(self, due: float, loop: asyncio.AbstractEventLoop) -> None:
+    def look_at(self, due: float) -> None:
         """Have somebody look earlier, or at all in a new loop."""
+        loop = asyncio.get_running_loop()
         if loop is not self.loop:
             self.loop, self.blocks, self._timer = loop, set(), None
         if self._timer is not None:
@@ -87,14 +88,13 @@ class Deadlines:
         self.looks, self._timer = due, loop.call_later(max(0.0, due - self.clock()), self._look)
 
     def _look(self) -> None:
-        now, loop = self.clock(), self.loop
-        assert loop is not None
+        now = self.clock()
         for block in [block for block in self.blocks if block.due <= now]:
             self.blocks.remove(block)
             block.end()
         self.looks, self._timer = math.inf, None
         if self.blocks:
-            self.look_at(max(now + STEP, min(block.due for block in self.blocks)), loop)
+            self.look_at(max(now + STEP, min(block.due for block in self.blocks)))
 
 
 class Within:
@@ -117,17 +117,13 @@ class Within:
 
     def __enter__(self) -> None:
         deadlines = self._deadlines
-        loop = deadlines.loop
-        task = None if loop is None else asyncio.current_task(loop)
-        if loop is None or task is None:  # in a new loop; to ask which it is would be a system call each time
-            loop = asyncio.get_running_loop()
-            task = asyncio.current_task(loop)
+        self.due = due = deadlines.clock() + self._seconds
+        task = asyncio.current_task(deadlines.loop)
+        if task is None or due < deadlines.looks:  # None: in a new loop; to ask which it is would be a system call each time
+            deadlines.look_at(due)
+            task = asyncio.current_task(deadlines.loop)
             assert task is not None
-        self._task = task
-        self._cancelled = task.cancelling()
-        self.due = deadlines.clock() + self._seconds
-        if self.due < deadlines.looks or loop is not deadlines.loop:
-            deadlines.look_at(self.due, loop)
+        self._task, self._cancelled = task, task.cancelling()
         deadlines.blocks.add(self)
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
