@@ -184,21 +184,23 @@ class Connection(asyncio.Protocol):
         if self._done:
             self._spoiled = True
             return
-        self.headers = []
+        self._fields: list[tuple[bytes, bytes]] = []
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        if self.has_head:  # RFC 9110, 6.5: a trailer, or what follows the answer, is no header of it
-            return
-        if len(self.headers) >= MAX_FIELDS or len(name) + len(value) > MAX_FIELD:
-            raise NotHttp
-        self.headers.append((name.decode("latin-1"), value.strip(b" \t").decode("latin-1")))
+        if not self.has_head:  # RFC 9110, 6.5: a trailer, or what follows the answer, is no header of it
+            if len(self._fields) == MAX_FIELDS:
+                raise NotHttp
+            self._fields.append((name, value))
 
     def on_headers_complete(self) -> None:
         status = self._parser.get_status_code()
         if self.has_head or (100 <= status < 200 and status != 101):  # RFC 9110, 15.2: the answer itself is yet to come
             return
+        if self._beside > MAX_FIELD and any(len(name) + len(value) > MAX_FIELD for name, value in self._fields):
+            raise NotHttp
         self.status = status
         self.has_head = True
+        self.headers = [(name.decode("latin-1"), value.strip(b" \t").decode("latin-1")) for name, value in self._fields]
         self._keeps = self._parser.should_keep_alive()
         if self._without_body:
             self._done = True
