@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Awaitable, Mapping
+from functools import cached_property
 from typing import Any
 
 import anyio
@@ -34,23 +35,27 @@ class Fresh:
         """With the loop's time at their beginning, the oldest first."""
         self._looks = False
 
-    def add(self, call: Waiting, loop: asyncio.AbstractEventLoop) -> None:
-        self._calls[call] = loop.time()
+    @cached_property
+    def loop(self) -> asyncio.AbstractEventLoop:
+        """Asked once: each time is a system call."""
+        return asyncio.get_running_loop()
+
+    def add(self, call: Waiting) -> None:
+        self._calls[call] = self.loop.time()
         if not self._looks:
             self._looks = True
-            loop.call_later(WATCHED, self._look)
+            self.loop.call_later(WATCHED, self._look)
 
     def remove(self, call: Waiting) -> None:
         del self._calls[call]
 
     def _look(self) -> None:
         """Have those watched that take long by now, and come back for the next."""
-        loop = asyncio.get_running_loop()
-        due = loop.time() - WATCHED
+        due = self.loop.time() - WATCHED
         while self._calls:
             call, began = next(iter(self._calls.items()))
             if began > due:
-                loop.call_at(began + WATCHED, self._look)
+                self.loop.call_at(began + WATCHED, self._look)
                 return
             del self._calls[call]
             call.begin()
@@ -75,9 +80,9 @@ class Waiting:
         self._send = send
         self._fresh = fresh
         self._stays = stays
-        self._loop = asyncio.get_running_loop()  # once: each time is a system call
+        self._loop = fresh.loop
         self._call = asyncio.current_task(self._loop)
-        fresh.add(self, self._loop)
+        fresh.add(self)
 
     def over(self) -> Awaitable[None] | None:
         """The call has ended: look no longer. What is just being sent is sent to its end, which is to be awaited."""
