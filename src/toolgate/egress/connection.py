@@ -33,7 +33,7 @@ class NotHttp(Exception):
 
 
 class Connection(asyncio.Protocol):
-    """Carries one request after the other. Those who ask wait for `more` until `has_head`, then for `piece` until that is empty."""
+    """Carries one request after the other. Those who ask wait for `more` until `has_head`, then until what is `here` is empty."""
 
     has_head: bool
     """Whether `status` and `headers` are those of the answer to the last request."""
@@ -90,14 +90,8 @@ class Connection(asyncio.Protocol):
         self.used = True
         self._transport.write(wire)
 
-    async def piece(self) -> bytes:
-        """What comes of the body, as it went over the wire; empty at its end. Raises Lost or NotHttp when that does not come."""
-        while (piece := self.here()) is None:
-            await self.more()
-        return piece
-
     def here(self) -> bytes | None:
-        """What has come of the body; empty at its end, None where more is to come."""
+        """What has come of the body, as it went over the wire; empty at its end, None where more is to come."""
         pieces = self._pieces
         if not pieces:
             return b"" if self._done else None

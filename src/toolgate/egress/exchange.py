@@ -65,9 +65,8 @@ class Exchange:
         assert self._connection is not None
         while True:
             try:
-                chunk = self._connection.here()
-                if chunk is None:
-                    chunk = await self._connection.piece()
+                while (chunk := self._connection.here()) is None:
+                    await self._connection.more()
             except (Lost, NotHttp):
                 raise UpstreamFailed(f"{self._place.origin} broke off in the middle of its answer") from None
             if not chunk:
