@@ -243,9 +243,10 @@ async def test_an_answer_of_any_kind_shows_that_it_is_there(between: Outcome | T
     assert (await endings(world, tool, 6))[-1] == "ok"
 
 
-async def test_what_never_left_says_nothing() -> None:
+@pytest.mark.parametrize("unsent", [InvalidArguments("no"), Suspended("acme is being begun again", 1.0)])
+async def test_what_never_left_says_nothing(unsent: ToolgateError) -> None:
     world = World(settings=ONCE)
-    tool = a_remote(Upstream([LOST, LOST, InvalidArguments("no"), LOST, GOOD]), WRITES)
+    tool = a_remote(Upstream([LOST, LOST, unsent, LOST, GOOD]), WRITES)
 
     assert (await endings(world, tool, 5))[-1] == "suspended"
 

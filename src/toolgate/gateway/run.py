@@ -87,6 +87,8 @@ class Run:
 
 def _is_ill(found: Trouble | None, ending: Ending) -> bool | None:
     """None: the attempt never left, so that it says nothing."""
+    if isinstance(ending, Suspended):
+        return None
     if found is not None:
         return found.ill
     if isinstance(ending, TimedOut):
