@@ -17,9 +17,9 @@ from mcp.shared.exceptions import MCPError
 from starlette.types import ASGIApp
 
 from tests.upstream.conftest import Behind, plain
-from tests.upstream.theirs import ROUNDS, Theirs, only_handshake, only_rounds
+from tests.upstream.theirs import ROUNDS, Forgetful, Theirs, only_handshake, only_rounds
 from toolgate.app import App, asgi
-from toolgate.calls import Principal
+from toolgate.calls import Principal, Text
 from toolgate.standin import serving
 
 Mode = Literal["legacy", "2026-07-28"]
@@ -322,6 +322,18 @@ async def test_two_clients_of_one_principal_are_asked_what_their_own_calls_are_a
                     tasks.start_soon(use, f"{ours}/mcp", name)
 
     assert found == {name: [name] * 10 for name in found}
+
+
+@pytest.mark.parametrize("status", [400, 404])
+async def test_a_server_that_has_forgotten_its_sessions_is_begun_again_and_costs_no_call(behind: Behind, status: int) -> None:
+    forgetful = Forgetful(only_handshake(Theirs().app()), status)
+    async with serving(forgetful) as url, behind(theirs={"url": f"{url}/mcp", "allow_networks": ["127.0.0.0/8"]}) as app:
+        with anyio.fail_after(60):
+            for word in ("one", "two", "three"):
+                outcome = await app.gateway.call("theirs_canary", {"word": word}, Principal("ada", ("reader",)))
+                assert outcome.problem is None
+                assert outcome.content == (Text(word),)
+                forgetful.forget()
 
 
 @pytest.mark.parametrize("by_sse", [False, True])

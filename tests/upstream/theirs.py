@@ -183,6 +183,29 @@ def only_handshake(app: ASGIApp) -> ASGIApp:
     return older
 
 
+class Forgetful:
+    """Forgets its sessions when told to, and says so in its own way."""
+
+    def __init__(self, app: ASGIApp, status: int) -> None:
+        self._app = app
+        self._status = status
+        self._known: set[bytes] = set()
+        self._forgotten: set[bytes] = set()
+
+    def forget(self) -> None:
+        self._forgotten |= self._known
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        session = dict(scope.get("headers", ())).get(b"mcp-session-id", b"")
+        if session:
+            self._known.add(session)
+        if session in self._forgotten:
+            error = {"code": -32000, "message": "Bad Request: No valid session ID provided"}
+            await JSONResponse({"jsonrpc": "2.0", "id": None, "error": error}, self._status)(scope, receive, send)
+        else:
+            await self._app(scope, receive, send)
+
+
 def only_rounds(app: ASGIApp) -> ASGIApp:
     """As servers of 2026 answer that have no other era."""
 

@@ -8,7 +8,7 @@ from urllib.parse import urljoin
 import anyio
 
 from toolgate.egress.origin import origin_of
-from toolgate.errors import EgressBlocked, Failed, UpstreamFailed
+from toolgate.errors import EgressBlocked, Failed, Unreachable, UpstreamFailed
 from toolgate.upstream.endpoint import BOTH, Endpoint, Reply, refused
 from toolgate.upstream.events import Event
 from toolgate.upstream.messages import Garbage, Message, decode, encode, is_answer
@@ -27,8 +27,8 @@ LONGEST_SESSION = 1024
 log = logging.getLogger("toolgate.upstream")
 
 
-class SessionGone(UpstreamFailed):
-    """The server no longer knows our session; a new one is needed."""
+class SessionGone(Unreachable):
+    """The server no longer knows our session, so that it has done nothing; a new one is needed."""
 
 
 class Streamable:
@@ -53,9 +53,9 @@ class Streamable:
         async def take(reply: Reply) -> None:
             if message.get("method") == "initialize" and reply.status == 200:
                 self._take_session(reply.header(SESSION))
-            if reply.status == 404 and self._session is not None:
+            if self._session is not None and _has_forgotten(reply):
                 self.gone.set()
-                raise SessionGone(f"{self._who} has forgotten our session", status=503)
+                raise SessionGone(f"{self._who} has forgotten our session")
             await reading.take(reply)
 
         await self._endpoint.exchange("POST", {BOTH[0]: BOTH[1], **self._headers()}, encode(message), take)
@@ -64,14 +64,16 @@ class Streamable:
     async def listen(self) -> None:
         """Take in what the server says by itself, for as long as it lets us; returns when it does not at all."""
         reading = _Reading(self._who, None, self._hear)
-        wait = AGAIN
+        wait, before = AGAIN, 0
         while True:
-            reading.status = 0
+            before, reading.status = reading.status or before, 0
             try:
                 await self._get(reading)
             except Failed as error:
                 log.debug("the stream of %s: %s", self._who, error)
             if reading.status and reading.status != 200:  # 405: it has nothing to say by itself
+                if before == 200 and reading.status in (400, 404):
+                    self.gone.set()
                 return
             await anyio.sleep(reading.retry if reading.retry is not None else wait)
             wait = min(MOST_AGAIN, 2 * wait)
@@ -112,6 +114,18 @@ class Streamable:
         if session is not None and (len(session) > LONGEST_SESSION or not session.isascii() or not session.isprintable() or " " in session):
             raise UpstreamFailed(f"{self._who} names its session in characters that cannot be sent back")
         self._session = session
+
+
+def _has_forgotten(reply: Reply) -> bool:
+    """404 says so (transports, "Session Management"); many servers, the reference one too, say 400 and -32000 instead."""
+    if reply.status != 400:
+        return reply.status == 404
+    try:
+        errors = [message.get("error") for message in decode(reply.body)]
+    except Garbage:
+        return False
+    said = [str(error.get("message")).lower() for error in errors if isinstance(error, dict) and error.get("code") == -32000]
+    return any("session" in each or "not initialized" in each for each in said)
 
 
 class Sse:

@@ -270,7 +270,7 @@ class Upstream:
                 return found
         if (left := self._held_back()) > 0:
             raise Suspended(f"{self.name} cannot be called now: {self.problem}; it is begun again in {math.ceil(left)} s", left)
-        raise Unreachable(f"{self.name} cannot be called now: {self.problem}")
+        raise Suspended(f"{self.name} cannot be called now: {self.problem}", 1.0)
 
     def _held_back(self) -> float:
         """Seconds until it is begun again; 0 or less: it has been."""
