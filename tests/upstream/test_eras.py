@@ -324,6 +324,16 @@ async def test_two_clients_of_one_principal_are_asked_what_their_own_calls_are_a
     assert found == {name: [name] * 10 for name in found}
 
 
+@pytest.mark.parametrize("transport", ["auto", "http", "sse"])
+async def test_where_no_server_is_that_is_said_at_once(behind: Behind, transport: str) -> None:
+    async with serving(Theirs().app()) as url:
+        nothing = {"url": f"{url}/nothing", "transport": transport, "allow_networks": ["127.0.0.0/8"]}
+        async with behind(theirs=nothing) as app:
+            (status,) = app.roster.status()
+
+    assert status["problem"] == "theirs answered 404 where a message of MCP was expected"
+
+
 @pytest.mark.parametrize("status", [400, 404])
 async def test_a_server_that_has_forgotten_its_sessions_is_begun_again_and_costs_no_call(behind: Behind, status: int) -> None:
     forgetful = Forgetful(only_handshake(Theirs().app()), status)

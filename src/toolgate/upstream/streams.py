@@ -8,7 +8,7 @@ from urllib.parse import urljoin
 import anyio
 
 from toolgate.egress.origin import origin_of
-from toolgate.errors import EgressBlocked, Failed, Unreachable, UpstreamFailed
+from toolgate.errors import EgressBlocked, Failed, ToolgateError, Unreachable, UpstreamFailed
 from toolgate.upstream.endpoint import BOTH, Endpoint, Reply, refused
 from toolgate.upstream.events import Event
 from toolgate.upstream.messages import Garbage, Message, decode, encode, is_answer
@@ -136,12 +136,16 @@ class Sse:
         self._who = endpoint.who
         self._where: str | None = None
         self._ready = anyio.Event()
+        self._why: ToolgateError = UpstreamFailed(f"{self._who} does not say where its messages go")
+        """Why there is nowhere to send to, once that is so."""
 
     def begin(self, hear: Hear) -> None:
         self._hear = hear
 
     async def send(self, message: Message) -> None:
         await self._ready.wait()
+        if self._where is None:
+            raise self._why
 
         async def take(reply: Reply) -> None:
             if not 200 <= reply.status < 300:
@@ -162,7 +166,13 @@ class Sse:
                     for message in _decoded(event, self._who):
                         await self._hear(message, None)
 
-        await self._endpoint.exchange("GET", EVENTS, None, take, endless=True)
+        try:
+            await self._endpoint.exchange("GET", EVENTS, None, take, endless=True)
+        except ToolgateError as error:
+            self._why = error
+            raise
+        finally:
+            self._ready.set()
 
     def _take_endpoint(self, data: bytes) -> None:
         url = urljoin(self._endpoint.url, data.decode(errors="replace"))
