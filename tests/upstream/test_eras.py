@@ -260,10 +260,13 @@ async def test_what_a_server_has_only_for_clients_that_can_be_asked_is_there_for
             async with Client(f"{ours}/mcp", mode=mode, elicitation_callback=named) as client:
                 listed = "ask" in {tool.name for tool in (await client.list_tools()).tools}
                 answer = text(await client.call_tool("ask", {}))
+            async with Client(f"{ours}/mcp", mode=mode) as other:
+                refused = text(await other.call_tool("ask", {}))
             await app.gateway.call("crash", {}, Principal("ada", ("reader",)))
             await app.gateway.call("pid", {}, Principal("ada", ("reader",)))  # it has been begun again
 
         assert (listed, answer) == (True, "Ada")
+        assert refused == "theirs has ask only for clients that can be asked something (elicitation, sampling, roots)"
         assert "ask" in {tool.name for tool in app.gateway.catalog}
 
 

@@ -74,7 +74,7 @@ async def for_some(dial: Dial, before: tuple[Any, ...]) -> tuple[Any, ...]:
     return before
 
 
-def together(all_clients: tuple[Any, ...], some: tuple[Any, ...]) -> tuple[Any, ...]:
-    """The tools that a server has for all clients, and those that it has for some."""
-    names = [tool.get("name") for tool in all_clients if isinstance(tool, dict)]
-    return (*all_clients, *(tool for tool in some if isinstance(tool, dict) and tool.get("name") not in names))
+def beyond(for_all: tuple[Any, ...], some: tuple[Any, ...]) -> tuple[Any, ...]:
+    """The tools that a server has for some clients and not for all."""
+    names = [tool.get("name") for tool in for_all if isinstance(tool, dict)]
+    return tuple(tool for tool in some if isinstance(tool, dict) and tool.get("name") not in names)

@@ -32,7 +32,7 @@ from toolgate.errors import (
 from toolgate.tasks import beside
 from toolgate.upstream.caller import CallersEar, Parking, able, shown, to_modern
 from toolgate.upstream.dial import Conversation, Dial, NotOlder, envelope
-from toolgate.upstream.lists import LISTS, for_some, together, told
+from toolgate.upstream.lists import LISTS, beyond, for_some, told
 from toolgate.upstream.messages import HEADER_MISMATCH
 from toolgate.upstream.modern import Marks, Modern, marks, repeated
 from toolgate.upstream.owned import Owned
@@ -102,7 +102,9 @@ class Upstream:
         """Resources that somebody wants to hear of, and how many do."""
         self._filter = anyio.Event()
         self._for_some: tuple[Any, ...] = ()
-        """Tools that it has only for clients that can be asked something."""
+        """Tools that it has for clients that can be asked something."""
+        self._only_some: frozenset[str] = frozenset()
+        """The names of those that it has for no others."""
         self._schemas: Mapping[str, Mapping[str, Any]] = {}
         self._marked: dict[str, Marks] = {}
         """What of their arguments headers repeat, by the tools that were called since the schemas came."""
@@ -162,6 +164,8 @@ class Upstream:
         owned, parking, client = self._owned, self._parking, call.client
         assert owned is not None
         assert parking is not None
+        if method == "tools/call" and params["name"] in self._only_some and not able(client):
+            raise Failed(f"{self.name} has {name} only for clients that can be asked something (elicitation, sampling, roots)")
         endpoint = self._dial.endpoint_of(call.principal)
         params = {**params, **shown(call, modern=False)}
         if client is None or not client.in_rounds or not able(client):
@@ -380,7 +384,9 @@ class Upstream:
         if closely and not conversation.modern and "tools" in conversation.capabilities:
             self._for_some = await for_some(self._dial, self._for_some)
         if "tools" in names:
-            found["tools"] = together(found["tools"], self._for_some)
+            more = beyond(found["tools"], self._for_some)
+            found["tools"] += more
+            self._only_some = frozenset(name for tool in more if isinstance(name := tool.get("name"), str))
         self.offer = Offer(**found, capabilities=conversation.capabilities)
         self._marked = {}
         self._schemas = {
