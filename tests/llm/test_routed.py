@@ -104,6 +104,15 @@ async def test_a_pause_that_is_asked_for_is_kept_up_to_twenty_seconds(
     assert (world.waits, world.attempts()) == (waits, attempts)
 
 
+async def test_a_key_that_is_refused_is_not_shown_again_for_another_model() -> None:
+    two = [*(Model("a", name, window=10_000, max_output=1000, quality=0.9) for name in ("m", "n")), Model("b", "m", window=10_000)]
+    world = World({"a": failing(NO_KEY), "b": [Line("Hi")]}, given=two)
+
+    reply = await world.routed.reply(HELLO, ERRAND)
+
+    assert (reply.provider, world.attempts()) == ("b", {"a": 1, "b": 1})
+
+
 async def test_a_request_that_is_wrong_is_sent_once() -> None:
     world = World({"a": failing(WRONG), "b": []})
 

@@ -89,6 +89,8 @@ class Walk:
         if error.reason == "context_exceeded":
             larger = [other for other in self._chain if other.window > model.window]
             self._chain = sorted(larger, key=lambda other: -other.window)
+        if error.reason == "authentication":  # its other models are asked with the same key
+            self._chain = [other for other in self._chain if other.provider != model.provider]
         left = self.request.deadline - routed.clock()
         seconds = pause(error, self._attempts[model.provider], routed.settings, left=left, chance=routed.chance)
         if seconds is not None:
