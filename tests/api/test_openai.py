@@ -83,6 +83,19 @@ async def test_what_a_model_says_stands_where_it_is_streamed_alone(stream: bool)
     assert [errand.seen for errand in world.model.errands] == [stream, stream]
 
 
+async def test_metadata_says_what_kind_of_task_it_is_and_that_nothing_is_to_be_tried_at_it() -> None:
+    world = Talking([Line("One."), Line("Two.")])
+    said = {"toolgate_task_type": "coding", "toolgate_high_risk": "true"}
+
+    async with sdk(world) as client:
+        await client.chat.completions.create(model="toolgate", messages=[{"role": "user", "content": "Sort."}], metadata=said)
+        await client.responses.create(model="toolgate", input="Sort.", metadata=said)
+        with pytest.raises(openai.BadRequestError, match="task_type"):
+            await client.responses.create(model="toolgate", input="Sort.", metadata={"toolgate_task_type": "sports"})
+
+    assert [(errand.task, errand.high_risk) for errand in world.model.errands] == [("coding", True)] * 2
+
+
 async def test_a_completion_that_waits_says_so_and_goes_on_by_its_run() -> None:
     world = Talking(list(CLOSES))
     async with sdk(world) as client:

@@ -20,7 +20,22 @@ from toolgate.agent.report import report
 from toolgate.api.answers import Json
 from toolgate.api.conversation import asked
 from toolgate.api.events import Events, Say
-from toolgate.api.openai import A_BUG, OURS, Wanted, Wire, answer_of, bill_of, good, problem_answer, problem_of, read, schema_in, told, used
+from toolgate.api.openai import (
+    A_BUG,
+    OURS,
+    Wanted,
+    Wire,
+    answer_of,
+    bill_of,
+    good,
+    problem_answer,
+    problem_of,
+    read,
+    schema_in,
+    told,
+    used,
+    wishes_in,
+)
 from toolgate.api.theirs import results_in, tools_in
 from toolgate.api.theirs import wanted as calls_of
 from toolgate.api.tools import unless_gone
@@ -81,6 +96,7 @@ class Completions:
             results=results.by_call if results else {},
             answers=json.dumps(results.by_call) if results else "",
             streamed=bool(body.stream),
+            wishes=wishes_in(body.metadata),
         )
         if body.stream:
             return Events(Chunks(wanted, with_usage=bool(body.stream_options and body.stream_options.include_usage)).go)

@@ -26,6 +26,8 @@ from toolgate.server.identify import principal_of
 
 OURS = "toolgate"
 """The model of who leaves the choice to the router, and the key of what we say beside OpenAI's words."""
+WISHES: Mapping[str, str] = {"toolgate_task_type": "task_type", "toolgate_high_risk": "high_risk"}
+"""Keys of `metadata` for what OpenAI's forms have no words for, and the arguments of `agent_run` that they are."""
 KINDS: Mapping[int, str] = {400: "invalid_request_error", 401: "authentication_error", 403: "permission_error", 404: "not_found_error"}
 Hear = Callable[[Event], Awaitable[None]]
 A_BUG = Problem(ToolFailed.code, "the run failed by a bug; the operator of this server finds more in its log")
@@ -64,10 +66,12 @@ class Wanted:
     """Of calls that the run it goes on with waits for, by id."""
     streamed: bool = False
     """Its answer is sent while it is said."""
+    wishes: Mapping[str, Any] = field(default_factory=dict)
+    """As `wishes_in` has them."""
 
     async def go(self, hear: Hear) -> Finished | Problem:
         """How the run ended, or why it did not: the gate may not let through the call of `agent_run` that it is."""
-        besides = {"model": "" if self.model == OURS else self.model, "schema": self.schema, "resume": self.run}
+        besides = {"model": "" if self.model == OURS else self.model, "schema": self.schema, "resume": self.run, **self.wishes}
         arguments = {name: value for name, value in besides.items() if value}
 
         async def work(call: Call) -> Finished:
@@ -92,13 +96,21 @@ class Wanted:
             raise InvalidArguments("the last message has to be the user's")
         task = Task(
             self.asked.task,
+            self.wishes.get("task_type", "tool_use"),
             model="" if self.model == OURS else self.model,
             limits=self.agent.limits,
             schema=self.schema,
             instructions=self.asked.instructions,
             theirs=self.theirs,
+            high_risk=self.wishes.get("high_risk", False),
         )
         return await self.agent.run(task, self.user, hear, seen=self.streamed, parent=call, images=self.asked.all_images)
+
+
+def wishes_in(metadata: Mapping[str, Any] | None) -> Mapping[str, Any]:
+    """What `metadata` says for `agent_run`, by the names of its arguments; the values are texts there, as OpenAI has it."""
+    said = {"true": True, "false": False}
+    return {name: said.get(metadata[key], metadata[key]) for key, name in WISHES.items() if key in metadata} if metadata else {}
 
 
 def good(end: Finished | Problem) -> Finished | Problem:

@@ -37,6 +37,7 @@ from toolgate.api.openai import (
     schema_in,
     status_of,
     used,
+    wishes_in,
 )
 from toolgate.api.tools import unless_gone
 from toolgate.calls import Principal, Problem, new_id
@@ -91,7 +92,8 @@ class Responses:
 
         trace = trace_parent(request.headers.get("traceparent"))
         answered = "; ".join(f"{answer.get('approval_request_id')}: {answer.get('approve')}" for answer in answers)
-        wanted = Wanted(self._agent, user, body.model, said, schema, run, before, trace, decide, answered, streamed=bool(body.stream))
+        more: Any = {"streamed": bool(body.stream), "wishes": wishes_in(body.metadata)}
+        wanted = Wanted(self._agent, user, body.model, said, schema, run, before, trace, decide, answered, **more)
         output = Output(wanted, body)
         if body.stream:
             return Events(output.stream)
