@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Container, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import pytest
 
@@ -55,6 +55,13 @@ def chain(router: Router, *, run: str = "", tokens: int = 100) -> list[str]:
 
 def test_the_better_model_goes_first_where_the_cheaper_one_is_much_worse() -> None:
     assert chain(World(policy=Models(explore=0)).router()) == ["acme/dear", "acme/cheap"]
+
+
+def test_a_model_that_others_equal_is_not_said_to_be_better() -> None:
+    decision = World((CHEAP, replace(CHEAP, name="twin")), Models(explore=0)).router().route(*ask(), 100)
+
+    assert len({score.quality for score in decision.scores.values()}) == 1
+    assert decision.reasons[0].endswith("of the time, and no other more often")
 
 
 def test_the_cheaper_model_goes_first_once_it_is_seen_to_be_as_good() -> None:

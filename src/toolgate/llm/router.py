@@ -287,5 +287,5 @@ def _because(options: Options, first: int, best: int, loss: float) -> tuple[str,
     ids, means = options.ids, options.means
     said = f"{ids[first]} is expected to be right {means[first]:.1%} of the time"
     if first == best:
-        return (f"{said}, more than any other",)
+        return (f"{said}, and no other more often",)
     return (f"{said}, the best, {ids[best]}, {means[best]:.1%}: a loss of {loss:g} points on average is allowed, and it costs less",)
