@@ -304,6 +304,20 @@ async def test_what_belongs_to_no_call_goes_between_a_session_and_its_own_server
     assert (known, untouched) == ([[{"uri": "file:///one"}]], [])
 
 
+@pytest.mark.parametrize("has_roots", [True, False])
+async def test_what_a_server_remembers_of_roots_is_for_no_other_client(behind: Behind, has_roots: bool) -> None:
+    async def roots(context: Any) -> types.ListRootsResult:
+        return types.ListRootsResult(roots=[])
+
+    callbacks: Any = {"elicitation_callback": named, **({"list_roots_callback": roots} if has_roots else {})}
+    async with behind(theirs=plain(prefix="")) as app, asgi(app) as application, serving(application) as ours:
+        with anyio.fail_after(60):
+            async with Client(f"{ours}/mcp", mode=ROUNDS, **callbacks) as client:
+                processes = {text(await client.call_tool("pid", {})) for _ in range(2)}
+
+    assert len(processes) == (2 if has_roots else 1)
+
+
 @pytest.mark.parametrize("mode", MODES)
 async def test_two_clients_of_one_principal_are_asked_what_their_own_calls_are_about(behind: Behind, mode: Mode) -> None:
     """A child's question names no call, and what both clients share is who they are."""

@@ -89,6 +89,8 @@ class Owned:
         finally:
             held.calls -= 1
             held.used = anyio.current_time()
+            if _alone(call.client) and "roots" in able(call.client):
+                held.over.set()  # a server remembers roots, and the next client of the same principal may have others
 
     def pass_on(self, client: str, method: str) -> None:
         """Send a notification of a client's, by its key, to the conversations that are its own."""
