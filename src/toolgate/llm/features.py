@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from math import log, log1p, sqrt
+from operator import mul
 from string import ascii_lowercase, digits
 from typing import Any
 
@@ -18,7 +19,6 @@ LETTERS, DIGITS = (bytes(each if each in kept.encode() else 32 for each in range
 """Of bytes in UTF-8: what is no letter, or no digit, is a space."""
 LOOKED_AT = 1500
 """Characters of a prompt whose words count; the length is that of the whole."""
-NO_DIGITS = bytes(each for each in range(256) if each not in digits.encode())
 WORDS = 200
 SHAPES = 4
 PLENTY = 100  # labelled prompts of a task from which on length and shape have a meaning of their own in it
@@ -26,8 +26,8 @@ PLENTY = 100  # labelled prompts of a task from which on length and shape have a
 # How far a weight may go, against that of the intercept: measured on two public sets by leaving one out, and not sharp.
 INTERCEPT, TASK, SHAPE, TEXT = 3.0, 3.0, 0.5, 0.6
 
-Vector = list[tuple[int, float]]
-"""Index and value, where it is not zero."""
+Vector = tuple[list[int], list[float]]
+"""Indices, and their values; all others are zero."""
 
 
 @dataclass(frozen=True)
@@ -50,28 +50,49 @@ class Features:
         """Words of one character that is neither letter nor digit."""
         return tuple(word for word in self.words if len(word) == 1 and not word.isdigit())
 
+    @cached_property
+    def _indices(self) -> Mapping[str, int]:
+        return {word: index for word, (index, _) in self.words.items()}
+
+    @cached_property
+    def _known(self) -> frozenset[str]:
+        return frozenset(self.words)
+
+    @cached_property
+    def _weights(self) -> Sequence[float]:
+        """Of words, by index."""
+        weights = dict(self.words.values())
+        return [weights.get(index, 0.0) for index in range(self.size)]
+
     def vector(self, task: str, text: str, tools: int) -> Vector:
-        found: Vector = [(0, INTERCEPT)]
+        indices, values = [0], [INTERCEPT]
         known = self.tasks.get(task)
         if known is not None:
-            found.append((known, TASK))
-        if self.shape_at:
-            shape = [
-                SHAPE * max(-3.0, min(3.0, (value - middle) / spread))
-                for value, middle, spread in zip(shape_of(text, tools), self.middle, self.spread, strict=True)
-            ]
-            found += enumerate(shape, self.shape_at)
-            own = self.shaped.get(task)
-            if own is not None:
-                found += enumerate(shape, own)
-        if self.words:
-            said = text[:LOOKED_AT].lower()
-            found_words = self.words.keys() & set(runs_of(said)) | {each for each in self._characters if each in said}
-            there = sorted([self.words[word] for word in found_words])  # one order, and so one sum, in every process
-            if there:
-                share = TEXT / sqrt(sum(weight * weight for _, weight in there))
-                found += [(index, weight * share) for index, weight in there]
-        return found
+            indices.append(known)
+            values.append(TASK)
+        if not self.shape_at:
+            return indices, values
+        said = text[:LOOKED_AT].lower()
+        letters, figures = runs_of(said)
+        shape = [
+            SHAPE * max(-3.0, min(3.0, (value - middle) / spread))
+            for value, middle, spread in zip(_shape(text, figures, tools), self.middle, self.spread, strict=True)
+        ]
+        indices += range(self.shape_at, self.shape_at + SHAPES)
+        values += shape
+        own = self.shaped.get(task)
+        if own is not None:
+            indices += range(own, own + SHAPES)
+            values += shape
+        words = [*self._known.intersection(letters + figures), *[each for each in self._characters if each in said]]
+        if words:
+            index_of, weight_of = self._indices, self._weights
+            there = sorted([index_of[word] for word in words])  # one order, and so one sum, in every process
+            weights = [weight_of[index] for index in there]
+            share = TEXT / sqrt(sum(map(mul, weights, weights)))
+            indices += there
+            values += [weight * share for weight in weights]
+        return indices, values
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -91,24 +112,28 @@ class Features:
         return cls(said["tasks"], said["shaped"], *shape, said["shape_at"], words, said["size"])
 
 
-def runs_of(said: str) -> list[str]:
+def runs_of(said: str) -> tuple[list[str], list[str]]:
     """Runs of letters, and those of digits: in a third of the time that a pattern takes, which is that of a decision."""
     whole = said.encode(errors="replace")
-    return whole.translate(LETTERS).decode().split() + whole.translate(DIGITS).decode().split()
+    return whole.translate(LETTERS).decode().split(), whole.translate(DIGITS).decode().split()
 
 
 def words_of(text: str) -> set[str]:
     """Words of two letters and more, numbers, and every other character by itself."""
     said = text[:LOOKED_AT].lower()
-    words = {run for run in runs_of(said) if len(run) > 1 or run.isdigit()}
+    letters, figures = runs_of(said)
+    words = {run for run in letters if len(run) > 1}.union(figures)
     return words | {each for each in set(said) if not (each.isspace() or (each.isascii() and each.isalnum()))}
 
 
 def shape_of(text: str, tools: int) -> tuple[float, ...]:
     """Length, digits, lines and tools, on scales on which they are spread evenly."""
-    looked_at = text[:LOOKED_AT]
-    figures = len(looked_at.encode(errors="replace").translate(None, NO_DIGITS))
-    return log(len(text) + 1), figures / (len(looked_at) + 1), log1p(looked_at.count("\n")), log1p(tools)
+    return _shape(text, runs_of(text[:LOOKED_AT])[1], tools)
+
+
+def _shape(text: str, figures: Sequence[str], tools: int) -> tuple[float, ...]:
+    share = sum(map(len, figures)) / (min(len(text), LOOKED_AT) + 1)
+    return log(len(text) + 1), share, log1p(text.count("\n", 0, LOOKED_AT)), log1p(tools)
 
 
 def features_of(prompts: Sequence[tuple[str, str, int]], *, words: bool) -> Features:

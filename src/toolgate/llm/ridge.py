@@ -14,7 +14,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from operator import mul
 
-Vector = Sequence[tuple[int, float]]
+Vector = tuple[Sequence[int], Sequence[float]]
+"""Indices, and their values."""
 Matrix = list[list[float]]
 PENALTY = 25.0
 """Against features whose scales say how far their weights may go: an intercept or task of scale 3 counts as 25 / 9, so about 3, rows."""
@@ -32,10 +33,10 @@ def fit(rows: Sequence[Vector], targets: Sequence[Sequence[float]], size: int) -
     k = len(targets[0])
     gram: Matrix = [[0.0] * size for _ in range(size)]
     moments: Matrix = [[0.0] * k for _ in range(size)]
-    for row, target in zip(rows, targets, strict=True):
-        for i, value in row:
+    for (indices, values), target in zip(rows, targets, strict=True):
+        for i, value in zip(indices, values, strict=True):
             line = gram[i]
-            for j, other in row:
+            for j, other in zip(indices, values, strict=True):
                 line[j] += value * other
             moments[i] = [moment + value * each for moment, each in zip(moments[i], target, strict=True)]
     for i in range(size):
@@ -45,7 +46,9 @@ def fit(rows: Sequence[Vector], targets: Sequence[Sequence[float]], size: int) -
     weights = [[sum(map(mul, line, column)) for column in columns] for line in inverse]
     without = []
     for row, target in zip(rows, targets, strict=True):
-        leverage = sum(value * sum(inverse[i][j] * other for j, other in row) for i, value in row)
+        indices, values = row
+        each_sum = [sum([inverse[i][j] * other for j, other in zip(indices, values, strict=True)]) for i in indices]
+        leverage = sum(map(mul, values, each_sum))
         factor = leverage / max(1e-6, 1 - leverage)
         without.append([said - (each - said) * factor for said, each in zip(predict(weights, row), target, strict=True)])
     return weights, without
@@ -53,8 +56,8 @@ def fit(rows: Sequence[Vector], targets: Sequence[Sequence[float]], size: int) -
 
 def predict(weights: Sequence[Sequence[float]], row: Vector) -> list[float]:
     """(k)"""
-    values = [value for _, value in row]
-    return [sum(map(mul, values, column)) for column in zip(*[weights[index] for index, _ in row], strict=True)]
+    indices, values = row
+    return [sum(map(mul, values, column)) for column in zip(*[weights[index] for index in indices], strict=True)]
 
 
 def inverted(matrix: Matrix) -> Matrix:
