@@ -3,11 +3,16 @@ from __future__ import annotations
 import json
 from collections.abc import Container, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from tests.llm.labelled import labelled
 from toolgate.calls import Principal
 from toolgate.errors import NoModel
+from toolgate.llm.calibration import calibrate, tariff_of
 from toolgate.llm.decision import Speed
 from toolgate.llm.messages import Errand, Image, Prompt, TaskType, ToolResult, ToolSpec, User
 from toolgate.llm.model import Model
@@ -349,3 +354,78 @@ def test_a_decision_is_json_without_the_prompt() -> None:
 
     assert "acme/dear" in said
     assert "secret" not in said
+
+
+FEW = tuple(Model("acme", f"m{number}", quality=0.6 + number % 3 / 10, window=1000 if number == 4 else 128_000) for number in range(6))
+SAMPLES = labelled(90, [{"coding": 0.3 + number / 10, "chat": 0.8 - number / 20} for number in range(4)], [1.0, 5.0, 25.0, 125.0])
+NAMES = [model.id for model in FEW[:4]]
+LABELLED = calibrate(NAMES, SAMPLES, tariff_of(NAMES, SAMPLES))
+POLICIES = tuple(
+    models(**said)
+    for said in (
+        {"max_quality_loss": 5},
+        {"max_quality_loss": 1, "on_empty": "cheapest", "rules": [{"id": "quick", "max_p95": 2, "max_cost": "0.002"}]},
+        {"rules": [{"id": "dear", "tasks": ["coding"], "max_price": 4}, {"id": "not", "deny": ["acme/m2"], "max_quality_loss": 50}]},
+    )
+)
+ids = st.sampled_from([model.id for model in FEW])
+tasks = st.sampled_from(["coding", "chat", "other"])
+events = st.one_of(
+    st.tuples(st.just("learn"), ids, tasks, st.floats(0, 1), st.sampled_from(["verifier", "arguments"])),
+    st.tuples(st.just("used"), ids, tasks, st.integers(0, 5000)),
+    st.tuples(st.just("ill"), st.dictionaries(ids, st.just("its breaker is open"), max_size=3)),
+    st.tuples(st.just("slow"), st.dictionaries(ids, st.sampled_from([0.5, 5.0]), max_size=6)),
+    st.tuples(st.just("policy"), st.sampled_from(POLICIES)),
+    st.tuples(st.just("models"), st.integers(4, 6)),
+    st.tuples(st.just("labelled"), st.booleans()),
+)
+asked = st.tuples(tasks, st.sampled_from([10, 300, 2000]), st.none() | st.integers(500, 90_000))
+
+
+@dataclass
+class Steady(World):
+    """Speeds are the same object until they are measured anew, as those of `Performance`."""
+
+    measured: Mapping[str, Speed] = field(default_factory=dict)
+
+    def lately(self) -> Mapping[str, Speed]:
+        return self.measured
+
+    def per_token(self, model: Model) -> tuple[float, float]:
+        return 1.0 + FEW.index(model) // 2, 2.0 + FEW.index(model) % 4
+
+
+@given(st.sampled_from(POLICIES), st.lists(st.tuples(events, asked), max_size=12))
+def test_what_was_decided_before_changes_no_decision(
+    policy: Models, story: list[tuple[tuple[Any, ...], tuple[TaskType, int, int | None]]]
+) -> None:
+    """What is kept ready between decisions is as good as what is worked out anew."""
+    world = Steady(FEW, policy)
+    router = world.router()
+
+    def decided(by: Router, task: TaskType, tokens: int, left: int | None) -> object:
+        try:
+            return by.explain(*ask(task=task), tokens, left=left).to_json()
+        except NoModel as none:
+            return none.dropped
+
+    for (kind, *said), question in story:
+        match kind:
+            case "learn" if said[0] in [model.id for model in world.models]:
+                router.learn(*said)
+            case "used":
+                router.used(said[0], said[1], 100, said[2], 0)
+            case "ill":
+                world.ill = said[0]
+            case "slow":
+                world.measured = {model: Speed(seconds, seconds) for model, seconds in said[0].items()}
+            case "policy":
+                world.policy = said[0]
+            case "models":
+                world.models = FEW[: said[0]]
+            case "labelled":
+                router.calibration = LABELLED if said[0] else None
+        anew = world.router()
+        anew.beliefs, anew.calibration = router.beliefs, router.calibration
+
+        assert decided(router, *question) == decided(anew, *question)

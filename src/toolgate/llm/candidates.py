@@ -8,9 +8,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import filterfalse
 from math import inf
-from operator import itemgetter
-from typing import NamedTuple
+from operator import itemgetter, mul
+from typing import Any, NamedTuple
 
 from toolgate.errors import BLIND, NoModel
 from toolgate.llm.decision import Health, Rates, Speed, Speeds
@@ -38,7 +39,7 @@ class Card(NamedTuple):
 
 @dataclass(slots=True)
 class Options:
-    """Models that may be first, in columns of equal length; whoever decides among them passes positions around."""
+    """A slate's models, in columns of equal length; whoever decides among them passes positions around."""
 
     models: Sequence[Model]
     ids: Sequence[str]
@@ -48,16 +49,61 @@ class Options:
     seen: Sequence[float]
     costs: Sequence[float]
     """Micro-US-dollars that the request is expected to cost."""
-
-    def only(self, kept: Sequence[int]) -> Options:
-        columns = self.models, self.ids, self.means, self.sure, self.seen, self.costs
-        return Options(*([column[at] for at in kept] for column in columns))  # type: ignore[arg-type]  # of the types they had
+    ranking: Ranking
+    """Who of them may be asked."""
 
 
-@dataclass(frozen=True, slots=True)
-class Candidates:
-    able: Options
-    """At least one."""
+@dataclass(slots=True)
+class Ranking:
+    """A slate's models in the order of what is thought of them, until something else is thought or others of them may be asked."""
+
+    columns: Columns
+    """Of the whole roster, that the next four are picked from."""
+    means: Sequence[float]
+    sure: Sequence[float]
+    tables: Sequence[float | None]
+    ranked: Sequence[int]
+    """Positions of all of them, the best first."""
+    seen: Sequence[float] = ()
+    rates: Sequence[tuple[float, float]] = ()
+    """Micro-US-dollars: of a token read, and of the whole answer."""
+    able: Sequence[int] = ()
+    """Positions of those that may be asked; so with the next."""
+    first: Sequence[int] = ()
+    """Of whom prompt and price decide: those whose quality is predicted for each prompt, or where that is nobody the good enough."""
+    rest: Sequence[int] = ()
+    """The others, the best first."""
+    predicted: bool = False
+    best: int = 0
+    """The one best thought of, where nobody's quality is predicted."""
+
+    def divide(self, able: Sequence[int], loss: float) -> None:
+        """
+        Args:
+            loss: points that may be lost against the best; of a slate always the same.
+        """
+        if able == self.able:
+            return
+        sure, tables, ranked = self.sure, self.tables, self.ranked
+        places = [place for place, at in enumerate(able) if tables[at] is not None] if tables.count(None) < len(tables) else []
+        if places:
+            others = set(range(len(able))).difference(places)
+            self.first = [able[place] for place in places]
+            self.rest = sorted([able[place] for place in others], key=self.means.__getitem__, reverse=True)
+        else:
+            if len(able) < len(ranked):
+                ranked = list(filter(frozenset(able).__contains__, ranked))
+                sure = [sure[at] for at in ranked]
+            enough = max(sure) - loss / 100
+            self.first = [at for at in ranked if self.sure[at] >= enough]
+            self.rest = list(filterfalse(frozenset(self.first).__contains__, ranked))
+            self.best = ranked[0]
+        self.able, self.predicted = able, bool(places)
+
+
+class Candidates(NamedTuple):
+    options: Options
+    """Of which at least one may be asked."""
     dropped: Mapping[str, str]
     slate: Slate
     fallback: str = ""
@@ -82,10 +128,13 @@ class Slate:
 
     models: tuple[Model, ...]
     ids: tuple[str, ...]
-    rates: tuple[tuple[float, float], ...]
-    """Micro-US-dollars a token, read and written."""
-    pick: Callable[[Sequence[float]], Sequence[float]]
+    reads: tuple[float, ...]
+    """Micro-US-dollars a token; as `writes`."""
+    writes: tuple[float, ...]
+    pick: Callable[[Sequence[Any]], Sequence[Any]]
     """These models' values from a column of the whole roster."""
+    everyone: Sequence[int]
+    """All positions."""
     dearest: tuple[float, float]
     """The highest of these rates."""
     room: int
@@ -101,9 +150,11 @@ class Slate:
     ceilings: Ceilings | None
     """None: there are none."""
     speeds: Mapping[str, Speed] = field(default_factory=dict)
-    """Those that `slow` is of."""
-    slow: frozenset[str] = frozenset()
-    """Models above a ceiling of seconds, by id."""
+    """Those that `above` is of."""
+    above: Mapping[str, str] = field(default_factory=dict)
+    """Models above a ceiling of price or seconds, by id, each with a sentence that names it."""
+    ranking: Ranking | None = None
+    """None: not made yet."""
 
 
 class Sieve:
@@ -140,9 +191,9 @@ class Sieve:
             NoModel: nobody is left.
         """
         slate = self._slate(policy, prompt, errand, tasks)
-        pick = slate.pick
-        costs = [read * tokens + written * length for (read, written), length in zip(slate.rates, pick(columns.lengths), strict=True)]
-        able = Options(slate.models, slate.ids, pick(columns.means), pick(columns.sure), pick(columns.seen), costs)
+        ranking = _ranking(slate, columns)
+        count = float(tokens)  # by which a float is multiplied quicker than by an int
+        costs = [read * count + written for read, written in ranking.rates]
         dropped: dict[str, str] = {}
         if tokens > slate.room:
             for model, id in zip(slate.models, slate.ids, strict=True):  # noqa: A001 - a model's
@@ -154,7 +205,7 @@ class Sieve:
                 if id in troubled and id not in dropped and (why := self._health.available(model)):
                     dropped[id] = why
         if left is not None and slate.dearest[0] * tokens + slate.dearest[1] * prompt.max_tokens > left:
-            for model, id, (read, written) in zip(slate.models, slate.ids, slate.rates, strict=True):  # noqa: A001
+            for model, id, read, written in zip(slate.models, slate.ids, slate.reads, slate.writes, strict=True):  # noqa: A001
                 most = read * tokens + written * min(prompt.max_tokens, model.max_output)
                 if most > left and id not in dropped:
                     dropped[id] = f"it may cost {dollars(round(most))}, and {dollars(left)} is left"
@@ -164,11 +215,18 @@ class Sieve:
                 for model in slate.models
                 if not model.strict and model.id not in dropped
             }
-        if dropped:
-            able = able.only([at for at, each in enumerate(slate.ids) if each not in dropped])
-        if not able.ids:
+        able = [at for at, each in enumerate(slate.ids) if each not in dropped] if dropped else slate.everyone
+        if not able:
             raise NoModel({**slate.dropped, **dropped})
-        return self._below_ceilings(able, dropped, slate, policy.on_empty)
+        fallback = ""
+        if slate.ceilings is not None and (above := self._above(able, costs, slate, slate.ceilings)):
+            able, fallback = _below(able, costs, slate.ids, above, policy.on_empty)
+            if not able:
+                raise NoModel({**slate.dropped, **dropped, **above})
+            dropped |= {id: why for id, why in above.items() if id != slate.ids[able[0]]}  # noqa: A001 - whom `on_empty` lets pass
+        ranking.divide(able, slate.loss)
+        options = Options(slate.models, slate.ids, ranking.means, ranking.sure, ranking.seen, costs, ranking)
+        return Candidates(options, {**slate.dropped, **dropped} if dropped else slate.dropped, slate, fallback)
 
     def prices(self) -> Mapping[str, float]:
         """Of a usual request, by model, to rank models by."""
@@ -211,12 +269,15 @@ class Sieve:
                 dropped[card.id] = BLIND
             else:
                 cards.append(card)
+        reads, writes = tuple(card.read for card in cards), tuple(card.written for card in cards)
         return Slate(
             models=tuple(card.model for card in cards),
             ids=tuple(card.id for card in cards),
-            rates=tuple((card.read, card.written) for card in cards),
-            dearest=(max((card.read for card in cards), default=0.0), max((card.written for card in cards), default=0.0)),
+            reads=reads,
+            writes=writes,
+            dearest=(max(reads, default=0.0), max(writes, default=0.0)),
             pick=_picking([card.number for card in cards], len(self._cards)),
+            everyone=list(range(len(cards))),
             room=min((card.model.window - card.model.max_output for card in cards), default=0),
             dropped=dropped,
             rules=rules,
@@ -226,38 +287,19 @@ class Sieve:
             ceilings=_ceilings(rules, cards),
         )
 
-    def _below_ceilings(self, able: Options, dropped: dict[str, str], slate: Slate, on_empty: str) -> Candidates:
-        above: dict[str, str] = {}
-        if slate.ceilings is not None:
-            above |= self._above(able, slate, slate.ceilings)
-        if not above:
-            return Candidates(able, {**slate.dropped, **dropped} if dropped else slate.dropped, slate)
-        below = [at for at, id in enumerate(able.ids) if id not in above]  # noqa: A001
-        fallback = ""
-        if not below:
-            if on_empty == "cheapest":
-                below = [able.costs.index(min(able.costs))]
-            else:
-                below = [at for at, id in enumerate(able.ids) if id == on_empty]  # noqa: A001
-            if not below:
-                raise NoModel({**slate.dropped, **dropped, **above})
-            del above[able.ids[below[0]]]
-            fallback = f"no model is below every ceiling, and on_empty says {on_empty}"
-        return Candidates(able.only(below), {**slate.dropped, **dropped, **above}, slate, fallback)
-
-    def _above(self, able: Options, slate: Slate, ceilings: Ceilings) -> dict[str, str]:
+    def _above(self, able: Sequence[int], costs: Sequence[float], slate: Slate, ceilings: Ceilings) -> Mapping[str, str]:
         """Those above a ceiling, with a sentence that names it."""
-        lately = self._speeds.lately()
+        lately, ids = self._speeds.lately(), slate.ids
         if slate.speeds is not lately:  # as long as nobody measures anew the same are slow
-            slow = [id for id in slate.ids if _slow(lately.get(id), ceilings)]  # noqa: A001
-            slate.speeds, slate.slow = lately, frozenset(slow)
-        out = ceilings.dear | slate.slow
-        if not out and max(able.costs) <= ceilings.cost:
+            out = [model for model in slate.models if model.id in ceilings.dear or _slow(lately.get(model.id), ceilings)]
+            slate.speeds, slate.above = lately, {model.id: self._named(model, 0.0, slate.rules) for model in out}
+        above, most = slate.above, ceilings.cost
+        if not above and (most == inf or max(costs) <= most):
             return {}
         return {
-            id: self._named(model, cost, slate.rules)
-            for id, model, cost in zip(able.ids, able.models, able.costs, strict=True)  # noqa: A001
-            if id in out or cost > ceilings.cost
+            ids[at]: above[ids[at]] if costs[at] <= most else self._named(slate.models[at], costs[at], slate.rules)
+            for at in able
+            if ids[at] in above or costs[at] > most
         }
 
     def _named(self, model: Model, cost: float, rules: tuple[ModelRule, ...]) -> str:
@@ -272,7 +314,34 @@ class Sieve:
         return f"{_first_token(rules)} allows less time to the first piece than 5 of 100 answers took lately"
 
 
-def _picking(numbers: Sequence[int], whole: int) -> Callable[[Sequence[float]], Sequence[float]]:
+def _below(
+    able: Sequence[int], costs: Sequence[float], ids: Sequence[str], above: Mapping[str, str], on_empty: str
+) -> tuple[Sequence[int], str]:
+    """Those of `able` that are below every ceiling, or whom `on_empty` names where nobody is, and what these were passed over for."""
+    below = [at for at in able if ids[at] not in above]
+    if below:
+        return below, ""
+    if on_empty == "cheapest":
+        below = [min(able, key=costs.__getitem__)]
+    else:
+        below = [at for at in able if ids[at] == on_empty]
+    return below, f"no model is below every ceiling, and on_empty says {on_empty}"
+
+
+def _ranking(slate: Slate, columns: Columns) -> Ranking:
+    ranking, pick = slate.ranking, slate.pick
+    if ranking is not None and ranking.columns is columns:
+        return ranking
+    if ranking is None or ranking.columns.means is not columns.means or ranking.columns.sure is not columns.sure:
+        means = pick(columns.means)
+        ranked = sorted(slate.everyone, key=means.__getitem__, reverse=True)
+        ranking = slate.ranking = Ranking(columns, means, pick(columns.sure), pick(columns.tables), ranked)
+    ranking.columns, ranking.seen = columns, pick(columns.seen)
+    ranking.rates = list(zip(slate.reads, map(mul, slate.writes, pick(columns.lengths)), strict=True))
+    return ranking
+
+
+def _picking(numbers: Sequence[int], whole: int) -> Callable[[Sequence[Any]], Sequence[Any]]:
     if len(numbers) == whole:
         return lambda column: column
     if len(numbers) > 1:

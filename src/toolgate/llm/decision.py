@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Container, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, Protocol
 
@@ -101,8 +100,7 @@ class Scores(Mapping[str, Score]):
         return len(self._order)
 
 
-@dataclass(frozen=True, slots=True)
-class Decision:
+class Decision(NamedTuple):
     """Which models to ask, in order."""
 
     chain: tuple[Model, ...]
@@ -118,7 +116,7 @@ class Decision:
     """As declared, or as guessed."""
     guessed: bool = False
     """The task was not declared."""
-    policy: tuple[str, ...] = field(default=())
+    policy: tuple[str, ...] = ()
     """Ids of the rules of `models.yaml` that applied."""
 
     def to_json(self) -> dict[str, Any]:

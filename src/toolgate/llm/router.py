@@ -95,7 +95,7 @@ class Router:
         tasks = (task,) if guess in ("other", task) else (task, guess)
         known = self.runs.get(errand.run)
         there = self._sieve.candidates(policy, prompt, errand, tasks, tokens, standing.at(task), left)
-        options, slate = there.able, there.slate
+        options, slate = there.options, there.slate
         order, why = self._ordered(options, prompt, task, slate.loss)
         if policy.cascade and errand.checkable and len(order) > 1 and not errand.high_risk:
             order, why = cascade(options, order, known.failed if known else frozenset())
@@ -174,37 +174,33 @@ class Router:
         self._hear(model_id)
 
     def _ordered(self, options: Options, prompt: Prompt, task: str, loss: float) -> tuple[Order, Why]:
-        """All of `options`, the one to ask first, and why."""
-        calibration, ids = self.calibration, options.ids
-        said = calibration.qualities(task, asked(prompt), len(prompt.tools)) if calibration else {}
-        kept = [at for at, id in enumerate(ids) if id in said] if said else []  # noqa: A001 - a model's
-        if calibration is not None and kept:
-            means, lower = list(options.means), list(options.sure)
-            for at in kept:  # the quality at this very prompt in place of that at its task
-                by = said[ids[at]] - (calibration.expected(ids[at], task) or 0.0)
+        """All that may be asked, the one to ask first, and why."""
+        calibration, ranking = self.calibration, options.ranking
+        if calibration is not None and ranking.predicted:
+            said = calibration.qualities(task, asked(prompt), len(prompt.tools))
+            means, sure = list(options.means), list(options.sure)
+            for at in ranking.first:  # the quality at this very prompt in place of that at its task
+                by = said[options.ids[at]] - (ranking.tables[at] or 0.0)
                 means[at] += by
-                lower[at] += by
-            options.means, options.sure = means, lower
-            order = self._priced(options, kept, calibration, loss)
+                sure[at] += by
+            options.means, options.sure = means, sure
+            order = self._priced(options, calibration, loss)
             best = max(order, key=means.__getitem__)
-            rest = sorted(set(range(len(ids))).difference(kept), key=means.__getitem__, reverse=True)
         else:
-            ranked = sorted(range(len(ids)), key=options.means.__getitem__, reverse=True)
-            sure, best = options.sure, ranked[0]
-            enough = max(sure) - loss / 100
-            order = sorted([at for at in ranked if sure[at] >= enough], key=options.costs.__getitem__)
+            order, best = sorted(ranking.first, key=options.costs.__getitem__), ranking.best
             self._quickest_first(options, order)
-            rest = [at for at in ranked if sure[at] < enough]
-        return order + rest, ("chosen", _because(options, order[0], best, loss))
+        order += ranking.rest
+        return order, ("chosen", _because(options, order[0], best, loss))
 
-    def _priced(self, options: Options, kept: Order, calibration: Calibration, loss: float) -> Order:
+    def _priced(self, options: Options, calibration: Calibration, loss: float) -> Order:
         """By quality less what calibration has the cost be worth."""
-        ids, costs, means = options.ids, options.costs, options.means
+        ids, costs, means, kept = options.ids, options.costs, options.means, options.ranking.first
         price, reference = calibration.price(loss), calibration.reference
         if price is None:
             return sorted(kept, key=lambda at: (ids[at] == reference, means[at]), reverse=True)
         alone = next((costs[at] for at in kept if ids[at] == reference), 0.0) or max(costs[at] for at in kept) or 1.0
-        return sorted(kept, key=lambda at: means[at] - price * costs[at] / alone, reverse=True)
+        worth = {at: means[at] - price * costs[at] / alone for at in kept}
+        return sorted(kept, key=worth.__getitem__, reverse=True)
 
     def _quickest_first(self, options: Options, order: Order) -> None:
         """Of several that cost the same, the one that is known to answer soonest."""
@@ -221,7 +217,7 @@ class Router:
         seen = self.beliefs.of("usual", "", "").seen + (calibration.rows if calibration else 0)
         if draw(self._seed, self._decisions) >= exploring(share, seen):
             return order, why
-        worth_asking = [at for at in order if not calibration or options.ids[at] in calibration.kept] or order
+        worth_asking = order[: len(options.ranking.first)] if options.ranking.predicted else order
         tried = worth_asking[to_try([options.means[at] for at in worth_asking], [options.sure[at] for at in worth_asking])]
         if tried == order[0]:
             return order, why
@@ -231,9 +227,9 @@ class Router:
 
     def _kept_to(self, model: Model, options: Options, order: Order, spare: float, tokens: int, why: Why) -> tuple[Order, Why]:
         """The run's own model first, while it can be asked and a change is not worth its cache."""
-        if model.id not in options.ids:
+        own, best = options.ids.index(model.id) if model.id in options.ids else None, order[0]
+        if own not in order:
             return order, ("switched", (f"{model.id}, which the run began with, cannot be asked now", *why[1]))
-        own, best = options.ids.index(model.id), order[0]
         if own == best:
             return order, ("kept", why[1])
         lost = self._sieve.reading(options.models[best], tokens)
@@ -280,7 +276,7 @@ def draw(seed: int, number: int) -> float:
 
 
 def _first(at: int, order: Order) -> Order:
-    return [at, *(other for other in order if other != at)]
+    return [at, *[other for other in order if other != at]]
 
 
 def _because(options: Options, first: int, best: int, loss: float) -> tuple[str, ...]:

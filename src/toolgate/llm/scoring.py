@@ -89,7 +89,7 @@ def believe(expected: Sequence[float], masses: Sequence[float]) -> tuple[list[fl
     """
     means = [0.0 if mean < 0.0 else 1.0 if mean > 1.0 else mean for mean in expected]
     bounded = [0.05 if mean < 0.05 else 0.95 if mean > 0.95 else mean for mean in means]
-    sure = [mean - CAREFUL * sqrt(at * (1 - at) / (mass + 1)) for mean, at, mass in zip(means, bounded, masses, strict=True)]
+    sure = [mean - CAREFUL * sqrt(at * (1.0 - at) / (mass + 1.0)) for mean, at, mass in zip(means, bounded, masses, strict=True)]
     return means, sure
 
 

@@ -22,14 +22,16 @@ NOBODY_SAYS = 0.5
 class Columns:
     """By the models' numbers. Lists are replaced, never changed, so that whoever holds one holds what was thought then."""
 
-    means: Sequence[float]
+    means: list[float]
     """Share of right answers expected, 0 to 1."""
-    sure: Sequence[float]
+    sure: list[float]
     """The same, lowered by how unsure it is."""
     seen: Sequence[float]
     """Observations behind it."""
     lengths: Sequence[float]
     """Tokens that an answer is expected to have."""
+    tables: Sequence[float | None]
+    """What labelled prompts say of it, where they predict its quality at each prompt; None: they do not."""
 
 
 @dataclass(slots=True)
@@ -44,8 +46,12 @@ class _Kept:
     """Observations that this rests on, what was expected before counted as some."""
     seen: list[float]
     lengths: list[float]
+    predicted: Sequence[float | None]
+    """As `Columns.tables`."""
     stale: set[int]
     columns: Columns
+    usual: float = 0.0
+    """What is usual, as `columns` have it."""
 
 
 class Standing:
@@ -67,12 +73,7 @@ class Standing:
         if kept is None:
             if len(self._tasks) >= TASKS:
                 self._tasks.clear()
-            n = len(self._models)
-            tables: list[float | None] = [None] * n
-            nothing = [0.0] * n
-            columns = Columns(nothing, nothing, nothing, nothing)
-            kept = _Kept(tables, [0.0] * n, [0.0] * n, [0.0] * n, [0.0] * n, set(range(n)), columns)
-            self._tasks[task] = kept
+            kept = self._tasks[task] = self._begun(task)
         if kept.stale:
             self._freshen(kept, task)
         return kept.columns
@@ -88,26 +89,38 @@ class Standing:
         """How much better than usual it is expected to be before anything was seen."""
         return self._expected.get(model_id, 0.0)
 
+    def _begun(self, task: str) -> _Kept:
+        calibration, n = self._calibration, len(self._models)
+        nothing = [0.0] * n
+        tables = [calibration.expected(model.id, task) if calibration else None for model in self._models]
+        kept = frozenset(calibration.kept if calibration else ())
+        predicted = [table if model.id in kept else None for model, table in zip(self._models, tables, strict=True)]
+        columns = Columns(nothing, nothing, nothing, nothing, predicted)
+        return _Kept(tables, [0.0] * n, [0.0] * n, [0.0] * n, [0.0] * n, predicted, set(range(n)), columns)
+
     def _freshen(self, kept: _Kept, task: str) -> None:
         of = self._beliefs.of
         for number in kept.stale:
-            id = self._models[number].id  # noqa: A001 - a model's
+            id, table = self._models[number].id, kept.tables[number]  # noqa: A001 - a model's
             overall, own = of("effect", id, ""), of("effect", id, task)
-            table = self._calibration.expected(id, task) if self._calibration else None
             expected, strength = (self.expected(id), STRENGTH) if table is None else (0.0, CALIBRATED)
-            kept.tables[number], kept.effects[number] = table, effect(expected, overall, own, strength)
+            kept.effects[number] = effect(expected, overall, own, strength)
             kept.masses[number], kept.seen[number] = strength.prior + overall.seen, overall.seen
             kept.lengths[number] = self._length(id, task)
+        base = usual(of("usual", "", ""), of("usual", "", task))
         means, sure = list(kept.columns.means), list(kept.columns.sure)
-        if None in kept.tables:  # what is usual, against which such a model is held, may have changed
-            base = usual(of("usual", "", ""), of("usual", "", task))
+        if base != kept.usual and None in kept.tables:  # against it are held of whom labelled prompts say nothing
             expected_of = [(base if table is None else table) + better for table, better in zip(kept.tables, kept.effects, strict=True)]
             means, sure = believe(expected_of, kept.masses)
         else:
             for number in kept.stale:
-                expected = (kept.tables[number] or 0.0) + kept.effects[number]
+                table = kept.tables[number]
+                expected = (base if table is None else table) + kept.effects[number]
                 (means[number],), (sure[number],) = believe([expected], [kept.masses[number]])
-        kept.columns = Columns(means, sure, tuple(kept.seen), tuple(kept.lengths))
+        was = kept.columns
+        if means == was.means and sure == was.sure:  # whoever ranked by them need not do so again
+            means, sure = was.means, was.sure
+        kept.usual, kept.columns = base, Columns(means, sure, tuple(kept.seen), tuple(kept.lengths), kept.predicted)
         kept.stale.clear()
 
     def _length(self, model_id: str, task: str) -> float:
