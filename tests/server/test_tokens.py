@@ -193,14 +193,13 @@ async def test_no_bad_token_takes_more_than_five_milliseconds() -> None:
 
 
 @settings(max_examples=60)
-@given(data=st.data())
-async def test_no_changed_character_is_overlooked(data: st.DataObject) -> None:
+@given(st.integers(0, 8191), st.characters(min_codepoint=33, max_codepoint=126))
+async def test_no_changed_character_is_overlooked(place: int, other: str) -> None:
     tokens, _, _ = the_tokens()
     good = token(ed(), "EdDSA")
-    place = data.draw(st.integers(0, len(good) - 1))
-    other = data.draw(st.characters(min_codepoint=33, max_codepoint=126).filter(lambda letter: letter != good[place]))
+    place %= len(good) - 1  # the last letter of 64 bytes in base64 has bits that mean nothing
+    assume(other != good[place])
     changed = good[:place] + other + good[place + 1 :]
-    assume(place != len(good) - 1)  # the last letter of 64 bytes in base64 has bits that mean nothing
 
     with pytest.raises(NotIdentified):
         await tokens.principal(changed)
