@@ -143,6 +143,8 @@ class Slate:
     rules: tuple[ModelRule, ...]
     names: tuple[str, ...]
     """Of the rules."""
+    costs: Sequence[tuple[ModelRule, float, str]]
+    """Each rule, the micro-US-dollars that it allows a request, perhaps infinity, and how to begin to say so."""
     loss: float
     """Points of quality that may be lost."""
     explore: float
@@ -205,10 +207,11 @@ class Sieve:
                 if id in troubled and id not in dropped and (why := self._health.available(model)):
                     dropped[id] = why
         if left is not None and slate.dearest[0] * tokens + slate.dearest[1] * prompt.max_tokens > left:
+            there = dollars(left)
             for model, id, read, written in zip(slate.models, slate.ids, slate.reads, slate.writes, strict=True):  # noqa: A001
                 most = read * tokens + written * min(prompt.max_tokens, model.max_output)
                 if most > left and id not in dropped:
-                    dropped[id] = f"it may cost {dollars(round(most))}, and {dollars(left)} is left"
+                    dropped[id] = f"it may cost {dollars(round(most))}, and {there} is left"
         if prompt.schema is not None and any(model.strict and model.id not in dropped for model in slate.models):
             dropped |= {
                 model.id: "it cannot be held to a schema, and others can"
@@ -282,6 +285,7 @@ class Sieve:
             dropped=dropped,
             rules=rules,
             names=tuple(rule.id for rule in rules),
+            costs=[_cost(rule) for rule in rules],
             loss=loss,
             explore=policy.explore if all(rule.explore for rule in rules) else 0.0,
             ceilings=_ceilings(rules, cards),
@@ -292,26 +296,26 @@ class Sieve:
         lately, ids = self._speeds.lately(), slate.ids
         if slate.speeds is not lately:  # as long as nobody measures anew the same are slow
             out = [model for model in slate.models if model.id in ceilings.dear or _slow(lately.get(model.id), ceilings)]
-            slate.speeds, slate.above = lately, {model.id: self._named(model, 0.0, slate.rules) for model in out}
+            slate.speeds, slate.above = lately, {model.id: self._named(model, 0.0, slate) for model in out}
         above, most = slate.above, ceilings.cost
         if not above and (most == inf or max(costs) <= most):
             return {}
         return {
-            ids[at]: above[ids[at]] if costs[at] <= most else self._named(slate.models[at], costs[at], slate.rules)
+            ids[at]: above[ids[at]] if costs[at] <= most else self._named(slate.models[at], costs[at], slate)
             for at in able
             if ids[at] in above or costs[at] > most
         }
 
-    def _named(self, model: Model, cost: float, rules: tuple[ModelRule, ...]) -> str:
+    def _named(self, model: Model, cost: float, slate: Slate) -> str:
         card, speed = self._cards[model.id], self._speeds.lately().get(model.id)
-        for rule in rules:
+        for rule, most, said in slate.costs:
             if rule.max_price is not None and max(card.read, card.written) > rule.max_price:
                 return f"{rule.id} allows ${rule.max_price:f} for a million tokens"
-            if rule.max_cost is not None and cost > float(rule.max_cost) * MICROS:
-                return f"{rule.id} allows ${rule.max_cost:f} a request, and it is expected to cost {dollars(round(cost))}"
+            if cost > most:
+                return f"{said}{dollars(round(cost))}"
             if rule.max_p95 is not None and speed is not None and (speed.p95 or 0.0) > rule.max_p95:
                 return f"{rule.id} allows {rule.max_p95:g} s, and 5 of 100 answers took longer lately"
-        return f"{_first_token(rules)} allows less time to the first piece than 5 of 100 answers took lately"
+        return f"{_first_token(slate.rules)} allows less time to the first piece than 5 of 100 answers took lately"
 
 
 def _below(
@@ -351,6 +355,12 @@ def _picking(numbers: Sequence[int], whole: int) -> Callable[[Sequence[Any]], Se
 
 def _losses(rules: tuple[ModelRule, ...]) -> list[float]:
     return [rule.max_quality_loss for rule in rules if rule.max_quality_loss is not None]
+
+
+def _cost(rule: ModelRule) -> tuple[ModelRule, float, str]:
+    if rule.max_cost is None:
+        return rule, inf, ""
+    return rule, float(rule.max_cost) * MICROS, f"{rule.id} allows ${rule.max_cost:f} a request, and it is expected to cost "
 
 
 def _slow(speed: Speed | None, ceilings: Ceilings) -> bool:
