@@ -82,6 +82,13 @@ async def test_another_callers_call_and_those_made_within_calls_do_not() -> None
     assert await times(repeat, call, 1) == 0
 
 
+async def test_what_a_face_does_in_a_form_of_its_own_is_no_loop() -> None:
+    repeat = a_repeat()
+
+    assert await times(repeat, a_call(work=Echo()), 5) == 5
+    assert await times(repeat, a_call(), 5) == 3
+
+
 ANSWERS = {
     "text": [Outcome((Text(f"state {n}"),)) for n in range(9)],
     "value": [Outcome(structured={"state": n}) for n in range(9)],

@@ -2,7 +2,8 @@
 
 What counts are equal calls in a row, by one caller, that bring nothing new: for a tool that only reads, the same answer
 each time, so that one may wait for something to change; for any other, every call, since doing the same thing five times
-over is hardly meant, whatever comes back. A different call or some time ends the row.
+over is hardly meant, whatever comes back. A different call or some time ends the row. What a face does in a form of its
+own is no part of it: there a program asks, whose users may well say the same.
 """
 
 from __future__ import annotations
@@ -40,7 +41,7 @@ class Repeat:
         self._rows: OrderedDict[tuple[str, str, str | None], Row] = OrderedDict()
 
     async def __call__(self, call: Call, call_next: Handler) -> Outcome:
-        if self._settings.calls is None:
+        if self._settings.calls is None or call.work is not None:
             return await call_next(call)
         # Calls of one tool of ours are a row of their own: they would break the row of the calls that they are made for.
         caller = (call.principal.tenant, call.principal.id, call.parent_id)
