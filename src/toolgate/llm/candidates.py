@@ -295,19 +295,19 @@ class Sieve:
         """Those above a ceiling, with a sentence that names it."""
         lately, ids = self._speeds.lately(), slate.ids
         if slate.speeds is not lately:  # as long as nobody measures anew the same are slow
-            out = [model for model in slate.models if model.id in ceilings.dear or _slow(lately.get(model.id), ceilings)]
-            slate.speeds, slate.above = lately, {model.id: self._named(model, 0.0, slate) for model in out}
+            out = [id for id in ids if id in ceilings.dear or _slow(lately.get(id), ceilings)]  # noqa: A001
+            slate.speeds, slate.above = lately, {id: self._named(id, 0.0, slate) for id in out}  # noqa: A001
         above, most = slate.above, ceilings.cost
         if not above and (most == inf or max(costs) <= most):
             return {}
         return {
-            ids[at]: above[ids[at]] if costs[at] <= most else self._named(slate.models[at], costs[at], slate)
+            ids[at]: above[ids[at]] if costs[at] <= most else self._named(ids[at], costs[at], slate)
             for at in able
             if ids[at] in above or costs[at] > most
         }
 
-    def _named(self, model: Model, cost: float, slate: Slate) -> str:
-        card, speed = self._cards[model.id], self._speeds.lately().get(model.id)
+    def _named(self, id: str, cost: float, slate: Slate) -> str:
+        card, speed = self._cards[id], self._speeds.lately().get(id)
         for rule, most, said in slate.costs:
             if rule.max_price is not None and max(card.read, card.written) > rule.max_price:
                 return f"{rule.id} allows ${rule.max_price:f} for a million tokens"
