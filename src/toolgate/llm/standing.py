@@ -79,11 +79,11 @@ class Standing:
         return kept.columns
 
     def hear(self, model_id: str) -> None:
-        """Something new is known of a model."""
+        """Something new is known of a model; of one that is not in the roster it changes what is usual, and so perhaps all."""
         number = self._numbers.get(model_id)
-        if number is not None:
-            for kept in self._tasks.values():
-                kept.stale.add(number)
+        heard = range(len(self._models)) if number is None else (number,)
+        for kept in self._tasks.values():
+            kept.stale.update(heard)
 
     def expected(self, model_id: str) -> float:
         """How much better than usual it is expected to be before anything was seen."""
