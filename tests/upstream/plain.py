@@ -3,8 +3,8 @@
 Habits: `silent` says nothing at all · `crash` ends when its tool `crash` is called · `flood` fills standard error ·
 `garbage` prints what is no JSON · `deaf` ends neither by its input's end nor by SIGTERM · `family` leaves a child of its
 own · `two` has a second tool · `loud` floods with log messages when `loud` is called · `slow` begins late · `bad` has 30 tools
-that are none · `asks` has a tool for clients only that can be asked something, and asks
-them.
+that are none · `changes` has a resource that is another when `change` is called · `asks` has a tool for clients only that can
+be asked something, and asks them.
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ ECHO = {
 
 ROOTS: list[Any] = []
 """The client's, each time that it said they had changed."""
+SUBSCRIBED: set[str] = set()
 ASKED: dict[str, Any] = {}
 """The calls that wait for an answer, by the question."""
 
@@ -37,6 +38,7 @@ ASKED: dict[str, Any] = {}
 def tools() -> list[dict[str, Any]]:
     more = ["crash", "hang", "environment", "loud", "pid"] + (["two"] if "two" in HABITS else [])
     more += ["ask", "later", "roots"] if "asks" in HABITS and "elicitation" in CLIENT else []
+    more += ["change"] if "changes" in HABITS else []
     none = [{"name": f"none{number}"} for number in range(30)] if "bad" in HABITS else []
     return [*none, ECHO, *({"name": name, "inputSchema": {"type": "object"}} for name in more)]
 
@@ -64,6 +66,8 @@ def call(id: Any, name: str, arguments: dict[str, Any]) -> None:
         say({"method": "notifications/message", "params": {"level": "info", "data": "now"}})
         say({"method": "notifications/elicitation/complete", "params": {"elicitationId": "it"}})
         return
+    for uri in sorted(SUBSCRIBED) if name == "change" else ():
+        say({"method": "notifications/resources/updated", "params": {"uri": uri}})
     if name == "ask":
         ASKED[f"about {id}"] = id
         form = {"type": "object", "properties": {"name": {"type": "string"}}}
@@ -90,11 +94,16 @@ def serve() -> None:
             continue
         if method == "initialize":
             CLIENT.update(params["capabilities"])
-            able: dict[str, Any] = {"tools": {}}
+            able: dict[str, Any] = {"tools": {}, **({"resources": {"subscribe": True}} if "changes" in HABITS else {})}
             info = {"name": "plain", "version": "1"}
             say({"id": message["id"], "result": {"protocolVersion": "2025-06-18", "capabilities": able, "serverInfo": info}})
         elif method == "tools/list":
             say({"id": message["id"], "result": {"tools": tools()}})
+        elif method == "resources/list":
+            say({"id": message["id"], "result": {"resources": [{"name": "one", "uri": "test://one"}]}})
+        elif method in ("resources/subscribe", "resources/unsubscribe"):
+            SUBSCRIBED.symmetric_difference_update([params["uri"]])
+            say({"id": message["id"], "result": {}})
         elif method == "tools/call":
             call(message["id"], params["name"], params.get("arguments", {}))
         else:

@@ -213,6 +213,36 @@ async def test_callers_hear_of_changes_of_resources_that_they_asked_for(behind: 
     assert getattr(heard, "uri", None) == "test://one"
 
 
+@pytest.mark.parametrize("callbacks", [{}, {"elicitation_callback": named}], ids=["shared", "own"])
+@pytest.mark.filterwarnings("ignore:resources/")
+async def test_a_client_hears_of_changes_in_the_conversation_that_its_calls_are_made_in(behind: Behind, callbacks: Any) -> None:
+    """Once, whether its own conversation begins before it subscribes or after."""
+    heard: list[str] = []
+
+    async def hear(message: Any) -> None:
+        if isinstance(message, types.ResourceUpdatedNotification):
+            heard.append(str(message.params.uri))
+
+    async with behind(theirs=plain("changes", prefix="")) as app, asgi(app) as application, serving(application) as ours:
+        shared, principal = app.roster.sources.all[0].upstream, Principal("ada", ("reader",))
+        with anyio.fail_after(60):
+            async with Client(f"{ours}/mcp", mode="legacy", message_handler=hear, **callbacks) as client:
+                for times in (1, 2):
+                    await client.session.subscribe_resource("test://one")
+                    await client.call_tool("change", {})
+                    while len(heard) < times:
+                        await anyio.sleep(0.01)
+                    if callbacks:
+                        await app.gateway.call("change", {}, principal)  # in a conversation that is not this client's
+                    await client.session.unsubscribe_resource("test://one")
+                    await client.call_tool("change", {})
+                await client.session.subscribe_resource("test://one")
+            while "test://one" in shared._subscribed:
+                await anyio.sleep(0.01)
+
+    assert heard == ["test://one"] * 2
+
+
 async def test_what_a_caller_says_beside_reaches_the_server_but_for_what_is_ours(behind: Behind) -> None:
     theirs = Theirs()
     async with standing(behind, theirs) as (url, _), Client(url, mode=ROUNDS) as client:

@@ -16,7 +16,6 @@ import asyncio
 from collections.abc import Awaitable, Mapping
 from itertools import count
 from typing import Any
-from uuid import uuid4
 
 import anyio
 import mcp_types as types
@@ -59,7 +58,7 @@ class Session:
             connection: the SDK's.
         """
         self._connection = connection
-        self.key: str = connection.state.setdefault(passing.KEY, uuid4().hex)
+        self.key = passing.key_of(connection)
         self.line = passing.Line(connection)
         self._owner = _named(owner)
         self._declared: Any = None

@@ -178,14 +178,14 @@ class Offered:
             if len(subscribed) >= MOST_SUBSCRIBED:
                 raise MCPError(code=NOT_DONE, message=f"{MOST_SUBSCRIBED} resources are subscribed to already")
             source = self._holder(context, params.uri)
-            await _or_not_done(source.upstream.subscribe(params.uri))
+            await _or_not_done(source.upstream.subscribe(params.uri, passing.key_of(passing.connection_of(context))))
             subscribed[params.uri] = source
         return types.EmptyResult()
 
     async def unsubscribe(self, context: Context, params: types.UnsubscribeRequestParams) -> types.EmptyResult:
         source = self._subscriptions(context).pop(params.uri, None)
         if source is not None:
-            await source.upstream.unsubscribe(params.uri)
+            await source.upstream.unsubscribe(params.uri, passing.key_of(passing.connection_of(context)))
         return types.EmptyResult()
 
     async def set_level(self, context: Context, params: types.SetLevelRequestParams) -> types.EmptyResult:
@@ -201,19 +201,18 @@ class Offered:
     async def listen(self, context: Context, params: types.SubscriptionsListenRequestParams) -> types.SubscriptionsListenResult:
         """Only of resources that the caller may read; of others it is told nothing, as of such that do not exist."""
         wanted = params.notifications.resource_subscriptions or []
-        held: list[tuple[Source, str]] = []
+        held: dict[str, Source] = {}
         try:
-            for uri in wanted[:MOST_SUBSCRIBED]:
+            for uri in dict.fromkeys(wanted[:MOST_SUBSCRIBED]):
                 with suppress(MCPError):
                     source = self._holder(context, uri)
                     await _or_not_done(source.upstream.subscribe(uri))
-                    held.append((source, uri))
-            told = params.notifications.model_copy(update={"resource_subscriptions": [uri for _, uri in held] or None})
+                    held[uri] = source
+            told = params.notifications.model_copy(update={"resource_subscriptions": list(held) or None})
             return await self._listen(context, params.model_copy(update={"notifications": told}))
         finally:
             with anyio.move_on_after(5, shield=True):
-                for source, uri in held:
-                    await source.upstream.unsubscribe(uri)
+                await _leave(held)
 
     async def _remember(self, ctx: Context, call_next: CallNext) -> HandlerResult:
         """A middleware of the SDK's: clients of the handshake eras are told of changes from when they have begun."""
@@ -233,7 +232,8 @@ class Offered:
                 case ResourcesListChanged():
                     await connection.send_resource_list_changed()
                 case ResourceUpdated(uri):
-                    if uri in connection.state.get(SUBSCRIBED, {}):
+                    source = connection.state.get(SUBSCRIBED, {}).get(uri)
+                    if source is not None and not source.upstream.tells(passing.key_of(connection), uri):
                         await connection.send_resource_updated(uri)
 
     def _subscriptions(self, context: Context) -> dict[str, Source]:
@@ -242,11 +242,12 @@ class Offered:
             subscribed: dict[str, Source] = {}
             state[SUBSCRIBED] = subscribed
 
-            async def leave() -> None:
-                for uri, source in subscribed.items():
-                    await source.upstream.unsubscribe(uri)
+            connection = passing.connection_of(context)
 
-            passing.connection_of(context).exit_stack.push_async_callback(leave)
+            async def leave() -> None:
+                await _leave(subscribed, passing.key_of(connection))
+
+            connection.exit_stack.push_async_callback(leave)
         found: dict[str, Source] = state[SUBSCRIBED]
         return found
 
@@ -308,6 +309,13 @@ class Offered:
             raise MCPError(code=types.INVALID_PARAMS, message="this cursor leads nowhere (any more); list from the beginning")
         end = start + self._page_size
         return list(items[start:end]), _cursor(end) if end < len(items) else None
+
+
+async def _leave(subscribed: Mapping[str, Source], client: str | None = None) -> None:
+    """End all subscriptions at once: a server that does not answer is waited for each time."""
+    async with anyio.create_task_group() as tasks:
+        for uri, source in subscribed.items():
+            tasks.start_soon(source.upstream.unsubscribe, uri, client)
 
 
 async def _or_not_done(doing: Awaitable[None]) -> None:

@@ -81,7 +81,7 @@ class PassingClient(Channel):
             self.log_level: str | None = self.meta.get(LOG_LEVEL)
             self.session: Session | None = None
         else:
-            self.key = session_of(context).setdefault(KEY, uuid4().hex)
+            self.key = key_of(connection_of(context))
             self.capabilities = declared(context.session.client_capabilities)
             self.log_level = session_of(context).get(LEVEL, EVERYTHING)
             self.session = Line(connection_of(context))
@@ -116,6 +116,12 @@ def connection_of(context: Any) -> Connection:
 def session_of(context: Any) -> dict[str, Any]:
     """What is remembered of a client's connection, for as long as it lasts."""
     return connection_of(context).state
+
+
+def key_of(connection: Connection) -> str:
+    """`Client.key` of the calls that come by it."""
+    key: str = connection.state.setdefault(KEY, uuid4().hex)
+    return key
 
 
 def gone_of(connection: Connection) -> anyio.Event:

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Container, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
@@ -45,6 +45,7 @@ QUESTIONS: Mapping[str, str] = {"elicitation/create": "elicitation", "sampling/c
 """What servers may ask, and the capability of clients that can be asked it."""
 ELICITED = "notifications/elicitation/complete"
 """A person has done at a URL what they were asked to (2025-11-25, client/elicitation)."""
+UPDATED = "notifications/resources/updated"
 ROOTS_SECONDS = 30.0  # that a client may take to say its roots; a guess, no person is asked
 ROUNDS = 10  # of questions that one call may need; a guess, a form has one or two
 BURST, A_SECOND = 64, 20.0
@@ -106,13 +107,20 @@ class CallersEar:
 class SessionsEar(CallersEar):
     """Hears for a client's session what belongs to none of its calls."""
 
-    def __init__(self, client: Client, session: Session) -> None:
+    def __init__(self, client: Client, session: Session, subscribed: Container[str]) -> None:
+        """
+        Args:
+            subscribed: resources that it wants to hear of.
+        """
         super().__init__(client)
+        self._subscribed = subscribed
         self._able = client.capabilities
         self._session = session
 
     async def hear(self, method: str, params: Mapping[str, Any]) -> None:
-        if method in (ELICITED, "notifications/message") and self._has_room():
+        uri = params.get("uri")
+        wanted = isinstance(uri, str) and uri in self._subscribed if method == UPDATED else method in (ELICITED, "notifications/message")
+        if wanted and self._has_room():
             await self._session.tell(method, params)
 
     async def answer(self, method: str, params: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -30,21 +30,27 @@ from toolgate.upstream.modern import Modern
 from toolgate.upstream.peer import Deaf, Ear, Peer
 
 MOST = 64  # conversations of callers' own with one server; each may be a process
+MOST_OF_ONE = 32  # of them, of one caller, so that there is room for others
 AT_ONCE = 16  # of them, of one caller without a session; a guess, models make up to eight calls at a time
 SILENT_SECONDS = 300.0  # after which a caller's own conversation is ended; a guess
 BEGIN_SECONDS = 30.0
+SUBSCRIBE_SECONDS = 2.0  # that a server may take to hear what is subscribed to
 
 log = logging.getLogger("toolgate.upstream")
 
 
 @dataclass(slots=True)
 class _Held:
-    client: str | None = None
+    client: str | None
     """Its key."""
+    owner: tuple[str, str]
+    lasts: bool
+    """Its client has a session, which hears what belongs to none of its calls."""
     conversation: Conversation | None = None
     error: ToolgateError | None = None
     begun: anyio.Event = field(default_factory=anyio.Event)
-    over: anyio.Event = field(default_factory=anyio.Event)
+    scope: anyio.CancelScope = field(default_factory=anyio.CancelScope)
+    """Cancelled when it is over."""
     used: float = 0.0
     calls: int = 0
     """That are made in it, or wait for it to begin."""
@@ -52,12 +58,19 @@ class _Held:
     """Something of the client's is on its way to the server; one of a kind at a time."""
     level: str | None = None
     """Of log messages, as the server was told."""
+    subscribed: set[str] = field(default_factory=set)
+    """Resources that it tells the client's session of."""
+
+    @property
+    def over(self) -> bool:
+        """Whether nothing can be asked in it any more; it may still be about to end."""
+        return self.scope.cancel_called or (self.conversation is not None and self.conversation.peer.ended.is_set())
 
     async def silent(self) -> None:
         """Return when nothing was asked for a while."""
         while True:
             left = self.used + SILENT_SECONDS - anyio.current_time()
-            if left <= 0 and not self.calls:
+            if left <= 0 and not self.calls and not self.subscribed:
                 return
             await anyio.sleep(max(left, 1.0))
 
@@ -67,6 +80,10 @@ class Owned:
         self._dial = dial
         self._tasks = tasks
         self._held: dict[str, _Held] = {}
+        self._open = 0
+        """Conversations that have not ended yet, whether or not they are over."""
+        self._wanted: dict[str, set[str]] = {}
+        """Resources that a client wants to hear of, by its key."""
 
     async def ask(
         self, shared: Conversation, method: str, params: Mapping[str, Any], ear: Ear, call: Call, endpoint: Endpoint | None
@@ -90,7 +107,7 @@ class Owned:
             held.calls -= 1
             held.used = anyio.current_time()
             if _alone(call.client) and "roots" in able(call.client):
-                held.over.set()  # a server remembers roots, and the next client of the same principal may have others
+                held.scope.cancel()  # a server remembers roots, and the next client of the same principal may have others
 
     def pass_on(self, client: str, method: str) -> None:
         """Send a notification of a client's, by its key, to the conversations that are its own."""
@@ -103,9 +120,50 @@ class Owned:
             finally:
                 held.telling = False
 
-        for held in self._held.values():
-            if held.client == client and held.conversation is not None and not held.telling:
+        for held in self._of(client):
+            if held.conversation is not None and not held.telling:
                 self._tasks.start_soon(tell, held, held.conversation.peer)
+
+    async def subscribe(self, client: str, uri: str) -> None:
+        """Have the conversations of a client's session tell it of a resource, those too that begin later."""
+        self._wanted.setdefault(client, set()).add(uri)
+        try:
+            for held in self._of(client):
+                await self._subscribe(held, uri)
+        except BaseException:
+            self._forget(client, uri)
+            raise
+
+    async def unsubscribe(self, client: str, uri: str) -> None:
+        self._forget(client, uri)
+        for held in self._of(client):
+            if uri in held.subscribed and held.conversation is not None:
+                held.subscribed.discard(uri)
+                await _ask(held.conversation, "resources/unsubscribe", uri)
+
+    def tells(self, client: str, uri: str) -> bool:
+        """Whether a conversation of its own tells the client's session of a resource."""
+        return any(uri in held.subscribed for held in self._of(client))
+
+    async def _subscribe(self, held: _Held, uri: str) -> None:
+        if held.conversation is None or not held.lasts or uri in held.subscribed:
+            return
+        held.subscribed.add(uri)  # before it is asked: word of a change may come with the answer
+        done = False
+        try:
+            done = await _ask(held.conversation, "resources/subscribe", uri)
+        finally:
+            if not done:
+                held.subscribed.discard(uri)
+
+    def _forget(self, client: str, uri: str) -> None:
+        wanted = self._wanted.get(client, set())
+        wanted.discard(uri)
+        if not wanted:
+            self._wanted.pop(client, None)
+
+    def _of(self, client: str) -> list[_Held]:
+        return [held for held in self._held.values() if held.client == client and not held.over]
 
     async def _tell_level(self, held: _Held, conversation: Conversation, client: Client | None) -> None:
         """Servers of these eras may say nothing until they know how much is wanted."""
@@ -136,41 +194,67 @@ class Owned:
             if number > AT_ONCE:
                 raise Busy(f"{self._dial.who} works on {AT_ONCE} calls of this caller already; try again later")
             key = f"{key} {number}" if number > 1 else key
-        if held is None or held.over.is_set():
-            if len(self._held) >= MOST and not self._end_oldest():
-                raise Busy(f"{self._dial.who} has {MOST} callers with a conversation of their own already; try again later")
-            held = self._held[key] = _Held(call.client.key if call.client else None, used=anyio.current_time())
+        if held is None or held.over:
+            held = self._held[key] = self._room(call)
             self._tasks.start_soon(self._hold, key, held, call.client, endpoint)
         return held
 
-    def _end_oldest(self) -> bool:
-        idle = [held for held in self._held.values() if not held.calls and not held.over.is_set()]
-        if idle:
-            min(idle, key=lambda held: held.used).over.set()
-        return bool(idle)
+    def _room(self, call: Call) -> _Held:
+        """A conversation that has not begun yet; one that nobody uses may have to make room for it."""
+        client, owner = call.client, (call.principal.tenant, call.principal.id)
+        every = [held for held in self._held.values() if not held.over]
+        mine = [held for held in every if held.owner == owner]
+        if self._open >= 2 * MOST or not _has_room(mine, MOST_OF_ONE) or not _has_room(every, MOST):
+            raise Busy(f"{self._dial.who} has as many conversations of callers' own as it may; try again later")
+        lasts = client is not None and client.session is not None
+        return _Held(client.key if client else None, owner, lasts, used=anyio.current_time())
 
     async def _hold(self, key: str, held: _Held, client: Client | None, endpoint: Endpoint | None) -> None:
+        self._open += 1
         try:
-            with anyio.CancelScope() as scope:
+            with held.scope as scope:
                 scope.deadline = anyio.current_time() + BEGIN_SECONDS
                 owned = client is None or not client.in_rounds or _alone(client)
                 session = client.session if client is not None else None
-                common = SessionsEar(client, session) if client is not None and session is not None else Deaf()
+                common = SessionsEar(client, session, held.subscribed) if client is not None and session is not None else Deaf()
                 async with self._dial.open(common, able(client), endpoint=endpoint, owned=owned, handshake=True) as conversation:
-                    scope.deadline = float("inf")
                     held.conversation = conversation
+                    with anyio.move_on_after(SUBSCRIBE_SECONDS):
+                        for uri in sorted(self._wanted.get(held.client or "", ())):
+                            await self._subscribe(held, uri)
+                    scope.deadline = float("inf")
                     held.begun.set()
                     gone = [session.gone] if session is not None else []
-                    await either(held.over.wait, conversation.peer.ended.wait, held.silent, *gone)
+                    await either(conversation.peer.ended.wait, held.silent, *gone)
+                    scope.cancel()
         except (Failed, EgressBlocked, NotLinked) as error:
             held.error = error
         except Exception:
             log.exception("a caller's own conversation with %s failed by a bug", self._dial.who)
         finally:
+            self._open -= 1
             if self._held.get(key) is held:
                 del self._held[key]
             held.error = held.error or Unreachable(f"{self._dial.who} did not begin within {BEGIN_SECONDS:g} s")
             held.begun.set()
+
+
+def _has_room(held: list[_Held], most: int) -> bool:
+    """Whether there are fewer than `most`, or one of them could be ended that nobody uses."""
+    if len(held) < most:
+        return True
+    idle = [each for each in held if not each.calls]
+    if idle:
+        min(idle, key=lambda each: (bool(each.subscribed), each.used)).scope.cancel()
+    return bool(idle)
+
+
+async def _ask(conversation: Conversation, method: str, uri: str) -> bool:
+    """Whether the server did it, in time."""
+    with suppress(ToolgateError), anyio.move_on_after(SUBSCRIBE_SECONDS):
+        await conversation.peer.ask(method, {"uri": uri})
+        return True
+    return False
 
 
 def _alone(client: Client | None) -> bool:

@@ -30,7 +30,7 @@ from toolgate.errors import (
     UpstreamFailed,
 )
 from toolgate.tasks import beside
-from toolgate.upstream.caller import CallersEar, Parking, able, shown, to_modern
+from toolgate.upstream.caller import UPDATED, CallersEar, Parking, able, shown, to_modern
 from toolgate.upstream.dial import Conversation, Dial, NotOlder, envelope
 from toolgate.upstream.lists import LISTS, beyond, for_some, told
 from toolgate.upstream.messages import HEADER_MISMATCH
@@ -183,26 +183,36 @@ class Upstream:
             return False
         return self._dial.endpoint is not None or bool(able(client))
 
-    async def subscribe(self, uri: str) -> None:
+    async def subscribe(self, uri: str, client: str | None = None) -> None:
         """Have the server tell of changes of a resource; once for each who wants to know.
+
+        Args:
+            client: the key of a client with a session, which is told in a conversation of its own where it has one.
 
         Raises:
             ProtocolError, Failed, EgressBlocked: it does not.
         """
         self._subscribed[uri] += 1
-        if self._subscribed[uri] > 1:
-            return
         try:
-            await self._say_subscribed("resources/subscribe", uri)
+            if self._subscribed[uri] == 1:
+                await self._say_subscribed("resources/subscribe", uri)
+            if self._owned is not None and client is not None:
+                await self._owned.subscribe(client, uri)
         except BaseException:
             self._subscribed -= Counter([uri])
             raise
 
-    async def unsubscribe(self, uri: str) -> None:
+    async def unsubscribe(self, uri: str, client: str | None = None) -> None:
         self._subscribed -= Counter([uri])
+        if self._owned is not None and client is not None:
+            await self._owned.unsubscribe(client, uri)
         if not self._subscribed[uri]:
-            with suppress(Failed, EgressBlocked):
+            with suppress(ToolgateError):
                 await self._say_subscribed("resources/unsubscribe", uri)
+
+    def tells(self, client: str, uri: str) -> bool:
+        """Whether a client hears of changes of a resource in a conversation of its own."""
+        return self._owned is not None and self._owned.tells(client, uri)
 
     def updated(self, uri: str) -> None:
         if uri in self._subscribed:
@@ -405,7 +415,7 @@ class _Common:
     async def hear(self, method: str, params: Mapping[str, Any]) -> None:
         if method in CHANGES:
             self._upstream.look_again(*CHANGES[method])
-        elif method == "notifications/resources/updated" and isinstance(uri := params.get("uri"), str):
+        elif method == UPDATED and isinstance(uri := params.get("uri"), str):
             self._upstream.updated(uri)
 
     async def answer(self, method: str, params: Mapping[str, Any]) -> Mapping[str, Any]:
