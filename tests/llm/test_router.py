@@ -339,6 +339,15 @@ def test_a_task_that_nobody_declared_is_guessed_and_marked_so() -> None:
     assert (declared.task, declared.guessed) == ("chat", False)
 
 
+def test_models_of_which_the_same_is_thought_keep_the_operators_order_behind_those_that_labelled_prompts_know() -> None:
+    roster = tuple(Model("acme", f"m{number}", quality=0.6) for number in range(20))
+    router = World(roster, Models(explore=0)).router()
+    kept = tuple(model.id for model in roster if model.name not in ("m9", "m16"))
+    router.calibration = replace(LABELLED, models=kept, table={"": (0.6,) * 18}, kept=kept, weights=((0.2,) * 18,) * len(LABELLED.weights))
+
+    assert chain(router)[-2:] == ["acme/m9", "acme/m16"]
+
+
 def test_to_explain_changes_nothing() -> None:
     router, beside = World(policy=Models(explore=0.5)).router(), World(policy=Models(explore=0.5)).router()
 

@@ -85,11 +85,10 @@ class Ranking:
         if able == self.able:
             return
         sure, tables, ranked = self.sure, self.tables, self.ranked
-        places = [place for place, at in enumerate(able) if tables[at] is not None] if tables.count(None) < len(tables) else []
-        if places:
-            others = set(range(len(able))).difference(places)
-            self.first = [able[place] for place in places]
-            self.rest = sorted([able[place] for place in others], key=self.means.__getitem__, reverse=True)
+        predicted = [at for at in able if tables[at] is not None] if tables.count(None) < len(tables) else []
+        if predicted:
+            others = [at for at in able if tables[at] is None]
+            self.first, self.rest = predicted, sorted(others, key=self.means.__getitem__, reverse=True)
         else:
             if len(able) < len(ranked):
                 ranked = list(filter(frozenset(able).__contains__, ranked))
@@ -98,7 +97,7 @@ class Ranking:
             self.first = [at for at in ranked if self.sure[at] >= enough]
             self.rest = list(filterfalse(frozenset(self.first).__contains__, ranked))
             self.best = ranked[0]
-        self.able, self.predicted = able, bool(places)
+        self.able, self.predicted = able, bool(predicted)
 
 
 class Candidates(NamedTuple):
