@@ -6,20 +6,16 @@ import sqlite3
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
-from hashlib import sha256
 from pathlib import Path
 
 import anyio
 import pytest
 
-from toolgate.audit.chain import Tree
 from toolgate.audit.checkpoint import notes
 from toolgate.errors import AuditUnavailable
 from toolgate.settings import Audit
 from toolgate.stores import open_stores
-from toolgate.stores.journal import SCHEMA
 from toolgate.stores.lease import Lease, alive
-from toolgate.stores.notary import SOME, grown
 from toolgate.stores.secret import keys_in
 from toolgate.stores.verify import Report, records, verify
 
@@ -85,21 +81,6 @@ async def test_a_checkpoint_is_signed_after_so_long(tmp_path: Path) -> None:
         await stores.journal.append("audit", {})
 
         await until(kept.exists)
-
-
-def test_a_tree_grows_by_more_records_than_are_read_at_once() -> None:
-    hashes = [sha256(b"%d" % number).digest() for number in range(2 * SOME + 1)]
-    whole = Tree()
-    for each in hashes:
-        whole.add(each)
-
-    with closing(sqlite3.connect(":memory:", isolation_level=None)) as connection:
-        connection.executescript(SCHEMA)
-        connection.executemany("insert into journal values (?, 'audit', 0, '', ?)", enumerate(hashes, 1))
-        before, tree = grown(connection)
-
-    assert before == 0
-    assert (tree.size, tree.frontier) == (whole.size, whole.frontier)
 
 
 async def test_where_nothing_is_new_nothing_is_signed(tmp_path: Path) -> None:

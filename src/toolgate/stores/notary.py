@@ -21,9 +21,6 @@ from toolgate.audit.keys import Keys
 from toolgate.settings import Audit
 from toolgate.stores.database import Database
 
-HASHES = "select cast(group_concat(hash, '') as blob) from (select hash from journal where seq > ? order by seq limit ?)"
-"""In one row, since to read a row gives the interpreter's lock away several times."""
-SOME = 10_000
 STORE = "insert or ignore into checkpoint (size, at, note, frontier) values (?, ?, ?, ?)"
 log = logging.getLogger("toolgate")
 
@@ -81,13 +78,11 @@ class Notary:
 
 def grown(connection: sqlite3.Connection) -> tuple[int, Tree]:
     """The size at the last checkpoint, and the tree of all records that there are."""
-    connection.execute("begin")  # so that those that are written meanwhile are no part of it
     found = connection.execute("select size, frontier from checkpoint order by size desc limit 1").fetchone()
     size, frontier = found or (0, b"")
     tree = Tree(size, split(frontier))
-    while hashes := connection.execute(HASHES, (tree.size, SOME)).fetchone()[0]:
-        for digest in split(hashes):
-            tree.add(digest)
+    for (digest,) in connection.execute("select hash from journal where seq > ? order by seq", (size,)):
+        tree.add(digest)
     return size, tree
 
 
