@@ -18,6 +18,7 @@ from tests.upstream.theirs import ROUNDS, Theirs
 from toolgate.calls import Call, Session
 from toolgate.errors import InputNeeded, ProtocolError, UpstreamFailed
 from toolgate.openapi.load import accept
+from toolgate.standin import serving
 from toolgate.tasks import beside
 from toolgate.testing import a_call, a_principal
 from toolgate.upstream.caller import PARKED_OF_ONE, ParkedEar, Parking, able
@@ -66,6 +67,30 @@ async def test_a_tool_called_like_anothers_is_not_served_and_both_are_named(behi
     assert told["a"] == (6, {})
     assert told["c"] == (0, {"echo": "a has a tool echo already"})
     assert "b: echo is not served: a has a tool echo already; a `prefix` tells them apart" in caplog.text
+
+
+@pytest.mark.parametrize("prefixes", [("", ""), ("a1_", "al_")], ids=["same", "alike"])
+async def test_a_name_that_a_later_server_has_is_not_taken_from_it(
+    behind: Behind, prefixes: tuple[str, str], caplog: pytest.LogCaptureFixture
+) -> None:
+    first, second = Theirs(), Theirs(more=True)
+    async with serving(first.app()) as one, serving(second.app()) as other:
+        only = {"allow_networks": ["127.0.0.0/8"], "include": ["another"]}
+        declared = [{"url": f"{url}/mcp", "prefix": prefix, **only} for url, prefix in zip((one, other), prefixes, strict=True)]
+        async with behind(a1=declared[0], al=declared[1]) as app:
+            with anyio.fail_after(60):
+                while first.bus._listeners == {}:
+                    await anyio.sleep(0.01)
+                await first.change_tools()
+                while not (absent := app.roster.status()[0]["absent"]):
+                    await anyio.sleep(0.01)
+            found = [(tool.name, tool.integration) for tool in app.gateway.catalog if tool.integration in ("a1", "al")]
+
+    theirs, ours = (f"{prefix}another" for prefix in prefixes)
+    assert [name for name, integration in found if integration == "al" and "/" not in name] == [ours]
+    assert [name for name, integration in found if integration == "a1" and "/" not in name] == []
+    assert absent == {theirs: f"al has a tool {ours} already" if theirs == ours else f"it looks like {ours} of al"}
+    assert f"a1: {theirs} is not served: {absent[theirs]}" in caplog.text
 
 
 @dataclass

@@ -6,6 +6,7 @@ import logging
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -185,9 +186,14 @@ class Sources:
         self.all = tuple(sources)
         self.refused: Mapping[str, Mapping[str, str]] = {}
         """By integration: its tools that are not served because of another one, and why."""
+        self._holders: Mapping[str, str] = {}
+        """The integrations of the tools that are served, by their names."""
 
     def tools(self, others: Iterable[Tool] = ()) -> list[Tool]:
-        """The tools of all, but for those that are called like one of `others` or an earlier server's, or look like it."""
+        """The tools of all, but for those that are called like one of `others` or another server's, or look like it.
+
+        The first in order has a name, unless another has it already: what a client calls does not become another server's.
+        """
         pins = {source: accepted(source.loaded.folder) or {} for source in self.all}
         offered = {source: source.tools() for source in self.all}
         taken = {tool.name.casefold(): (tool.integration, tool.name) for tool in others}
@@ -195,6 +201,9 @@ class Sources:
             # What is accepted for one server is no other's name while its tool is kept back, or gone.
             for name in pins[source].keys() - {tool.name for tool in tools}:
                 taken.setdefault(name.casefold(), (source.integration.name, name))
+        for tool in chain.from_iterable(offered.values()):
+            if self._holders.get(tool.name) == tool.integration:
+                taken.setdefault(tool.name.casefold(), (tool.integration, tool.name))
         alike = {skeleton(name): holder for name, holder in taken.items()}
         found: list[Tool] = []
         refused: dict[str, dict[str, str]] = {}
@@ -215,6 +224,7 @@ class Sources:
                 if before.get(name) != why:
                     log.warning("%s: %s is not served: %s; a `prefix` tells them apart", source.integration.name, name, why)
         self.refused = refused
+        self._holders = {tool.name: tool.integration for tool in found}
         return found
 
 
