@@ -49,6 +49,9 @@ class ToolgateError(Exception):
     code = "error"
     """Stable, in snake_case; ends up in outcomes, audit lines and HTTP bodies."""
 
+    reason = ""
+    """More closely than `code` what happened, where there is more to say; stable, in snake_case."""
+
     retry_after: float | None = None
     """Seconds until it makes sense to try again; None when waiting does not help or nobody knows."""
 
@@ -201,7 +204,7 @@ class NoModel(Refused):
 
     code = "no_model"
 
-    def __init__(self, dropped: Mapping[str, str]) -> None:
+    def __init__(self, dropped: Mapping[str, str], reason: str = "") -> None:
         told = "; ".join(f"{model}: {why}" for model, why in dropped.items())
         if BLIND in dropped.values():
             told += ". For pictures set up, or name, a model with vision: `toolgate providers list` shows which have it"
@@ -209,6 +212,8 @@ class NoModel(Refused):
         super().__init__(f"no language model can be asked. {told}" if told else nothing)
         self.dropped = dropped
         """By `provider/model`: what dropped it."""
+        self.reason = reason or ("no_vision" if BLIND in dropped.values() else "")
+        """`no_such_model`, `model_forbidden` (by the policy), `no_vision`; empty: some other, or several."""
 
     def details(self) -> Mapping[str, Any]:
         return {"dropped": dict(self.dropped)}

@@ -202,5 +202,5 @@ def test_silence_is_answered_twice_and_then_is_a_failure() -> None:
 
 def test_a_model_that_declines_has_failed() -> None:
     assert decided(after([Asked(0.0, "x"), replace(a_reply("No."), stop="refusal")])) == Ended(
-        0.0, "failed", "the model declined to answer"
+        0.0, "failed", "the model declined to answer", "refusal"
     )

@@ -125,7 +125,7 @@ async def test_a_run_that_breaks_by_a_bug_is_closed_in_the_audit() -> None:
         answer = await client.post("/v1/responses", json=FACES["/v1/responses"] | {"stream": True})
 
     bodies = [entry.body for entry in await world.stores.journal.read("audit") if entry.body["type"].startswith("call.")]
-    assert answer.status_code == 200
+    assert answer.status_code == 502
     assert [(body["type"], body["result"]["ending"]) for body in bodies if body["type"] == "call.outcome"] == [
         ("call.outcome", "RuntimeError")
     ]

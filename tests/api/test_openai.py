@@ -332,7 +332,7 @@ async def test_a_run_that_fails_is_an_error_and_is_not_sent_again() -> None:
     refused = ModelFailed("the model cannot understand the request", "request", reason="invalid")
     world = Talking([Line(error=refused), Line(error=refused), Line(error=refused)])
     async with sdk(world) as client:
-        with pytest.raises(openai.InternalServerError, match="the model cannot understand the request"):
+        with pytest.raises(openai.BadRequestError, match="the model cannot understand the request"):
             await client.with_options(max_retries=2).chat.completions.create(model="toolgate", messages=[{"role": "user", "content": "x"}])
         with pytest.raises(openai.APIError, match="the model cannot understand the request"):
             async for _ in await client.chat.completions.create(model="toolgate", messages=[{"role": "user", "content": "x"}], stream=True):

@@ -447,9 +447,10 @@ async def test_who_may_ask_which_model_is_policy() -> None:
 async def test_a_model_that_policy_forbids_is_not_asked_by_its_name_either() -> None:
     world = World({"a": [], "b": []}, rules=Models.model_validate({"rules": [{"id": "no-a", "deny": ["a/*"]}]}))
 
-    with pytest.raises(NoModel, match="a/m: no-a denies it"):
+    with pytest.raises(NoModel, match="a/m: no-a denies it") as none:
         await world.routed.reply(replace(HELLO, model="a/m"), ERRAND)
 
+    assert none.value.reason == "model_forbidden"
     assert world.attempts() == {"a": 0, "b": 0}
     assert [event["type"] for event in await world.events()] == ["model.denied"]
 
@@ -527,6 +528,7 @@ async def test_where_no_model_sees_the_refusal_says_which_and_what_would_work(na
         "no language model can be asked. a/m: it sees no images. "
         "For pictures set up, or name, a model with vision: `toolgate providers list` shows which have it"
     )
+    assert none.value.reason == "no_vision"
     assert world.attempts() == {"a": 0}
     (denied,) = await world.events()
     assert denied["type"] == "model.denied"

@@ -64,6 +64,8 @@ def finished(run: str, facts: Sequence[Fact], state: State, output: Any = None) 
         reason=ended.reason if ended else "its process ended first",
         audit=[fact.call for fact in facts if isinstance(fact, Answered) and fact.call],
         output=output,
+        code=ended.code if ended else "",
+        retry_after=ended.retry_after if ended else None,
     )
 
 

@@ -181,7 +181,8 @@ class Drive:
             return Stopping(now, "budget_exhausted", str(error), LAST.format(reason="The budget is used up"))
         if isinstance(error, ModelFailed) and error.reason == "context_exceeded" and (cut := cut_at(state.messages, keep=1)):
             return Compacted(now, cut, summary_of(state.messages[:cut]))
-        return Ended(now, state.stopping.status if state.stopping else "budget_exhausted" if unpaid else "failed", str(error))
+        status = state.stopping.status if state.stopping else "budget_exhausted" if unpaid else "failed"
+        return Ended(now, status, str(error), error.reason or error.code, error.retry_after)
 
     async def _note(self, reply: Reply, phase: str, last: bool, began: float) -> None:
         """Write down what the model has answered."""

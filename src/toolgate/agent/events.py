@@ -162,6 +162,10 @@ class Finished:
     """The answer as JSON, where a schema was asked for."""
     theirs: Sequence[ToolCall] = ()
     """Calls that the program has to make that the agent works for, before the run goes on."""
+    code: str = ""
+    """What it failed by: the reason or code of a `ToolgateError`; `refusal`, `filtered`: the model declined. Empty: something else."""
+    retry_after: float | None = None
+    """Seconds after its end until it makes sense to try again; None: nobody knows."""
 
 
 Event = Started | Routed | Said | Thought | Withdrawn | Calling | Called | ApprovalWanted | Spent | Noted | Finished

@@ -128,6 +128,9 @@ class Ended:
     at: float
     status: Status
     reason: str = ""
+    code: str = ""
+    """As of `Finished.code`, and so with the next."""
+    retry_after: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -200,7 +200,7 @@ def _spoken(state: State, now: float, wrong: str | None) -> Move:
     if state.stopping is not None:
         return Ended(now, state.stopping.status, state.stopping.reason)
     if state.stop in ("refusal", "filtered"):
-        return Ended(now, "failed", "the model declined to answer")
+        return Ended(now, "failed", "the model declined to answer", state.stop)
     if not getattr(state.messages[-1], "text", ""):
         return _once_more(state, now, SILENT, "silence", "the model says nothing")
     if wrong is not None:

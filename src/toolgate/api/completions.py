@@ -20,22 +20,8 @@ from toolgate.agent.report import report
 from toolgate.api.answers import Json
 from toolgate.api.conversation import asked
 from toolgate.api.events import Events, Say
-from toolgate.api.openai import (
-    A_BUG,
-    OURS,
-    Wanted,
-    Wire,
-    answer_of,
-    bill_of,
-    good,
-    problem_answer,
-    problem_of,
-    read,
-    schema_in,
-    told,
-    used,
-    wishes_in,
-)
+from toolgate.api.failures import A_BUG, problem_answer, problem_of, told
+from toolgate.api.openai import OURS, Wanted, Wire, answer_of, bill_of, good, read, schema_in, used, wishes_in
 from toolgate.api.theirs import results_in, tools_in
 from toolgate.api.theirs import wanted as calls_of
 from toolgate.api.tools import unless_gone
@@ -103,7 +89,7 @@ class Completions:
         end = await unless_gone(request, wanted.go(_nothing))
         if end is None:
             return Response(status_code=499)  # nobody reads it
-        end = good(end)
+        end = good(end, wanted)
         return problem_answer(end) if isinstance(end, Problem) else Json(_completion(wanted, end))
 
 
@@ -118,15 +104,11 @@ class Chunks:
         self._step: int | None = None
 
     async def go(self, say: Say) -> Response | None:
-        begun = False
-
         async def hear(event: Event) -> None:
-            nonlocal begun
-            begun = True
             match event:
                 case Started(run):
                     self._id = f"chatcmpl-{run}"
-                    await say(self._chunk({"role": "assistant", "content": ""}))
+                    say.hold(self._chunk({"role": "assistant", "content": ""}))
                 case Said(text, step):
                     between = "" if self._step in (None, step) else "\n\n"
                     self._step = step
@@ -135,19 +117,21 @@ class Chunks:
                     raise ModelFailed(f"the answer broke off and began anew, which a stream of chunks cannot say: {reason}", "transient")
 
         try:
-            end = good(await self._wanted.go(hear))
+            end = good(await self._wanted.go(hear), self._wanted)
         except Exception:
             log.exception("a run over chat completions failed by a bug")
             end = A_BUG
         if isinstance(end, Problem):
-            if not begun:
+            if not say.begun:
                 return problem_answer(end)
-            await say(json.dumps(told(end)))
+            await say(json.dumps({"error": told(end)}))
             return None
         if end.theirs:
             pieces = [{"index": place, **call} for place, call in enumerate(calls_of(end))]
             await say(self._chunk({"tool_calls": pieces}))
-        elif end.status != "done":
+        elif end.code == "refusal":
+            await say(self._chunk({"refusal": end.reason}))
+        elif end.status != "done" and end.code != "filtered":
             await say(self._chunk({"content": f"\n\n[{end.status}: {end.reason}]"}))
         await say(self._chunk({}, _finish(end), **{OURS: report(end)}))
         if self._with_usage:
@@ -163,6 +147,8 @@ class Chunks:
 
 def _completion(wanted: Wanted, end: Finished) -> dict[str, Any]:
     message: dict[str, Any] = {"role": "assistant", "content": answer_of(end), "refusal": None}
+    if end.code == "refusal":
+        message |= {"content": None, "refusal": end.answer or end.reason}
     if end.theirs:
         message |= {"content": end.answer or None, "tool_calls": calls_of(end)}
     return {
@@ -179,6 +165,8 @@ def _completion(wanted: Wanted, end: Finished) -> dict[str, Any]:
 def _finish(end: Finished) -> str:
     if end.theirs:
         return "tool_calls"
+    if end.code == "filtered":
+        return "content_filter"
     return "length" if end.status == "budget_exhausted" else "stop"
 
 

@@ -3,15 +3,49 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
 
 import anyio
 from starlette.responses import Response
-from starlette.types import Receive, Scope, Send
+from starlette.types import Message, Receive, Scope, Send
 
 PING_SECONDS = 15.0
 """Between signs of life: proxies close what is silent for half a minute or so."""
-Say = Callable[[str], Awaitable[None]]
-"""Sends the data of one event."""
+
+
+@dataclass
+class Say:
+    """Sends the data of one event."""
+
+    start: Message
+    send: Send
+    begun: bool = False
+    """Something was sent: no other response can be given any more."""
+    _held: list[str] = field(default_factory=list)
+    _sending: anyio.Lock = field(default_factory=anyio.Lock)
+
+    async def __call__(self, data: str) -> None:
+        self.hold(data)
+        await self.flush()
+
+    def hold(self, data: str) -> None:
+        """Have it sent with the next one, or with the first sign of life."""
+        self._held.append(data)
+
+    async def flush(self, more: bytes = b"", *, last: bool = False) -> None:
+        async with self._sending:
+            if not self.begun:
+                self.begun = True
+                await self.send(self.start)
+            body = "".join(f"data: {data}\n\n" for data in self._held).encode() + more
+            self._held.clear()
+            await self.send({"type": "http.response.body", "body": body, "more_body": not last})
+
+    async def ping(self, seconds: float) -> None:
+        while True:
+            await anyio.sleep(seconds)
+            if self.begun or self._held:
+                await self.flush(b": still here\n\n")
 
 
 class Events(Response):
@@ -19,29 +53,14 @@ class Events(Response):
 
     media_type = "text/event-stream"
 
-    def __init__(self, work: Callable[[Say], Awaitable[Response | None]]) -> None:
+    def __init__(self, work: Callable[[Say], Awaitable[Response | None]], ping: float = PING_SECONDS) -> None:
         super().__init__(headers={"cache-control": "no-cache", "x-accel-buffering": "no"})
         del self.headers["content-length"]
         self._work = work
+        self._ping = ping
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        begun = False
-
-        async def begin() -> None:
-            nonlocal begun
-            if not begun:
-                begun = True
-                await send({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers})
-
-        async def say(data: str) -> None:
-            await begin()
-            await send({"type": "http.response.body", "body": f"data: {data}\n\n".encode(), "more_body": True})
-
-        async def ping() -> None:
-            while True:
-                await anyio.sleep(PING_SECONDS)
-                if begun:
-                    await send({"type": "http.response.body", "body": b": still here\n\n", "more_body": True})
+        say = Say({"type": "http.response.start", "status": self.status_code, "headers": self.raw_headers}, send)
 
         async def watch() -> None:
             while (await receive())["type"] != "http.disconnect":
@@ -50,12 +69,11 @@ class Events(Response):
 
         instead: Response | None = None
         async with anyio.create_task_group() as tasks:
-            tasks.start_soon(ping)
+            tasks.start_soon(say.ping, self._ping)
             tasks.start_soon(watch)
             instead = await self._work(say)
             tasks.cancel_scope.cancel()
-        if instead is not None and not begun:
+        if instead is not None and not say.begun:
             await instead(scope, receive, send)
             return
-        await begin()
-        await send({"type": "http.response.body", "body": b"", "more_body": False})
+        await say.flush(last=True)

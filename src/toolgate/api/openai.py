@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -16,10 +15,10 @@ from toolgate.agent.errand import admit, through
 from toolgate.agent.events import Bill, Event, Finished
 from toolgate.agent.loop import Agent
 from toolgate.agent.runs import Task
-from toolgate.api.answers import STATUSES, Json
 from toolgate.api.conversation import Asked
+from toolgate.api.failures import A_BUG, DECLINED, problem_in, problem_of
 from toolgate.calls import Call, Outcome, Principal, Problem
-from toolgate.errors import InvalidArguments, NoModel, ToolFailed, ToolgateError
+from toolgate.errors import InvalidArguments, OverBudget, ToolgateError
 from toolgate.llm.messages import Tokens, ToolSpec
 from toolgate.llm.models import Models
 from toolgate.server.identify import principal_of
@@ -28,9 +27,7 @@ OURS = "toolgate"
 """The model of who leaves the choice to the router, and the key of what we say beside OpenAI's words."""
 WISHES: Mapping[str, str] = {"toolgate_task_type": "task_type", "toolgate_high_risk": "high_risk"}
 """Keys of `metadata` for what OpenAI's forms have no words for, and the arguments of `agent_run` that they are."""
-KINDS: Mapping[int, str] = {400: "invalid_request_error", 401: "authentication_error", 403: "permission_error", 404: "not_found_error"}
 Hear = Callable[[Event], Awaitable[None]]
-A_BUG = Problem(ToolFailed.code, "the run failed by a bug; the operator of this server finds more in its log")
 
 
 class Wire(BaseModel):
@@ -113,11 +110,13 @@ def wishes_in(metadata: Mapping[str, Any] | None) -> Mapping[str, Any]:
     return {name: said.get(metadata[key], metadata[key]) for key, name in WISHES.items() if key in metadata} if metadata else {}
 
 
-def good(end: Finished | Problem) -> Finished | Problem:
-    """The end of a run; one that failed is a problem too."""
-    if isinstance(end, Finished) and end.status in ("failed", "cancelled"):
-        return Problem(ToolFailed.code, f"the run {end.run} {end.status}: {end.reason or 'no reason is known'}")
-    return end
+def good(end: Finished | Problem, wanted: Wanted) -> Finished | Problem:
+    """The end of a run; one without an answer is a problem too."""
+    if isinstance(end, Problem):
+        return end
+    failed = end.status in ("failed", "cancelled") and end.code not in DECLINED
+    unpaid = end.code == OverBudget.code and used(end.bill, wanted.before) == Tokens()
+    return problem_in(end, anew=wanted.run is None) if failed or unpaid else end
 
 
 async def read(request: Request, agent: Agent, models: Models, form: type[Wire]) -> tuple[Principal, Any]:
@@ -187,25 +186,6 @@ def used(bill: Bill, before: Bill | None) -> Tokens:
 def answer_of(end: Finished) -> str:
     """The words for who sees nothing but words: the answer, and how the run ended where it is not simply done."""
     answer = end.answer or ("" if end.output is None else json.dumps(end.output, ensure_ascii=False))
-    return answer if end.status == "done" or end.theirs else "\n\n".join(part for part in (answer, f"[{end.status}: {end.reason}]") if part)
-
-
-def problem_of(error: ToolgateError) -> Problem:
-    return Problem(error.code, str(error), error.retry_after)
-
-
-def status_of(problem: Problem) -> int:
-    return 404 if problem.code == NoModel.code else STATUSES.get(problem.code, 502)
-
-
-def told(problem: Problem) -> dict[str, Any]:
-    """The problem in OpenAI's words."""
-    kind = KINDS.get(status_of(problem), "server_error")
-    return {"error": {"message": problem.message, "type": kind, "param": None, "code": problem.code}}
-
-
-def problem_answer(problem: Problem) -> Json:
-    status = status_of(problem)
-    headers = {} if problem.retry_after is None else {"retry-after": str(math.ceil(problem.retry_after))}
-    # The SDK would send the whole run again, which may have done something: only what was refused before it began may be.
-    return Json(told(problem), status_code=status, headers=headers | ({} if status in (429, 503) else {"x-should-retry": "false"}))
+    if end.status == "done" or end.theirs or end.code in DECLINED:
+        return answer
+    return "\n\n".join(part for part in (answer, f"[{end.status}: {end.reason}]") if part)

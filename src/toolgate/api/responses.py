@@ -23,22 +23,8 @@ from toolgate.agent.report import report
 from toolgate.api.answers import Json
 from toolgate.api.conversation import Asked, asked
 from toolgate.api.events import Events, Say
-from toolgate.api.openai import (
-    A_BUG,
-    OURS,
-    Wanted,
-    Wire,
-    answer_of,
-    bill_of,
-    good,
-    problem_answer,
-    problem_of,
-    read,
-    schema_in,
-    status_of,
-    used,
-    wishes_in,
-)
+from toolgate.api.failures import A_BUG, problem_answer, problem_of, status_of, told
+from toolgate.api.openai import OURS, Wanted, Wire, answer_of, bill_of, good, read, schema_in, used, wishes_in
 from toolgate.api.tools import unless_gone
 from toolgate.calls import Principal, Problem, new_id
 from toolgate.errors import InvalidArguments, ModelFailed, ToolgateError, UnknownApproval
@@ -100,7 +86,7 @@ class Responses:
         end = await unless_gone(request, output.go())
         if end is None:
             return Response(status_code=499)  # nobody reads it
-        end = good(end)
+        end = good(end, wanted)
         return problem_answer(end) if isinstance(end, Problem) else Json(output.whole(end))
 
     async def _decide(self, answer: Mapping[str, Any], user: Principal) -> None:
@@ -138,9 +124,10 @@ class Output:
         except Exception:
             log.exception("a run over responses failed by a bug")
             end = A_BUG
+        failed = good(end, self._wanted)
+        if isinstance(failed, Problem) and not say.begun:
+            return problem_answer(failed)
         if isinstance(end, Problem):
-            if not self._number:
-                return problem_answer(end)
             await self._broke(end)
             return None
         await self._tell(self._closed())
@@ -150,18 +137,24 @@ class Output:
         return None
 
     async def hear(self, event: Event) -> None:
-        await self._tell(self._of(event))
+        await self._tell(self._of(event), hold=isinstance(event, Started))
 
     def whole(self, end: Finished) -> dict[str, Any]:
         """The response at its end."""
-        if not any(item["type"] == "message" for item in self._items) or end.status != "done":
+        beside: dict[str, Any] = {"usage": _usage(used(end.bill, self._wanted.before)), OURS: report(end)}
+        failed = good(end, self._wanted)
+        if isinstance(failed, Problem):
+            return self._head("failed") | beside | {"error": told(failed)}
+        spoken = any(item["type"] == "message" for item in self._items)
+        if end.code == "refusal":
+            part = {"type": "refusal", "refusal": end.reason}
+            self._items.append(_message(f"msg_{len(self._items)}_{end.run}", "") | {"content": [part]})
+        elif not spoken or (end.status != "done" and end.code != "filtered"):
             self._items.append(_message(f"msg_{len(self._items)}_{end.run}", answer_of(end)))
-        said: dict[str, Any] = self._head("completed") | {"usage": _usage(used(end.bill, self._wanted.before)), OURS: report(end)}
-        if end.status == "failed":
-            return said | {"status": "failed", "error": {"code": "server_error", "message": end.reason}}
-        if end.status != "done":
-            return said | {"status": "incomplete", "incomplete_details": {"reason": end.status}}
-        return said
+        said = self._head("completed") | beside
+        if end.status == "done" or end.code == "refusal":
+            return said
+        return said | {"status": "incomplete", "incomplete_details": {"reason": "content_filter" if end.code == "filtered" else end.status}}
 
     def _of(self, event: Event) -> Iterator[dict[str, Any]]:
         match event:
@@ -257,15 +250,18 @@ class Output:
             "usage": None,
         }
 
-    async def _tell(self, events: Iterator[dict[str, Any]] | Sequence[dict[str, Any]]) -> None:
+    async def _tell(self, events: Iterator[dict[str, Any]] | Sequence[dict[str, Any]], *, hold: bool = False) -> None:
         for event in events:
             if self._say is not None:
-                await self._say(orjson.dumps({**event, "sequence_number": self._number}).decode())
+                data = orjson.dumps({**event, "sequence_number": self._number}).decode()
                 self._number += 1
+                if hold:
+                    self._say.hold(data)
+                else:
+                    await self._say(data)
 
     async def _broke(self, problem: Problem) -> None:
-        said = {"type": "error", "code": problem.code, "message": problem.message, "param": None}
-        await self._tell([said | {"status": status_of(problem)}])
+        await self._tell([{**told(problem), "type": "error", "status": status_of(problem.code)}])
 
 
 def _message(id: str, text: str) -> dict[str, Any]:

@@ -219,16 +219,22 @@ class Sieve:
             }
         able = [at for at, each in enumerate(slate.ids) if each not in dropped] if dropped else slate.everyone
         if not able:
-            raise NoModel({**slate.dropped, **dropped})
+            raise NoModel({**slate.dropped, **dropped}, self._barred(slate, prompt.model))
         fallback = ""
         if slate.ceilings is not None and (above := self._above(able, costs, slate, slate.ceilings)):
             able, fallback = _below(able, costs, slate.ids, above, policy.on_empty)
             if not able:
-                raise NoModel({**slate.dropped, **dropped, **above})
+                raise NoModel({**slate.dropped, **dropped, **above}, "" if dropped else "model_forbidden")
             dropped |= {id: why for id, why in above.items() if id != slate.ids[able[0]]}  # noqa: A001 - whom `on_empty` lets pass
         ranking.divide(able, slate.loss)
         options = Options(slate.models, slate.ids, ranking.means, ranking.sure, ranking.seen, costs, ranking)
         return Candidates(options, {**slate.dropped, **dropped} if dropped else slate.dropped, slate, fallback)
+
+    def _barred(self, slate: Slate, named: str) -> str:
+        """The reason of `NoModel`, where the policy permits none of those that could be meant."""
+        meant = [card.model for card in self._cards.values() if not named or named in (card.id, card.model.provider)]
+        barred = all(forbidden(slate.rules, model.id, model.region, model.tags) for model in meant)
+        return "model_forbidden" if barred else ""
 
     def prices(self) -> Mapping[str, float]:
         """Of a usual request, by model, to rank models by."""

@@ -103,7 +103,8 @@ class Roster:
             if named.partition("/")[0] in self.off and all(each.off for each in meant):
                 raise NoModel({named[:200]: OFF})
             if not meant:
-                raise NoModel({named[:200]: "there is no such model; `toolgate providers list` and GET /v1/models tell of those there are"})
+                there = "there is no such model; `toolgate providers list` and GET /v1/models tell of those there are"
+                raise NoModel({named[:200]: there}, "no_such_model")
         elif all(each.only_named for each in models):
             silent = [each.name for each in self.declared if not each.models]
             if off := [name for name in silent if name in self.off]:
@@ -121,7 +122,7 @@ class Roster:
             NoModel: there is no such provider.
         """
         if name not in self.by_name:
-            raise NoModel({name[:200]: f"there is no such provider; there is {', '.join(self.by_name)}"})
+            raise NoModel({name[:200]: f"there is no such provider; there is {', '.join(self.by_name)}"}, "no_such_model")
         return self.by_name[name]
 
     def get(self, name: str) -> Provider:

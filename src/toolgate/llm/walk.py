@@ -197,13 +197,15 @@ class Walk:
         failed = [error for error in errors if isinstance(error, ModelFailed)]
         if len(models) == 1 or not failed:
             return errors[-1] if len(models) == 1 else errors[0]
-        transient = any(error.kind == "transient" for error in failed)
+        transient = [error for error in failed if error.kind == "transient"]
+        # What passes by itself says more of whether to come back; what a shorter conversation would mend is mended.
+        telling = transient[-1] if transient and failed[-1].reason != "context_exceeded" else failed[-1]
         waits = [error.retry_after for error in failed if error.retry_after is not None]
         return ModelFailed(
             f"no model answered. {_told(self._failures)}",
             "transient" if transient else "provider",
-            reason=failed[-1].reason,
-            status=failed[-1].status,
+            reason=telling.reason,
+            status=telling.status,
             retry_after=min(waits, default=None),
         )
 
