@@ -16,6 +16,7 @@ from weakref import WeakSet
 
 import anyio
 import mcp_types as types
+from anyio.abc import TaskGroup
 from mcp.server.connection import Connection
 from mcp.server.context import CallNext, HandlerResult
 from mcp.server.lowlevel import NotificationOptions, Server
@@ -82,6 +83,8 @@ class Offered:
         self._bus = InMemorySubscriptionBus()
         self._listen = ListenHandler(self._bus)
         self._connections: WeakSet[Connection] = WeakSet()
+        self._untold: dict[Connection, dict[ServerEvent, None]] = {}
+        """What clients are still to be told, of those that are just being told something."""
 
     def attach(self, server: Server[Any]) -> None:
         """Have `server` answer with what is offered."""
@@ -111,14 +114,14 @@ class Offered:
             with suppress(anyio.WouldBlock):
                 changes.send_nowait(change)
 
-        async def tell() -> None:
+        async def tell(tasks: TaskGroup) -> None:
             with changes, changed:
                 async for change in changed:
-                    await self._tell(change)
+                    await self._tell(change, tasks)
 
         with changes, changed, self._gateway.news.read(hear):
             async with anyio.create_task_group() as tasks:  # within: it has ended before the stream is closed
-                tasks.start_soon(tell)
+                tasks.start_soon(tell, tasks)
                 yield
                 tasks.cancel_scope.cancel()
 
@@ -220,21 +223,35 @@ class Offered:
             self._connections.add(passing.connection_of(ctx))
         return await call_next(ctx)
 
-    async def _tell(self, change: Change) -> None:
+    async def _tell(self, change: Change, tasks: TaskGroup) -> None:
         event = LISTS.get(change.what) or ResourceUpdated(change.uri or "")
         await self._bus.publish(event)
         for connection in tuple(self._connections):
-            match event:
-                case ToolsListChanged():
-                    await connection.send_tool_list_changed()
-                case PromptsListChanged():
-                    await connection.send_prompt_list_changed()
-                case ResourcesListChanged():
-                    await connection.send_resource_list_changed()
-                case ResourceUpdated(uri):
-                    source = connection.state.get(SUBSCRIBED, {}).get(uri)
-                    if source is not None and not source.upstream.tells(passing.key_of(connection), uri):
+            if isinstance(event, ResourceUpdated) and not _hears(connection, event.uri):
+                continue
+            if connection not in self._untold:
+                self._untold[connection] = {}
+                tasks.start_soon(self._tell_one, connection)
+            self._untold[connection][event] = None
+
+    async def _tell_one(self, connection: Connection) -> None:
+        """Tell one client, which holds up no other if it does not read; each thing once, however often it changed meanwhile."""
+        untold = self._untold[connection]
+        try:
+            while untold:
+                event = next(iter(untold))
+                del untold[event]
+                match event:
+                    case ToolsListChanged():
+                        await connection.send_tool_list_changed()
+                    case PromptsListChanged():
+                        await connection.send_prompt_list_changed()
+                    case ResourcesListChanged():
+                        await connection.send_resource_list_changed()
+                    case ResourceUpdated(uri):
                         await connection.send_resource_updated(uri)
+        finally:
+            del self._untold[connection]
 
     def _subscriptions(self, context: Context) -> dict[str, Source]:
         state = passing.session_of(context)
@@ -309,6 +326,12 @@ class Offered:
             raise MCPError(code=types.INVALID_PARAMS, message="this cursor leads nowhere (any more); list from the beginning")
         end = start + self._page_size
         return list(items[start:end]), _cursor(end) if end < len(items) else None
+
+
+def _hears(connection: Connection, uri: str) -> bool:
+    """Whether a client has subscribed to a resource, and is not told of it in a conversation of its own."""
+    source = connection.state.get(SUBSCRIBED, {}).get(uri)
+    return source is not None and not source.upstream.tells(passing.key_of(connection), uri)
 
 
 async def _leave(subscribed: Mapping[str, Source], client: str | None = None) -> None:

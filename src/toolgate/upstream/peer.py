@@ -33,6 +33,8 @@ from toolgate.upstream.messages import (
 FLOOD, FLOOD_SECONDS = 5000, 10.0
 """Messages in so many seconds that nobody has asked for, after which a server is left. A guess: logs come in hundreds."""
 QUESTIONS = 16  # of a server's own at the same time; a guess, a person is asked one thing at a time
+OFFERS = ("notifications/tools/", "notifications/resources/", "notifications/prompts/")
+"""Of what a server offers: that concerns the conversation, on whose stream ever it is said."""
 CANCEL_SECONDS = 5.0  # that telling of a cancelled request may take
 
 log = logging.getLogger("toolgate.upstream")
@@ -153,7 +155,7 @@ class Peer:
         elif method == "notifications/message":
             await self._ear(of).hear(method, params)
         elif method != "notifications/cancelled":
-            ear = self._ear(of) if of is not None else self._common
+            ear = self._common if of is None or method.startswith(OFFERS) else self._ear(of)
             await ear.hear(method, params)
 
     def end(self, why: ToolgateError) -> None:
