@@ -176,6 +176,42 @@ async def test_one_caller_can_have_only_so_many_wait() -> None:
         await begun(parking, "eve")
 
 
+async def test_what_its_server_gave_up_while_its_caller_was_away_is_forgotten_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("toolgate.upstream.caller.PARKED_SECONDS", 0.01)
+
+    async def gives_up(ear: ParkedEar) -> Mapping[str, Any]:
+        with anyio.move_on_after(0.001):
+            await ear.answer("elicitation/create", {"message": "Your name?"})
+        return {"content": []}
+
+    async with beside() as tasks:
+        parking = Parking("theirs", tasks)
+        with anyio.fail_after(60):
+            for _ in range(2 * PARKED_OF_ONE):
+                with pytest.raises(InputNeeded):
+                    await parking.request(gives_up, by("ada", {}), "tools/call", "ask")
+                while parking._parked:
+                    await anyio.sleep(0.001)
+
+
+async def test_a_bug_in_one_call_is_that_calls_and_ends_no_other() -> None:
+    async def broken(ear: ParkedEar) -> Mapping[str, Any]:
+        await anyio.sleep(0)
+        raise TypeError("a bug of ours")
+
+    async with beside() as tasks:
+        parking = Parking("theirs", tasks)
+        asked = await begun(parking)
+        with anyio.fail_after(60):
+            with pytest.raises(TypeError):
+                await parking.request(broken, by("eve", {}), "tools/call", "other")
+            (name,) = asked["inputRequests"]
+            answers = {"inputResponses": {name: {"action": "accept", "content": {"name": "Ada"}}}, "requestState": asked["requestState"]}
+            result = await parking.request(asks_a_name, by("ada", answers), "tools/call", "ask")
+
+    assert result == {"content": [{"type": "text", "text": "Ada"}]}
+
+
 async def test_a_tool_that_looks_like_anothers_is_not_served_until_it_is_accepted(
     behind: Behind, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -23,7 +23,7 @@ import anyio
 from anyio.abc import TaskGroup
 
 from toolgate.calls import Call, Client, Principal, Session
-from toolgate.errors import InputNeeded, ProtocolError, ToolgateError, UpstreamFailed
+from toolgate.errors import InputNeeded, ProtocolError, UpstreamFailed
 from toolgate.upstream.dial import envelope
 from toolgate.upstream.messages import (
     CAPABILITIES,
@@ -303,7 +303,7 @@ class Parking:
         with waiting.scope:
             try:
                 waiting.result = await ask(ear)
-            except ToolgateError as error:
+            except Exception as error:  # a bug too is for who waits, and not for all who have calls of this server
                 waiting.error = error
             finally:
                 if waiting.result is None and waiting.error is None:
@@ -311,15 +311,14 @@ class Parking:
                 waiting.wake()
 
     async def _forget(self, key: str, waiting: Waiting) -> None:
+        """End what nobody comes for in time, whether or not its server has answered by then."""
         deadline = anyio.current_time() + PARKED_SECONDS
-        while self._parked.get(key) is waiting and waiting.result is None and waiting.error is None:
+        while self._parked.get(key) is waiting:
+            if anyio.current_time() >= deadline:
+                del self._parked[key]
+                waiting.scope.cancel()
             with anyio.move_on_at(deadline):
                 await waiting.changed.wait()
-                continue
-            break
-        if self._parked.get(key) is waiting and anyio.current_time() >= deadline:
-            del self._parked[key]
-            waiting.scope.cancel()
 
     def _check_room(self, owner: tuple[str, ...]) -> None:
         mine = sum(waiting.owner[:2] == owner[:2] for waiting in self._parked.values())
