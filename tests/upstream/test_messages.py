@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from toolgate.upstream.messages import MAX_DEPTH, Garbage, decode
+from toolgate.upstream.messages import MAX_DEPTH, Garbage, decode, encode
 
 
 def nested(levels: int, text: str = "") -> bytes:
@@ -23,3 +23,9 @@ def test_a_message_may_be_nested_as_deep_as_is_passed_on_and_no_deeper() -> None
 
 def test_braces_in_texts_make_nothing_deeper() -> None:
     assert decode(nested(3, "{[" * MAX_DEPTH))
+
+
+def test_what_is_wider_than_64_bits_goes_out_as_it_is() -> None:
+    message = {"jsonrpc": "2.0", "params": {"number": 2**70, "text": "\ud800"}}
+
+    assert json.loads(encode(message)) == message

@@ -8,8 +8,9 @@ from typing import Any
 import anyio
 import pytest
 
+from toolgate.errors import UpstreamFailed
 from toolgate.upstream.messages import Message
-from toolgate.upstream.peer import Deaf, Hear, Peer
+from toolgate.upstream.peer import REPLIES, Deaf, Hear, Peer
 
 
 class Noted(Deaf):
@@ -49,3 +50,17 @@ async def test_what_is_said_on_a_requests_stream_goes_to_whom_it_concerns(method
         await Peer("theirs", Saying(method), common, tasks).ask("tools/call", {}, caller)
 
     assert (caller.heard, common.heard) == (([method], []) if is_the_callers else ([], [method]))
+
+
+async def test_a_server_that_asks_on_and_on_and_takes_no_answers_is_left() -> None:
+    class Full(Saying):
+        async def send(self, message: Message) -> None:
+            await anyio.sleep_forever()
+
+    async with anyio.create_task_group() as tasks:
+        peer = Peer("theirs", Full(""), Deaf(), tasks)
+        for number in range(REPLIES):
+            await peer.hear({"jsonrpc": "2.0", "id": number, "method": "ping"}, None)
+        with pytest.raises(UpstreamFailed, match="takes no answers"):
+            await peer.hear({"jsonrpc": "2.0", "id": REPLIES, "method": "ping"}, None)
+        tasks.cancel_scope.cancel()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -54,7 +55,10 @@ def notification(method: str, params: Mapping[str, Any] | None = None) -> Messag
 
 
 def encode(message: Message) -> bytes:
-    return orjson.dumps(message)
+    try:
+        return orjson.dumps(message)
+    except TypeError:  # a number over 64 bits, a lone surrogate
+        return json.dumps(message).encode()
 
 
 def decode(data: bytes | bytearray) -> list[Message]:

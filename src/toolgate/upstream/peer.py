@@ -33,6 +33,7 @@ from toolgate.upstream.messages import (
 FLOOD, FLOOD_SECONDS = 5000, 10.0
 """Messages in so many seconds that nobody has asked for, after which a server is left. A guess: logs come in hundreds."""
 QUESTIONS = 16  # of a server's own at the same time; a guess, a person is asked one thing at a time
+REPLIES = 1000  # to its pings and questions too many, that it has not taken yet
 OFFERS = ("notifications/tools/", "notifications/resources/", "notifications/prompts/")
 """Of what a server offers: that concerns the conversation, on whose stream ever it is said."""
 CANCEL_SECONDS = 5.0  # that telling of a cancelled request may take
@@ -101,6 +102,7 @@ class Peer:
         self._ids = count(1)
         self._waiting: dict[int, _Waiting] = {}
         self._questions = 0
+        self._replies = 0
         self._heard = 0
         self._since = anyio.current_time()
         self._why: ToolgateError | None = None
@@ -185,12 +187,25 @@ class Peer:
 
     async def _question(self, id: object, method: str, params: Mapping[str, Any], ear: Ear) -> None:
         if method == "ping":
-            self._tasks.start_soon(self._say, {"jsonrpc": "2.0", "id": id, "result": {}})
+            self._reply({"jsonrpc": "2.0", "id": id, "result": {}})
         elif self._questions >= QUESTIONS:
-            self._tasks.start_soon(self._say, _refusal(id, INTERNAL_ERROR, "too many questions at the same time"))
+            self._reply(_refusal(id, INTERNAL_ERROR, "too many questions at the same time"))
         else:
             self._questions += 1
             self._tasks.start_soon(self._answer, id, method, params, ear)
+
+    def _reply(self, message: Message) -> None:
+        if self._replies >= REPLIES:
+            raise UpstreamFailed(f"{self.who} asks on and on, and takes no answers")
+
+        async def say() -> None:
+            try:
+                await self._say(message)
+            finally:
+                self._replies -= 1
+
+        self._replies += 1
+        self._tasks.start_soon(say)
 
     async def _answer(self, id: object, method: str, params: Mapping[str, Any], ear: Ear) -> None:
         try:
