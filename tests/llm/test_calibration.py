@@ -1,12 +1,15 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
 from itertools import pairwise
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from toolgate.llm.calibration import DOUBT, LOSSES, Sample, calibrate, chosen, tariff_of
+from toolgate.llm.ridge import predict
 
 MODELS = ("dear", "cheap")
 points = st.floats(-20, 20)
@@ -82,3 +85,15 @@ def test_a_few_prompts_are_told_apart_by_their_task_alone() -> None:
 
     assert not calibration.features.words
     assert calibration.qualities("maths", "sum", 0) == calibration.qualities("maths", "integral", 0)
+
+
+def test_what_is_said_of_a_prompt_is_what_its_vector_predicts() -> None:
+    samples = [replace(sample, task=("maths", "sums")[at % 2]) for at, sample in enumerate(told_by_a_word(600))]
+    calibration = calibrate(MODELS, samples, tariff_of(MODELS, samples))
+
+    assert calibration.features.words
+    assert calibration.features.shaped
+    for task in ("maths", "sums", "never heard of"):
+        for text in ("", "What is this sum", f"An integral:\n{'7' * 2000}"):
+            vector = calibration.features.vector(task, text, 3)
+            assert list(calibration.qualities(task, text, 3).values()) == pytest.approx(predict(calibration.weights, vector))

@@ -23,7 +23,7 @@ from functools import cached_property
 from math import sqrt
 from typing import Any
 
-from toolgate.llm.features import Features, features_of
+from toolgate.llm.features import SHAPE, SHAPES, TEXT, Features, features_of
 from toolgate.llm.ridge import Matrix, fit, predict
 
 LOSSES = (0.0, 0.25, 0.5, 1.0, 2.0, 3.0, 5.0, 10.0)
@@ -106,9 +106,33 @@ class Calibration:
         return None if number is None else self.table.get(task, self.table[""])[number]
 
     def qualities(self, task: str, text: str, tools: int) -> dict[str, float]:
-        """Of those kept, for one prompt."""
-        said = predict(self.weights, self.features.vector(task, text, tools))
+        """Of those kept, for one prompt: as `predict` of its vector, with all that no prompt changes multiplied beforehand."""
+        (length, digits, lines, offered), words = self.features.found(text, tools)
+        known = self._by_task.get(task) or self._by_task[""]
+        said = [at + length * a + digits * b + lines * c + offered * d for at, a, b, c, d in known]
+        if words:
+            by_word = self._by_word
+            *changes, square = map(sum, zip(*[by_word[index] for index in words], strict=True))
+            share = TEXT / sqrt(square)
+            said = [each + share * change for each, change in zip(said, changes, strict=True)]
         return dict(zip(self.kept, said, strict=True))
+
+    @cached_property
+    def _by_task(self) -> Mapping[str, Sequence[tuple[float, ...]]]:
+        """By task, and under the empty one for tasks not known, of each kept: its quality, and what each of length and shape changes."""
+        return {task: self._at(task) for task in ("", *self.features.tasks)}
+
+    def _at(self, task: str) -> list[tuple[float, ...]]:
+        counting = [self.weights[first : first + SHAPES] for first in self.features.shaping(task)]
+        changes = [[SHAPE * sum(each) for each in zip(*rows, strict=True)] for rows in zip(*counting, strict=True)]
+        changes = changes or [[0.0] * len(self.kept)] * SHAPES
+        return list(zip(predict(self.weights, self.features.plain(task)), *changes, strict=True))
+
+    @cached_property
+    def _by_word(self) -> Sequence[tuple[float, ...]]:
+        """By index, what a word changes of the quality of each kept, and its weight's square, for the share that it has in this."""
+        weights = self.features.weights
+        return [(*[weight * each for each in row], weight * weight) for weight, row in zip(weights, self.weights, strict=True)]
 
     def to_json(self) -> dict[str, Any]:
         return {

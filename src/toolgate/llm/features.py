@@ -55,44 +55,48 @@ class Features:
         return {word: index for word, (index, _) in self.words.items()}
 
     @cached_property
-    def _known(self) -> frozenset[str]:
-        return frozenset(self.words)
-
-    @cached_property
-    def _weights(self) -> Sequence[float]:
-        """Of words, by index."""
+    def weights(self) -> Sequence[float]:
+        """Of words, by index; of all else 0."""
         weights = dict(self.words.values())
         return [weights.get(index, 0.0) for index in range(self.size)]
 
+    @cached_property
+    def _known(self) -> frozenset[str]:
+        return frozenset(self.words)
+
     def vector(self, task: str, text: str, tools: int) -> Vector:
-        indices, values = [0], [INTERCEPT]
-        known = self.tasks.get(task)
-        if known is not None:
-            indices.append(known)
-            values.append(TASK)
-        if not self.shape_at:
-            return indices, values
-        said = text[:LOOKED_AT].lower()
-        letters, figures = runs_of(said)
-        shape = [
-            SHAPE * max(-3.0, min(3.0, (value - middle) / spread))
-            for value, middle, spread in zip(_shape(text, figures, tools), self.middle, self.spread, strict=True)
-        ]
-        indices += range(self.shape_at, self.shape_at + SHAPES)
-        values += shape
-        own = self.shaped.get(task)
-        if own is not None:
-            indices += range(own, own + SHAPES)
-            values += shape
-        words = [*self._known.intersection(letters + figures), *[each for each in self._characters if each in said]]
+        indices, values = self.plain(task)
+        shape, words = self.found(text, tools)
+        for first in self.shaping(task):
+            indices += range(first, first + SHAPES)
+            values += [SHAPE * each for each in shape]
         if words:
-            index_of, weight_of = self._indices, self._weights
-            there = sorted([index_of[word] for word in words])  # one order, and so one sum, in every process
-            weights = [weight_of[index] for index in there]
+            weights = [self.weights[index] for index in words]
             share = TEXT / sqrt(sum(map(mul, weights, weights)))
-            indices += there
+            indices += words
             values += [weight * share for weight in weights]
         return indices, values
+
+    def plain(self, task: str) -> Vector:
+        """What a prompt's task alone makes of its vector."""
+        known = self.tasks.get(task)
+        return ([0], [INTERCEPT]) if known is None else ([0, known], [INTERCEPT, TASK])
+
+    def shaping(self, task: str) -> list[int]:
+        """The first index of each length and shape that count for a task."""
+        return [first for first in (self.shape_at, self.shaped.get(task)) if first]
+
+    def found(self, text: str, tools: int) -> tuple[Sequence[float], list[int]]:
+        """Length and shape, in deviations from the mean, and indices of the known words that are there."""
+        if not self.shape_at:
+            return (0.0,) * SHAPES, []
+        said = text[:LOOKED_AT].lower()
+        letters, figures = runs_of(said)
+        far = [(value - mean) / one for value, mean, one in zip(_shape(text, figures, tools), self.middle, self.spread, strict=True)]
+        shape = [-3.0 if each < -3.0 else 3.0 if each > 3.0 else each for each in far]
+        words = [*self._known.intersection(letters + figures), *filter(said.__contains__, self._characters)]
+        index_of = self._indices
+        return shape, sorted([index_of[word] for word in words])  # one order, and so one sum, in every process
 
     def to_json(self) -> dict[str, Any]:
         return {
