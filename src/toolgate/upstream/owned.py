@@ -202,12 +202,21 @@ class Owned:
     def _room(self, call: Call) -> _Held:
         """A conversation that has not begun yet; one that nobody uses may have to make room for it."""
         client, owner = call.client, (call.principal.tenant, call.principal.id)
-        every = [held for held in self._held.values() if not held.over]
-        mine = [held for held in every if held.owner == owner]
-        if self._open >= 2 * MOST or not _has_room(mine, MOST_OF_ONE) or not _has_room(every, MOST):
+        has_room = self._open < 2 * MOST and self._has_room(MOST_OF_ONE, owner) and self._has_room(MOST)
+        if not has_room:
             raise Busy(f"{self._dial.who} has as many conversations of callers' own as it may; try again later")
         lasts = client is not None and client.session is not None
         return _Held(client.key if client else None, owner, lasts, used=anyio.current_time())
+
+    def _has_room(self, most: int, owner: tuple[str, str] | None = None) -> bool:
+        """Whether there are fewer than `most`, of one caller or in all, or one of them could be ended that nobody uses."""
+        there = [held for held in self._held.values() if not held.over and owner in (None, held.owner)]
+        if len(there) < most:
+            return True
+        idle = [held for held in there if not held.calls]
+        if idle:
+            min(idle, key=lambda held: (bool(held.subscribed), held.used)).scope.cancel()
+        return bool(idle)
 
     async def _hold(self, key: str, held: _Held, client: Client | None, endpoint: Endpoint | None) -> None:
         self._open += 1
@@ -237,16 +246,6 @@ class Owned:
                 del self._held[key]
             held.error = held.error or Unreachable(f"{self._dial.who} did not begin within {BEGIN_SECONDS:g} s")
             held.begun.set()
-
-
-def _has_room(held: list[_Held], most: int) -> bool:
-    """Whether there are fewer than `most`, or one of them could be ended that nobody uses."""
-    if len(held) < most:
-        return True
-    idle = [each for each in held if not each.calls]
-    if idle:
-        min(idle, key=lambda each: (bool(each.subscribed), each.used)).scope.cancel()
-    return bool(idle)
 
 
 async def _ask(conversation: Conversation, method: str, uri: str) -> bool:
