@@ -63,9 +63,10 @@ def told(text: str | None, most: Micros = MOST) -> Micros | None:
 
 def dollars(amount: Micros) -> str:
     """`$0.005`, `$20.00`: at least two decimals, and as many as it needs."""
-    whole, part = divmod(abs(amount), MICROS)
-    decimals = f"{part:06d}".rstrip("0").ljust(2, "0")
-    return f"{'-' if amount < 0 else ''}${whole}.{decimals}"
+    if amount < 0:
+        return f"-{dollars(-amount)}"
+    said = str(amount).zfill(7)
+    return f"${said[:-6]}.{said[-6:-4]}{said[-4:].rstrip('0')}"
 
 
 def shown(amount: Micros) -> dict[str, str | int]:
