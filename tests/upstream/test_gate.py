@@ -54,6 +54,35 @@ async def test_resources_and_prompts_are_permitted_by_policy_like_tools(behind: 
     assert (prompts, tools) == ([], [])
 
 
+@pytest.mark.filterwarnings("ignore:resources/")
+async def test_of_a_resource_that_one_may_not_read_nothing_is_told(behind: Behind, tmp_path: Path) -> None:
+    folder = tmp_path / "clerks" / "roles"
+    folder.mkdir(parents=True)
+    (folder / "reader.yaml").write_text(CLERK)
+    theirs = Theirs()
+
+    async with standing(behind, theirs, settings={"policies": "clerks"}) as (url, _), Client(url, mode=ROUNDS) as client:
+        with anyio.fail_after(60):
+            async with Client(url, mode="legacy") as older:
+                await older.session.subscribe_resource("test://one")
+                with pytest.raises(MCPError, match=r"test://one\|test://each"):
+                    await older.session.subscribe_resource("ui://form")
+            wanted = ["ui://form", "test://one"]
+            async with client.listen(resource_subscriptions=wanted) as changes, anyio.create_task_group() as tasks:
+
+                async def change_until_heard() -> None:
+                    while True:
+                        await theirs.change("ui://form")
+                        await theirs.change("test://one")
+                        await anyio.sleep(0.1)
+
+                tasks.start_soon(change_until_heard)
+                heard = [getattr(await anext(changes), "uri", None) for _ in range(3)]
+                tasks.cancel_scope.cancel()
+
+    assert heard == ["test://one"] * 3
+
+
 async def test_a_tool_called_like_anothers_is_not_served_and_both_are_named(behind: Behind, caplog: pytest.LogCaptureFixture) -> None:
     async with behind(
         a=plain(prefix=""), b=plain(prefix=""), c=plain(prefix="", include=["echo"]), d=plain(prefix="ech", include=["o*"])

@@ -180,7 +180,7 @@ class Offered:
         if params.uri not in subscribed:
             if len(subscribed) >= MOST_SUBSCRIBED:
                 raise MCPError(code=NOT_DONE, message=f"{MOST_SUBSCRIBED} resources are subscribed to already")
-            source = self._holder(context, params.uri)
+            source = await self._readable(context, params.uri)
             await _or_not_done(source.upstream.subscribe(params.uri, passing.key_of(passing.connection_of(context))))
             subscribed[params.uri] = source
         return types.EmptyResult()
@@ -208,7 +208,7 @@ class Offered:
         try:
             for uri in dict.fromkeys(wanted[:MOST_SUBSCRIBED]):
                 with suppress(MCPError):
-                    source = self._holder(context, uri)
+                    source = await self._readable(context, uri)
                     await _or_not_done(source.upstream.subscribe(uri))
                     held[uri] = source
             told = params.notifications.model_copy(update={"resource_subscriptions": list(held) or None})
@@ -313,6 +313,17 @@ class Offered:
             return sources[0]
         raise MCPError(code=types.INVALID_PARAMS, message="there is no such resource here", data={"uri": uri})
 
+    async def _readable(self, context: Context, uri: str) -> Source:
+        """The server that has a resource, for who may read it: that it changes is nothing that others are told.
+
+        Raises:
+            MCPError: there is none, or the policy says no.
+        """
+        source = self._holder(context, uri)
+        name = request_name(source.integration.name, READ)
+        await _or_not_done(self._gateway.permitted(name, {"uri": uri}, self._who(context)))
+        return source
+
     def _prompt(self, context: Context, name: str, method: str = GET) -> tuple[Source, str]:
         for source in self._sources(context, method):
             prefix = source.integration.tool_prefix
@@ -341,7 +352,7 @@ async def _leave(subscribed: Mapping[str, Source], client: str | None = None) ->
             tasks.start_soon(source.upstream.unsubscribe, uri, client)
 
 
-async def _or_not_done(doing: Awaitable[None]) -> None:
+async def _or_not_done(doing: Awaitable[object]) -> None:
     try:
         await doing
     except ToolgateError as error:
