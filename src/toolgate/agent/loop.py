@@ -98,20 +98,7 @@ class Agent:
             raise NotPermitted(f"an agent's calls would be {parent.depth + 1} deep, and {task.limits.depth} are allowed", "agent.depth")
         task, pictures = replace(task, pictures=len(images)), bounded(images)
         run = await self.runs.begin(task, user, *((parent.session, parent.id) if parent else (None,)))
-        drive = Drive(
-            self.gateway,
-            self.models,
-            self.runs,
-            self.settings,
-            run,
-            user,
-            hear,
-            person,
-            unanswered,
-            known=self.known,
-            seen=seen,
-            clock=self.clock,
-        )
+        drive = self._drive(run, user, hear, person, unanswered, seen)
         return await self._driven(drive, Asked(self.clock(), task.text, pictures), parent)
 
     async def resume(
@@ -162,28 +149,28 @@ class Agent:
             bounded([*turns.after(facts).images, *images])
         task = replace(run.task, limits=limits or run.task.limits, theirs=run.task.theirs if theirs is None else theirs)
         run = await runs.put(replace(run, status=None, instance=runs.instance, updated=self.clock(), task=task))
-        drive = Drive(
-            self.gateway,
-            self.models,
-            runs,
-            self.settings,
-            run,
-            user,
-            hear,
-            person,
-            unanswered,
-            list(facts),
-            number,
-            self.known,
-            seen,
-            self.clock,
-        )
+        drive = self._drive(run, user, hear, person, unanswered, seen, facts, number)
         if text is None and (ended := drive.state.ended) and ended.status == "done":
             return await drive.close()  # its process died between its last word and the book
         first: Fact = Resumed(self.clock()) if text is None else Asked(self.clock(), text, tuple(images))
         if not facts:  # its process died before it was written down what was asked
             first = Asked(self.clock(), task.text if text is None else text)
         return await self._driven(drive, first, None, results)
+
+    def _drive(
+        self,
+        run: Run,
+        user: Principal,
+        hear: Hear,
+        person: Person | None,
+        unanswered: Unanswered,
+        seen: bool,
+        facts: Sequence[Fact] = (),
+        number: int = 0,
+    ) -> Drive:
+        """What goes on with `run` after `facts`; `number` is that of the next one."""
+        ours = self.gateway, self.models, self.runs, self.settings
+        return Drive(*ours, run, user, hear, person, unanswered, list(facts), number, self.known, seen, self.clock)
 
     @asynccontextmanager
     async def events(self, work: Callable[[Hear], Awaitable[Finished]]) -> AsyncIterator[AsyncIterator[Event]]:
