@@ -42,7 +42,7 @@ ARGS = {"owner": "acme", "n": 5, "ok": True, "labels": ["bug", 1], "deep": {"a.b
         ("args.owner", "exists", False, False),
         ("args.missing", "exists", None, False),
         ("args.missing", "exists", False, True),
-        ("args.deep.a.b.c", "equals", "x", None),
+        ("args.deep.a.b.c", "equals", "x", True),
         ("args.owner.x", "equals", "x", None),
         ("principal.roles", "contains", "developer", True),
         ("tool.read_only", "equals", True, True),
@@ -53,6 +53,19 @@ def test_each_operator_says_true_false_or_not_known(field: str, operator: Any, v
     facts = {"args": ARGS, "principal": principal_facts(a_principal()), "tool": tool_facts(a_tool())}
 
     assert Condition(field=field, operator=operator, value=value).check(facts) is truth
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {"repo": {"owner": "evil"}, "repo.owner": "acme"},
+        {"repo": {"owner": "acme"}, "repo.owner": "evil"},
+        {"repo": {"owner": "evil", "owner.x": 1}, "repo.owner": "evil"},
+    ],
+)
+@pytest.mark.parametrize(("operator", "value"), [("equals", "acme"), ("in", ["evil"]), ("matches", ".*"), ("exists", True)])
+def test_an_argument_that_is_spelled_twice_is_not_known(arguments: dict[str, Any], operator: Any, value: Any) -> None:
+    assert Condition(field="args.repo.owner", operator=operator, value=value).check({"args": arguments}) is None
 
 
 def test_arguments_are_not_known_while_a_list_is_made() -> None:

@@ -1,7 +1,7 @@
 """Conditions over a call, in three-valued logic.
 
-A condition is True, False, or None: not known, because the field is missing, has a type that the operator does not
-compare, or is an argument while only a list is being made. What None means is not decided here: an allow needs True,
+A condition is True, False, or None: not known, because the field is missing, is there twice, has a type that the operator
+does not compare, or is an argument while only a list is being made. What None means is not decided here: an allow needs True,
 a deny fires unless False (`decide`). So a caller can never get past a deny by sending a value of another type.
 """
 
@@ -77,7 +77,9 @@ class Condition(Strict):
             if root not in facts:
                 return None
             found = reach(facts[root], path)
-            return missing if found is UNSET else verdict(found)
+            if len(found) == 1:
+                return verdict(found[0])
+            return None if found else missing
 
         return check
 
@@ -120,19 +122,20 @@ def holds(checks: Iterable[Check], facts: Facts) -> Truth:
     return truth
 
 
-def reach(value: Any, path: str) -> Any:
-    """What is at `path` in `value`, UNSET when nothing is."""
-    # A key with a dot in it wins over the path it spells, since argument names may not hold dots but objects may.
-    while path:
-        if type(value) is not dict and not isinstance(value, Mapping):  # to ask for the class first takes a tenth of the time
-            return UNSET
-        if path in value:
-            return value[path]
-        key, _, path = path.partition(".")
-        if key not in value:
-            return UNSET
-        value = value[key]
-    return value
+def reach(value: Any, path: str) -> list[Any]:
+    """All that is at `path` in `value`: more than one thing where names of members have dots, as those of arguments seldom do.
+
+    Of several nobody knows which one the tool will read, and a caller may have added the other.
+    """
+    if type(value) is not dict and not isinstance(value, Mapping):  # to ask for the class first takes a tenth of the time
+        return []
+    found = [value[path]] if path in value else []
+    dot = path.find(".")
+    while dot >= 0:
+        if (key := path[:dot]) in value:
+            found += reach(value[key], path[dot + 1 :])
+        dot = path.find(".", dot + 1)
+    return found
 
 
 def is_number(value: Any) -> bool:

@@ -144,7 +144,7 @@ def _answer(condition: Condition, facts: Facts, known: Mapping[str, Any]) -> str
 def _recorded(condition: Condition, known: Mapping[str, Any]) -> bool:
     if "values" not in known:
         return "names" in known and condition.operator == "exists" and "." not in condition.path
-    return condition.operator == "exists" or _whole(reach(known["values"], condition.path))
+    return condition.operator == "exists" or all(map(_whole, reach(known["values"], condition.path)))
 
 
 def _whole(value: Any) -> bool:
