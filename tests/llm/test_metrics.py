@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 
 import pytest
 
@@ -43,7 +42,7 @@ def attempt(**more: object) -> ProviderExecutionMetric:
         user_id="ada",
         timestamp=NOON,
     )
-    return replace(plain, **more)  # type: ignore[arg-type]
+    return plain._replace(**more)  # type: ignore[arg-type]
 
 
 def heard(*attempts: ProviderExecutionMetric) -> Performance:

@@ -29,7 +29,7 @@ class Histogram:
         self.sum = sum
 
     def add(self, value: float) -> None:
-        bucket = ceil(log(min(max(value, LEAST), MOST)) * SCALE)
+        bucket = ceil(log(LEAST if value < LEAST else MOST if value > MOST else value) * SCALE)
         counts = self.counts
         counts[bucket] = counts.get(bucket, 0) + 1
         self.sum += value

@@ -8,18 +8,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from math import inf
-from typing import TypeVar
+from typing import NamedTuple
 
 from toolgate.llm.decision import Speed
 from toolgate.llm.series import OTHERS, Batch, CostKey, Key, Series, Spending
 from toolgate.llm.speeds import Lately
 from toolgate.money import Micros
 from toolgate.telemetry import Metrics
-
-K = TypeVar("K")
-V = TypeVar("V")
 
 MEASURED_SECONDS = 30.0
 """How long speeds hold where nobody works them out beside the calls."""
@@ -29,8 +25,7 @@ NAMES = 100
 """Models told apart where labels have to be few; names may come from prompts."""
 
 
-@dataclass(frozen=True, slots=True)
-class ProviderExecutionMetric:
+class ProviderExecutionMetric(NamedTuple):
     """One attempt at one model."""
 
     provider_id: str
@@ -76,6 +71,8 @@ class Performance:
         self._waiting: list[ProviderExecutionMetric] = []
         self._minutes: dict[int, Batch] = {}
         """Not written down yet, by minute since 1970."""
+        self._open: dict[tuple[object, ...], tuple[Series, Spending]] = {}
+        """Of `_minutes`, what an attempt counts in, by all that tells attempts apart."""
         self._lately = Lately()
         self._speeds: dict[str, Speed] = {}
         self._measured = -inf
@@ -95,7 +92,7 @@ class Performance:
             worth: answers that it is worth.
         """
         provider, _, model = model_id.partition("/")
-        series = _of(self._minute(self._clock()).series, Key(provider, model, task), Series)
+        series = self._minute(self._clock()).series.setdefault(Key(provider, model, task), Series())
         series.judged += worth
         series.won += good * worth
 
@@ -131,6 +128,7 @@ class Performance:
         """What was heard since it was last taken, by minute since 1970; whoever could not write it down `gives` it back."""
         self.fold()
         taken, self._minutes = self._minutes, {}
+        self._open = {}
         return taken
 
     def give(self, taken: dict[int, Batch]) -> None:
@@ -160,40 +158,39 @@ class Performance:
                 self._watched.count(metric)
 
     def _minute(self, at: float) -> Batch:
-        return _of(self._minutes, int(at // 60), Batch)
+        return self._minutes.setdefault(int(at // 60), Batch())
 
     def _add(self, metric: ProviderExecutionMetric) -> None:
+        # Taken apart at once: by name every part would cost as much as adding it up.
+        provider, model, task, *tokens, cost, latency, first, success, calls, error, _, _, user, at, phase, tool, prompt = metric
+        read, written, cached, stored, thought = tokens
+        of = at // 60, provider, model, task, prompt, user, phase, tool
+        series, spending = self._open.get(of) or self._opened(metric, of)
+        series.requests += 1
+        series.cost += cost
+        series.tokens_in += read
+        series.tokens_out += written
+        series.cached_in += cached
+        series.cache_write += stored
+        series.reasoning_out += thought
+        series.tool_calls += calls
+        if success:
+            series.succeeded += 1
+            series.latency.add(latency)
+        else:
+            series.errors[error or "unknown"] += 1
+        if first is not None:
+            series.first.add(first)
+        spending.requests += 1
+        spending.cost += cost
+        spending.tokens += read + written
+
+    def _opened(self, metric: ProviderExecutionMetric, of: tuple[object, ...]) -> tuple[Series, Spending]:
         batch = self._minute(metric.timestamp)
         key = Key(metric.provider_id, metric.model, metric.task_type, metric.prompt_version)
-        series = _of(batch.series, key, Series)
-        series.requests += 1
-        series.cost += metric.cost
-        series.tokens_in += metric.tokens_in
-        series.tokens_out += metric.tokens_out
-        series.cached_in += metric.cached_in
-        series.cache_write += metric.cache_write
-        series.reasoning_out += metric.reasoning_out
-        series.tool_calls += metric.tool_calls_count
-        if metric.success:
-            series.succeeded += 1
-            series.latency.add(metric.latency_ms)
-        else:
-            series.errors[metric.error_type or "unknown"] += 1
-        if metric.ttft_ms is not None:
-            series.first.add(metric.ttft_ms)
-        of = CostKey(*key[:3], metric.user_id, metric.tool, metric.phase)
-        spending = _of(batch.costs, of, Spending)
-        spending.requests += 1
-        spending.cost += metric.cost
-        spending.tokens += metric.tokens_in + metric.tokens_out
-
-
-def _of(found: dict[K, V], key: K, make: Callable[[], V]) -> V:
-    """What `found` has of `key`, or what is made: `setdefault` makes one for every attempt (measured: two fifths of the time)."""
-    value = found.get(key)
-    if value is None:
-        value = found[key] = make()
-    return value
+        cost_key = CostKey(*key[:3], metric.user_id, metric.tool, metric.phase)
+        opened = self._open[of] = batch.series.setdefault(key, Series()), batch.costs.setdefault(cost_key, Spending())
+        return opened
 
 
 class Watched:
