@@ -62,6 +62,24 @@ def test_a_text_under_a_telling_name_is_taken_out(name: str) -> None:
     assert kept({"a": {name: "abc", "other": "def"}}) == {"a": {name: HIDDEN, "other": "def"}}
 
 
+@pytest.mark.parametrize(
+    ("value", "left"),
+    [
+        (["one", "two"], [HIDDEN, HIDDEN]),
+        ({"value": "one", "since": 2026, "more": [{"n": "two"}]}, {"value": HIDDEN, "since": 2026, "more": [{"n": HIDDEN}]}),
+        (4096, 4096),
+    ],
+)
+def test_under_a_telling_name_no_text_is_left_whatever_holds_it(value: Any, left: Any) -> None:
+    assert kept({"secrets": value}) == {"secrets": left}
+
+
+def test_what_an_address_says_under_a_telling_name_is_taken_out() -> None:
+    said = "see https://x.example/a?page=2&access_token=abc.def&sort=up#top and ?X-Api-Key=ghi"
+
+    assert kept({"q": said}) == {"q": f"see https://x.example/a?page=2&access_token={HIDDEN}&sort=up#top and ?X-Api-Key={HIDDEN}"}
+
+
 DEFINED = {"login": {"type": "object", "properties": {"pin": {"type": "string", "format": "password"}, "user": {"type": "string"}}}}
 
 
@@ -92,6 +110,12 @@ def test_what_the_schema_marks_is_hidden_whatever_it_is(schema: dict[str, Any], 
     whole = {"type": "object", "properties": {"v": schema}, "$defs": DEFINED}
 
     assert kept({"v": value}, whole) == {"v": expected}
+
+
+def test_a_number_that_the_schema_marks_is_hidden_under_a_telling_name_too() -> None:
+    schema = {"properties": {"secrets": {"type": "array", "items": {"x-sensitive": True}}}}
+
+    assert kept({"secrets": [1, "two"]}, schema) == {"secrets": [HIDDEN, HIDDEN]}
 
 
 def test_a_schema_that_refers_to_itself_ends() -> None:

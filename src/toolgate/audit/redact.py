@@ -43,6 +43,7 @@ _KEYS = "|".join(
     )
 )
 _USERINFO = r"(://)[^/\s:@\"]+:[^/\s@\"]+@"
+_QUERY = rf"((?i:[?&][^=&\s\"]*(?:{_NAME})[^=&\s\"]*=))[^&#\s\"]+"
 
 
 def _compiled(pattern: str) -> Any:
@@ -54,6 +55,8 @@ def _compiled(pattern: str) -> Any:
 KEYS = _compiled(_KEYS)
 """Texts in the shape of a key. RE2: the text comes from outside, and its time is linear in that."""
 USERINFO = _compiled(_USERINFO)
+QUERY = _compiled(_QUERY)
+"""What an address says under a telling name."""
 _ANYWHERE = _KEYS.replace(r"\b", "")  # in JSON, a tab before a key is a backslash and a t: no boundary
 SUSPECT = _compiled(rf"{_ANYWHERE}|{_USERINFO}|(?i:{_NAME})")
 """Whether JSON may hold something to be taken out; finds too much rather than too little."""
@@ -118,7 +121,7 @@ def cut(arguments: Any) -> Mapping[str, Any]:
 def text(value: str) -> str:
     """`value` with what looks like a key taken out, cut when it is long."""
     value = writable(value)
-    found = USERINFO.sub(rf"\1{HIDDEN}@", KEYS.sub(HIDDEN, value))
+    found = QUERY.sub(rf"\1{HIDDEN}", USERINFO.sub(rf"\1{HIDDEN}@", KEYS.sub(HIDDEN, value)))
     return found if len(found) <= TEXT else f"{found[:TEXT]}… [cut, {len(value)} characters]"
 
 
@@ -151,14 +154,13 @@ class _Walk:
 
     def _member(self, of: Mapping[str, Any], name: str, applicable: Sequence[Mapping[str, Any]], path: str, depth: int) -> Any:
         item = of[name]
-        if NAME.search(name) and isinstance(item, str):
-            return HIDDEN
         below = [schema for each in applicable for schema in _of_member(each, name)]
         carried = next((schema[CARRIED] for schema in below if isinstance(schema, Mapping) and CARRIED in schema), None)
         if carried is not None and self._inner is not None:
             walk = self._inner(of.get(carried))
             item = walk.value(item, (walk._root,), "", depth - 1)  # then through our own nets too
-        return self.value(item, below, f"{path}.{name}" if path else name, depth - 1)
+        kept = self.value(item, below, f"{path}.{name}" if path else name, depth - 1)
+        return _untold(kept) if NAME.search(name) else kept
 
     def _flat(self, schema: Any, seen: frozenset[str]) -> Iterator[Mapping[str, Any]]:
         """`schema` and those that apply to the same value: behind references and in combinations."""
@@ -179,6 +181,15 @@ class _Walk:
         for part in reference.removeprefix("#").split("/")[1:]:
             node = node.get(part.replace("~1", "/").replace("~0", "~")) if isinstance(node, Mapping) else None
         return node
+
+
+def _untold(kept: Any) -> Any:
+    """What is kept of what is under a telling name: no text."""
+    if isinstance(kept, dict):
+        return {name: _untold(item) for name, item in kept.items()}
+    if isinstance(kept, list):
+        return list(map(_untold, kept))
+    return HIDDEN if isinstance(kept, str) else kept
 
 
 def _marked(schema: Mapping[str, Any]) -> bool:
