@@ -22,7 +22,7 @@ from toolgate.policy.models import Models
 ADA = Principal("local:ada", roles=("developer",), tier="pro", tenant="acme")
 DEAR = Model("acme", "dear", quality=0.9, region="us")
 CHEAP = Model("acme", "cheap", quality=0.6, region="eu")
-PRICES = {"acme/dear": (5.0, 15.0), "acme/cheap": (0.1, 0.4)}
+PRICES = {"acme/dear": (5.0, 15.0), "acme/cheap": (0.1, 0.4), "scripted/one": (0.0, 0.0)}
 
 
 @dataclass
@@ -67,6 +67,15 @@ def test_a_model_that_others_equal_is_not_said_to_be_better() -> None:
 
     assert len({score.quality for score in decision.scores.values()}) == 1
     assert decision.reasons[0].endswith("of the time, and no other more often")
+
+
+def test_a_model_that_is_only_asked_by_name_makes_no_other_look_better() -> None:
+    script = Model("scripted", "one", quality=0.1, only_named=True)
+
+    for one, other in ((DEAR, CHEAP), (replace(DEAR, quality=0.5), replace(CHEAP, quality=0.5))):  # as was said, and by price alone
+        with_it, without = (World(models).router().route(*ask(), 100).scores for models in ((one, other, script), (one, other)))
+
+        assert [with_it[model].quality for model in without] == [score.quality for score in without.values()]
 
 
 def test_the_cheaper_model_goes_first_once_it_is_seen_to_be_as_good() -> None:

@@ -63,9 +63,10 @@ class Standing:
         self._models, self._beliefs, self._calibration = models, beliefs, calibration
         self._numbers = {model.id: number for number, model in enumerate(models)}
         self._tasks: dict[str, _Kept] = {}
-        ranked = by_price(prices)
-        said = {model.id: ranked[model.id] if model.quality == NOBODY_SAYS else model.quality for model in models}
-        middle = sum(said.values()) / max(1, len(said))
+        competing = [model.id for model in models if not model.only_named] or [*prices]
+        ranked = by_price({model: prices[model] for model in competing})
+        said = {model.id: ranked.get(model.id, NOBODY_SAYS) if model.quality == NOBODY_SAYS else model.quality for model in models}
+        middle = sum(said[model] for model in competing) / max(1, len(competing))
         self._expected = {model: quality - middle for model, quality in said.items()}
 
     def at(self, task: str) -> Columns:
