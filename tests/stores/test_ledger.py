@@ -192,6 +192,30 @@ async def test_an_expired_hold_is_spent_and_flagged_and_its_late_end_sets_it_rig
     assert await used(ledger) == [(1, 0, 0, 25, 0)]
 
 
+async def test_an_expired_hold_that_is_released_late_was_no_call(ledger: Ledger, clock: FakeClock) -> None:
+    await ledger.reserve(hold("1", 60, seconds=30))
+    clock.now += 31
+    await ledger.reap()
+
+    ledger.release("1")
+    ledger.settle("1", 5)
+
+    assert await sums(ledger) == {ADA: Sum(0, 0)}
+    assert await used(ledger) == [(0, 0, 0, 0, 0)]
+
+
+async def test_what_a_reset_has_forgotten_is_not_given_back_by_a_late_end(ledger: Ledger, clock: FakeClock) -> None:
+    await ledger.reserve(hold("1", 60, seconds=30))
+    clock.now += 31
+    await ledger.reap()
+    await ledger.reset(ADA, "day")
+
+    ledger.settle("1", 25)
+
+    assert await sums(ledger) == {ADA: Sum(0, 0)}
+    assert await ledger.reserve(hold("2", 101)) is not None
+
+
 async def test_what_another_process_ended_or_reaped_is_ended_once(tmp_path: Path, clock: FakeClock) -> None:
     async with Database.open(tmp_path / "x.db", SCHEMA) as one, Database.open(tmp_path / "x.db", SCHEMA) as two:
         mine, other = SqlLedger(one, clock), SqlLedger(two, clock)

@@ -100,8 +100,11 @@ class Spending(RuleBasedStateMachine):
 
     @rule(id=consumes(ids))
     def release(self, id: str) -> None:
-        if id in self.held and not self.held[id].lost:
-            del self.held[id]
+        held = self.held.pop(id, None)
+        if held and held.lost:
+            self.spent[held.user, held.day] -= held.amount
+            self.unknown -= 1
+            self.calls -= 1
 
         self.ledger.release(id)
 

@@ -305,7 +305,7 @@ class Ledger(Protocol):
         """
 
     def release(self, id: str) -> None:
-        """Give back what was held for a call that was not let through after all, and count none. Not waited for."""
+        """Give back what was held for a call that was not let through after all, and count none, expired or not. Not waited for."""
 
     def count(self, use: Use, *, refused: bool = False) -> None:
         """Count a call that costs nothing, or one that was refused for want of money. Not waited for."""

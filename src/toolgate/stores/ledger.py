@@ -232,8 +232,8 @@ class SqlLedger:
             if calls:
                 _use(connection, day, use, calls=calls, unknown=unknown, cost=spent, estimated=estimated)
         for ending in by_id.values():
-            if ending.cost is not None:
-                _set_right(connection, ending.id, ending.cost, ending.estimated)
+            if ending.released or ending.cost is not None:
+                _set_right(connection, ending)
         return [None] * len(endings)
 
     def _taken(self, connection: Connection, ids: list[str]) -> Iterable[tuple[str, Held]]:
@@ -329,11 +329,16 @@ def _there(connection: Connection, ids: list[str]) -> set[str]:
     return {row[0] for some in _by_hundreds(ids) for row in _look_up(connection, "id", "hold", "id", some).fetchall()}
 
 
-def _set_right(connection: Connection, id: str, cost: Micros, estimated: bool) -> None:
-    """A hold that had expired counted as spent."""
-    for amount, keys, day, use in connection.execute(TAKE_LOST, (id,)).fetchall():
+def _set_right(connection: Connection, ending: Ending) -> None:
+    """A hold that had expired counted as spent, and as a call."""
+    cost, calls = (0, -1) if ending.released or ending.cost is None else (ending.cost, 0)
+    for amount, keys, day, use in connection.execute(TAKE_LOST, (ending.id,)).fetchall():
         _book(connection, keys, spent=cost - amount, held=0)
-        _use(connection, day, use, unknown=-1, cost=cost - amount, estimated=(cost if estimated else 0) - amount)
+        named = orjson.loads(keys)
+        # What counted there was forgotten meanwhile by a reset, and is not to be given back a second time.
+        connection.execute(f"update balance set spent = 0 where spent < 0 and key in {_marks(1, len(named))}", named)  # noqa: S608
+        estimated = (cost if ending.estimated else 0) - amount
+        _use(connection, day, use, calls=calls, unknown=-1, cost=cost - amount, estimated=estimated)
 
 
 def _by_hundreds(items: list[T]) -> Iterator[list[T]]:
