@@ -15,7 +15,6 @@ question never answers a later one.
 
 from __future__ import annotations
 
-import json
 import secrets
 import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
@@ -27,7 +26,7 @@ import orjson
 
 from toolgate.audit import redact
 from toolgate.audit.event import Type, told
-from toolgate.audit.line import canonical, line
+from toolgate.audit.line import canonical, exact, line
 from toolgate.audit.redact import Redactor
 from toolgate.calls import AGENT, Call, Principal, Question
 from toolgate.errors import LimitReached, UnknownApproval
@@ -233,11 +232,11 @@ class Approvals:
     def _asked(self, call: Call) -> Approval:
         """A new question about `call`."""
         caller, tool, now = call.principal, call.tool, self._clock()
-        digest = self._keys.digest(caller.tenant, _exact(call.arguments))
+        digest = self._keys.digest(caller.tenant, exact(call.arguments))
         binding = [KIND, caller.id, caller.acting_for, tool.name, tool.fingerprint, digest, call.policy]
         return Approval(
             id=self._prefix(caller.id, caller.tenant)
-            + self._keys.digest(caller.tenant, _exact(binding))[:CALL]
+            + self._keys.digest(caller.tenant, exact(binding))[:CALL]
             + secrets.token_hex(TURN // 2),
             state="pending",
             tenant=caller.tenant,
@@ -258,7 +257,7 @@ class Approvals:
         return {"values": orjson.loads(line(self._redactor.arguments(call.tool, canonical(call.arguments))))}
 
     def _prefix(self, caller: str, tenant: str) -> str:
-        return self._keys.digest(tenant, _exact([KIND, caller]))[:CALLER]
+        return self._keys.digest(tenant, exact([KIND, caller]))[:CALLER]
 
     def _late(self, approval: Approval) -> bool:
         return approval.expires <= self._clock()
@@ -316,14 +315,6 @@ def _same(one: Approval, other: Approval) -> bool:
 def _from(record: Record) -> Approval:
     body = dict(record.body)
     return Approval(**{**body, "acting_for": tuple(body["acting_for"]), "version": record.version})
-
-
-def _exact(value: Any) -> bytes:
-    """JSON that is the same for the same value and for no other, whatever the value holds."""
-    try:
-        return orjson.dumps(value, option=orjson.OPT_SORT_KEYS)
-    except TypeError:  # a number of more than 64 bits, a lone surrogate
-        return json.dumps(value, sort_keys=True).encode()
 
 
 def _minutes(seconds: float) -> str:

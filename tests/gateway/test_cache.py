@@ -132,6 +132,7 @@ async def test_everybody_is_given_what_is_the_same_for_all() -> None:
         (a_read(), {"n": 1.0}),
         (a_read(), {"n": True}),
         (a_read(), {"n": None}),
+        (a_read(), {"n": str(2**64)}),
         (a_read(), {"depth": 1}),
     ],
 )
@@ -139,8 +140,9 @@ async def test_another_question_has_another_answer(tool: Tool, more: dict[str, A
     world = World()
     await world.ask(a_read())
     await world.ask(a_read(), n="1")
+    await world.ask(a_read(), n=2**64)
 
-    assert text(await world.ask(tool, **more)) == "3"
+    assert text(await world.ask(tool, **more)) == "4"
 
 
 @pytest.mark.parametrize("ending", [Unreachable("nobody answers"), Outcome(problem=Problem("upstream_failed", "404")), Outcome(fresh=0.0)])

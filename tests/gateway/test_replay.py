@@ -96,6 +96,18 @@ async def test_the_same_key_with_other_arguments_is_refused_whether_the_first_ha
     assert slow.calls == 1
 
 
+@pytest.mark.parametrize(("one", "other"), [(2**64, str(2**64)), ("\ud800", "?"), ("\ud800", "\ud801")])
+async def test_arguments_that_json_has_no_bytes_for_are_told_apart_too(one: Any, other: Any) -> None:
+    works, replay = Works([DONE]), a_replay()
+    await replay(an_order(n=one), works)
+
+    with pytest.raises(KeyReused):
+        await replay(an_order(n=other), works)
+    again = await replay(an_order(n=one), works)
+
+    assert again == AGAIN
+
+
 @pytest.mark.parametrize(
     "other",
     [

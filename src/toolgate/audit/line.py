@@ -6,6 +6,7 @@ print, to grep and to ship.
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -30,11 +31,19 @@ def line(value: Any) -> str:
 
 
 def canonical(value: Any) -> bytes:
-    """`value` as JSON with sorted keys: equal values have equal bytes."""
+    """`value` as JSON with sorted keys: equal values have equal bytes, and so have a few others that JSON cannot hold as they are."""
     try:
         return orjson.dumps(value, option=orjson.OPT_SORT_KEYS)
     except TypeError:
         return orjson.dumps(writable(value), option=orjson.OPT_SORT_KEYS)
+
+
+def exact(value: Any) -> bytes:
+    """JSON that is the same for the same value and for no other, whatever the value holds."""
+    try:
+        return orjson.dumps(value, option=orjson.OPT_SORT_KEYS)
+    except TypeError:
+        return json.dumps(value, sort_keys=True).encode()
 
 
 def escaped(text: bytes) -> str:

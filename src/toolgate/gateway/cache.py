@@ -17,7 +17,7 @@ from dataclasses import dataclass, field
 
 import anyio
 
-from toolgate.audit.line import canonical
+from toolgate.audit.line import exact
 from toolgate.calls import Call, Outcome, Principal, changed, key
 from toolgate.chain import Coming, Handler
 from toolgate.stores.local import LocalMemory
@@ -107,7 +107,7 @@ class Cache:
         who = "" if tool.public else self._name_of(call.principal)
         # Tools of ours are given longer answers than callers outside.
         depth = "inside" if call.depth else "outside"
-        return key("cache", tool.integration, tool.name, tool.fingerprint, canonical(call.arguments), who, depth, writes)
+        return key("cache", tool.integration, tool.name, tool.fingerprint, exact(call.arguments), who, depth, writes)
 
     def _name_of(self, principal: Principal) -> str:
         """Equal for one caller with the same roles, rights and credential."""

@@ -24,7 +24,7 @@ from typing import Any
 
 import anyio
 
-from toolgate.audit.line import canonical
+from toolgate.audit.line import exact
 from toolgate.calls import Call, Outcome, Problem, Text, Tool, changed, key
 from toolgate.chain import Coming, Handler
 from toolgate.errors import AuditUnavailable, KeyReused, OutcomeUnknown, TimedOut, ToolgateError
@@ -74,7 +74,7 @@ class Replay:
         return call_next(call) if call.idempotency_key is None else self._once(call, call_next)
 
     async def _once(self, call: Call, call_next: Handler) -> Outcome:
-        mine = UnderWay(call.once, sha256(canonical(call.arguments)).hexdigest())
+        mine = UnderWay(call.once, sha256(exact(call.arguments)).hexdigest())
         until = time.monotonic() + call.seconds_left()
         while (first := self._under_way.get(mine.once)) is not None:
             _check(call, mine.arguments, first.arguments)
@@ -100,7 +100,7 @@ class Replay:
         there = await self._records.get(KIND, call.once)
         if there is None or call.once in self._under_way:
             return None
-        _check(call, sha256(canonical(call.arguments)).hexdigest(), there.body["arguments"])
+        _check(call, sha256(exact(call.arguments)).hexdigest(), there.body["arguments"])
         if "outcome" in there.body:
             return self._replayed(loads(there.body["outcome"]), "hit")
         if _may_be_repeated(call.tool) or not await self._is_gone(there):
@@ -197,7 +197,7 @@ class NestedKeys:
         if parent.idempotency_key is None or tool.annotations.read_only:
             return None
         made = self._made.setdefault(parent.id, Counter())
-        name = key(parent.once, tool.name, canonical(arguments))
+        name = key(parent.once, tool.name, exact(arguments))
         made[name] += 1
         return f"{name}-{made[name]}"
 
