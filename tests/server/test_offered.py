@@ -4,9 +4,13 @@ from types import SimpleNamespace
 from typing import Any
 
 import anyio
+import mcp_types as types
+import pytest
+from mcp.shared.exceptions import MCPError
 
+from toolgate.calls import Principal
 from toolgate.news import Change, News
-from toolgate.server.offered import PENDING, Offered
+from toolgate.server.offered import MOST_LISTENING_OF_ONE, PENDING, Offered
 
 
 class Told:
@@ -53,3 +57,41 @@ async def test_a_client_that_does_not_read_holds_up_no_other_and_hears_the_newes
                 await anyio.sleep(0)
 
     assert stalled.lists == ["tools", "tools", "prompts"]
+
+
+class Listening:
+    """The request of a client that listens."""
+
+    request_id = "1"
+
+    def __init__(self, who: str) -> None:
+        self.who = Principal(who)
+        self.session = self
+        self.acknowledged = anyio.Event()
+
+    async def send_notification(self, *_: Any, **__: Any) -> None:
+        self.acknowledged.set()
+
+
+async def test_who_listens_often_takes_nobody_elses_place() -> None:
+    gateway: Any = SimpleNamespace(news=News())
+    offered = Offered(gateway, lambda context: context.who, 10, lambda: None)  # type: ignore[arg-type, return-value]
+    tools = types.SubscriptionsListenRequestParams(notifications=types.SubscriptionFilter(tools_list_changed=True))
+
+    async def listen(context: Listening) -> None:
+        await offered.listen(context, tools)
+
+    with anyio.fail_after(30):
+        async with anyio.create_task_group() as tasks:
+            streams = [Listening("eve") for _ in range(MOST_LISTENING_OF_ONE)]
+            for stream in streams:
+                tasks.start_soon(listen, stream)
+                await stream.acknowledged.wait()
+
+            with pytest.raises(MCPError, match="as many streams of changes as there may be"):
+                await listen(Listening("eve"))
+            tasks.start_soon(listen, other := Listening("ada"))
+            await other.acknowledged.wait()
+            tasks.cancel_scope.cancel()
+
+    assert offered._streams == {}

@@ -33,7 +33,7 @@ from mcp.shared.exceptions import MCPError
 from pydantic import BaseModel, ValidationError
 
 from toolgate.calls import PROTOCOL, Client, Outcome, Principal, Tool
-from toolgate.errors import InvalidArguments, ToolgateError
+from toolgate.errors import Busy, InvalidArguments, ToolgateError
 from toolgate.gateway import Gateway
 from toolgate.news import Change
 from toolgate.openapi import prose
@@ -49,6 +49,9 @@ NOT_DONE = 1
 """The error code of what the gate refused or could not do; those of JSON-RPC and MCP are below zero (basic/index)."""
 SUBSCRIBED = "toolgate.subscribed"
 MOST_SUBSCRIBED = 1000  # resources of one connection
+MOST_LISTENING = 1024  # streams of changes, of clients of 2026-07-28
+MOST_LISTENING_OF_ONE = 256  # of them, of one caller, so that there is room for others; a guess at how many programs share a key
+FULL = "there are as many streams of changes as there may be, of you or of everybody; end one of yours, or try again later"
 PENDING = 1000  # changes not told yet to clients of the handshake eras; more are dropped, since each only says: look again
 LISTS: Mapping[str, ServerEvent] = {"tools": ToolsListChanged(), "resources": ResourcesListChanged(), "prompts": PromptsListChanged()}
 
@@ -80,8 +83,8 @@ class Offered:
         self._who = who
         self._page_size = page_size
         self._called = called
-        self._bus = InMemorySubscriptionBus()
-        self._listen = ListenHandler(self._bus)
+        self._streams: dict[InMemorySubscriptionBus, Principal] = {}
+        """Those of clients of 2026-07-28, and whose they are."""
         self._connections: WeakSet[Connection] = WeakSet()
         self._untold: dict[Connection, dict[ServerEvent, None]] = {}
         """What clients are still to be told, of those that are just being told something."""
@@ -204,7 +207,8 @@ class Offered:
     async def listen(self, context: Context, params: types.SubscriptionsListenRequestParams) -> types.SubscriptionsListenResult:
         """Only of resources that the caller may read; of others it is told nothing, as of such that do not exist."""
         wanted = params.notifications.resource_subscriptions or []
-        held: dict[str, Source] = {}
+        bus, held = InMemorySubscriptionBus(), dict[str, Source]()
+        self._take_place(bus, self._who(context))
         try:
             for uri in dict.fromkeys(wanted[:MOST_SUBSCRIBED]):
                 with suppress(MCPError):
@@ -212,10 +216,17 @@ class Offered:
                     await _or_not_done(source.upstream.subscribe(uri))
                     held[uri] = source
             told = params.notifications.model_copy(update={"resource_subscriptions": list(held) or None})
-            return await self._listen(context, params.model_copy(update={"notifications": told}))
+            return await ListenHandler(bus)(context, params.model_copy(update={"notifications": told}))
         finally:
+            del self._streams[bus]
             with anyio.move_on_after(5, shield=True):
                 await _leave(held)
+
+    def _take_place(self, bus: InMemorySubscriptionBus, principal: Principal) -> None:
+        theirs = sum((one.tenant, one.id) == (principal.tenant, principal.id) for one in self._streams.values())
+        if theirs >= MOST_LISTENING_OF_ONE or len(self._streams) >= MOST_LISTENING:
+            raise MCPError(code=NOT_DONE, message=FULL, data={"code": Busy.code})
+        self._streams[bus] = principal
 
     async def _remember(self, ctx: Context, call_next: CallNext) -> HandlerResult:
         """A middleware of the SDK's: clients of the handshake eras are told of changes from when they have begun."""
@@ -225,7 +236,8 @@ class Offered:
 
     async def _tell(self, change: Change, tasks: TaskGroup) -> None:
         event = LISTS.get(change.what) or ResourceUpdated(change.uri or "")
-        await self._bus.publish(event)
+        for bus in tuple(self._streams):
+            await bus.publish(event)
         for connection in tuple(self._connections):
             if isinstance(event, ResourceUpdated) and not _hears(connection, event.uri):
                 continue
