@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import anyio
+import mcp_types as types
 import pytest
 from mcp import Client
 from mcp.shared.exceptions import MCPError
@@ -15,8 +16,10 @@ from mcp.shared.exceptions import MCPError
 from tests.upstream.conftest import Behind, plain
 from tests.upstream.test_eras import standing
 from tests.upstream.theirs import ROUNDS, Theirs
+from toolgate.app import asgi
 from toolgate.calls import Call, Session
 from toolgate.errors import InputNeeded, ProtocolError, UpstreamFailed
+from toolgate.news import Change
 from toolgate.openapi.load import accept
 from toolgate.standin import serving
 from toolgate.tasks import beside
@@ -81,6 +84,42 @@ async def test_of_a_resource_that_one_may_not_read_nothing_is_told(behind: Behin
                 tasks.cancel_scope.cancel()
 
     assert heard == ["test://one"] * 3
+
+
+@pytest.mark.filterwarnings("ignore:resources/")
+async def test_of_two_servers_with_one_uri_that_one_is_heard_which_is_read(behind: Behind) -> None:
+    first, second = Theirs(), Theirs()
+    heard: list[str] = []
+
+    async def hear(message: Any) -> None:
+        if isinstance(message, types.ResourceUpdatedNotification):
+            heard.append(str(message.params.uri))
+
+    async with serving(first.app()) as one, serving(second.app()) as other:
+        declared = [{"url": f"{url}/mcp", "allow_networks": ["127.0.0.0/8"]} for url in (one, other)]
+        async with behind(a=declared[0], b=declared[1]) as app, asgi(app) as application, serving(application) as ours:
+            told: list[Change] = []
+            with anyio.fail_after(60), app.gateway.news.read(told.append):
+                async with (
+                    Client(f"{ours}/mcp", mode=ROUNDS) as client,
+                    Client(f"{ours}/mcp", mode="legacy", message_handler=hear) as older,
+                    client.listen(resource_subscriptions=["test://one", "ui://form"]) as changes,
+                ):
+                    await older.session.subscribe_resource("test://one")
+                    await app.roster.sources.all[1].upstream.subscribe("test://one")
+                    while Change("resource", "test://one", "b") not in told:
+                        await second.change("test://one")
+                        await anyio.sleep(0.01)
+                    while Change("resource", "ui://form", "a") not in told:
+                        await first.change("ui://form")
+                        await anyio.sleep(0.01)
+                    newer = getattr(await anext(changes), "uri", None)
+                    before = list(heard)
+                    while not heard:
+                        await first.change("test://one")
+                        await anyio.sleep(0.01)
+
+    assert (newer, before) == ("ui://form", [])
 
 
 async def test_a_tool_called_like_anothers_is_not_served_and_both_are_named(behind: Behind, caplog: pytest.LogCaptureFixture) -> None:

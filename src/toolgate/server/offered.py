@@ -11,6 +11,7 @@ import re
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, field
 from typing import Any, TypeVar
 from weakref import WeakSet
 
@@ -83,8 +84,8 @@ class Offered:
         self._who = who
         self._page_size = page_size
         self._called = called
-        self._streams: dict[InMemorySubscriptionBus, Principal] = {}
-        """Those of clients of 2026-07-28, and whose they are."""
+        self._streams: dict[InMemorySubscriptionBus, _Listener] = {}
+        """Those of clients of 2026-07-28."""
         self._connections: WeakSet[Connection] = WeakSet()
         self._untold: dict[Connection, dict[ServerEvent, None]] = {}
         """What clients are still to be told, of those that are just being told something."""
@@ -207,8 +208,9 @@ class Offered:
     async def listen(self, context: Context, params: types.SubscriptionsListenRequestParams) -> types.SubscriptionsListenResult:
         """Only of resources that the caller may read; of others it is told nothing, as of such that do not exist."""
         wanted = params.notifications.resource_subscriptions or []
-        bus, held = InMemorySubscriptionBus(), dict[str, Source]()
-        self._take_place(bus, self._who(context))
+        bus, listener = InMemorySubscriptionBus(), _Listener(self._who(context))
+        self._take_place(bus, listener)
+        held = listener.subscribed
         try:
             for uri in dict.fromkeys(wanted[:MOST_SUBSCRIBED]):
                 with suppress(MCPError):
@@ -222,11 +224,11 @@ class Offered:
             with anyio.move_on_after(5, shield=True):
                 await _leave(held)
 
-    def _take_place(self, bus: InMemorySubscriptionBus, principal: Principal) -> None:
-        theirs = sum((one.tenant, one.id) == (principal.tenant, principal.id) for one in self._streams.values())
+    def _take_place(self, bus: InMemorySubscriptionBus, listener: _Listener) -> None:
+        theirs = sum(one.owner == listener.owner for one in self._streams.values())
         if theirs >= MOST_LISTENING_OF_ONE or len(self._streams) >= MOST_LISTENING:
             raise MCPError(code=NOT_DONE, message=FULL, data={"code": Busy.code})
-        self._streams[bus] = principal
+        self._streams[bus] = listener
 
     async def _remember(self, ctx: Context, call_next: CallNext) -> HandlerResult:
         """A middleware of the SDK's: clients of the handshake eras are told of changes from when they have begun."""
@@ -236,10 +238,11 @@ class Offered:
 
     async def _tell(self, change: Change, tasks: TaskGroup) -> None:
         event = LISTS.get(change.what) or ResourceUpdated(change.uri or "")
-        for bus in tuple(self._streams):
-            await bus.publish(event)
+        for bus, listener in tuple(self._streams.items()):
+            if _concerns(change, listener.subscribed):
+                await bus.publish(event)
         for connection in tuple(self._connections):
-            if isinstance(event, ResourceUpdated) and not _hears(connection, event.uri):
+            if not _hears(connection, change):
                 continue
             if connection not in self._untold:
                 self._untold[connection] = {}
@@ -351,10 +354,30 @@ class Offered:
         return list(items[start:end]), _cursor(end) if end < len(items) else None
 
 
-def _hears(connection: Connection, uri: str) -> bool:
-    """Whether a client has subscribed to a resource, and is not told of it in a conversation of its own."""
-    source = connection.state.get(SUBSCRIBED, {}).get(uri)
-    return source is not None and not source.upstream.tells(passing.key_of(connection), uri)
+@dataclass(eq=False, slots=True)
+class _Listener:
+    principal: Principal
+    subscribed: dict[str, Source] = field(default_factory=dict)
+
+    @property
+    def owner(self) -> tuple[str, str]:
+        return self.principal.tenant, self.principal.id
+
+
+def _concerns(change: Change, subscribed: Mapping[str, Source]) -> bool:
+    """Whether it is of a list, or of what is subscribed to: the resource of that server, not of another with the same URI."""
+    if change.uri is None:
+        return True
+    source = subscribed.get(change.uri)
+    return source is not None and source.integration.name == change.integration
+
+
+def _hears(connection: Connection, change: Change) -> bool:
+    """Whether a client is told of a change, and not in a conversation of its own."""
+    subscribed: Mapping[str, Source] = connection.state.get(SUBSCRIBED, {})
+    if change.uri is None or not _concerns(change, subscribed):
+        return change.uri is None
+    return not subscribed[change.uri].upstream.tells(passing.key_of(connection), change.uri)
 
 
 async def _leave(subscribed: Mapping[str, Source], client: str | None = None) -> None:
