@@ -220,7 +220,7 @@ async def _served(
             *way,
             state_folder(settings),
             lambda source, lists: changes.send_nowait((source, lists)),
-            lambda source, uri: news.publish(Change("resource", uri, source.integration.name)),
+            lambda source, uri, client: news.publish(Change("resource", uri, source.integration.name, client)),
         ) as found,
         beside() as tasks,
     ):

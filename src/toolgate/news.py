@@ -19,6 +19,8 @@ class Change:
     """Of that resource."""
     integration: str | None = None
     """Whose that resource is."""
+    client: str | None = None
+    """The key of the client that this is told; None: all that want to hear of it."""
 
 
 class News:

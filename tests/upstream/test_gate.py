@@ -14,13 +14,15 @@ from mcp import Client
 from mcp.shared.exceptions import MCPError
 
 from tests.upstream.conftest import Behind, plain
-from tests.upstream.test_eras import standing
+from tests.upstream.test_eras import named, standing
 from tests.upstream.theirs import ROUNDS, Theirs
 from toolgate.app import asgi
 from toolgate.calls import Call, Session
 from toolgate.errors import InputNeeded, ProtocolError, UpstreamFailed
 from toolgate.news import Change
 from toolgate.openapi.load import accept
+from toolgate.policy.load import load_tested
+from toolgate.policy.rules import Policy
 from toolgate.standin import serving
 from toolgate.tasks import beside
 from toolgate.testing import a_call, a_principal
@@ -36,6 +38,21 @@ permissions:
     tools: theirs_resources/read
     conditions: [{field: args.uri, operator: matches, value: "test://one|test://each/.*"}]
 """
+ONLY_TWO = """
+role: reader
+permissions:
+  - {id: reader.all, tools: "*"}
+  - id: reader.not_one
+    tools: theirs_resources/read
+    effect: deny
+    conditions: [{field: args.uri, operator: equals, value: "test://one"}]
+"""
+
+
+def policy(folder: Path, role: str) -> Policy:
+    (folder / "other" / "roles").mkdir(parents=True)
+    (folder / "other" / "roles" / "reader.yaml").write_text(role)
+    return load_tested(folder / "other")
 
 
 async def test_resources_and_prompts_are_permitted_by_policy_like_tools(behind: Behind, tmp_path: Path) -> None:
@@ -84,6 +101,41 @@ async def test_of_a_resource_that_one_may_not_read_nothing_is_told(behind: Behin
                 tasks.cancel_scope.cancel()
 
     assert heard == ["test://one"] * 3
+
+
+@pytest.mark.parametrize("callbacks", [{}, {"elicitation_callback": named}], ids=["shared", "own"])
+@pytest.mark.filterwarnings("ignore:resources/")
+async def test_who_may_not_read_a_resource_any_more_hears_no_more_of_it(behind: Behind, tmp_path: Path, callbacks: Any) -> None:
+    """Neither from the conversation that all share nor from one of their own."""
+    heard: list[str] = []
+
+    async def hear(message: Any) -> None:
+        if isinstance(message, types.ResourceUpdatedNotification):
+            heard.append(str(message.params.uri))
+
+    async with behind(theirs=plain("changes", prefix="")) as app, asgi(app) as application, serving(application) as ours:
+        with anyio.fail_after(60):
+            async with (
+                Client(f"{ours}/mcp", mode="legacy", message_handler=hear, **callbacks) as older,
+                Client(f"{ours}/mcp", mode=ROUNDS) as client,
+                client.listen(resource_subscriptions=["test://one", "test://two"]) as changes,
+            ):
+                await older.session.subscribe_resource("test://one")
+                await older.session.subscribe_resource("test://two")
+                await older.call_tool("change", {})
+                while len(heard) < 2:
+                    await anyio.sleep(0.01)
+                if not callbacks:  # what the shared conversation tells
+                    assert [getattr(await anext(changes), "uri", None) for _ in range(2)] == ["test://one", "test://two"]
+
+                app.gateway.live.current = policy(tmp_path, ONLY_TWO)
+                await older.call_tool("change", {})
+                while heard.count("test://two") < 2:
+                    await anyio.sleep(0.01)
+                if not callbacks:
+                    assert getattr(await anext(changes), "uri", None) == "test://two"
+
+    assert heard == ["test://one", "test://two", "test://two"]
 
 
 @pytest.mark.filterwarnings("ignore:resources/")

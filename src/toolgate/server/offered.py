@@ -186,13 +186,13 @@ class Offered:
                 raise MCPError(code=NOT_DONE, message=f"{MOST_SUBSCRIBED} resources are subscribed to already")
             source = await self._readable(context, params.uri)
             await _or_not_done(source.upstream.subscribe(params.uri, passing.key_of(passing.connection_of(context))))
-            subscribed[params.uri] = source
+            subscribed[params.uri] = Subscription(source, self._who(context))
         return types.EmptyResult()
 
     async def unsubscribe(self, context: Context, params: types.UnsubscribeRequestParams) -> types.EmptyResult:
-        source = self._subscriptions(context).pop(params.uri, None)
-        if source is not None:
-            await source.upstream.unsubscribe(params.uri, passing.key_of(passing.connection_of(context)))
+        subscription = self._subscriptions(context).pop(params.uri, None)
+        if subscription is not None:
+            await subscription.source.upstream.unsubscribe(params.uri, passing.key_of(passing.connection_of(context)))
         return types.EmptyResult()
 
     async def set_level(self, context: Context, params: types.SetLevelRequestParams) -> types.EmptyResult:
@@ -216,7 +216,7 @@ class Offered:
                 with suppress(MCPError):
                     source = await self._readable(context, uri)
                     await _or_not_done(source.upstream.subscribe(uri))
-                    held[uri] = source
+                    held[uri] = Subscription(source, listener.principal)
             told = params.notifications.model_copy(update={"resource_subscriptions": list(held) or None})
             return await ListenHandler(bus)(context, params.model_copy(update={"notifications": told}))
         finally:
@@ -239,15 +239,34 @@ class Offered:
     async def _tell(self, change: Change, tasks: TaskGroup) -> None:
         event = LISTS.get(change.what) or ResourceUpdated(change.uri or "")
         for bus, listener in tuple(self._streams.items()):
-            if _concerns(change, listener.subscribed):
+            if await self._hears(change, listener.subscribed):
                 await bus.publish(event)
         for connection in tuple(self._connections):
-            if not _hears(connection, change):
+            if not await self._hears(change, connection.state.get(SUBSCRIBED, {}), passing.key_of(connection)):
                 continue
             if connection not in self._untold:
                 self._untold[connection] = {}
                 tasks.start_soon(self._tell_one, connection)
             self._untold[connection][event] = None
+
+    async def _hears(self, change: Change, subscribed: Mapping[str, Subscription], client: str | None = None) -> bool:
+        """Whether somebody is told of a change: of a resource who has subscribed to it, as long as they may read it.
+
+        Args:
+            client: the key of one that may be told of a resource in a conversation of its own, which then is the one to believe.
+        """
+        if change.uri is None:
+            return True
+        found = subscribed.get(change.uri)
+        if found is None or found.source.integration.name != change.integration:  # another server may have the same URI
+            return False
+        alone = client is not None and found.source.upstream.tells(client, change.uri)
+        if change.client != (client if alone else None):
+            return False
+        with suppress(ToolgateError):
+            await self._gateway.permitted(request_name(change.integration, READ), {"uri": change.uri}, found.principal)
+            return True
+        return False
 
     async def _tell_one(self, connection: Connection) -> None:
         """Tell one client, which holds up no other if it does not read; each thing once, however often it changed meanwhile."""
@@ -268,10 +287,10 @@ class Offered:
         finally:
             del self._untold[connection]
 
-    def _subscriptions(self, context: Context) -> dict[str, Source]:
+    def _subscriptions(self, context: Context) -> dict[str, Subscription]:
         state = passing.session_of(context)
         if SUBSCRIBED not in state:
-            subscribed: dict[str, Source] = {}
+            subscribed: dict[str, Subscription] = {}
             state[SUBSCRIBED] = subscribed
 
             connection = passing.connection_of(context)
@@ -280,7 +299,7 @@ class Offered:
                 await _leave(subscribed, passing.key_of(connection))
 
             connection.exit_stack.push_async_callback(leave)
-        found: dict[str, Source] = state[SUBSCRIBED]
+        found: dict[str, Subscription] = state[SUBSCRIBED]
         return found
 
     async def _pass(self, context: Context, name: str, params: Mapping[str, Any], more: Mapping[str, Any] | None = None) -> HandlerResult:
@@ -354,37 +373,28 @@ class Offered:
         return list(items[start:end]), _cursor(end) if end < len(items) else None
 
 
+@dataclass(frozen=True, slots=True)
+class Subscription:
+    source: Source
+    principal: Principal
+    """Who may be told of the resource only as long as they may read it."""
+
+
 @dataclass(eq=False, slots=True)
 class _Listener:
     principal: Principal
-    subscribed: dict[str, Source] = field(default_factory=dict)
+    subscribed: dict[str, Subscription] = field(default_factory=dict)
 
     @property
     def owner(self) -> tuple[str, str]:
         return self.principal.tenant, self.principal.id
 
 
-def _concerns(change: Change, subscribed: Mapping[str, Source]) -> bool:
-    """Whether it is of a list, or of what is subscribed to: the resource of that server, not of another with the same URI."""
-    if change.uri is None:
-        return True
-    source = subscribed.get(change.uri)
-    return source is not None and source.integration.name == change.integration
-
-
-def _hears(connection: Connection, change: Change) -> bool:
-    """Whether a client is told of a change, and not in a conversation of its own."""
-    subscribed: Mapping[str, Source] = connection.state.get(SUBSCRIBED, {})
-    if change.uri is None or not _concerns(change, subscribed):
-        return change.uri is None
-    return not subscribed[change.uri].upstream.tells(passing.key_of(connection), change.uri)
-
-
-async def _leave(subscribed: Mapping[str, Source], client: str | None = None) -> None:
+async def _leave(subscribed: Mapping[str, Subscription], client: str | None = None) -> None:
     """End all subscriptions at once: a server that does not answer is waited for each time."""
     async with anyio.create_task_group() as tasks:
-        for uri, source in subscribed.items():
-            tasks.start_soon(source.upstream.unsubscribe, uri, client)
+        for uri, subscription in subscribed.items():
+            tasks.start_soon(subscription.source.upstream.unsubscribe, uri, client)
 
 
 async def _or_not_done(doing: Awaitable[object]) -> None:

@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import secrets
 import time
-from collections.abc import Awaitable, Callable, Container, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
@@ -107,21 +107,23 @@ class CallersEar:
 class SessionsEar(CallersEar):
     """Hears for a client's session what belongs to none of its calls."""
 
-    def __init__(self, client: Client, session: Session, subscribed: Container[str]) -> None:
+    def __init__(self, client: Client, session: Session, updated: Callable[[str], None]) -> None:
         """
         Args:
-            subscribed: resources that it wants to hear of.
+            updated: hears the URIs of resources that are said to have changed.
         """
         super().__init__(client)
-        self._subscribed = subscribed
+        self._updated = updated
         self._able = client.capabilities
         self._session = session
 
     async def hear(self, method: str, params: Mapping[str, Any]) -> None:
-        uri = params.get("uri")
-        wanted = isinstance(uri, str) and uri in self._subscribed if method == UPDATED else method in (ELICITED, "notifications/message")
-        if wanted and self._has_room():
+        if method not in (UPDATED, ELICITED, "notifications/message") or not self._has_room():
+            return
+        if method != UPDATED:
             await self._session.tell(method, params)
+        elif isinstance(uri := params.get("uri"), str):
+            self._updated(uri)
 
     async def answer(self, method: str, params: Mapping[str, Any]) -> Mapping[str, Any]:
         """Only what neither a person nor a model has to answer: of those none knows why they are asked."""

@@ -11,9 +11,10 @@ So while one of its requests runs, that has the conversation alone, and another 
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 import anyio
@@ -76,9 +77,14 @@ class _Held:
 
 
 class Owned:
-    def __init__(self, dial: Dial, tasks: TaskGroup) -> None:
+    def __init__(self, dial: Dial, tasks: TaskGroup, heard: Callable[[str, str], None] = lambda _client, _uri: None) -> None:
+        """
+        Args:
+            heard: hears of clients, by their keys, and the URIs of resources of which they are told in conversations of their own.
+        """
         self._dial = dial
         self._tasks = tasks
+        self._heard = heard
         self._held: dict[str, _Held] = {}
         self._open = 0
         """Conversations that have not ended yet, whether or not they are over."""
@@ -144,6 +150,10 @@ class Owned:
     def tells(self, client: str, uri: str) -> bool:
         """Whether a conversation of its own tells the client's session of a resource."""
         return any(uri in held.subscribed for held in self._of(client))
+
+    def _updated(self, held: _Held, uri: str) -> None:
+        if held.client is not None and uri in held.subscribed:
+            self._heard(held.client, uri)
 
     async def _subscribe(self, held: _Held, uri: str) -> None:
         if held.conversation is None or not held.lasts or uri in held.subscribed:
@@ -225,7 +235,8 @@ class Owned:
                 scope.deadline = anyio.current_time() + BEGIN_SECONDS
                 owned = client is None or not client.in_rounds or _alone(client)
                 session = client.session if client is not None else None
-                common = SessionsEar(client, session, held.subscribed) if client is not None and session is not None else Deaf()
+                updated = partial(self._updated, held)
+                common = SessionsEar(client, session, updated) if client is not None and session is not None else Deaf()
                 async with self._dial.open(common, able(client), endpoint=endpoint, owned=owned, handshake=True) as conversation:
                     held.conversation = conversation
                     with anyio.move_on_after(SUBSCRIBE_SECONDS):

@@ -235,13 +235,13 @@ async def sources(
     own: Own,
     state: Path,
     changed: Callable[[Source, frozenset[str]], None],
-    heard: Callable[[Source, str], None] = lambda _source, _uri: None,
+    heard: Callable[[Source, str, str | None], None] = lambda _source, _uri, _client: None,
 ) -> AsyncIterator[Sources]:
     """The servers among `integrations`, held until the block ends; begun at once, and most of them answering when it starts.
 
     Args:
         changed: hears when what one offers, or whether it can be called, has changed; with the lists that are others now.
-        heard: hears that the resource of a URI has another content.
+        heard: hears that the resource of a URI has another content, and the key of the client that this is told; None: all of them.
     """
     wanted = [
         loaded for loaded in integrations if loaded.declaration is not None and loaded.declaration.kind == "mcp" and not loaded.problem
@@ -260,7 +260,7 @@ async def sources(
                 own,
                 keeper,
                 lambda one, lists: changed(by_upstream[one], lists),
-                lambda one, uri: heard(by_upstream[one], uri),
+                lambda one, uri, client: heard(by_upstream[one], uri, client),
             )
         except ToolgateError as error:
             log.warning("%s is not served: %s", loaded.name, error)

@@ -68,7 +68,7 @@ class Offer:
 
 
 Changed = Callable[["Upstream", frozenset[str]], None]
-Heard = Callable[["Upstream", str], None]
+Heard = Callable[["Upstream", str, str | None], None]
 
 
 class Upstream:
@@ -76,7 +76,7 @@ class Upstream:
         """
         Args:
             changed: hears when `offer` is another, with the names of its lists that are, or when `problem` is.
-            heard: hears that the resource of a URI has another content.
+            heard: hears that the resource of a URI has another content, and the key of the client that this is told; None: all of them.
             timeout: seconds that one call may take, which bounds a request that waits for its caller.
         """
         self.name = dial.who
@@ -114,7 +114,7 @@ class Upstream:
     async def run(self) -> None:
         """Hold the server until cancelled."""
         async with anyio.create_task_group() as tasks:
-            self._owned, self._parking = Owned(self._dial, tasks), Parking(self.name, tasks)
+            self._owned, self._parking = Owned(self._dial, tasks, self._told), Parking(self.name, tasks)
             failures = 0
             while True:
                 began = anyio.current_time()
@@ -216,7 +216,10 @@ class Upstream:
 
     def updated(self, uri: str) -> None:
         if uri in self._subscribed:
-            self._heard(self, uri)
+            self._heard(self, uri, None)
+
+    def _told(self, client: str, uri: str) -> None:
+        self._heard(self, uri, client)
 
     def pass_on(self, client: str, method: str) -> None:
         """Hear a notification of a client that belongs to none of its calls."""
