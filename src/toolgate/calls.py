@@ -285,7 +285,7 @@ class Call:
     client: Client | None = field(default=None, repr=False, compare=False)
     """None: it came by no MCP client."""
     work: Callable[[Call], Awaitable[Outcome]] | None = field(default=None, repr=False, compare=False)
-    """Done in place of the tool's own `run`, by a face that does in a form of its own what the tool does; None: that `run`."""
+    """Done in place of the tool's own `run`, by a face that has what the tool does in a form of its own; None: that `run`."""
 
     @property
     def once(self) -> str:

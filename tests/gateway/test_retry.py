@@ -154,6 +154,14 @@ async def test_tools_that_are_answered_in_this_process_are_not_tried_again() -> 
     assert upstream.calls == 1
 
 
+async def test_what_a_face_does_in_place_of_a_remote_tool_is_tried_again_as_that_is() -> None:
+    tools, faces = Upstream([GOOD]), Upstream([Unreachable("nobody there"), GOOD])
+
+    outcome = await World().run(a_call(a_remote(tools), work=faces))
+
+    assert (outcome.content, tools.calls, faces.calls) == (GOOD.content, 0, 2)
+
+
 async def test_a_tool_that_does_not_end_in_time_is_timed_out() -> None:
     async def hang(call: Call) -> Outcome:
         await anyio.sleep_forever()

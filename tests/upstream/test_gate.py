@@ -103,6 +103,34 @@ async def test_of_a_resource_that_one_may_not_read_nothing_is_told(behind: Behin
     assert heard == ["test://one"] * 3
 
 
+@pytest.mark.filterwarnings("ignore:resources/")
+async def test_subscriptions_are_written_down_as_reads_are_refused_ones_too(behind: Behind, tmp_path: Path) -> None:
+    folder = tmp_path / "clerks" / "roles"
+    folder.mkdir(parents=True)
+    (folder / "reader.yaml").write_text(CLERK)
+
+    async with standing(behind, Theirs(), settings={"policies": "clerks"}) as (url, app):
+        with anyio.fail_after(60):
+            async with Client(url, mode="legacy") as older:
+                await older.session.subscribe_resource("test://one")
+                with pytest.raises(MCPError):
+                    await older.session.subscribe_resource("ui://form")
+            async with Client(url, mode=ROUNDS) as client, client.listen(resource_subscriptions=["ui://form", "test://each/7"]):
+                pass
+        lines = [entry.body for entry in reversed(await app.stores.journal.read("audit")) if entry.body["type"].startswith("call.")]
+
+    told = [(line["type"], line.get("arguments", {}).get("values"), line.get("notes", {}).get("subscription")) for line in lines]
+    assert told == [
+        ("call.intent", {"uri": "test://one"}, None),
+        ("call.outcome", None, True),
+        ("call.denied", {"uri": "ui://form"}, None),
+        ("call.denied", {"uri": "ui://form"}, None),
+        ("call.intent", {"uri": "test://each/7"}, None),
+        ("call.outcome", None, True),
+    ]
+    assert {(line["tool"]["name"], line["principal"]["id"]) for line in lines} == {("theirs_resources/read", "anonymous")}
+
+
 @pytest.mark.parametrize("callbacks", [{}, {"elicitation_callback": named}], ids=["shared", "own"])
 @pytest.mark.filterwarnings("ignore:resources/")
 async def test_who_may_not_read_a_resource_any_more_hears_no_more_of_it(behind: Behind, tmp_path: Path, callbacks: Any) -> None:

@@ -131,7 +131,7 @@ class Gateway:
             ask: puts a question to the person at the caller's client.
             approval: the id of the yes that the caller means to have; see `toolgate.server.context.approval`.
             session: see `Call.session`; its parent's where it has one.
-            work: see `Call.work`; only for tools that are not `remote`.
+            work: see `Call.work`.
         """
         tool, arguments = self._meant(name, arguments, principal)
         call = changed(

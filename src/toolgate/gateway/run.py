@@ -61,7 +61,7 @@ class Run:
                 return _told(earlier, attempt - 1)
             try:
                 try:
-                    ending = await call.tool.run(call)
+                    ending = await (call.work or call.tool.run)(call)
                 except ToolgateError as error:
                     ending = error
                 found = trouble(ending, annotations)

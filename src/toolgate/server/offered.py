@@ -33,13 +33,14 @@ from mcp.server.subscriptions import (
 from mcp.shared.exceptions import MCPError
 from pydantic import BaseModel, ValidationError
 
-from toolgate.calls import PROTOCOL, Client, Outcome, Principal, Tool
+from toolgate.calls import PROTOCOL, Call, Client, Outcome, Principal, Tool
 from toolgate.errors import Busy, InvalidArguments, ToolgateError
 from toolgate.gateway import Gateway
 from toolgate.news import Change
 from toolgate.openapi import prose
 from toolgate.prompts import Prompt, Written
 from toolgate.server import apps, passing, tasks
+from toolgate.server.context import trace_parent
 from toolgate.upstream.source import ServersRequest, ServersTool, Source, request_name
 
 READ, GET, COMPLETE = "resources/read", "prompts/get", "completion/complete"
@@ -184,9 +185,7 @@ class Offered:
         if params.uri not in subscribed:
             if len(subscribed) >= MOST_SUBSCRIBED:
                 raise MCPError(code=NOT_DONE, message=f"{MOST_SUBSCRIBED} resources are subscribed to already")
-            source = await self._readable(context, params.uri)
-            await _or_not_done(source.upstream.subscribe(params.uri, passing.key_of(passing.connection_of(context))))
-            subscribed[params.uri] = Subscription(source, self._who(context))
+            await self._subscribe(context, params.uri, subscribed, passing.key_of(passing.connection_of(context)))
         return types.EmptyResult()
 
     async def unsubscribe(self, context: Context, params: types.UnsubscribeRequestParams) -> types.EmptyResult:
@@ -214,9 +213,7 @@ class Offered:
         try:
             for uri in dict.fromkeys(wanted[:MOST_SUBSCRIBED]):
                 with suppress(MCPError):
-                    source = await self._readable(context, uri)
-                    await _or_not_done(source.upstream.subscribe(uri))
-                    held[uri] = Subscription(source, listener.principal)
+                    await self._subscribe(context, uri, held)
             told = params.notifications.model_copy(update={"resource_subscriptions": list(held) or None})
             return await ListenHandler(bus)(context, params.model_copy(update={"notifications": told}))
         finally:
@@ -308,11 +305,7 @@ class Offered:
         version = context.protocol_version
         if (asked := passing.round_of(outcome, version)) is not None:
             return asked
-        passing.refuse(outcome, version)
-        if outcome.problem is not None:
-            data = {"code": outcome.problem.code, **outcome.problem.details}
-            code = types.INVALID_PARAMS if outcome.problem.code == InvalidArguments.code else NOT_DONE
-            raise MCPError(code=code, message=outcome.problem.message, data=data)
+        _check(outcome, version)
         return {**outcome.structured, **(more or {}), "resultType": "complete"}
 
     def _sources(self, context: Context, method: str) -> Sequence[Source]:
@@ -347,16 +340,24 @@ class Offered:
             return sources[0]
         raise MCPError(code=types.INVALID_PARAMS, message="there is no such resource here", data={"uri": uri})
 
-    async def _readable(self, context: Context, uri: str) -> Source:
-        """The server that has a resource, for who may read it: that it changes is nothing that others are told.
+    async def _subscribe(self, context: Context, uri: str, subscribed: dict[str, Subscription], client: str | None = None) -> None:
+        """Have a resource's server tell of its changes. To the gate that is to read it: what may not be read is not told either.
 
         Raises:
-            MCPError: there is none, or the policy says no.
+            MCPError: there is no such resource, or the gate refused or could not do it.
         """
-        source = self._holder(context, uri)
-        name = request_name(source.integration.name, READ)
-        await _or_not_done(self._gateway.permitted(name, {"uri": uri}, self._who(context)))
-        return source
+        source, principal = self._holder(context, uri), self._who(context)
+
+        async def subscribe(_call: Call) -> Outcome:
+            await source.upstream.subscribe(uri, client)
+            subscribed[uri] = Subscription(source, principal)
+            return Outcome(effect="none", notes={"subscription": True})
+
+        name, parent = request_name(source.integration.name, READ), trace_parent((context.meta or {}).get("traceparent"))
+        outcome = await self._gateway.call(name, {"uri": uri}, principal, trace_parent=parent, work=subscribe)
+        if outcome.problem is not None and subscribed.pop(uri, None) is not None:  # done, but it could not be written down
+            await source.upstream.unsubscribe(uri, client)
+        _check(outcome, context.protocol_version)
 
     def _prompt(self, context: Context, name: str, method: str = GET) -> tuple[Source, str]:
         for source in self._sources(context, method):
@@ -397,11 +398,16 @@ async def _leave(subscribed: Mapping[str, Subscription], client: str | None = No
             tasks.start_soon(subscription.source.upstream.unsubscribe, uri, client)
 
 
-async def _or_not_done(doing: Awaitable[object]) -> None:
-    try:
-        await doing
-    except ToolgateError as error:
-        raise MCPError(code=NOT_DONE, message=str(error), data={"code": error.code}) from None
+def _check(outcome: Outcome, version: str) -> None:
+    """
+    Raises:
+        MCPError: the request was refused, or failed.
+    """
+    passing.refuse(outcome, version)
+    if outcome.problem is not None:
+        data = {"code": outcome.problem.code, **outcome.problem.details}
+        code = types.INVALID_PARAMS if outcome.problem.code == InvalidArguments.code else NOT_DONE
+        raise MCPError(code=code, message=outcome.problem.message, data=data)
 
 
 def _listed(prompt: Prompt) -> dict[str, Any]:
