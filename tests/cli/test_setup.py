@@ -141,6 +141,17 @@ def test_the_doctor_says_what_to_do_about_each_thing_that_is_not_so(terminal: Te
     assert "SHOP_TOKEN" in ran.out
 
 
+def test_the_doctor_names_a_folder_that_no_setting_does(terminal: Terminal, shop: Path) -> None:
+    root = shop.parents[1]
+    (root / "policies").mkdir()
+    (root / "toolgate.yaml").write_text('{"tool_specs": ["specs"], "server": {"port": 0}}')
+
+    (note,) = [each for each in terminal("doctor", "--json").value if each["level"] == "note"]
+
+    assert (note["what"], note["says"]) == ("policies", f"{root / 'policies'} is not used")
+    assert "`policies: policies`" in note["do"]
+
+
 def test_the_doctor_begins_mcp_servers_and_says_why_one_does_not_answer(terminal: Terminal, shop: Path) -> None:
     root = shop.parents[1]
     for name, command in (("plain", [sys.executable, "-S", str(PLAIN)]), ("gone", ["/no/such/program"])):

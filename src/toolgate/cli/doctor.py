@@ -23,6 +23,8 @@ if TYPE_CHECKING:
     from toolgate.openapi.load import Loaded
     from toolgate.settings import Settings
 
+FOLDERS = {"policies": "policies", "tool_specs": "tool-specs", "skills": "skills"}
+"""By setting, what the folder is called in docs and examples, and in what comes with Toolgate."""
 RELEASED = 1_767_225_600  # 2026-01-01; a clock before that is wrong
 
 
@@ -59,6 +61,7 @@ def _examined(config: Path | None) -> Iterator[Finding]:
     file = config or Path("toolgate.yaml")
     yield Finding("ok", "settings", str(file.resolve()) if file.exists() else "no toolgate.yaml here; the defaults hold")
     yield _carefully("policies", "mend the file", lambda: _policies(settings))
+    yield from _unused(settings, file.parent)
     yield from _integrations(settings)
     yield from _code(settings)
     yield _carefully("state", "set data_dir in toolgate.yaml to a folder you may write", lambda: _state(settings))
@@ -79,6 +82,16 @@ def _policies(settings: Settings) -> Finding:
     folder = policies_folder(settings)
     load_policy(folder)
     return Finding("ok", "policies", str(folder))
+
+
+def _unused(settings: Settings, here: Path) -> Iterator[Finding]:
+    """Folders that look as if they were meant, beside settings that do not name them."""
+    from toolgate.settings import bundled
+
+    for setting, named in FOLDERS.items():
+        folder = here / named
+        if not getattr(settings, setting) and folder.is_dir() and folder.resolve() != bundled(named).resolve():
+            yield Finding("note", named, f"{folder.resolve()} is not used", f"write `{setting}: {named}` in toolgate.yaml if it is meant")
 
 
 def _integrations(settings: Settings) -> Iterator[Finding]:
