@@ -113,6 +113,20 @@ async def test_where_nobody_can_be_asked_the_run_waits_and_is_taken_up() -> None
     assert (said(second), world.issues.closed) == ("It is closed.", [7])
 
 
+async def test_who_takes_a_run_up_changes_what_they_say_and_nothing_else() -> None:
+    world = Talking([CLOSES[0], Line("I look.", calls=(("list_issues", {}),)), Line("As far as I know.")])
+    async with connected(world) as client:
+        first = await client.call_tool("agent_run", {"task": "Close #7", "max_cost": 0.05, "tools": ["close_*"], "model": "scripted/x"})
+        assert first.structured_content is not None
+        run = first.structured_content["run"]
+        second = await client.call_tool("agent_run", {"resume": run, "max_steps": 1, "task": "Look first"})
+
+    task = (await world.agent.runs.get(run, await by_name({"headers": []}))).task
+    assert (task.limits.cost, task.limits.steps, task.tools, task.model) == (50_000, 1, ("close_*",), "scripted/x")
+    assert second.structured_content is not None
+    assert second.structured_content["status"] == "budget_exhausted"
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

@@ -226,6 +226,21 @@ async def test_a_conversation_that_is_new_to_us_goes_along_as_text_and_instructi
     assert task == "What was said before:\n\nuser: Hi\n\nassistant: Hello.\n\nWhat is asked now:\n\nWhat?"
 
 
+async def test_what_the_client_says_of_a_thread_later_is_heeded_too() -> None:
+    world = Talking([Line("Hello."), Line("a", calls=(("list_issues", {}),)), Line("b")])
+    props = {"model": "scripted/x", "max_steps": 1, "max_cost": 0.5}
+    async with world.client() as client:
+        page = {"context": [{"description": "Page", "value": "issues"}]}
+        first = events(await client.post("/v1/agent", json=an_input([said("Hi")], forwardedProps={"max_cost": 0.25}, **page)))
+        page = {"context": [{"description": "Page", "value": "pulls"}]}
+        heard = events(await client.post("/v1/agent", json=an_input([said("Hi"), HELLO, said("Look")], forwardedProps=props, **page)))
+
+    run = await world.agent.runs.get(first[-1]["result"]["run"], await by_name({"headers": []}))
+    assert (run.task.limits.cost, heard[-1]["result"]["status"]) == (500_000, "budget_exhausted")
+    assert world.model.asked[1].model == "scripted/x"
+    assert getattr(world.model.asked[1].messages[0], "text", "").endswith("Page: pulls")
+
+
 async def test_a_run_that_fails_ends_with_an_error_and_what_it_used() -> None:
     refused = ModelFailed("the model cannot understand the request", "request", reason="invalid")
     world = Talking([Line(calls=(("list_issues", {}),), tokens=Tokens(10, 1)), Line(error=refused)])

@@ -130,6 +130,22 @@ async def test_an_answer_fits_the_schema_that_is_asked_for() -> None:
     assert ours(answer)["output"] == {"n": 3}
 
 
+async def test_what_comes_next_in_a_conversation_is_answered_in_the_form_that_it_asks_for() -> None:
+    form: Any = {"format": {"type": "json_schema", "name": "count", "schema": {"type": "object", "required": ["n"]}}}
+    world = Talking([Line("Three."), Line("Well, 3"), Line('{"n": 3}'), Line("As I said.")])
+    async with sdk(world) as client:
+        first = await client.responses.create(model="toolgate", input="How many?", instructions="Be brief.")
+        more: Any = {"previous_response_id": first.id}
+        second = await client.responses.create(model="scripted/x", input="As JSON.", text=form, instructions="Be exact.", **more)
+        third = await client.responses.create(model="toolgate", input="And in words?", **more)
+
+    assert (ours(second)["output"], third.output_text) == ({"n": 3}, "As I said.")
+    asked = world.model.asked
+    assert [prompt.schema is None for prompt in asked] == [True, False, False, True]
+    assert [prompt.model for prompt in asked] == ["", "scripted/x", "scripted/x", ""]
+    assert [getattr(prompt.messages[0], "text", "")[-9:] for prompt in asked] == ["Be brief.", *["Be exact."] * 3]
+
+
 async def test_a_response_shows_its_tools_as_calls_of_an_mcp_server() -> None:
     async with sdk(Talking(list(LOOKS))) as client:
         answer = await client.responses.create(model="toolgate", input="Which issues are there?", instructions="Be brief.")
@@ -433,6 +449,21 @@ async def test_results_are_taken_from_the_owner_of_the_run_alone_and_a_tool_that
                 await ada.chat.completions.create(model="toolgate", messages=ASKED, tools=[{"type": "custom", "custom": {"name": "x"}}])
 
     assert len(world.model.asked) == 1
+
+
+async def test_with_its_results_a_program_may_say_that_no_more_of_its_tools_are_called() -> None:
+    world = Talking([*ASKS_BOTH[:1], Line("And now?", calls=(("weather", {"city": "Oslo"}),)), Line("It rains.")])
+    async with sdk(world) as client:
+        first = await client.chat.completions.create(model="toolgate", messages=ASKED, tools=[WEATHER])
+        calls = first.choices[0].message.tool_calls
+        assert calls
+        messages: list[Any] = [*ASKED, {"role": "tool", "tool_call_id": calls[0].id, "content": "It rains in Rome."}]
+        second = await client.chat.completions.create(model="toolgate", messages=messages, tools=[WEATHER], tool_choice="none")
+
+    assert (second.choices[0].message.content, second.choices[0].finish_reason) == ("It rains.", "stop")
+    told = [message.text for message in world.model.asked[1].messages if isinstance(message, ToolResult)]
+    assert "It rains in Rome." in told[1]
+    assert "weather" not in [tool.name for tool in world.model.asked[1].tools]
 
 
 async def test_whoever_says_something_else_instead_of_a_result_is_heard_and_the_call_is_off() -> None:

@@ -7,8 +7,10 @@ import os
 import pty
 import select
 import signal
+import sqlite3
 import sys
 from collections.abc import Callable
+from contextlib import closing
 from functools import partial
 from pathlib import Path
 from subprocess import PIPE, Popen
@@ -126,6 +128,22 @@ def test_steps_that_are_used_up_end_with_7_and_a_resume_goes_on(terminal: Termin
     assert (ended.code, ended.out) == (7, "As far as I know.\n")
     assert f"it goes on with: toolgate agent --resume {run}" in ended.err
     assert (done.code, done.out) == (0, "All.\n")
+
+
+def test_a_resume_changes_of_a_run_what_is_typed_and_nothing_else(terminal: Terminal, scripted: Any, tmp_path: Path) -> None:
+    scripted(
+        [{"text": "Let me look.", "calls": [LOOK]}, {"text": "As far as I know."}, {"text": "More.", "calls": [LOOK]}, {"text": "All."}]
+    )
+
+    ended = terminal("agent", "What is there?", "--max-steps", "1", "--max-cost", "0.05", "--tools", "shop_*")
+    run = ended.err.rsplit(" ", 1)[1].strip()
+    done = terminal("agent", "--resume", run, "--max-steps", "3", "--tools", "nothing_*")
+
+    with closing(sqlite3.connect(tmp_path / "state" / "toolgate" / "toolgate.db")) as store:
+        (body,) = store.execute("SELECT body FROM record WHERE kind = 'run'").fetchone()
+    limits = json.loads(body)["task"]["limits"]
+    assert (limits["cost"], limits["steps"]) == (50_000, 3)
+    assert "shop_list_items is not among the tools of this task" in done.err
 
 
 def test_a_task_may_come_by_a_pipe_and_has_to_come_somehow(terminal: Terminal, scripted: Any) -> None:

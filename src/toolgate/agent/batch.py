@@ -92,7 +92,7 @@ class Batch:
     async def take(self, results: Mapping[str, str]) -> None:
         """Give calls that the program of the run has made the results that it says they had. Strangers may have written them."""
         for call in self._state.waiting:
-            if call.name in self._theirs and call.id in results:
+            if call.id in results:
                 await self._answer(call, Outcome((Text(results[call.id]),)), "", 0.0, self._drive.settings.agent.result_bytes)
 
     async def call_off(self, calls: Sequence[ToolCall]) -> None:

@@ -7,8 +7,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import replace
-from decimal import Decimal
 from typing import Any
 
 from toolgate.agent.events import ApprovalWanted, Called, Calling, Event, Finished, Noted, Routed, Wanted
@@ -17,18 +15,15 @@ from toolgate.agent.report import report
 from toolgate.agent.rounds import Rounds
 from toolgate.agent.runs import Task
 from toolgate.agent.tool import LONGEST, NAME, may_run
-from toolgate.agent.turns import Limits
 from toolgate.calls import Call, Outcome, Principal, Question, Text
 from toolgate.errors import AuditUnavailable, InvalidArguments, NotPermitted, ToolFailed, ToolgateError
 from toolgate.llm.messages import Image
 from toolgate.llm.pictures import told
-from toolgate.money import micros
 
 
 async def run(agent: Agent, call: Call) -> Outcome:
     """The outcome of `call`, which is one of `agent_run`."""
     arguments, steps = call.arguments, 0
-    limits = limits_of(agent.limits, arguments)
 
     async def hear(event: Event) -> None:
         nonlocal steps
@@ -49,20 +44,12 @@ async def run(agent: Agent, call: Call) -> Outcome:
     elif "resume" in arguments:
         if call.depth > 0 and call.principal.acting_for:
             raise InvalidArguments("resume is for the user of a run; an agent within another starts its own")
-        more: Any = {"text": arguments.get("task"), "limits": limits, "person": there}
+        more: Any = {"text": arguments.get("task"), "change": lambda task: task.changed(arguments), "person": there}
         end = await agent.resume(arguments["resume"], call.principal, how, seen=False, **more)
     elif "task" not in arguments:
         raise InvalidArguments("agent_run wants task, what is to be done, or resume, the id of a run to go on with")
     else:
-        task = Task(
-            arguments["task"],
-            arguments.get("task_type", "tool_use"),
-            arguments.get("model", ""),
-            limits,
-            tuple(arguments["tools"]) if "tools" in arguments else None,
-            arguments.get("schema"),
-            high_risk=arguments.get("high_risk", False),
-        )
+        task = Task(arguments["task"], limits=agent.limits).changed(arguments)
         end = await agent.run(task, call.principal, how, person=there, seen=False, parent=call)
     if rounds is not None:
         await rounds.asked(end)
@@ -122,13 +109,6 @@ async def admit(agent: Agent, user: Principal) -> None:
     except NotPermitted:
         await agent.gateway.call(NAME, {}, user)
         raise
-
-
-def limits_of(limits: Limits, arguments: Mapping[str, Any]) -> Limits:
-    """`limits`, made narrower or wider by what the caller says."""
-    cost = arguments.get("max_cost")
-    limits = replace(limits, steps=arguments.get("max_steps", limits.steps))
-    return limits if cost is None else replace(limits, cost=micros(Decimal(str(cost))))
 
 
 def _outcome(end: Finished) -> Outcome:

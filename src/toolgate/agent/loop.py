@@ -27,7 +27,7 @@ from toolgate.burden import TooHard, bounds
 from toolgate.calls import Call, Outcome, Principal, Tool
 from toolgate.errors import Busy, InvalidArguments, NotPermitted, UnknownRun
 from toolgate.gateway import Gateway
-from toolgate.llm.messages import Image, ToolSpec
+from toolgate.llm.messages import Image
 from toolgate.llm.pictures import bounded
 from toolgate.llm.provider import Provider
 from toolgate.money import micros
@@ -109,9 +109,8 @@ class Agent:
         *,
         text: str | None = None,
         images: Sequence[Image] = (),
-        limits: Limits | None = None,
+        change: Callable[[Task], Task] = lambda task: task,
         results: Mapping[str, str] = NO_RESULTS,
-        theirs: tuple[ToolSpec, ...] | None = None,
         person: Person | None = None,
         unanswered: Unanswered = "wait",
         seen: bool = True,
@@ -121,15 +120,14 @@ class Agent:
         Args:
             text: what its user says besides; None: nothing. A run that is done goes on only by that.
             images: pictures that belong to the text.
-            limits: for what comes now; None: as before.
+            change: what is different of the task from now on.
             results: of calls that the run waits for its program to make, by id.
-            theirs: the program's own tools from now on; None: as before.
             seen: as of `run`.
 
         Raises:
             UnknownRun: there is none, or it is not `user`'s.
             Busy: it is under way.
-            InvalidArguments: there would be too many pictures in it, or those of its task are lost.
+            InvalidArguments: there would be too many pictures in it, or those of its task are lost; or as of `run`.
         """
         runs = self.runs
         run = await runs.get(id, user)
@@ -147,7 +145,9 @@ class Agent:
             raise InvalidArguments(f"the run {id} ended before its {run.task.pictures} pictures were written down; give the task again")
         if images:
             bounded([*turns.after(facts).images, *images])
-        task = replace(run.task, limits=limits or run.task.limits, theirs=run.task.theirs if theirs is None else theirs)
+        task = change(run.task)
+        _check_schema(task)
+        theirs = {spec.name for spec in run.task.theirs}
         run = await runs.put(replace(run, status=None, instance=runs.instance, updated=self.clock(), task=task))
         drive = self._drive(run, user, hear, person, unanswered, seen, facts, number)
         if text is None and (ended := drive.state.ended) and ended.status == "done":
@@ -155,7 +155,8 @@ class Agent:
         first: Fact = Resumed(self.clock()) if text is None else Asked(self.clock(), text, tuple(images))
         if not facts:  # its process died before it was written down what was asked
             first = Asked(self.clock(), task.text if text is None else text)
-        return await self._driven(drive, first, None, results)
+        awaited = {call.id: results[call.id] for call in drive.state.waiting if call.name in theirs and call.id in results}
+        return await self._driven(drive, first, None, awaited)
 
     def _drive(
         self,

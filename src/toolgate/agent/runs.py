@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import time
 from collections.abc import Awaitable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
+from decimal import Decimal
 from typing import Any
 
 from toolgate.agent.events import Status
@@ -13,6 +14,7 @@ from toolgate.agent.turns import Limits
 from toolgate.calls import Principal, new_id
 from toolgate.errors import Busy, UnknownRun
 from toolgate.llm.messages import TaskType, ToolSpec
+from toolgate.money import micros
 from toolgate.policy.bounds import is_admin
 from toolgate.stores import Stores
 
@@ -44,6 +46,22 @@ class Task:
     """What plans it in the model's place, where that is a program of ours, and what for: only that can take it up. Empty: a model."""
     pictures: int = 0
     """That it came with; they themselves are in the first of the facts."""
+
+    def changed(self, said: Mapping[str, Any]) -> Task:
+        """The same task, but for what `said`, arguments of `agent_run`, say of it."""
+        cost = said.get("max_cost")
+        limits = replace(self.limits, steps=said.get("max_steps", self.limits.steps))
+        if cost is not None:
+            limits = replace(limits, cost=micros(Decimal(str(cost))))
+        return replace(
+            self,
+            limits=limits,
+            task=said.get("task_type", self.task),
+            model=said.get("model", self.model),
+            tools=tuple(said["tools"]) if "tools" in said else self.tools,
+            schema=said.get("schema", self.schema),
+            high_risk=said.get("high_risk", self.high_risk),
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ import logging
 import time
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Annotated, Any
 
 import orjson
@@ -20,7 +20,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 
 from toolgate.agent.batch import Answer
-from toolgate.agent.errand import admit, limits_of, through
+from toolgate.agent.errand import admit, through
 from toolgate.agent.events import ApprovalWanted, Event, Finished, Wanted
 from toolgate.agent.loop import Agent
 from toolgate.agent.runs import Run, Task
@@ -151,18 +151,7 @@ class Talk:
             raise UnknownRun("this thread has no run that could be resumed; it may have been forgotten")
         if not self.said.spoken:
             raise InvalidArguments("the last message has to be the user's")
-        props, context = self.props, "\n".join(f"{each.description}: {each.value}" for each in self.read.context)
-        task = Task(
-            self.said.task,
-            props.get("task_type", "tool_use"),
-            props.get("model", ""),
-            limits_of(self.agent.limits, props),
-            tuple(props["tools"]) if "tools" in props else None,
-            props.get("schema"),
-            "\n\n".join(part for part in (self.said.instructions, context) if part),
-            self.theirs,
-            props.get("high_risk", False),
-        )
+        task = self._changed_task(Task(self.said.task, limits=self.agent.limits))
         return await self.agent.run(task, self.user, self._hear, parent=call, images=self.said.all_images)
 
     async def _go_on(self, run: Run) -> Finished:
@@ -173,10 +162,14 @@ class Talk:
         for entry, answer in [(entry, await self._checked(entry)) for entry in self.read.resume]:
             await self._decide(entry, answer)
         text, images = (self.said.text, self.said.images) if self.said.spoken and not self.read.resume else (None, ())
-        theirs = self.theirs or None
-        return await self.agent.resume(
-            run.id, self.user, self._hear, text=text, images=images, results=self._results, theirs=theirs, person=self._changed
-        )
+        more: Any = {"text": text, "images": images, "results": self._results, "person": self._changed}
+        return await self.agent.resume(run.id, self.user, self._hear, change=self._changed_task, **more)
+
+    def _changed_task(self, task: Task) -> Task:
+        """`task` as the client says it is now; what it says nothing of stays."""
+        context = "\n".join(f"{each.description}: {each.value}" for each in self.read.context)
+        instructions = "\n\n".join(part for part in (self.said.instructions, context) if part)
+        return replace(task.changed(self.props), instructions=instructions or task.instructions, theirs=self.theirs or task.theirs)
 
     async def _checked(self, entry: Resume) -> Answer:
         """The user's answer to one question.

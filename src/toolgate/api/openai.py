@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import orjson
@@ -57,8 +57,8 @@ class Wanted:
     """Done once the gate lets it through, before the run goes on."""
     answers: str = ""
     """What it answers of what the run has asked, as a text: a call that brings an answer is not the one before it made again."""
-    theirs: tuple[ToolSpec, ...] = ()
-    """Tools that it brings with it."""
+    theirs: tuple[ToolSpec, ...] | None = None
+    """Tools that it brings with it; None: it says nothing of any."""
     results: Mapping[str, str] = field(default_factory=dict)
     """Of calls that the run it goes on with waits for, by id."""
     streamed: bool = False
@@ -87,21 +87,19 @@ class Wanted:
     async def _go(self, call: Call, hear: Hear) -> Finished:
         if self.run is not None:
             text, images = (self.asked.text, self.asked.images) if self.asked.spoken else (None, ())
-            more: Any = {"text": text, "images": images, "results": self.results, "theirs": self.theirs or None}
+            more: Any = {"text": text, "images": images, "results": self.results, "change": self._changed}
             return await self.agent.resume(self.run, self.user, hear, seen=self.streamed, **more)
         if not self.asked.spoken:
             raise InvalidArguments("the last message has to be the user's")
-        task = Task(
-            self.asked.task,
-            self.wishes.get("task_type", "tool_use"),
-            model="" if self.model == OURS else self.model,
-            limits=self.agent.limits,
-            schema=self.schema,
-            instructions=self.asked.instructions,
-            theirs=self.theirs,
-            high_risk=self.wishes.get("high_risk", False),
-        )
+        task = self._changed(Task(self.asked.task, limits=self.agent.limits))
         return await self.agent.run(task, self.user, hear, seen=self.streamed, parent=call, images=self.asked.all_images)
+
+    def _changed(self, task: Task) -> Task:
+        """`task` as this request has it: with OpenAI each says anew which model answers, and in which form."""
+        model = "" if self.model == OURS else self.model
+        theirs = task.theirs if self.theirs is None else self.theirs
+        instructions = self.asked.instructions or task.instructions
+        return replace(task.changed(self.wishes), model=model, schema=self.schema, instructions=instructions, theirs=theirs)
 
 
 def wishes_in(metadata: Mapping[str, Any] | None) -> Mapping[str, Any]:

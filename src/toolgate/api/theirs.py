@@ -30,8 +30,8 @@ class Results:
     by_call: Mapping[str, str]
 
 
-def tools_in(tools: Sequence[Any] | None, choice: Any) -> tuple[ToolSpec, ...]:
-    """The tools that a request brings.
+def tools_in(tools: Sequence[Any] | None, choice: Any) -> tuple[ToolSpec, ...] | None:
+    """The tools that a request brings; None: it says nothing of any.
 
     Args:
         choice: its `tool_choice`.
@@ -42,7 +42,7 @@ def tools_in(tools: Sequence[Any] | None, choice: Any) -> tuple[ToolSpec, ...]:
     if choice not in (None, "auto", "none"):
         raise InvalidArguments("tool_choice: auto or none; which tool is called, and whether, the agent decides")
     specs = specs_of([_function(tool, place) for place, tool in enumerate(tools or ())])
-    return () if choice == "none" else specs
+    return () if choice == "none" else specs or None
 
 
 def specs_of(functions: Sequence[Any]) -> tuple[ToolSpec, ...]:

@@ -10,7 +10,7 @@ import json
 import sys
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
@@ -23,8 +23,7 @@ from toolgate.cli.output import say
 if TYPE_CHECKING:
     from toolgate.agent.batch import Answer, Person, Unanswered
     from toolgate.agent.events import Finished, Wanted
-    from toolgate.agent.loop import Agent
-    from toolgate.agent.turns import Limits
+    from toolgate.agent.runs import Task
     from toolgate.app import App
     from toolgate.calls import Principal
     from toolgate.cli.narration import Narration, Output
@@ -44,16 +43,19 @@ class Wishes:
     max_cost: str | None = None
     max_steps: int | None = None
     provider: str = ""
-    task_type: str = "tool_use"
+    task_type: str | None = None
     tools: tuple[str, ...] = ()
     output: Output = "text"
     high_risk: bool = False
 
-    def limits(self, agent: Agent) -> Limits:
-        limits = agent.limits
-        if self.max_cost is not None:
-            limits = replace(limits, cost=cost_of(self.max_cost))
-        return limits if self.max_steps is None else replace(limits, steps=self.max_steps)
+    def changed(self, task: Task) -> Task:
+        """`task`, but for what was typed."""
+        from toolgate.money import shown
+
+        cost = None if self.max_cost is None else shown(cost_of(self.max_cost))["usd"]
+        said = {"max_cost": cost, "max_steps": self.max_steps, "task_type": self.task_type, "model": self.provider, "tools": self.tools}
+        said |= {"high_risk": self.high_risk}
+        return task.changed({name: value for name, value in said.items() if value})
 
     @property
     def person(self) -> Person | None:
@@ -92,7 +94,7 @@ output_option = click.option(
 @cost_option
 @click.option("--max-steps", type=click.IntRange(1), metavar="N", help="Requests to models.")
 @provider_option
-@click.option("--task-type", type=click.Choice(TASK_TYPES), default="tool_use", show_default=True, help="For the router.")
+@click.option("--task-type", type=click.Choice(TASK_TYPES), help="For the router; default: tool_use.")
 @click.option("--high-risk", is_flag=True, help="No experiments with models of which little is known.")
 @click.option("--tools", multiple=True, metavar="GLOB", help="Only these tools; may be given several times.")
 @output_option
@@ -112,7 +114,7 @@ async def command(
     max_cost: str | None,
     max_steps: int | None,
     provider: str,
-    task_type: str,
+    task_type: str | None,
     high_risk: bool,
     tools: tuple[str, ...],
     output: Output,
@@ -172,18 +174,9 @@ async def one(app: App, user: Principal, wishes: Wishes, task: str | None, resum
     how: Any = {"person": wishes.person, "unanswered": wishes.unanswered, "seen": heard.live, "images": images}
     try:
         if resume is not None:
-            changed = wishes.limits(agent) if wishes.max_cost is not None or wishes.max_steps is not None else None
-            end = await agent.resume(resume, user, heard, text=task, limits=changed, **how)
+            end = await agent.resume(resume, user, heard, text=task, change=wishes.changed, **how)
         else:
-            wanted = Task(
-                task or "",
-                task=wishes.task_type,  # type: ignore[arg-type]
-                model=wishes.provider,
-                limits=wishes.limits(agent),
-                tools=wishes.tools or None,
-                high_risk=wishes.high_risk,
-            )
-            end = await agent.run(wanted, user, heard, **how)
+            end = await agent.run(wishes.changed(Task(task or "", limits=agent.limits)), user, heard, **how)
     except (CancelledError, KeyboardInterrupt):
         hint_of(heard)
         raise

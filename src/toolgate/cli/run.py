@@ -109,17 +109,9 @@ async def _go(app: App, user: Principal, wanted: Wanted, wishes: Wishes, heard: 
     agent = replace(app.agent, models=pipeline, pipeline=wanted.pipeline)
     how: Any = {"person": wishes.person, "unanswered": wishes.unanswered}
     if (stopped := await _stopped(app, user, wanted)) is not None:
-        limits = wishes.limits(agent) if wishes.max_cost is not None else None
-        return await agent.resume(stopped.id, user, heard, limits=limits, **how)
-    task = Task(
-        wanted.spec,
-        task="planning",
-        model=wishes.provider,
-        limits=wishes.limits(agent),
-        tools=TOOLS,
-        pipeline=wanted.pipeline,
-    )
-    return await agent.run(task, user, heard, **how)
+        return await agent.resume(stopped.id, user, heard, change=wishes.changed, **how)
+    task = Task(wanted.spec, task="planning", limits=agent.limits, tools=TOOLS, pipeline=wanted.pipeline)
+    return await agent.run(wishes.changed(task), user, heard, **how)
 
 
 async def _stopped(app: App, user: Principal, wanted: Wanted) -> Run | None:
