@@ -480,6 +480,33 @@ BILLS: list[Row] = [
         },
         [(1, "950.00000")],
     ),
+    (  # xAI's own bill of it says 0.0232856 US dollars
+        "completions",
+        "xai",
+        "grok-4.20",
+        {
+            "prompt_tokens": 10120,
+            "completion_tokens": 1499,
+            "total_tokens": 14428,
+            "prompt_tokens_details": {"cached_tokens": 128},
+            "completion_tokens_details": {"reasoning_tokens": 2809},
+        },
+        [(9992, "1.25"), (128, "0.2"), (4308, "2.5")],
+    ),
+    (  # Google's compatible address tells of thoughts in the total only
+        "completions",
+        "google",
+        "gemini-2.5-flash",
+        {"prompt_tokens": 20, "completion_tokens": 198, "total_tokens": 623},
+        [(20, "0.3"), (603, "2.5")],
+    ),
+    (
+        "completions",
+        "google",
+        "gemini-2.5-flash",
+        {"prompt_tokens": 21, "completion_tokens": 0, "total_tokens": 81, "completion_tokens_details": {"reasoning_tokens": 60}},
+        [(21, "0.3"), (60, "2.5")],
+    ),
 ]
 EACH = pytest.mark.parametrize(
     ("wire", "provider", "model", "usage", "terms"), BILLS, ids=lambda value: value if isinstance(value, str) else ""
@@ -519,6 +546,19 @@ def test_the_price_list_itself_comes_to_the_same(row: Row) -> None:
     exact = read.calc_price(genai_request_timestamp=NOON).total_price
 
     assert cost(provider, model, READ[wire](usage), usage).micros == int((exact * 1_000_000).to_integral_value(ROUND_CEILING))
+
+
+@pytest.mark.parametrize("total", [0, 25, 10, None, "many", float("nan"), -3])
+def test_a_total_that_says_no_more_than_its_parts_changes_nothing(total: object) -> None:
+    usage = {"prompt_tokens": 20, "completion_tokens": 5, "prompt_tokens_details": {"cached_tokens": 10}, "total_tokens": total}
+
+    assert completions.tokens(usage) == Tokens(20, 5, 10)
+
+
+def test_what_was_read_from_a_cache_beside_the_prompt_is_no_thought() -> None:
+    usage = {"prompt_tokens": 20, "completion_tokens": 5, "prompt_tokens_details": {"cached_tokens": 10}, "total_tokens": 35}
+
+    assert completions.tokens(usage).output == 5
 
 
 @pytest.mark.parametrize("wire", READ)

@@ -262,4 +262,5 @@ def tokens(usage: Mapping[str, Any]) -> Tokens:
         cached=inside.get("cached_tokens") or usage.get("prompt_cache_hit_tokens") or usage.get("cached_tokens"),
         written=inside.get("cache_write_tokens"),
         reasoning=outside.get("reasoning_tokens"),
+        total=usage.get("total_tokens"),
     )

@@ -95,9 +95,13 @@ def parsed(raw: str) -> dict[str, Any] | None:
     return value if isinstance(value, dict) else None
 
 
-def used(*, input: Any, output: Any, cached: Any = 0, written: Any = 0, reasoning: Any = 0, hour: Any = 0) -> Tokens:
+def used(*, input: Any, output: Any, cached: Any = 0, written: Any = 0, reasoning: Any = 0, hour: Any = 0, total: Any = 0) -> Tokens:
     """Tokens as a server tells them, made whole: nothing is negative, and no part is more than what it is a part of."""
     whole_in, whole_out = _whole(input), _whole(output)
+    # What xAI's and Google's models think is billed, and is in the total alone; what was read from a cache may be so too.
+    thought = _whole(total) - whole_in - whole_out
+    if thought > 0 and thought != _whole(cached):
+        whole_out, reasoning = whole_out + thought, thought
     read = min(_whole(cached), whole_in)
     put = min(_whole(written), whole_in - read)
     return Tokens(whole_in, whole_out, read, put, min(_whole(reasoning), whole_out), min(_whole(hour), put))
