@@ -227,7 +227,7 @@ async def test_what_is_no_longer_a_key_cannot_be_rotated(ended: str) -> None:
         await keys.rotate(key.id)
 
 
-@pytest.mark.parametrize("owner", ["", " ", "a\nb", "anonymous", " ada", "ada ", "x" * 129])
+@pytest.mark.parametrize("owner", ["", " ", "a\nb", "anonymous", "agent:ada", " ada", "ada ", "x" * 129])
 async def test_an_owner_has_a_name_that_can_be_read(owner: str) -> None:
     keys, _ = the_keys()
 

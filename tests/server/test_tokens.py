@@ -338,6 +338,12 @@ def test_users_of_two_issuers_cannot_have_one_name() -> None:
     the_tokens(one, two.model_copy(update={"name": "b"}))
 
 
+@pytest.mark.parametrize(("url", "name"), [("https://id.example", "local"), ("https://agent/realm", None)])
+def test_users_of_an_issuer_cannot_be_called_as_people_at_this_machine_or_agents(url: str, name: str | None) -> None:
+    with pytest.raises(Misconfigured, match=r"give .* another `name`"):
+        the_tokens(Issuer(issuer=url, audience=(AUDIENCE,), name=name))
+
+
 async def test_a_token_is_kept_for_exchange_only_where_there_is_one_and_never_in_the_principal() -> None:
     clock, subjects = FakeClock(NOW), Subjects(FakeClock(NOW))
     tokens = Tokens([an_issuer()], Provider(), subjects, clock=clock, ticks=clock)

@@ -23,7 +23,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-from toolgate.calls import Principal
+from toolgate.calls import AGENT, Principal
 from toolgate.errors import Misconfigured, NotIdentified
 from toolgate.server.identify import digest
 from toolgate.settings import Caller
@@ -149,8 +149,8 @@ class Keys:
         Raises:
             Misconfigured: `owner` cannot be the id of a principal.
         """
-        if not OWNER.fullmatch(owner) or owner == "anonymous":
-            raise Misconfigured("the owner of a key is 1 to 128 visible characters, and not anonymous")
+        if not OWNER.fullmatch(owner) or owner == "anonymous" or owner.startswith(AGENT):
+            raise Misconfigured("the owner of a key is 1 to 128 visible characters, and neither anonymous nor an agent of somebody's")
         now = self._clock()
         key = Key("", owner, caller, now, None if scopes is None else tuple(scopes), None if seconds is None else now + seconds)
         return await self._write(key)

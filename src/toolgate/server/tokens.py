@@ -22,7 +22,7 @@ from urllib.parse import urlsplit
 import jwt
 import orjson
 
-from toolgate.calls import Principal
+from toolgate.calls import AGENT, Principal
 from toolgate.documents import deeper_than
 from toolgate.egress.wire import Sender
 from toolgate.errors import Misconfigured, NotIdentified
@@ -37,6 +37,8 @@ LEEWAY = 10.0  # seconds that the issuer's clock may differ from ours
 DEEPEST = 16  # levels of a token's JSON; real ones have about four
 LONGEST = 256
 """Characters of an id, a role, a tier, a tenant."""
+OURS = {"local": "people at this machine", AGENT.rstrip(":"): "agents of callers"}
+"""What stands before ids that are none of an issuer's users."""
 FORM = re.compile(r"([\w-]+)\.([\w-]+)\.[\w-]*", re.ASCII)
 OPTIONS = {
     # Times are held against our own clock below: PyJWT's cannot be given one.
@@ -138,6 +140,8 @@ def _named(issuers: Sequence[Issuer]) -> Mapping[str, Issuer]:
         name = issuer.name or urlsplit(issuer.issuer).hostname or ""
         if not name:
             raise Misconfigured(f"identity.issuers: {issuer.issuer} is not a URL with a host")
+        if name in OURS:
+            raise Misconfigured(f"identity.issuers: {name}:… are {OURS[name]}; give {issuer.issuer} another `name`")
         if name in named or issuer.issuer in {other.issuer for other in named.values()}:
             raise Misconfigured(f"identity.issuers: the users of two issuers would both be called {name}:…; give each issuer a `name`")
         named[name] = issuer
