@@ -119,6 +119,22 @@ def test_only_openrouter_is_believed_what_it_costs() -> None:
     assert "cost" not in chat({"content": "Hi"}, usage=usage)[1].usage
 
 
+@pytest.mark.parametrize(
+    ("told", "paid"),
+    [  # with a key of one's own the provider sends a bill of its own; without one it is a part of what OpenRouter takes
+        ({"cost": 0, "is_byok": True, "cost_details": {"upstream_inference_cost": 0.0360795}}, "0.0360795"),
+        ({"cost": 0.1, "is_byok": True, "cost_details": {"upstream_inference_cost": 0.2}}, "0.3"),
+        ({"cost": 0, "is_byok": True, "cost_details": {"upstream_inference_cost": None}}, None),
+        ({"cost": 0, "is_byok": True}, None),
+        ({"cost": 0.00000285, "is_byok": False, "cost_details": {"upstream_inference_cost": 0.00000285}}, 0.00000285),
+    ],
+)
+def test_with_a_key_of_ones_own_openrouter_has_two_bills(told: dict[str, object], paid: object) -> None:
+    usage = {"prompt_tokens": 9171, "completion_tokens": 113, **told}
+
+    assert chat({"content": "Hi"}, kind="openrouter", usage=usage)[1].usage["cost"] == paid
+
+
 def test_openrouters_details_of_thoughts_are_carried() -> None:
     _, reply = chat({"reasoning_details": [{"type": "reasoning.encrypted", "data": "x"}]}, {"content": "Hi"}, kind="openrouter")
 

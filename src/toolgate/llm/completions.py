@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from decimal import Decimal
 from hashlib import blake2b
 from typing import Any
 
@@ -161,7 +162,9 @@ class Completions:
             stop = "calls"  # several servers say `stop` when they mean this
         elif stop == "calls" and not calls:
             stop = "end"
-        usage = {key: value for key, value in self._usage.items() if key != "cost" or self.quirks.costs}
+        usage = {key: value for key, value in self._usage.items() if key != "cost"}
+        if self.quirks.costs:
+            usage["cost"] = paid(self._usage)
         if self._tier:
             usage["service_tier"] = self._tier
         account = tokens(usage)
@@ -264,3 +267,13 @@ def tokens(usage: Mapping[str, Any]) -> Tokens:
         reasoning=outside.get("reasoning_tokens"),
         total=usage.get("total_tokens"),
     )
+
+
+def paid(usage: Mapping[str, Any]) -> Any:
+    """US dollars that OpenRouter says a request cost. With a key of one's own that is only its fee, and the provider's bill is beside."""
+    fee, details = usage.get("cost"), usage.get("cost_details")
+    if usage.get("is_byok") is not True:
+        return fee
+    bill = details.get("upstream_inference_cost") if isinstance(details, Mapping) else None
+    both = [Decimal(str(each)) for each in (fee, bill) if type(each) in (int, float)]
+    return str(sum(both)) if len(both) == 2 else None
