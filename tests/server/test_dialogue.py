@@ -20,7 +20,7 @@ from toolgate.gateway import Gateway, build_gateway
 from toolgate.policy.rules import Permission, Policy, Role
 from toolgate.server.apps import EXTENSION, MEDIA_TYPE
 from toolgate.server.calling import called
-from toolgate.server.dialogue import Dialogue
+from toolgate.server.dialogue import Dialogue, refused
 from toolgate.server.handlers import Underway, build_server
 from toolgate.server.identify import local
 from toolgate.server.lines import Input, Output
@@ -172,8 +172,9 @@ async def by_the_sdk(gateway: Gateway) -> AsyncIterator[tuple[Said, Heard]]:
         for text in io.TextIOWrapper(io.BytesIO(line + b"\n"), encoding="utf-8", errors="replace"):
             try:
                 hand.send_nowait(SessionMessage(types.jsonrpc_message_adapter.validate_json(text, by_name=False)))
-            except ValueError as error:
-                hand.send_nowait(error)
+            except ValueError:  # of which the SDK says nothing
+                if (refusal := refused(text.encode())) is not None:
+                    heard.write(refusal)
 
     async def tell() -> None:
         async with saying:
@@ -337,8 +338,8 @@ class Between:
     def _write(self, line: bytes) -> None:
         self.written.append(json.loads(line))
 
-    def _hand(self, message: SessionMessage | Exception) -> None:
-        self.handed.append(message if isinstance(message, Exception) else message.message.model_dump(exclude_unset=True))
+    def _hand(self, message: SessionMessage) -> None:
+        self.handed.append(message.message.model_dump(exclude_unset=True))
 
     def hear(self, *messages: Any) -> None:
         for message in messages:
@@ -368,6 +369,54 @@ async def written(between: Between, number: int) -> list[Any]:
         while len(between.written) < number:
             await anyio.sleep(0)
     return between.written
+
+
+# JSON-RPC 2.0, 5: an error answers by the id, or by null where that could not be detected; 4.1: a notification is never answered.
+@pytest.mark.parametrize(
+    ("line", "id", "code"),
+    [
+        (rb'{"jsonrpc":"2.0","id":7,"method":"tools/call","params":{"name":"echo","arguments":{"a":"\ud800"}}}', 7, -32600),
+        (rb'{"jsonrpc":"2.0","id":"b","method":"ping","params":{"a":"\udc00\ud83d"}}', "b", -32600),
+        (rb'{"jsonrpc":"2.0","id":"\ud800","method":"ping"}', None, -32600),
+        (b'{"jsonrpc":"2.0","id":7,"method":3}', 7, -32600),
+        (b'{"jsonrpc":"2.0","id":%d,"method":3}' % 2**70, None, -32600),
+        (b"[]", None, -32600),
+        (b"nonsense\xff", None, -32700),
+        (b"[" * 100_000, None, -32700),
+        (b'{"id":' + b"1" * 10_000 + b"}", None, -32700),
+    ],
+)
+async def test_what_is_no_message_is_refused_and_the_conversation_goes_on(line: bytes, id: Any, code: int) -> None:
+    between = Between()
+    between.shake_hands()
+
+    between.dialogue.hear(line)
+    between.hear(a_call(8))
+
+    refusal, answered = await written(between, 2)
+    assert (refusal["jsonrpc"], refusal["id"], refusal["error"]["code"]) == ("2.0", id, code)
+    assert (answered["id"], between.handed) == (8, [])
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        rb'{"jsonrpc":"2.0","method":"notifications/progress","params":{"message":"\ud800"}}',
+        rb'{"jsonrpc":"2.0","id":1,"result":{"text":"\ud800"}}',
+        b" \t",
+    ],
+)
+async def test_what_wants_no_answer_gets_none(line: bytes) -> None:
+    assert refused(line) is None
+
+
+async def test_a_call_with_bytes_that_are_no_utf_8_is_served() -> None:
+    between = Between()
+    between.shake_hands()
+
+    between.dialogue.hear(json.dumps(a_call(7, a="?")).encode().replace(b"?", b"\xff"))
+
+    assert [message["params"]["arguments"] for message in between.handed] == [{"a": "\ufffd"}]
 
 
 @pytest.mark.parametrize("modern", [False, True])

@@ -16,6 +16,7 @@ import asyncio
 import json
 from collections import deque
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -73,7 +74,7 @@ class Dialogue:
         principal: Principal,
         stamp: Mapping[str, Any],
         write: Callable[[bytes], None],
-        hand: Callable[[SessionMessage | Exception], None],
+        hand: Callable[[SessionMessage], None],
     ) -> None:
         """
         Args:
@@ -220,8 +221,9 @@ class Dialogue:
         """Give the line to the SDK, read as its own transport reads it."""
         try:
             message = types.jsonrpc_message_adapter.validate_json(line.decode(errors="replace"), by_name=False)
-        except Exception as error:
-            self._hand(error)
+        except ValueError:
+            if (refusal := refused(line)) is not None:
+                self._write(refusal)
             return
         if isinstance(message, types.JSONRPCRequest):
             self._request(message)
@@ -272,4 +274,23 @@ class Dialogue:
             self._waited.set()
 
 
-__all__ = ["Dialogue"]
+def refused(line: bytes) -> bytes | None:
+    """The answer to a line that is no message, by its id where that can be read (JSON-RPC 2.0, 5 and 5.1); None: it wants none."""
+    try:
+        message = json.loads(line.decode(errors="replace"))
+    except (ValueError, RecursionError):
+        return _error(None, types.PARSE_ERROR, "the line is not JSON") if line.strip() else None
+    if not isinstance(message, dict):
+        return _error(None, types.INVALID_REQUEST, "the line is no JSON-RPC message")
+    if "id" not in message or "result" in message or "error" in message:  # meant as a notification, or as an answer
+        return None
+    return _error(message["id"], types.INVALID_REQUEST, "the line is no JSON-RPC request, or has half a surrogate pair")
+
+
+def _error(id: Any, code: int, message: str) -> bytes:
+    with suppress(TypeError):
+        return answer(id if type(id) in (int, str) else None, b'"error":' + orjson.dumps({"code": code, "message": message}))
+    return _error(None, code, message)  # the id is such that nobody could write it
+
+
+__all__ = ["Dialogue", "refused"]

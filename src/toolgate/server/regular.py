@@ -95,7 +95,7 @@ def declared(capabilities: types.ClientCapabilities | None) -> Said:
     return Said(asking.able(capabilities), mute=False, shows=can_show(passing.declared(capabilities)))
 
 
-def answer(id: int | str, member: bytes) -> bytes:
+def answer(id: int | str | None, member: bytes) -> bytes:
     """A JSON-RPC answer with such a `result` or `error`."""
     return b'{"jsonrpc":"2.0","id":%b,%b}' % (orjson.dumps(id), member)
 
