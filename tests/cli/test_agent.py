@@ -244,6 +244,15 @@ def test_a_run_is_gone_on_with_by_who_may_have_runs_alone(terminal: Terminal, sc
     assert "may not run the agent" in refused.err
 
 
+def test_a_task_that_is_no_text_is_refused(terminal: Terminal, scripted: Any) -> None:
+    scripted([{"text": "Hello."}])
+
+    ran = terminal("agent", "caf\udce9")
+
+    assert (ran.code, ran.out) == (1, "")
+    assert "what you say is not UTF-8" in ran.err
+
+
 def test_amounts_that_are_none_are_refused(terminal: Terminal) -> None:
     for amount in ("much", "-1", "nan"):
         assert terminal("agent", "x", "--max-cost", amount).code == 1

@@ -7,12 +7,15 @@ import logging
 from base64 import b64encode
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import aclosing
+from dataclasses import replace
 from typing import Any
 
 import anyio
+import orjson
 import pytest
 
 from tests.llm.wires import COMPATIBLE, FORMS, OPENAI, Act, Answer, Form, a_provider, model_server
+from toolgate.agent.facts import Replied, to_json
 from toolgate.egress.transport import Transport, open_transport
 from toolgate.errors import ModelFailed, TimedOut
 from toolgate.llm.messages import (
@@ -70,6 +73,19 @@ async def failure(provider: Provider, prompt: Prompt = HELLO) -> tuple[ModelFail
     except ModelFailed as error:
         return error, heard
     pytest.fail("it did not fail")
+
+
+@EVERY
+async def test_what_nobody_can_write_down_is_replaced_in_a_text_and_makes_arguments_that_are_none(form: Form, transport: Transport) -> None:
+    half, whole = '{"owner": "\ud83d"}', '{"owner": "\U0001f600"}'
+    wrong = ['{"owner": "\\ud83d"}', '{"owner": "a", "limit": 12345678901234567890123}', f'{{"owner": {"[" * 300}{"]" * 300}}}']
+    calls = [(f"call_{place}", "list_issues", raw) for place, raw in enumerate((half, whole, *wrong))]
+    async with model_server(Act(Answer("A \ud83d face", "Let \ude00 see", calls, stop="calls"))) as server:
+        deltas, reply = await ask(a_provider(form, server.origin, transport), replace(HELLO, tools=(ISSUES,)))
+
+    assert reply.message.text == "A \ufffd face" == "".join(delta.text for delta in deltas if isinstance(delta, TextDelta))
+    assert [call.arguments for call in reply.message.calls] == [{"owner": "\ufffd"}, {"owner": "\U0001f600"}, None, None, None]
+    assert orjson.dumps(to_json(Replied(0.0, reply.message, reply.stop, "act", reply.provider, reply.model)))
 
 
 @EVERY

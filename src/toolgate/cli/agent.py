@@ -169,6 +169,8 @@ async def one(app: App, user: Principal, wishes: Wishes, task: str | None, resum
     from toolgate.agent.runs import Task
     from toolgate.cli.narration import Narration
 
+    if task is not None and task.encode(errors="replace").decode() != task:  # bytes come from a shell as halves of surrogate pairs
+        raise ended("usage", "what you say is not UTF-8")
     heard = Narration(wishes.output)
     agent = app.agent
     how: Any = {"person": wishes.person, "unanswered": wishes.unanswered, "seen": heard.live, "images": images}

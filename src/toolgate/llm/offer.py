@@ -7,6 +7,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import orjson
+
 from toolgate.llm.messages import Assistant, Prompt, Tokens, ToolCall, ToolSpec
 from toolgate.llm.model import Model
 from toolgate.llm.strict import Converted, Dialect, convert
@@ -85,12 +87,13 @@ class Offers:
 
 
 def parsed(raw: str) -> dict[str, Any] | None:
-    """The JSON object that `raw` is; None: it is none. A model that has nothing to say often writes nothing."""
+    """The JSON object that `raw` is; None: it is none that can be written down. A model that has nothing to say often writes nothing."""
     if not raw.strip():
         return {}
     try:
-        value = json.loads(raw)
-    except (ValueError, RecursionError):
+        # As it will be read when it is taken up again: half of a surrogate pair, 65 bits or 255 levels cannot be kept, NaN is null.
+        value = orjson.loads(orjson.dumps(json.loads(raw)))
+    except (ValueError, TypeError, RecursionError):
         return None
     return value if isinstance(value, dict) else None
 

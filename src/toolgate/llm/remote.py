@@ -81,7 +81,7 @@ class Remote(Provider):
                 raise ModelFailed(f"{error}; it is asked without strict mode", "transient", reason="schema", status=error.status) from error
             while event is not None:
                 with self._understanding():
-                    deltas = list(exchange.take(event))
+                    deltas = list(exchange.take(_sound(event)))
                     if not all(_is_text(delta) for delta in deltas):
                         raise TypeError
                 for delta in deltas:
@@ -110,6 +110,18 @@ class Remote(Provider):
             raise ModelFailed(f"{model.id} calls no tools; ask another model", "provider", reason="unsupported")
         if prompt.pictures and not model.vision:
             raise ModelFailed(f"{model.id} sees no pictures; ask another model", "provider", reason="unsupported")
+
+
+def _sound(value: Any) -> Any:
+    """`value` without halves of surrogate pairs, which nobody can write down or send on; each becomes U+FFFD."""
+    match value:
+        case str():
+            return value if value.isascii() else value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+        case Mapping():
+            return {_sound(key): _sound(inner) for key, inner in value.items()}
+        case list():
+            return [_sound(inner) for inner in value]
+    return value
 
 
 def _is_text(delta: Delta) -> bool:
