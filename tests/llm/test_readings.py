@@ -141,6 +141,49 @@ def test_openrouters_details_of_thoughts_are_carried() -> None:
     assert reply.message.carried == ({"reasoning_details": [{"type": "reasoning.encrypted", "data": "x"}]},)
 
 
+def test_a_thought_that_openrouter_sends_in_pieces_is_carried_whole_since_it_is_signed_whole() -> None:
+    form = {"type": "reasoning.text", "format": "anthropic-claude-v1", "index": 0}
+    sealed = [{"type": "reasoning.encrypted", "data": data, "index": 0} for data in ("x", "y")]
+    pieces = [{**form, "text": "Let", "signature": None}, {**form, "text": " me see."}, {**form, "signature": "Et8B"}, *sealed]
+
+    _, reply = chat(*({"reasoning_details": [piece]} for piece in pieces), call(id="a", name="look"), kind="openrouter")
+
+    assert reply.message.carried == ({"reasoning_details": [{**form, "text": "Let me see.", "signature": "Et8B"}, *sealed]},)
+
+
+SIGNED = {"google": {"thought_signature": "CpEC"}}
+
+
+def test_what_gemini_signs_goes_back_with_its_calls() -> None:
+    _, reply = chat(
+        call(index=0, id="a", name="look", arguments="{}", extra_content=SIGNED),
+        call(index=0, id="b", name="look", arguments="{}"),
+        reason="tool_calls",
+    )
+
+    again = Completions("acme", Prompt((User("Hi"), reply.message)), Model("acme", "gemini-3-flash"), Offer()).body()
+
+    assert [each.get("extra_content") for each in again["messages"][1]["tool_calls"]] == [SIGNED, None]
+
+
+@pytest.mark.parametrize(
+    ("model", "kind", "extra"),
+    [
+        ("gemini-3-flash", "compatible", {"google": {"thought_signature": "skip_thought_signature_validator"}}),
+        ("gemini-2.5-pro", "compatible", None),
+        ("google/gemini-3-flash", "openrouter", None),
+        ("model-x", "compatible", None),
+    ],
+)
+def test_gemini_is_told_which_calls_another_model_has_made(model: str, kind: ProviderKind, extra: object) -> None:
+    calls = tuple(ToolCall(name, "look", {}, "{}") for name in ("a", "b"))
+    prompt = Prompt((User("Hi"), Assistant("", calls, ({"extra_content": {"a": SIGNED}},), "another")))
+
+    body = Completions("acme", prompt, Model("acme", model), Offer(), QUIRKS[kind]).body()
+
+    assert [each.get("extra_content") for each in body["messages"][1]["tool_calls"]] == [extra, None]
+
+
 @pytest.mark.parametrize(
     "event",
     [

@@ -36,6 +36,10 @@ from toolgate.llm.quirks import DEFAULT, Quirks
 NINE = re.compile(r"[a-zA-Z0-9]{9}")
 BRIDGE = "I have the results."
 """What an assistant says between tools and a user, where a server wants it to say something."""
+SIGNING = re.compile(r"gemini-(?:[3-9]|[1-9]\d)")
+"""Models that refuse a call of their own without the signature of what they thought before it."""
+UNSIGNED = "skip_thought_signature_validator"
+"""Google's word for calls that another model has made."""
 STOPS: Mapping[str, Stop] = {
     "stop": "end",
     "eos": "end",
@@ -53,6 +57,8 @@ class _Call:
     """As its server calls it."""
     name: str = ""
     raw: str = ""
+    extra: Any = None
+    """What its server wants back with it: Google's `extra_content`."""
 
 
 @dataclass
@@ -66,7 +72,7 @@ class Completions:
     quirks: Quirks = DEFAULT
     _text: list[str] = field(default_factory=list, init=False)
     _thoughts: list[str] = field(default_factory=list, init=False)
-    _details: list[Any] = field(default_factory=list, init=False)
+    _details: list[dict[str, Any]] = field(default_factory=list, init=False)
     _calls: list[_Call] = field(default_factory=list, init=False)
     _by_index: dict[int, _Call] = field(default_factory=dict, init=False)
     _usage: dict[str, Any] = field(default_factory=dict, init=False)
@@ -127,11 +133,13 @@ class Completions:
             else:
                 self._text.append(piece)
                 yield TextDelta(piece)
-        self._details += delta.get("reasoning_details") or ()
+        for detail in delta.get("reasoning_details") or ():
+            put_together(self._details, detail)
         for piece in delta.get("tool_calls") or ():
             function = piece.get("function") or {}
             call, new = self._call(piece, function)
             call.name = call.name or function.get("name") or ""
+            call.extra = piece.get("extra_content") or call.extra
             raw = function.get("arguments") or ""
             call.raw += raw
             if new or raw:
@@ -180,7 +188,9 @@ class Completions:
 
     def _carried(self) -> tuple[Mapping[str, Any], ...]:
         found = {"reasoning_content": "".join(self._thoughts), "reasoning_details": self._details}
-        carried = {name: found[name] for name in self.quirks.thoughts if found.get(name)}
+        carried: dict[str, Any] = {name: found[name] for name in self.quirks.thoughts if found.get(name)}
+        if extra := {call.id: call.extra for call in self._calls if call.extra}:
+            carried["extra_content"] = extra
         return (carried,) if carried else ()
 
     def _counted(self, text: str, calls: Sequence[ToolCall]) -> Tokens:
@@ -222,11 +232,20 @@ class Completions:
                 made: dict[str, Any] = {"role": "assistant", "content": text or (None if calls else "")}
                 if calls:
                     made["tool_calls"] = [self._wanted(call) for call in calls]
-                    for carried in own(message, self.name):
-                        made |= carried
+                    carried = dict(next(iter(own(message, self.name)), {}))
+                    extra = carried.pop("extra_content", None) or self._unsigned(calls)
+                    made |= carried
+                    for call, wanted in zip(calls, made["tool_calls"], strict=True):
+                        if call.id in extra:
+                            wanted["extra_content"] = extra[call.id]
                 return made
             case ToolResult(id, text):
                 return {"role": "tool", "tool_call_id": self._id(id), "content": text}
+
+    def _unsigned(self, calls: Sequence[ToolCall]) -> Mapping[str, Any]:
+        """What Gemini 3 and later want with the first of calls that another model has made."""
+        signs = not self.quirks.thoughts and SIGNING.search(self.model.name)
+        return {calls[0].id: {"google": {"thought_signature": UNSIGNED}}} if signs else {}
 
     def _wanted(self, call: ToolCall) -> dict[str, Any]:
         # Templates of local servers parse the arguments again, and fail at what is not JSON.
@@ -254,6 +273,18 @@ def _pieces(delta: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
             yield from (("thought", inner.get("text") or "") for inner in part.get("thinking") or ())
         elif part.get("text"):
             yield "text", part["text"]
+
+
+def put_together(details: list[dict[str, Any]], piece: Mapping[str, Any]) -> None:
+    """Add a piece of OpenRouter's `reasoning_details`: a thought comes in pieces of one index, its signature last, and is signed whole."""
+    kind, index = piece.get("type"), piece.get("index")
+    whole = kind not in ("reasoning.text", "reasoning.summary") or index is None
+    known = None if whole else next((each for each in details if (each.get("type"), each.get("index")) == (kind, index)), None)
+    if known is None:
+        details.append(dict(piece))
+        return
+    told = {name: value for name, value in piece.items() if value is not None}
+    known |= told | {name: (known.get(name) or "") + told[name] for name in ("text", "summary") if name in told}
 
 
 def tokens(usage: Mapping[str, Any]) -> Tokens:
