@@ -89,6 +89,15 @@ async def test_where_namespaces_are_denied_the_other_way_is_taken(monkeypatch: p
     assert isinstance(found, Landlock)
 
 
+async def test_of_this_machines_environment_nothing_is_to_be_seen(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PATH", f"{os.environ['PATH']}:/home/ada/of-this-machine")
+
+    ended = await sandbox.run(bash("cat /proc/*/environ /proc/*/cmdline 2> /dev/null; env"), SMALL)
+
+    assert b"HOME=" in ended.stdout
+    assert b"of-this-machine" not in ended.stdout
+
+
 async def test_what_runs_too_long_is_ended_with_everything_it_started(sandbox: Sandbox) -> None:
     marker = f"31{os.getpid()}.5"
 
@@ -178,7 +187,7 @@ async def test_nothing_runs_that_cannot_be_watched() -> None:
         raise RecursionError
 
     with anyio.fail_after(30), pytest.raises(RecursionError):
-        await carry(["sleep", marker], b"", SMALL, blind)
+        await carry(["/usr/bin/sleep", marker], b"", SMALL, blind)
     with anyio.fail_after(60):
         while running(marker):
             await anyio.sleep(0.01)

@@ -8,6 +8,7 @@ namespace, hence `prlimit` within. `RLIMIT_AS` would keep V8 from starting, henc
 from __future__ import annotations
 
 import os
+import shutil
 from collections.abc import Mapping, Sequence
 
 from toolgate.sandbox.box import ENVIRONMENT, HOME, Job, Limits
@@ -33,7 +34,7 @@ def bubblewrap(job: Job, limits: Limits, *, seccomp: int, files: Mapping[str, in
     environment = {**ENVIRONMENT, "HOME": HOME, "TMPDIR": "/tmp", **job.environment}  # noqa: S108 - of the sandbox
     return [
         *become(uid),
-        "bwrap",
+        found("bwrap"),
         "--unshare-all", "--unshare-user", "--disable-userns", "--cap-drop", "ALL", "--die-with-parent", "--new-session",
         "--uid", INSIDE_ID, "--gid", INSIDE_ID, "--hostname", "sandbox", "--clearenv",
         *(word for name, value in environment.items() for word in ("--setenv", name, value)),
@@ -56,7 +57,13 @@ def become(uid: int | None) -> Sequence[str]:
     """What runs the rest as `uid`, without groups and without what setuid programs would give."""
     if uid is None:
         return ()
-    return ["setpriv", f"--reuid={uid}", f"--regid={uid}", "--clear-groups", "--no-new-privs", "--inh-caps=-all", "--bounding-set=-all"]
+    ids = [f"--reuid={uid}", f"--regid={uid}", "--clear-groups"]
+    return [found("setpriv"), *ids, "--no-new-privs", "--inh-caps=-all", "--bounding-set=-all"]
+
+
+def found(program: str) -> str:
+    """Where `program` is on this machine; what is started has no PATH to look in."""
+    return shutil.which(program) or program
 
 
 def bounded(limits: Limits) -> Sequence[str]:

@@ -21,6 +21,7 @@ Look = Callable[[int], EndedBy | None]
 async def carry(command: Sequence[str], stdin: bytes, limits: Limits, look: Look, descriptors: Sequence[int] = ()) -> Ended:
     """
     Args:
+        command: its program by its whole path, since it has no environment to look in.
         look: says of the first process's id what limit is passed now, if any; asked ten times a second, in a thread.
         descriptors: what the command finds open besides its three streams.
     """
@@ -32,7 +33,7 @@ async def carry(command: Sequence[str], stdin: bytes, limits: Limits, look: Look
         stderr=asyncio.subprocess.PIPE,
         pass_fds=tuple(descriptors),
         start_new_session=True,
-        env={"PATH": os.environ.get("PATH", os.defpath)},  # for bwrap, setpriv and timeout; jobs have their own
+        env={},  # jobs have their own, and see that of bwrap, which is the first process where they are
         cwd="/",
     )
     assert process.stdin is not None

@@ -15,7 +15,7 @@ from secrets import token_hex
 from typing import Literal
 
 from toolgate.sandbox.box import HOME, TEMPORARY, Ended, EndedBy, Job, Limits
-from toolgate.sandbox.bubblewrap import bubblewrap
+from toolgate.sandbox.bubblewrap import bubblewrap, found
 from toolgate.sandbox.carry import carry
 from toolgate.sandbox.filter import ARCHITECTURES, seccomp
 from toolgate.sandbox.landlock import launcher, wish
@@ -84,7 +84,7 @@ class Landlock:
 
             with _readable([wanted]) as (descriptor,):
                 command = launcher(wanted=descriptor, python=self.python, uid=self.uid)
-                bounded = ["timeout", "--signal=KILL", f"{limits.seconds + GRACE:g}", *command]
+                bounded = [found("timeout"), "--signal=KILL", f"{limits.seconds + GRACE:g}", *command]
                 return await carry(bounded, job.stdin, limits, look, (descriptor,))
 
 
