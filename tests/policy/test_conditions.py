@@ -97,6 +97,20 @@ def test_a_full_match_is_meant_newlines_included() -> None:
     assert condition.check({"args": {"x": "acme/x\n"}}) is False
 
 
+@pytest.mark.parametrize(
+    ("pattern", "text", "truth"),
+    [
+        (".*rm .*", "rm -r /\n", None),
+        ("ls .*", "ls x\nrm -r /", None),
+        ("ls .*", "cat x\nls y", False),
+        ("(?s)ls .*", "ls x\nrm -r /", True),
+        ("[^;]*", "a\nb", True),
+    ],
+)
+def test_a_line_feed_gets_nothing_past_a_dot_and_nothing_let_through_by_it(pattern: str, text: str, truth: bool | None) -> None:
+    assert Condition(field="args.x", operator="matches", value=pattern).check({"args": {"x": text}}) is truth
+
+
 def test_half_a_surrogate_pair_is_not_text_to_match() -> None:
     assert Condition(field="args.x", operator="matches", value=".*").check({"args": {"x": "\ud800"}}) is None
 
