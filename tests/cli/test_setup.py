@@ -167,6 +167,25 @@ def test_the_doctor_begins_mcp_servers_and_says_why_one_does_not_answer(terminal
     assert said["gone"] == ("broken", "gone cannot be started: program: No such file or directory")
 
 
+def test_the_doctor_names_what_servers_call_like_another_ones(terminal: Terminal, shop: Path) -> None:
+    root = shop.parents[1]
+    command = [sys.executable, "-S", str(PLAIN), "prompts"]
+    for name, include in (("first", ["*"]), ("second", ["echo"])):
+        (root / "specs" / name).mkdir()
+        declared = {"name": name, "kind": "mcp", "command": command, "prefix": "", "include": include}
+        (root / "specs" / name / "integration.yaml").write_text(json.dumps(declared))
+    (root / "toolgate.yaml").write_text('{"tool_specs": ["specs"], "server": {"port": 0}}')
+
+    ran = terminal("doctor", "--json")
+
+    said = [(each["level"], each["says"], each["do"]) for each in ran.value if each["what"] == "second"]
+    assert said == [
+        ("ok", "1 tool", ""),
+        ("note", "1 tool not served: echo: first has a tool echo already", "give it another `prefix` in its integration.yaml"),
+        ("note", "1 prompt not served: greet: first has a prompt greet already", "give it another `prefix` in its integration.yaml"),
+    ]
+
+
 def test_the_doctor_survives_a_settings_file_that_is_none(terminal: Terminal, tmp_path: Path) -> None:
     (tmp_path / "toolgate.yaml").write_text("port: 1")
 

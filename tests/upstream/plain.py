@@ -95,10 +95,13 @@ def serve() -> None:
         if method == "initialize":
             CLIENT.update(params["capabilities"])
             able: dict[str, Any] = {"tools": {}, **({"resources": {"subscribe": True}} if "changes" in HABITS else {})}
+            able |= {"prompts": {}} if "prompts" in HABITS else {}
             info = {"name": "plain", "version": "1"}
             say({"id": message["id"], "result": {"protocolVersion": "2025-06-18", "capabilities": able, "serverInfo": info}})
         elif method == "tools/list":
             say({"id": message["id"], "result": {"tools": tools()}})
+        elif method == "prompts/list":
+            say({"id": message["id"], "result": {"prompts": [{"name": "greet"}]}})
         elif method == "resources/list":
             say({"id": message["id"], "result": {"resources": [{"name": "one", "uri": "test://one"}]}})
         elif method in ("resources/subscribe", "resources/unsubscribe"):

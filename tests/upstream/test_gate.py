@@ -241,6 +241,30 @@ async def test_a_name_that_a_later_server_has_is_not_taken_from_it(
     assert f"a1: {theirs} is not served: {absent[theirs]}" in caplog.text
 
 
+async def test_a_prompt_called_like_anothers_is_not_served_and_a_served_one_stays_its_servers(
+    behind: Behind, caplog: pytest.LogCaptureFixture
+) -> None:
+    first, second = Theirs(), Theirs()
+    first.prompt = "bye"
+    async with serving(first.app()) as one, serving(second.app()) as other:
+        declared = [{"url": f"{url}/mcp", "prefix": "", "allow_networks": ["127.0.0.0/8"]} for url in (one, other)]
+        async with behind(a=declared[0], b=declared[1]) as app, asgi(app) as application, serving(application) as ours:
+            with anyio.fail_after(60):
+                async with Client(f"{ours}/mcp", mode=ROUNDS) as client:
+                    before = [prompt.name for prompt in (await client.list_prompts()).prompts]
+                    while first.bus._listeners == {}:
+                        await anyio.sleep(0.01)
+                    await first.change_prompts("greet")
+                    while len(after := (await client.list_prompts(cache_mode="refresh")).prompts) > 1:
+                        await anyio.sleep(0.01)
+                    await client.get_prompt("greet", {})
+                last = (await app.stores.journal.read("audit", limit=1))[0].body
+
+    assert (before, [prompt.name for prompt in after]) == (["bye", "greet"], ["greet"])
+    assert last["tool"]["name"] == "b_prompts/get"
+    assert "a: greet is not served: b has a prompt greet already; a `prefix` tells them apart" in caplog.text
+
+
 @dataclass
 class Rounds:
     """A client that is asked by answers."""

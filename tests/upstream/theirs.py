@@ -12,7 +12,7 @@ from mcp.server.lowlevel import Server
 from mcp.server.runner import serve_dual_era_loop
 from mcp.server.sse import SseServerTransport
 from mcp.server.streamable_http_manager import StreamableHTTPASGIApp, StreamableHTTPSessionManager
-from mcp.server.subscriptions import InMemorySubscriptionBus, ListenHandler, ResourceUpdated, ToolsListChanged
+from mcp.server.subscriptions import InMemorySubscriptionBus, ListenHandler, PromptsListChanged, ResourceUpdated, ToolsListChanged
 from mcp.shared.message import ServerMessageMetadata
 from starlette.applications import Starlette
 from starlette.responses import JSONResponse, Response
@@ -35,6 +35,7 @@ class Theirs:
     """Of the calls, as JSON-RPC has them."""
     more: bool = False
     """There is another tool now."""
+    prompt: str = "greet"
     bus: InMemorySubscriptionBus = field(default_factory=InMemorySubscriptionBus)
 
     async def list_tools(self, context: Any, params: Any) -> types.ListToolsResult:
@@ -97,7 +98,7 @@ class Theirs:
         return types.EmptyResult()
 
     async def list_prompts(self, context: Any, params: Any) -> types.ListPromptsResult:
-        return types.ListPromptsResult(prompts=[types.Prompt(name="greet")], ttl_ms=0, cache_scope="public")
+        return types.ListPromptsResult(prompts=[types.Prompt(name=self.prompt)], ttl_ms=0, cache_scope="public")
 
     async def get_prompt(self, context: Any, params: types.GetPromptRequestParams) -> types.GetPromptResult:
         text = types.TextContent(type="text", text=f"Greet {(params.arguments or {}).get('who')}!")
@@ -109,6 +110,10 @@ class Theirs:
     async def change_tools(self) -> None:
         self.more = True
         await self.bus.publish(ToolsListChanged())
+
+    async def change_prompts(self, name: str) -> None:
+        self.prompt = name
+        await self.bus.publish(PromptsListChanged())
 
     async def change(self, uri: str) -> None:
         await self.bus.publish(ResourceUpdated(uri))

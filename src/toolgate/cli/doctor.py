@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
 from dataclasses import asdict, dataclass
+from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -22,9 +23,11 @@ from toolgate.errors import ToolgateError
 if TYPE_CHECKING:
     from toolgate.openapi.load import Loaded
     from toolgate.settings import Settings
+    from toolgate.upstream.source import Sources
 
 FOLDERS = {"policies": "policies", "tool_specs": "tool-specs", "skills": "skills"}
 """By setting, what the folder is called in docs and examples, and in what comes with Toolgate."""
+SHOWN = 5  # names of a server that others have already
 RELEASED = 1_767_225_600  # 2026-01-01; a clock before that is wrong
 
 
@@ -104,14 +107,14 @@ def _integrations(settings: Settings) -> Iterator[Finding]:
         return
     servers = wait_for(_servers(integrations, settings))
     for loaded in integrations:
-        yield servers.get(loaded.name) or _integration(loaded)
+        yield from servers.get(loaded.name) or [_integration(loaded)]
         yield from _absent(loaded, settings)
         if unset := _unset(loaded.folder):
             names = " and ".join(unset)
             yield Finding("note", loaded.name, f"{names} not set; calls go out without", f"set {names} where toolgate is started")
 
 
-async def _servers(integrations: Iterable[Loaded], settings: Settings) -> dict[str, Finding]:
+async def _servers(integrations: Iterable[Loaded], settings: Settings) -> dict[str, list[Finding]]:
     """What MCP servers say when they are begun and asked. Not those that want what their callers linked: that is sealed."""
     if not (asked := [loaded for loaded in integrations if _is_asked(loaded)]):
         return {}
@@ -124,7 +127,17 @@ async def _servers(integrations: Iterable[Loaded], settings: Settings) -> dict[s
         """What there is at the end is looked at."""
 
     async with open_transport() as transport, sources(asked, transport, Own(), state_folder(settings), told) as found:
-        return {source.integration.name: _integration(source.loaded) for source in found.all}
+        found.tools()  # tells names apart
+        return {name: [_integration(source.loaded), *_nameless(name, found)] for source in found.all for name in [source.integration.name]}
+
+
+def _nameless(name: str, servers: Sources) -> Iterator[Finding]:
+    for kind, refused in (("tool", servers.refused), ("prompt", servers.refused_prompts)):
+        if found := refused[name]:
+            said = "; ".join(f"{one}: {why}" for one, why in islice(found.items(), SHOWN))
+            more = f"; and {len(found) - SHOWN} more" if len(found) > SHOWN else ""
+            noun = kind if len(found) == 1 else f"{kind}s"
+            yield Finding("note", name, f"{len(found)} {noun} not served: {said}{more}", "give it another `prefix` in its integration.yaml")
 
 
 def _is_asked(loaded: Loaded) -> bool:

@@ -142,12 +142,7 @@ class Offered:
         return types.ListResourceTemplatesResult(resource_templates=items, next_cursor=cursor, ttl_ms=TTL, cache_scope="private")
 
     async def list_prompts(self, context: Context, params: types.PaginatedRequestParams | None) -> types.ListPromptsResult:
-        offered = {
-            name: {**item, "name": name}
-            for source in reversed(self._sources(context, GET))
-            for item in _offer(source, "prompts")
-            if isinstance(item.get("name"), str) and (name := source.integration.tool_prefix + item["name"])
-        }
+        offered = {name: {**item, "name": name} for source in self._sources(context, GET) for name, item in source.prompts.items()}
         offered |= {prompt.name: _listed(prompt) for prompt, _ in self._written(context)}
         items, cursor = self._page(_checked(types.Prompt, [offered[name] for name in sorted(offered)]), params)
         return types.ListPromptsResult(prompts=items, next_cursor=cursor, ttl_ms=TTL, cache_scope="private")
@@ -361,9 +356,8 @@ class Offered:
 
     def _prompt(self, context: Context, name: str, method: str = GET) -> tuple[Source, str]:
         for source in self._sources(context, method):
-            prefix = source.integration.tool_prefix
-            if name.startswith(prefix) and any(item.get("name") == name[len(prefix) :] for item in _offer(source, "prompts")):
-                return source, name[len(prefix) :]
+            if (prompt := source.prompts.get(name)) is not None:
+                return source, prompt["name"]
         raise MCPError(code=types.INVALID_PARAMS, message="there is no such prompt here")
 
     def _page(self, items: Sequence[M], params: types.PaginatedRequestParams | None) -> tuple[list[M], str | None]:

@@ -22,12 +22,14 @@ from toolgate.openapi.definition import Definition
 from toolgate.openapi.load import Loaded, accepted
 from toolgate.openapi.own import Own, credentials_for
 from toolgate.openapi.source import USER_CREDENTIALS, tool_of
+from toolgate.prompts import Written
 from toolgate.tasks import beside
 from toolgate.upstream import answer
 from toolgate.upstream.child import Keeper
-from toolgate.upstream.definition import define, skeleton
+from toolgate.upstream.definition import define
 from toolgate.upstream.dial import Dial
 from toolgate.upstream.endpoint import Endpoint
+from toolgate.upstream.holders import Holders, Name
 from toolgate.upstream.kept import keep
 from toolgate.upstream.messages import SERVER_INFO, meta
 from toolgate.upstream.upstream import Changed, Heard, Upstream
@@ -109,6 +111,8 @@ class Source:
         self._state = state
         self._taken: tuple[Any, ...] | None = None
         self._tools: dict[str, Tool] = {}
+        self.prompts: Mapping[str, Mapping[str, Any]] = {}
+        """Those that are served, by the names that clients know them by."""
 
     @property
     def loaded(self) -> Loaded:
@@ -128,6 +132,12 @@ class Source:
             tools += [self._request(method) for method, (able, *_) in REQUESTS.items() if able in offer.capabilities]
         self._tools = {tool.name: tool for tool in tools}
         return tools
+
+    def offered_prompts(self) -> Mapping[str, Mapping[str, Any]]:
+        """All that the server has, as `prompts`."""
+        prompts = self.upstream.offer.prompts if self.upstream.offer is not None else ()
+        named = (prompt for prompt in prompts if isinstance(prompt, dict) and isinstance(prompt.get("name"), str))
+        return {self.integration.tool_prefix + prompt["name"]: prompt for prompt in named}
 
     def take_again(self) -> None:
         """Hold what the server offers against what is accepted once more."""
@@ -184,48 +194,36 @@ class Sources:
 
     def __init__(self, sources: Sequence[Source]) -> None:
         self.all = tuple(sources)
-        self.refused: Mapping[str, Mapping[str, str]] = {}
+        self._tools, self._prompts = Holders("tool"), Holders("prompt")
+
+    @property
+    def refused(self) -> Mapping[str, Mapping[str, str]]:
         """By integration: its tools that are not served because of another one, and why."""
-        self._holders: Mapping[str, str] = {}
-        """The integrations of the tools that are served, by their names."""
+        return self._tools.refused
+
+    @property
+    def refused_prompts(self) -> Mapping[str, Mapping[str, str]]:
+        return self._prompts.refused
 
     def tools(self, others: Iterable[Tool] = ()) -> list[Tool]:
         """The tools of all, but for those that are called like one of `others` or another server's, or look like it.
 
-        The first in order has a name, unless another has it already: what a client calls does not become another server's.
+        Each server's `prompts` are then told apart in the same way.
         """
-        pins = {source: accepted(source.loaded.folder) or {} for source in self.all}
-        offered = {source: source.tools() for source in self.all}
-        taken = {tool.name.casefold(): (tool.integration, tool.name) for tool in others}
-        for source, tools in offered.items():
-            # What is accepted for one server is no other's name while its tool is kept back, or gone.
-            for name in pins[source].keys() - {tool.name for tool in tools}:
-                taken.setdefault(name.casefold(), (source.integration.name, name))
-        for tool in chain.from_iterable(offered.values()):
-            if self._holders.get(tool.name) == tool.integration:
-                taken.setdefault(tool.name.casefold(), (tool.integration, tool.name))
-        alike = {skeleton(name): holder for name, holder in taken.items()}
-        found: list[Tool] = []
-        refused: dict[str, dict[str, str]] = {}
-        for source, tools in offered.items():
-            mine = refused[source.integration.name] = {}
-            before = self.refused.get(source.integration.name, {})
-            for tool in tools:
-                holder = tool.integration, tool.name
-                twin = taken.setdefault(tool.name.casefold(), holder)
-                double = alike.setdefault(skeleton(tool.name), holder)
-                if twin[0] != tool.integration:
-                    mine[tool.name] = f"{twin[0]} has a tool {twin[1]} already"
-                elif double[0] != tool.integration and tool.name not in pins[source]:
-                    mine[tool.name] = f"it looks like {double[1]} of {double[0]}"
-                else:
-                    found.append(tool)
-            for name, why in mine.items():
-                if before.get(name) != why:
-                    log.warning("%s: %s is not served: %s; a `prefix` tells them apart", source.integration.name, name, why)
-        self.refused = refused
-        self._holders = {tool.name: tool.integration for tool in found}
-        return found
+        others = list(others)
+        offered = {source.integration.name: source.tools() for source in self.all}
+        names = {integration: [tool.name for tool in tools] for integration, tools in offered.items()}
+        pins = {source.integration.name: accepted(source.loaded.folder) or {} for source in self.all}
+        self._tools.settle(names, [(tool.integration, tool.name) for tool in others], pins)
+        self._tell_prompts_apart([(tool.integration, tool.run.prompt.name) for tool in others if isinstance(tool.run, Written)])
+        return [tool for tool in chain.from_iterable(offered.values()) if tool.name not in self.refused[tool.integration]]
+
+    def _tell_prompts_apart(self, others: Iterable[Name]) -> None:
+        offered = {source: source.offered_prompts() for source in self.all}
+        self._prompts.settle({source.integration.name: list(prompts) for source, prompts in offered.items()}, others, {})
+        for source, prompts in offered.items():
+            refused = self._prompts.refused[source.integration.name]
+            source.prompts = {name: prompt for name, prompt in prompts.items() if name not in refused}
 
 
 @asynccontextmanager
