@@ -1,5 +1,7 @@
 // The way to `/v1`, the same that scripts use. The session is in a cookie that no script can read.
 
+import { parse } from "./exact.js";
+
 /** Why there is no good answer, in the server's words. */
 export class Problem extends Error {
   /**
@@ -26,7 +28,7 @@ export const signedOut = new EventTarget();
  */
 export async function ask(path, how = {}) {
   const answer = await send(path, how);
-  const value = answer.status === 204 ? null : await answer.json().catch(() => null);
+  const value = answer.status === 204 ? null : await read(answer).catch(() => null);
   if (answer.ok) return value;
   throw problemOf(answer.status, value);
 }
@@ -45,6 +47,8 @@ export async function send(path, { method = "GET", body, headers = {}, signal } 
   if (answer.status === 401) signedOut.dispatchEvent(new Event("ended"));
   return answer;
 }
+
+export const read = async (answer) => parse(await answer.text());
 
 export function problemOf(status, value) {
   return new Problem(status, value?.problem ?? { code: "error", message: `The server answered ${status}.` });

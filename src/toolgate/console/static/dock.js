@@ -1,6 +1,7 @@
 // The agent beside every page: ask, watch what it does and what that costs, say yes or no, stop it, look at what it did before.
 import { after, eventsOf, messagesOf, NOTHING } from "./agui.js";
 import { ask, problemOf, send } from "./api.js";
+import { parse } from "./exact.js";
 import { Arguments } from "./form.js";
 import { html, useEffect, useLayoutEffect, useRef, useState } from "./lib.js";
 import { dollars } from "./money.js";
@@ -162,6 +163,7 @@ function Changing({ id, tool, said, onApprove }) {
   }, [path]);
   const submit = async (event) => {
     event.preventDefault();
+    if (!event.target.reportValidity()) return;
     const looked = await ask(`${path}/preview`, { method: "POST", body: { arguments: values } }).catch((error) => ({ problem: error }));
     if (looked.problem?.code === "invalid_arguments") setProblem(looked.problem);
     else onApprove(values);
@@ -177,7 +179,7 @@ function Changing({ id, tool, said, onApprove }) {
 /** The arguments of the call that is asked about, as the model said them; null: they are not known. */
 function saidIn(items, { toolCallId }) {
   try {
-    return JSON.parse(items.findLast(({ kind, id }) => kind === "call" && id === toolCallId).args);
+    return parse(items.findLast(({ kind, id }) => kind === "call" && id === toolCallId).args);
   } catch {
     return null;
   }

@@ -1,12 +1,16 @@
 // A form drawn from a tool's schema. It checks nothing: the server is the only validator, and says what is wrong where.
-import { html, short, useState } from "./lib.js";
-import { fieldOf, initial, scalar, whole } from "./schema.js";
+import { parse } from "./exact.js";
+import { html, short, useMemo, useState } from "./lib.js";
+import { DEEPEST, fieldOf, formOf, initial, scalar, whole } from "./schema.js";
 
 /**
  * @typedef {{schema: object, root: object, value: any, onChange: (value: any) => void, path: string, label: string,
- *   required: boolean, problems: {path: string, message: string}[], form: string}} FieldProps
- *   form: what ids of this form begin with; path: JSON pointer of the value in the arguments; problems: as the server found them, by path
+ *   required: boolean, problems: {path: string, message: string}[], form: string, deep?: number}} FieldProps
+ *   form: what ids of this form begin with; path: JSON pointer of the value in the arguments; problems: as the server found them, by path;
+ *   deep: of how many alternatives it is one of another's
  */
+
+const NONE = {};
 
 /** The arguments as fields, or as JSON beside it. */
 export function Arguments({ schema, value, onChange, problems, form = "arg" }) {
@@ -17,7 +21,7 @@ export function Arguments({ schema, value, onChange, problems, form = "arg" }) {
       <button type="button" aria-pressed=${String(!raw)} onClick=${() => setRaw(false)}>Form</button>
       <button type="button" aria-pressed=${String(raw)} onClick=${() => setRaw(true)}>JSON</button>
     </div>
-    ${raw && html`<${Json} id=${form} schema=${{}} value=${value} onChange=${(next) => onChange(next ?? {})} path="" label="Arguments" problems=${[]} />`}
+    ${raw && html`<${Json} id=${form} schema=${{}} value=${value} empty=${NONE} onChange=${onChange} path="" label="Arguments" problems=${[]} />`}
     ${!raw && empty && html`<p class="quiet">It takes no arguments.</p>`}
     ${!raw && !empty && html`<${Properties} ...${{ schema: whole(schema, schema), root: schema, value: plain(value), onChange, path: "", problems, form }} />`}
     ${raw ? problems.map(({ path, message }) => html`<p class="problem"><bdi>${path}</bdi> <bdi>${message}</bdi></p>`) : html`<${Wrong} path="" problems=${problems} />`}
@@ -34,7 +38,7 @@ function Properties({ schema, root, value, onChange, path, problems, form }) {
   };
   return names.map((name) => {
     const below = `${path}/${name.replaceAll("~", "~0").replaceAll("/", "~1")}`;
-    const props = { schema: schema.properties[name], root, value: value[name], path: below, label: name, required: needed.has(name), problems, form };
+    const props = { schema: schema.properties[name], root, value: Object.hasOwn(value, name) ? value[name] : undefined, path: below, label: name, required: needed.has(name), problems, form };
     return html`<${Field} key=${name} ...${props} onChange=${(next) => set(name, next)} />`;
   });
 }
@@ -42,7 +46,7 @@ function Properties({ schema, root, value, onChange, path, problems, form }) {
 /** @param {FieldProps} props */
 function Field(props) {
   const schema = whole(props.schema, props.root);
-  const field = fieldOf(schema, props.root);
+  const field = props.deep > DEEPEST ? { kind: "json" } : fieldOf(schema, props.root);
   const given = { ...props, schema, id: `${props.form}${props.path}` };
   const Kind = { choice: Choice, one: OneOf, object: Group, array: Rows, boolean: Choice, number: Number_, text: Text, scalar: Scalar, json: Json }[field.kind];
   const values = field.kind === "boolean" ? [true, false] : field.values;
@@ -81,8 +85,9 @@ function Choice({ values, value, onChange, ...props }) {
 
 function Number_({ value, onChange, ...props }) {
   // Text, so that what cannot be a number reaches the server, which says so, instead of vanishing in the browser.
-  const typed = (event) => onChange(scalar(event.target.value, props.schema, props.root));
-  return html`<${Labelled} ...${props}>${(aria) => html`<input id=${props.id} inputmode="decimal" value=${shown(value)} onInput=${typed} ...${aria} />`}<//>`;
+  const [text, typed] = useTyped(value, shown);
+  const heard = (event) => onChange(typed(event.target.value, scalar(event.target.value, props.schema, props.root)));
+  return html`<${Labelled} ...${props}>${(aria) => html`<input id=${props.id} inputmode="decimal" value=${text} onInput=${heard} ...${aria} />`}<//>`;
 }
 
 function Scalar(props) {
@@ -99,11 +104,10 @@ function Text({ value, onChange, ...props }) {
 }
 
 function Group({ schema, root, value, onChange, path, label, required, problems, form, id }) {
-  const absent = value === undefined && !required;
   return html`<fieldset>
     <legend><bdi>${label}</bdi>${required && html` <span class="required">required</span>`}</legend>
     <${Describe} id=${`${id}-about`} text=${schema.description} />
-    ${absent
+    ${value === undefined
       ? html`<button type="button" onClick=${() => onChange(initial(schema, root) ?? {})}>Add <bdi>${label}</bdi></button>`
       : html`<${Properties} ...${{ schema, root, value: plain(value), onChange, path, problems, form }} />
           ${!required && html`<button type="button" class="plain" onClick=${() => onChange(undefined)}>Leave out <bdi>${label}</bdi></button>`}`}
@@ -120,7 +124,7 @@ function Rows({ schema, root, value, onChange, path, label, required, problems, 
     ${rows.map(
       (row, index) => html`<div class="item" key=${index}>
         <${Field} ...${{ schema: schema.items, root, value: row, path: `${path}/${index}`, label: `${label} ${index + 1}`, required: false, problems, form }}
-          onChange=${(next) => put(rows.with(index, next ?? null))} />
+          onChange=${(next) => put(rows.with(index, next ?? empty(schema.items, root)))} />
         <button type="button" class="plain" aria-label=${`Remove ${label} ${index + 1}`} onClick=${() => put(rows.toSpliced(index, 1))}>Remove</button>
       </div>`,
     )}
@@ -129,8 +133,8 @@ function Rows({ schema, root, value, onChange, path, label, required, problems, 
   </fieldset>`;
 }
 
-function OneOf({ branches, root, value, onChange, path, label, required, problems, schema, form, id }) {
-  const [at, setAt] = useState(0);
+function OneOf({ branches, root, value, onChange, path, label, required, problems, schema, form, id, deep = 0 }) {
+  const [at, setAt] = useState(() => formOf(value, branches));
   const choose = (event) => {
     const next = Number(event.target.value);
     setAt(next);
@@ -142,25 +146,40 @@ function OneOf({ branches, root, value, onChange, path, label, required, problem
     <select aria-label=${`Form of ${label}`} value=${String(at)} onChange=${choose}>
       ${branches.map((branch, index) => html`<option key=${index} value=${String(index)}>${short(titled(branch, index))}</option>`)}
     </select>
-    <${Field} key=${at} ...${{ schema: branches[at], root, value, onChange, path, label: titled(branches[at], at), required, problems, form }} />
+    <${Field} key=${at} ...${{ schema: branches[at], root, value, onChange, path, label: titled(branches[at], at), required, problems, form, deep: deep + 1 }} />
   </fieldset>`;
 }
 
-function Json({ value, onChange, ...props }) {
-  const [text, setText] = useState(() => (value === undefined ? "" : JSON.stringify(value, null, 2)));
-  const [bad, setBad] = useState("");
-  const typed = (event) => {
-    setText(event.target.value);
-    try {
-      onChange(event.target.value.trim() ? JSON.parse(event.target.value) : undefined);
-      setBad("");
-    } catch (error) {
-      setBad(error.message);
-    }
+function Json({ value, onChange, empty, ...props }) {
+  const [text, typed] = useTyped(value, (whole) => (whole === undefined ? "" : JSON.stringify(whole, null, 2)));
+  const { wrong } = useMemo(() => read(text), [text]);
+  const heard = (event) => {
+    const { found = empty, wrong } = read(event.target.value);
+    onChange(typed(event.target.value, wrong ? value : found));
   };
-  const problems = bad ? [...props.problems, { path: props.path, message: `Not JSON yet: ${bad}` }] : props.problems;
+  const problems = wrong ? [...props.problems, { path: props.path, message: wrong }] : props.problems;
+  const watched = (node) => node?.setCustomValidity(wrong); // nothing is run that is not what stands there
   return html`<${Labelled} ...${props} problems=${problems}>${(aria) =>
-    html`<textarea id=${props.id} class="json" rows="5" spellcheck="false" value=${text} onInput=${typed} ...${aria}></textarea>`}<//>`;
+    html`<textarea ref=${watched} id=${props.id} class="json" rows="5" spellcheck="false" value=${text} onInput=${heard} ...${aria}></textarea>`}<//>`;
+}
+
+/** What JSON `text` says, undefined where there is none, or what is wrong with it. */
+function read(text) {
+  try {
+    return { found: text.trim() ? parse(text) : undefined, wrong: "" };
+  } catch (error) {
+    return { wrong: `Not JSON yet: ${error.message}` };
+  }
+}
+
+/** The text of a field: as it was typed, while its value is what came of that, since "0." is on the way to 0.5; else as `written`. */
+function useTyped(value, written) {
+  const [last, setLast] = useState(null);
+  const typed = (text, of) => {
+    setLast({ text, of });
+    return of;
+  };
+  return [last && last.of === value ? last.text : written(value), typed];
 }
 
 function Wrong({ path, problems }) {
@@ -168,7 +187,7 @@ function Wrong({ path, problems }) {
   return html`<div class="problem">${wrong.length > 0 && html`<bdi>${wrong.map(({ message }) => message).join(" ")}</bdi>`}</div>`;
 }
 
-const shown = (value) => (value === undefined ? "" : typeof value === "string" ? value : JSON.stringify(value));
+const shown = (value) => (value === undefined || value === null ? "" : typeof value === "string" ? value : JSON.stringify(value));
 const plain = (value) => (typeof value === "object" && value !== null && !Array.isArray(value) ? value : {});
 const titled = (schema, index) => schema.title ?? ([schema.type ?? []].flat().join(" or ") || `form ${index + 1}`);
 const example = (schema) => (Array.isArray(schema.examples) && typeof schema.examples[0] === "string" ? `such as ${short(schema.examples[0])}` : undefined);

@@ -11,4 +11,4 @@ const MOST = 10_000; // characters of a text in a line: what strangers wrote may
 export const html = htm.bind((type, props, ...children) => h(type, props, ...(type === "bdi" ? children.map(short) : children)));
 
 /** What is too long for one line, cut. */
-export const short = (text) => (typeof text === "string" && text.length > MOST ? `${text.slice(0, MOST)}… (cut; ${text.length.toLocaleString()} characters in all)` : text);
+export const short = (text) => (typeof text === "object" && text ? short(JSON.stringify(text)) : typeof text === "string" && text.length > MOST ? `${text.slice(0, MOST)}… (cut; ${text.length.toLocaleString()} characters in all)` : text);

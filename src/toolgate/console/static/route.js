@@ -25,7 +25,7 @@ export function useRoute() {
   return route;
 }
 
-function decoded(text) {
+export function decoded(text) {
   try {
     return decodeURIComponent(text);
   } catch {

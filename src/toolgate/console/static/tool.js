@@ -1,5 +1,6 @@
 // One tool: what it does, a form for its arguments, what would happen, and what did.
-import { ask, problemOf, send } from "./api.js";
+import { ask, problemOf, read, send } from "./api.js";
+import { parse } from "./exact.js";
 import { Cost, Effect, Method } from "./finder.js";
 import { Arguments } from "./form.js";
 import { html, useEffect, useLayoutEffect, useRef, useState } from "./lib.js";
@@ -34,6 +35,7 @@ function Ready({ tool, brief, query, kept }) {
   const [busy, setBusy] = useState("");
   const [pinned, setPinned] = useState(() => kept.read().pinned.includes(name));
   const heading = useRef();
+  const form = useRef();
   const running = useRef(null);
   useLayoutEffect(() => heading.current.focus(), []);
   useEffect(() => () => running.current?.abort(), []);
@@ -43,6 +45,7 @@ function Ready({ tool, brief, query, kept }) {
     setDrawn((count) => count + 1);
   };
   const look = async () => {
+    if (!form.current.reportValidity()) return;
     setBusy("preview");
     setResult(null);
     try {
@@ -54,6 +57,7 @@ function Ready({ tool, brief, query, kept }) {
     }
   };
   const run = async () => {
+    if (!form.current.reportValidity()) return;
     setBusy("run");
     setPreview(null);
     setResult(null);
@@ -62,7 +66,7 @@ function Ready({ tool, brief, query, kept }) {
     const began = performance.now();
     try {
       const answer = await send(`/v1/tools/${encodeURIComponent(name)}/call`, { method: "POST", body: { arguments: values }, signal: running.current.signal });
-      const outcome = await answer.json().catch(() => ({ problem: problemOf(answer.status, null) }));
+      const outcome = await read(answer).catch(() => ({ problem: problemOf(answer.status, null) }));
       setResult({ status: answer.status, ms: performance.now() - began, outcome });
     } catch (error) {
       const told = error.name === "AbortError" ? { code: "cancelled", message: "You stopped it. What had begun on the other side may have happened." } : error;
@@ -99,7 +103,7 @@ function Ready({ tool, brief, query, kept }) {
     </p>
     ${brief?.request && html`<p class="quiet mono"><bdi>${brief.request}</bdi></p>`}
     <p class="about"><bdi>${tool.description}</bdi></p>
-    <form onSubmit=${submit} noValidate>
+    <form ref=${form} onSubmit=${submit} noValidate>
       <${Arguments} key=${drawn} schema=${schema} value=${values} onChange=${setValues} problems=${problems} />
       <div class="actions">
         <button class="main" disabled=${busy !== ""} title="Ctrl+Enter">${result && !pending ? "Run again" : "Run"}</button>
@@ -167,7 +171,7 @@ function Copy({ name, values }) {
 /** Arguments that a link brought. */
 function given(query) {
   try {
-    const value = JSON.parse(query.get("args") ?? "");
+    const value = parse(query.get("args") ?? "");
     return typeof value === "object" && value !== null && !Array.isArray(value) ? value : null;
   } catch {
     return null;

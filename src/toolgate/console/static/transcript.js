@@ -1,4 +1,5 @@
 // A conversation with the agent, as a person reads it: everything that a model or a tool says is text.
+import { parse } from "./exact.js";
 import { html } from "./lib.js";
 import { dollars } from "./money.js";
 import { Long } from "./result.js";
@@ -58,7 +59,7 @@ function plain(score) {
 
 function pretty(text) {
   try {
-    return JSON.stringify(JSON.parse(text), null, 2);
+    return JSON.stringify(parse(text), null, 2);
   } catch {
     return text;
   }
