@@ -230,6 +230,26 @@ class TestGates:
         assert 0 < sum(len(orjson.dumps(definition.schema)) for definition in conversion.definitions) <= 32 * 1024 * 1024
         assert {one.code for one in conversion.diagnostics} == {"tool-left-out"}
 
+    def test_a_long_list_of_servers_that_thousands_share_fills_no_memory(self) -> None:
+        servers = tuple(ServerTemplate(f"https://{n}.example.com") for n in range(3000))
+        operations = [op("GET", f"/a{n}", f"get{n}", servers=servers) for n in range(3000)]
+
+        with within(4):
+            conversion = converted(*operations)
+
+        assert 0 < len(conversion.definitions) < 3000
+        assert {one.code for one in conversion.diagnostics} == {"tool-left-out"}
+
+    @pytest.mark.parametrize("digits", ["01", "!?"], ids=["legal", "of one key"])
+    def test_twenty_thousand_arguments_take_seconds(self, digits: str) -> None:
+        names = [f"{n:b}".translate(str.maketrans("01", digits)) for n in range(20_000)]
+        parameters = tuple(replace(query(name), required=True) for name in names)
+
+        with within(4):
+            conversion = converted(op("GET", "/a", "many", parameters=parameters))
+
+        assert len(conversion.definitions[0].schema["properties"]) == 20_000
+
 
 class TestFingerprint:
     OPERATION = op(summary="List orders", parameters=(query("state"),))

@@ -551,3 +551,18 @@ def test_ten_thousand_operations_are_read_within_two_seconds() -> None:
         operations, _ = read({f"/a{n}/{{id}}": {"post": operation} for n in range(10_000)}, components=components)
 
     assert len(operations) == 10_000
+
+
+@pytest.mark.parametrize("shared", ["answers", "paths", "extensions"])
+def test_what_thousands_of_operations_share_is_read_as_often_as_it_fits(shared: str) -> None:
+    large: dict[str, Any] = {"200": {"content": {f"text/x-{n}": {} for n in range(2000)}}}
+    components = {"responses": {"R": large["200"]}, "pathItems": {"P": {"get": {"responses": large}}}}
+    operation = {"responses": {"200": {"$ref": "#/components/responses/R"}}}
+    item = {"$ref": "#/components/pathItems/P"} if shared == "paths" else {"get": operation}
+    root: dict[str, Any] = {"x-mcp": {str(n): n for n in range(100_000)}} if shared == "extensions" else {}
+
+    with within(4):
+        operations, findings = read({f"/a{n}": item for n in range(10_000)}, components=components, **root)
+
+    assert 0 < len(operations) < 10_000
+    assert [(one.level, one.pointer) for one in findings if one.code == "too-much"] == [("error", operations[-1].pointer)]

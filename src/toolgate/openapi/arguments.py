@@ -9,7 +9,8 @@ it takes no key that it does not name.
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
 from itertools import count
@@ -78,8 +79,9 @@ def keys(wanted: Sequence[tuple[str, str]]) -> list[str]:
     Legal names keep themselves; of two that want the same key the one later in `ORDER` gets its location as a suffix.
     """
     taken: dict[str, int] = {}
+    numbers: defaultdict[str, Iterator[int]] = defaultdict(lambda: count(2))  # thousands may want one key
     for index, (name, location) in sorted(enumerate(wanted), key=_precedence):
-        taken[_free_key(_key(name), location, taken)] = index
+        taken[_free_key(_key(name), location, taken, numbers)] = index
     return sorted(taken, key=taken.__getitem__)
 
 
@@ -97,13 +99,14 @@ def _key(name: str) -> str:
     return f"{legal[: LONGEST_KEY - 7]}_{sha256(name.encode()).hexdigest()[:6]}"
 
 
-def _free_key(key: str, location: str, taken: dict[str, int]) -> str:
+def _free_key(key: str, location: str, taken: Collection[str], numbers: Mapping[str, Iterator[int]]) -> str:
     if key not in taken:
         return key
     suffixed = f"{key[: LONGEST_KEY - len(location) - 1]}_{location}"
     if suffixed not in taken:
         return suffixed
-    return next(numbered for number in count(2) if (numbered := f"{suffixed[: LONGEST_KEY - 4]}_{number}") not in taken)
+    stem = suffixed[: LONGEST_KEY - 6]
+    return next(numbered for number in numbers[stem] if (numbered := f"{stem}_{number}") not in taken)
 
 
 @dataclass

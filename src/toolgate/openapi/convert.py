@@ -9,7 +9,7 @@ import re
 from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import replace
-from typing import Literal
+from typing import Any, Literal
 
 import jsonschema_rs
 import orjson
@@ -32,9 +32,9 @@ from toolgate.openapi.slim import Slimmer
 MAX_DESCRIPTION = 400
 MAX_TITLE = 80
 MAX_FULL_DESCRIPTION = 8000  # characters; the longest of GitHub's has 4,000
-MAX_SCHEMAS = 32 * 1024 * 1024
-"""Bytes of all full schemas of one description; Kubernetes needs 10 MB. One large schema that ten thousand operations
-share is small to write down, and large to serve."""
+MAX_TOTAL = 32 * 1024 * 1024
+"""Bytes of all full schemas and plans of one description; Kubernetes needs 10 MB. One large schema, or list of servers, that
+ten thousand operations share is small to write down, and large to serve."""
 TOP_LEVEL_REFUSED = frozenset({"oneOf", "anyOf", "allOf", "not", "if", "$ref", "enum", "const"})
 
 
@@ -54,7 +54,7 @@ class _Converter:
         self.findings = Findings()
         self.lifter = Lifter(resolver, version, self.findings)
         self.slimmer = Slimmer()
-        self.room = MAX_SCHEMAS
+        self.room = MAX_TOTAL
 
     def definitions(self, operations: Iterable[Operation]) -> list[Definition]:
         every = list(operations)
@@ -81,8 +81,8 @@ class _Converter:
 
     def _definition(self, operation: Operation, called: Called) -> Definition | None:
         try:
-            asked = self._asked(operation)
-            definition = self._described(operation, asked, called)
+            asked, plan = self._fitted(operation)
+            definition = self._described(operation, asked, plan, called)
             self._check(definition)
         except (Unservable, orjson.JSONEncodeError) as error:
             why = error if isinstance(error, Unservable) else "its description holds a value that JSON has no place for"
@@ -93,15 +93,19 @@ class _Converter:
             self.findings.warning("get-that-mutates", operation.pointer, said)
         return definition
 
-    def _asked(self, operation: Operation) -> Arguments:
+    def _fitted(self, operation: Operation) -> tuple[Arguments, dict[str, Any]]:
+        """What is asked for, and the plan as JSON values, while there is room for them."""
         if self.room > 0:
             asked = arguments(operation, self.lifter, self.integration)
             self.room -= len(orjson.dumps(asked.schema))
+        if self.room > 0:
+            plan = plain(self._plan(operation, asked))
+            self.room -= len(orjson.dumps(plan))
         if self.room <= 0:
-            raise Unservable(f"the schemas of the tools before it fill {MAX_SCHEMAS // 1024 // 1024} MiB")
-        return asked
+            raise Unservable(f"the tools before it fill {MAX_TOTAL // 1024 // 1024} MiB")
+        return asked, plan
 
-    def _described(self, operation: Operation, asked: Arguments, called: Called) -> Definition:
+    def _described(self, operation: Operation, asked: Arguments, plan: dict[str, Any], called: Called) -> Definition:
         title, full = _words(operation)
         definition = Definition(
             name=called.names[0],
@@ -112,7 +116,7 @@ class _Converter:
             advertised=self.slimmer.slim(asked.schema),
             annotations=hints(operation),
             key=operation.key,
-            plan_data=plain(self._plan(operation, asked)),
+            plan_data=plan,
             tags=_tags(operation),
             listed=called.listed(self.integration),
             price=called.price(self.integration),

@@ -12,7 +12,7 @@ from toolgate.openapi.extension import merged
 from toolgate.openapi.operation import Operation, Parameter, ServerTemplate
 from toolgate.openapi.parameters import Inputs, inputs
 from toolgate.openapi.read import METHODS, Document
-from toolgate.openapi.reading import Reading, text
+from toolgate.openapi.reading import MAX_LOOKS, Reading, TooMuch, text
 from toolgate.openapi.resolve import Resolver, escape, join
 from toolgate.openapi.security import Security
 from toolgate.openapi.servers import root_servers, servers_of
@@ -22,9 +22,15 @@ from toolgate.openapi.template import QueryPiece, Template, template
 
 def extract(document: Document, resolver: Resolver) -> tuple[tuple[Operation, ...], tuple[Diagnostic, ...]]:
     """The operations in the description's order, and what was repaired, simplified or left out on the way."""
-    extractor = _Extractor(Reading(document, resolver))
-    operations = tuple(extractor.operations())
-    return operations, tuple(extractor.reading.findings)
+    reading = Reading(document, resolver)
+    operations: list[Operation] = []
+    try:
+        for operation in _Extractor(reading).operations():
+            operations.append(operation)  # noqa: PERF402 - those before a TooMuch are kept
+    except TooMuch:
+        last = operations[-1].pointer if operations else "/paths"
+        reading.findings.error("too-much", last, f"what follows is left out: {MAX_LOOKS:,} parameters, answers and the like are read")
+    return tuple(operations), tuple(reading.findings)
 
 
 class _Extractor:
@@ -88,6 +94,8 @@ class _Extractor:
         taken = inputs(reading, node, pointer).over(shared)
         plain = template(path, frozenset(name for _, name in taken.parameters))
         own_servers = servers_of(reading, node, pointer) or path_servers
+        extensions = merged(reading.root, item, node)
+        reading.look(sum(len(part) for part in (extensions, extensions.get("annotations")) if isinstance(part, dict)))
         return Operation(
             method=method,
             path=plain.path,
@@ -103,7 +111,7 @@ class _Extractor:
             servers=own_servers or self.servers,
             servers_own=bool(own_servers),
             deprecated=reading.flag(node, "deprecated", pointer),
-            extensions=merged(reading.root, item, node),
+            extensions=extensions,
             query=plain.written_query,
         )
 

@@ -11,7 +11,13 @@ from toolgate.openapi.diagnostics import Findings
 from toolgate.openapi.read import Document
 from toolgate.openapi.resolve import Dangling, Resolver
 
+MAX_LOOKS = 500_000
+"""Objects that are looked at. What stands in a description once may be referred to, and looked at, ten thousand times."""
 TRUTHS = {"true": True, "yes": True, "1": True, "false": False, "no": False, "0": False}
+
+
+class TooMuch(Exception):
+    """The description means far more than it says."""
 
 
 class Reading:
@@ -22,12 +28,20 @@ class Reading:
         self.version = document.version
         self.resolver = resolver
         self.findings = Findings()
+        self.looks = 0
+
+    def look(self, times: int = 1) -> None:
+        """Every look calls this first. Raises TooMuch when that makes more than MAX_LOOKS."""
+        self.looks += times
+        if self.looks > MAX_LOOKS:
+            raise TooMuch
 
     def item(self, node: Any, pointer: str, what: str) -> tuple[dict[str, Any], str] | None:
         """An object of the description, references followed, with its own pointer; None, noted, when there is none.
 
         A `description` beside a `$ref` counts, in every version: 3.1 says so and authors of 3.0 meant it.
         """
+        self.look()
         try:
             target, place = self.resolver.deref(node)
         except Dangling as error:
@@ -44,6 +58,7 @@ class Reading:
         """`node[key]`, empty when it is absent, null or (noted) no mapping."""
         value = node.get(key)
         if isinstance(value, dict):
+            self.look(len(value))
             return value
         if value is not None:
             self.findings.warning("not-an-object", f"{pointer}/{key}", f"`{key}` must be a mapping and is passed over")
@@ -53,6 +68,7 @@ class Reading:
         """`node[key]`, empty when it is absent, null or (noted) no list."""
         value = node.get(key)
         if isinstance(value, list):
+            self.look(len(value))
             return value
         if value is not None:
             self.findings.warning("not-a-list", f"{pointer}/{key}", f"`{key}` must be a list and is passed over")

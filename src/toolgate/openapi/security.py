@@ -32,6 +32,7 @@ class Security:
             requirements = [requirements]
         if not isinstance(requirements, list):
             return ()
+        self._reading.look(len(requirements))
         found = []
         for number, requirement in enumerate(requirements):
             names = list(requirement) if isinstance(requirement, dict) else [requirement] if isinstance(requirement, str) else []

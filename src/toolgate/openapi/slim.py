@@ -142,7 +142,7 @@ class _Walk:
             return value
         below = rest if rest is None or key in keywords.IN_PLACE else rest - 1
         if key == "properties":
-            needed = schema.get("required", ())
+            needed = frozenset(schema.get("required", ()))
             return {name: self.schema(item, below, required=name in needed) for name, item in value.items()}
         return keywords.parts(key, value, lambda item: self.schema(item, below, required=key in keywords.LISTS))
 
