@@ -263,13 +263,14 @@ def test_an_answer_that_no_strict_mode_knows_is_asked_for_in_words_where_there_i
         assert "response_format" not in made
 
 
-def test_thoughts_go_back_to_deepseek_with_tool_calls_and_to_nobody_else() -> None:
-    carried = ({"reasoning_content": "Hm."},)
-    said = Assistant("", (LOOK,), carried, "acme")
+@pytest.mark.parametrize(("model", "thought"), [("acme/model-x", "Hm."), ("acme/model-y", " "), ("another/model-x", " ")])
+def test_thoughts_go_back_to_the_model_that_had_them_and_deepseek_is_told_of_some_in_every_turn(model: str, thought: str) -> None:
+    said = Assistant("", (LOOK,), ({"reasoning_content": "Hm."},), model)
+    prompt = Prompt((User("Go"), said, ToolResult("call_1", "One."), Assistant("Done."), User("And?")))
 
-    assert chat("deepseek", Prompt((User("Go"), said, ToolResult("call_1", "One."))))["messages"][1]["reasoning_content"] == "Hm."
-    foreign = Assistant("", (LOOK,), carried, "another")
-    assert "reasoning_content" not in chat("deepseek", Prompt((User("Go"), foreign, ToolResult("call_1", "One."))))["messages"][1]
+    made = chat("deepseek", prompt)["messages"]
+
+    assert [made[1]["reasoning_content"], made[3]["reasoning_content"]] == [thought, " "]
 
 
 def test_a_conversation_that_was_shortened_leaves_out_what_no_longer_fits_it() -> None:
@@ -277,6 +278,6 @@ def test_a_conversation_that_was_shortened_leaves_out_what_no_longer_fits_it() -
         {"type": "reasoning", "id": "rs_1", "encrypted_content": "gAAA", "summary": []},
         {"type": "function_call", "call_id": "call_1"},
     )
-    shortened = Assistant("", (), sealed, "acme")
+    shortened = Assistant("", (), sealed, "acme/model-x")
 
     assert "gAAA" not in str(body(Responses, Prompt((User("Go"), shortened, User("And?"))))["input"])

@@ -172,4 +172,4 @@ def from_json(body: Mapping[str, Any]) -> Fact:
 
 def _message(body: Mapping[str, Any]) -> Assistant:
     calls = tuple(ToolCall(**call) for call in body["calls"])
-    return Assistant(body["text"], calls, tuple(body["carried"]), body["provider"])
+    return Assistant(body["text"], calls, tuple(body["carried"]), body.get("model", ""))

@@ -146,7 +146,7 @@ class Blocks:
         plain = all(block["type"] in ("text", "tool_use") for block in blocks)
         carried = () if plain else tuple(_carried(block) for block in blocks if not _empty(block))
         return Reply(
-            Assistant(self.offer.text(text), tuple(calls), carried, self.name),
+            Assistant(self.offer.text(text), tuple(calls), carried, self.model.id),
             STOPS.get(self._reason, "end"),
             tokens(self._usage),
             self.name,
@@ -180,7 +180,7 @@ class Blocks:
                 if text.strip():
                     yield {"type": "text", "text": text}
             case Assistant(text, calls):
-                carried = own(message, self.name)
+                carried = own(message, self.model)
                 if carried and [block.get("id") for block in carried if block.get("type") == "tool_use"] == [call.id for call in calls]:
                     yield from carried
                     return

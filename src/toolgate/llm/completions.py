@@ -177,7 +177,7 @@ class Completions:
             usage["service_tier"] = self._tier
         account = tokens(usage)
         return Reply(
-            Assistant(text, calls, self._carried(), self.name),
+            Assistant(text, calls, self._carried(), self.model.id),
             stop,
             account if account.input else self._counted(text, calls),
             self.name,
@@ -229,10 +229,10 @@ class Completions:
                 pictures = [{"type": "image_url", "image_url": {"url": each.url, "detail": DETAIL}} for each in images]
                 return {"role": "user", "content": [*words, *pictures]}
             case Assistant(text, calls):
-                made: dict[str, Any] = {"role": "assistant", "content": text or (None if calls else "")}
+                made: dict[str, Any] = {"role": "assistant", "content": text or (None if calls else ""), **self.quirks.always}
                 if calls:
                     made["tool_calls"] = [self._wanted(call) for call in calls]
-                    carried = dict(next(iter(own(message, self.name)), {}))
+                    carried = dict(next(iter(own(message, self.model)), {}))
                     extra = carried.pop("extra_content", None) or self._unsigned(calls)
                     made |= carried
                     for call, wanted in zip(calls, made["tool_calls"], strict=True):

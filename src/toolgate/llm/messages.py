@@ -73,9 +73,9 @@ class Assistant:
     text: str = ""
     calls: tuple[ToolCall, ...] = ()
     carried: tuple[Mapping[str, Any], ...] = field(default=(), repr=False)
-    """Blocks of its provider's own (reasoning, signatures) that the same provider wants back as they were."""
-    provider: str = ""
-    """Whose `carried` is; others leave it out."""
+    """Blocks of its provider's own (reasoning, signatures) that it wants back as they were."""
+    model: str = ""
+    """Whose `carried` is, as `Model.id`: signatures of one model are refused by the next, also by one of the same provider."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -119,9 +119,9 @@ def called(told: Any, model: Model) -> str:
     return told if isinstance(told, str) and 0 < len(told) <= NAME else model.name
 
 
-def own(message: Assistant, provider: str) -> Sequence[Mapping[str, Any]]:
-    """What `message` carries for `provider` alone."""
-    return message.carried if message.provider == provider else ()
+def own(message: Assistant, model: Model) -> Sequence[Mapping[str, Any]]:
+    """What `message` carries for `model` alone."""
+    return message.carried if message.model == model.id else ()
 
 
 def instruction(schema: Mapping[str, Any]) -> str:

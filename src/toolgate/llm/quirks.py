@@ -27,6 +27,8 @@ class Quirks:
     """Nobody but the assistant may speak after a tool."""
     thoughts: tuple[str, ...] = ()
     """Fields of a reply that it wants back with tool calls, as they were."""
+    always: Mapping[str, str] = field(default_factory=dict)
+    """Fields that each turn of an assistant has to have, and what they are where nothing is known of them."""
     costs: bool = False
     """`usage.cost` is what it takes for the request, in US dollars."""
     extra: Mapping[str, Any] = field(default_factory=dict)
@@ -39,11 +41,11 @@ QUIRKS: Mapping[ProviderKind, Quirks] = {
     "cohere": Quirks(usage=False),
     "openrouter": Quirks(thoughts=("reasoning_details",), costs=True, extra={"usage": {"include": True}}),
     "groq": Quirks(limit="max_completion_tokens"),
-    "deepseek": Quirks(schema="json_object", thoughts=("reasoning_content",)),
+    "deepseek": Quirks(schema="json_object", thoughts=("reasoning_content",), always={"reasoning_content": " "}),
     "ollama": DEFAULT,
     "vllm": DEFAULT,
     "llamacpp": DEFAULT,
     "compatible": DEFAULT,
 }
 """From the servers' own documentation, autumn 2026. Mistral tells the usage of every stream unasked and refuses unknown fields; Cohere
-refuses `stream_options`; DeepSeek refuses a turn with tool calls whose thoughts are missing."""
+refuses `stream_options`; DeepSeek refuses a turn whose thoughts are missing or empty, also one of another model."""

@@ -103,7 +103,7 @@ class Responses:
             usage["service_tier"] = final["service_tier"]
         plain = all(item.get("type") in ("message", "function_call") for item in items)
         return Reply(
-            Assistant(self.offer.text(_text(items)), calls, () if plain else tuple(items), self.name),
+            Assistant(self.offer.text(_text(items)), calls, () if plain else tuple(items), self.model.id),
             _stop(final, items, calls),
             tokens(usage),
             self.name,
@@ -120,7 +120,7 @@ class Responses:
                 pictures = [{"type": "input_image", "detail": DETAIL, "image_url": each.url} for each in images]
                 yield {"role": "user", "content": [*words, *pictures]}
             case Assistant(text, calls):
-                carried = own(message, self.name)
+                carried = own(message, self.model)
                 if carried and _same(carried, message):
                     yield from carried
                     return
