@@ -65,6 +65,24 @@ async def test_a_lost_connection_refuses_reserves_loses_no_hold_and_is_made_agai
     assert (day.spent, day.held) == (0, 20)
 
 
+@pytest.mark.parametrize("isolation", ["repeatable read", "serializable"])
+async def test_processes_wait_for_each_other_whatever_isolation_is_the_databases_default(url: str, isolation: str) -> None:
+    with psycopg.connect(url, autocommit=True) as connection:
+        name = connection.info.dbname
+        connection.execute(f"alter database {name} set default_transaction_isolation to '{isolation}'".encode())
+    short: list[bool] = []
+
+    async with open_postgres(url) as one, open_postgres(url) as other, anyio.create_task_group() as tasks:
+
+        async def spend(ledger: SqlLedger, id: str) -> None:
+            short.append(await ledger.reserve(hold(id)) is not None)
+
+        for at in range(40):
+            tasks.start_soon(spend, one if at % 2 else other, str(at))
+
+    assert (short.count(False), short.count(True)) == (10, 30)
+
+
 async def test_what_could_not_be_booked_counts_as_spent_at_last(url: str) -> None:
     now = [time.time()]
     async with open_postgres(url, lambda: now[0]) as ledger:

@@ -186,6 +186,8 @@ class Remote:
         # The second ends a transaction of a machine that stopped in the middle of it, and held the lock.
         bounds = f"-c statement_timeout={MILLISECONDS} -c idle_in_transaction_session_timeout={MILLISECONDS}"
         connection = psycopg.connect(self._url, autocommit=True, connect_timeout=CONNECT_SECONDS, options=bounds)
+        # Under another that the operator has made the default, what is read would be as it was before the wait for the lock.
+        connection.isolation_level = psycopg.IsolationLevel.READ_COMMITTED
         row = connection.execute("select extract(epoch from clock_timestamp())::double precision").fetchone()
         assert row is not None
         self._ahead = row[0] - time.time()
