@@ -161,7 +161,7 @@ def test_what_gemini_signs_goes_back_with_its_calls() -> None:
         reason="tool_calls",
     )
 
-    again = Completions("acme", Prompt((User("Hi"), reply.message)), Model("acme", "gemini-3-flash"), Offer()).body()
+    again = Completions("acme", Prompt((User("Hi"), reply.message)), MODEL, Offer()).body()
 
     assert [each.get("extra_content") for each in again["messages"][1]["tool_calls"]] == [SIGNED, None]
 
