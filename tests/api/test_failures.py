@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 from typing import Any
 
@@ -20,9 +20,9 @@ from toolgate.api.events import Events, Say
 from toolgate.api.failures import told
 from toolgate.calls import Problem
 from toolgate.egress.transport import open_transport
-from toolgate.errors import BLIND, Misconfigured, ModelFailed, NoModel, OverBudget, TimedOut, ToolgateError
+from toolgate.errors import BLIND, AuditUnavailable, Busy, Misconfigured, ModelFailed, NoModel, OverBudget, TimedOut, ToolgateError
 from toolgate.llm.classify import REASONS, answered, unanswered
-from toolgate.llm.messages import Delta, Done, Errand, Prompt, Stop
+from toolgate.llm.messages import Delta, Done, Errand, Prompt, Stop, ToolResult
 from toolgate.llm.provider import Provider
 from toolgate.testing import Line, ScriptedProvider
 
@@ -162,6 +162,42 @@ async def test_a_run_that_has_called_something_is_not_made_again(form: str) -> N
             await ask(client.with_options(max_retries=2), form)
 
     assert (failed.value.response.headers["retry-after"], len(world.model.asked)) == ("7", 2)
+
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize("error", [AuditUnavailable("the disk is full"), Busy("another process has it"), ZeroDivisionError()], ids=repr)
+async def test_a_run_that_breaks_off_is_not_made_again(error: Exception, stream: bool, form: str) -> None:
+    def say(prompt: Prompt) -> Line:
+        if isinstance(prompt.messages[-1], ToolResult):
+            raise error
+        return Line(calls=(("list_issues", {}),))
+
+    world = Talking(say)
+    async with sdk(world) as client:
+        with suppress(openai.APIError):  # a stream of responses tells it as an event
+            await ask(client.with_options(max_retries=2), form, stream=stream)
+
+    assert len(world.model.asked) == 2
+
+
+@pytest.mark.parametrize("form", FORMS)
+async def test_a_run_whose_end_cannot_be_written_down_is_not_made_again(form: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    world = Talking([Line(calls=(("list_issues", {}),)), Line("One leaks.")])
+    append, ends = world.stores.journal.append, []
+
+    async def full(stream: str, body: Mapping[str, Any], **more: Any) -> int:
+        ends.extend([body] if body["type"] == "call.outcome" else [])
+        if len(ends) > 1:  # the first is that of the issues
+            raise AuditUnavailable("the disk is full")
+        return await append(stream, body, **more)
+
+    monkeypatch.setattr(world.stores.journal, "append", full)
+    async with sdk(world) as client:
+        with pytest.raises(openai.APIStatusError) as failed:
+            await ask(client.with_options(max_retries=2), form)
+
+    assert (failed.value.status_code, failed.value.code, len(world.model.asked)) == (503, "audit_unavailable", 2)
 
 
 async def test_a_run_whose_money_ends_after_a_reply_answers_with_what_it_has() -> None:

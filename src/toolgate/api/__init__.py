@@ -170,7 +170,8 @@ async def _on_purpose(_request: Request, error: Exception) -> Response:
 
 async def _bug(_request: Request, _error: Exception) -> Response:
     problem = {"code": "error", "message": "the request failed by a bug; the operator of this server finds more in its log"}
-    return Json({"ok": False, "problem": problem}, status_code=500)
+    # OpenAI's clients send again what ended with a 500, and nobody knows what this has done.
+    return Json({"ok": False, "problem": problem}, status_code=500, headers={"x-should-retry": "false"})
 
 
 EXCEPTION_HANDLERS: dict[Any, Callable[[Request, Exception], Awaitable[Response]]] = {

@@ -17,7 +17,7 @@ from toolgate.agent.loop import Agent
 from toolgate.agent.runs import Task
 from toolgate.api.conversation import Asked
 from toolgate.api.failures import A_BUG, DECLINED, problem_in, problem_of
-from toolgate.calls import Call, Outcome, Principal, Problem
+from toolgate.calls import Call, Principal, Problem
 from toolgate.errors import InvalidArguments, OverBudget, ToolgateError
 from toolgate.llm.messages import Tokens, ToolSpec
 from toolgate.llm.models import Models
@@ -71,18 +71,30 @@ class Wanted:
         besides = {"model": "" if self.model == OURS else self.model, "schema": self.schema, "resume": self.run, **self.wishes}
         arguments = {name: value for name, value in besides.items() if value}
 
+        begun = False
+
+        async def heard(event: Event) -> None:
+            nonlocal begun
+            begun = True
+            await hear(event)
+
         async def work(call: Call) -> Finished:
             if self.first is not None:
                 await self.first()
-            return await self._go(call, hear)
+            return await self._go(call, heard)
 
         said = self.asked
         task, images = (said.text or self.answers, said.images) if self.run else (said.task, said.all_images)
         try:
             end = await through(self.agent, self.user, {"task": task, **arguments}, work, self.trace, images)
         except ToolgateError as error:
-            return problem_of(error)
-        return end.problem or A_BUG if isinstance(end, Outcome) else end
+            problem = problem_of(error)
+        else:
+            if isinstance(end, Finished):
+                return end
+            problem = end.problem or A_BUG
+        # Nobody may hear how it ended, which is no reason to do all of it once more.
+        return replace(problem, details={"again": False}) if begun else problem
 
     async def _go(self, call: Call, hear: Hear) -> Finished:
         if self.run is not None:
