@@ -87,7 +87,26 @@ def error(code: str = "", message: str = "", **more: Any) -> dict[str, Any]:
         ),
         (402, error("invalid_request_error", "Insufficient Balance"), "provider", "quota"),
         (400, error("model_decommissioned", "The model `x` has been decommissioned"), "provider", "model_unknown"),
-        (400, error("tool_use_failed", "Failed to call a function."), "request", "invalid"),
+        (400, error("tool_use_failed", "Failed to call a function."), "transient", "malformed"),  # Groq's model wrote it
+        (400, error("json_validate_failed", "Failed to generate JSON."), "transient", "malformed"),
+        (  # Google's compatible address answers with a list
+            400,
+            [{"error": {"code": 400, "message": "API key not valid. Please pass a valid API key.", "status": "INVALID_ARGUMENT"}}],
+            "provider",
+            "authentication",
+        ),
+        (
+            400,
+            {"code": "Client specified an invalid argument", "error": "Incorrect API key provided: xa***no. You can obtain an API key."},
+            "provider",
+            "authentication",
+        ),
+        (
+            400,
+            error("unsupported_value", "Your organization must be verified to stream this model.", param="stream"),
+            "provider",
+            "permission",
+        ),
         (422, {"detail": [{"loc": ["body", "messages"], "msg": "field required"}]}, "request", "invalid"),
         (404, {"error": "model 'llama9' not found"}, "provider", "model_unknown"),
         (404, "404 page not found", "provider", "not_found"),

@@ -119,6 +119,7 @@ TABLE = (
         ),
     ),
     Row("authentication", _on(401)),
+    Row("authentication", _on(400), codes=_words(r"invalid_api_key"), prose=_words(r"api key not valid", r"(incorrect|invalid) api key")),
     Row(
         "model_unknown",
         _on(400, 404),
@@ -127,6 +128,8 @@ TABLE = (
     ),
     Row("model_unknown", _on(404), prose=_words(r"\bmodel")),
     Row("permission", _on(403)),
+    Row("permission", _on(400), prose=_words(r"organization must be verified")),
+    Row("malformed", _on(400), codes=_words(r"tool_use_failed", r"json_validate_failed"), says="wrote a tool call or JSON that it refuses"),
     Row("not_found", _on(404)),
     Row("overloaded", _on(529)),
     Row("overloaded", SERVER | _on(429), codes=_words("overloaded", "server_is_busy"), prose=_words("overloaded", "at capacity")),
