@@ -249,6 +249,17 @@ async def test_a_bugs_words_are_in_no_span(exporter: InMemorySpanExporter) -> No
     assert SECRETS["argument"] not in span.to_json()
 
 
+async def test_a_secret_in_the_place_of_a_tools_name_is_in_no_span(exporter: InMemorySpanExporter) -> None:
+    exporter.clear()
+    gateway = build_gateway([], Policy([]), memory_stores(), Settings())
+
+    await gateway.call("ghp_abcdefghijklmnopqrstuvwxyz", {}, a_principal("reader"))
+
+    (span,) = exporter.get_finished_spans()
+    assert span.name == "execute_tool [redacted]"
+    assert "abcdefgh" not in span.to_json()
+
+
 async def test_what_an_authorization_server_gives_and_repeats_goes_nowhere(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, exporter: InMemorySpanExporter
 ) -> None:

@@ -10,6 +10,7 @@ from opentelemetry.trace import SpanKind, StatusCode
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
 from toolgate import telemetry
+from toolgate.audit.event import what
 from toolgate.calls import Call, Outcome
 from toolgate.chain import Coming, Handler
 
@@ -32,18 +33,18 @@ def _is_watched() -> bool:
 
 
 async def _traced(call: Call, call_next: Handler) -> Outcome:
+    called = what(call.tool)["name"]
     parent = _propagator.extract({"traceparent": call.trace_parent}) if call.trace_parent else None
     attributes: dict[str, str | int] = {
         telemetry.OPERATION: "execute_tool",
-        telemetry.TOOL: call.tool.name,
+        telemetry.TOOL: called,
         telemetry.CALL_ID: call.id,
         telemetry.INTEGRATION: call.tool.integration,
         telemetry.DEPTH: call.depth,
     }
-    name = f"execute_tool {call.tool.name}"
     # A bug's words may quote what somebody sent: a span has its kind alone, the log has the rest.
     with _tracer.start_as_current_span(
-        name, parent, SpanKind.INTERNAL, attributes, record_exception=False, set_status_on_exception=False
+        f"execute_tool {called}", parent, SpanKind.INTERNAL, attributes, record_exception=False, set_status_on_exception=False
     ) as span:
         try:
             outcome = await call_next(call)
