@@ -19,6 +19,8 @@ from typing import Any
 import pytest
 import yaml
 
+from toolgate.cli.agent import _changed
+from toolgate.cli.output import clean
 from toolgate.llm.count import IMAGES
 from toolgate.llm.prompts import templates
 
@@ -219,6 +221,21 @@ def test_a_person_at_the_terminal_may_change_the_arguments_in_their_editor(
     os.close(leader)
 
     assert "kettle" in said
+
+
+def test_arguments_are_what_they_look_like_in_the_editor(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    editor, seen = tmp_path / "editor", tmp_path / "seen"
+    editor.write_text(f"#!{sys.executable}\nimport shutil, sys\nshutil.copy(sys.argv[1], {str(seen)!r})\n")
+    editor.chmod(0o755)
+    monkeypatch.setenv("VISUAL", str(editor))
+    arguments = {"to": "ada\u202e\x9b2J\x1b[8m ü"}
+
+    _changed(arguments)
+
+    text = seen.read_text()
+    assert json.loads(text) == arguments
+    assert text.isascii() is False
+    assert clean(text) == text
 
 
 def _until(leader: int, text: str) -> str:

@@ -12,6 +12,7 @@ import pytest
 
 from toolgate import __version__
 from toolgate.cli import NOUNS, root
+from toolgate.cli.output import clean
 
 Terminal = Callable[..., Any]
 HEAVY = ("mcp", "aiohttp", "pydantic", "rich", "starlette", "jsonschema_rs", "uvicorn", "httpx2", "yaml", "opentelemetry", "asyncio")
@@ -87,6 +88,15 @@ def test_without_a_command_the_help_is_told_and_nothing_was_done(terminal: Termi
 
     assert (ran.code, ran.out) == (1, "")
     assert ran.err.startswith("Usage: toolgate")
+
+
+def test_a_traceback_cannot_steer_a_terminal(terminal: Terminal, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TOOLGATE_DEBUG", "1")
+
+    ran = terminal("tools", "list", "--config", "no\x1b[31m\x9b2J.yaml")
+
+    assert "Traceback" in ran.err
+    assert clean(ran.err) == ran.err
 
 
 def test_python_m_toolgate_is_the_command(tmp_path: Path) -> None:

@@ -83,7 +83,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 1
     except (Exception, KeyboardInterrupt) as error:
         if os.environ.get("TOOLGATE_DEBUG"):
-            traceback.print_exception(error)
+            say("".join(traceback.format_exception(error)))
         return _told(ending_of(error), as_json="--json" in given)
     return code if isinstance(code, int) else 0
 

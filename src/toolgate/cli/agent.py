@@ -18,7 +18,7 @@ import click
 
 from toolgate.cli.endings import ended
 from toolgate.cli.options import common, settings_of
-from toolgate.cli.output import say
+from toolgate.cli.output import escaped, say
 
 if TYPE_CHECKING:
     from toolgate.agent.batch import Answer, Person, Unanswered
@@ -230,7 +230,7 @@ async def prompt(wanted: Wanted) -> Answer | None:
 
 def _changed(arguments: Mapping[str, Any]) -> Mapping[str, Any] | None:
     """`arguments` as the person leaves them in their editor; None: not at all, or not as JSON."""
-    text = click.edit(json.dumps(dict(arguments), indent=2, ensure_ascii=False), extension=".json")
+    text = click.edit(escaped(json.dumps(dict(arguments), indent=2, ensure_ascii=False)), extension=".json")
     if text is None:
         return None
     try:
