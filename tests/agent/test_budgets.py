@@ -9,12 +9,13 @@ from typing import Any
 import pytest
 
 from tests.agent.world import ADA, ASKS, Answers, World, a_policy, inside, results
-from toolgate.agent.events import Called, Noted, Spent
+from toolgate.agent.events import Called, Noted, Spent, Wanted
 from toolgate.agent.tool import agent_run
 from toolgate.calls import Call, Outcome
 from toolgate.errors import ModelFailed, OverBudget
 from toolgate.llm.messages import Assistant, Prompt, Tokens
 from toolgate.money import Price
+from toolgate.policy.rules import Permission
 from toolgate.stores import Account
 from toolgate.testing import Echo, FakeClock, Line, a_tool
 
@@ -201,7 +202,38 @@ class TestRunsWithinRuns:
         assert 900 <= end.bill.total <= 1000
 
     async def test_a_yes_to_a_run_is_none_to_what_it_comes_to_want(self) -> None:
+        asked: list[str] = []
+
+        async def person(wanted: Wanted) -> bool | None:
+            asked.append(wanted.tool)
+            return True if wanted.tool == "agent_run" else None
+
+        echo = Echo()
+        outer = self.outer(echo)
+        end = await outer.run("outer", person=person)
+
+        assert (asked, end.status, echo.seen) == (["agent_run", "drop"], "done", [])
+        inner, _ = await outer.agent.runs.seen_by(ADA)
+        assert inner.status == "waiting"
+        assert f"Only its user can take the run {inner.id} up" in outer.told(Called)[0].text
+
+    async def test_what_they_come_to_want_is_asked_of_the_same_person(self) -> None:
         echo, person = Echo(), Answers(True)
+        outer = self.outer(echo)
+        end = await outer.run("outer", person=person)
+
+        assert ([wanted.tool for wanted in person.asked], end.status, len(echo.seen)) == (["agent_run", "drop"], "done", 1)
+
+    async def test_where_nothing_is_to_be_approved_they_have_such_calls_refused_too(self) -> None:
+        echo = Echo()
+        outer = self.outer(echo, *ASKS[:1], Permission(id="d.runs", tools="agent_run"), ASKS[1])
+        end = await outer.run("outer", unanswered="refuse")
+
+        assert (end.status, echo.seen) == ("done", [])
+        assert [run.status for run in await outer.agent.runs.seen_by(ADA)] == ["done", "done"]
+
+    def outer(self, echo: Echo, *delegate: Permission) -> World:
+        """One whose model has the task `outer` done by a run within, which calls `drop`."""
 
         def say(prompt: Prompt) -> Line:
             if sum(isinstance(message, Assistant) for message in prompt.messages):
@@ -210,8 +242,5 @@ class TestRunsWithinRuns:
 
         outer = World()
         within = replace(agent_run(lambda: outer.agent, 600.0), tags=())
-        outer = World([within, a_tool(echo, name="drop", reads=False)], say, a_policy(*ASKS))
-        end = await outer.run("outer", person=person)
-
-        assert ([wanted.tool for wanted in person.asked], end.status, echo.seen) == (["agent_run"], "done", [])
-        assert [run.status for run in await outer.agent.runs.seen_by(ADA)] == ["waiting", "done"]
+        outer = World([within, a_tool(echo, name="drop", reads=False)], say, a_policy(*(delegate or ASKS)))
+        return outer

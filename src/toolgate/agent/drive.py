@@ -77,6 +77,8 @@ class Drive:
     """Somebody sees an answer while it is said; else it is heard once it is whole, and may begin anew until then."""
     clock: Callable[[], float] = time.time
     """Seconds since 1970."""
+    purse: Purse = field(init=False)
+    """What it may spend, and the runs within it with it."""
     _asking: float = field(default=0.0, init=False)
     """Seconds that a person took to answer."""
     _model: str = field(default="", init=False)
@@ -98,7 +100,7 @@ class Drive:
         self.doubtful = frozenset[str]() if self.state.idle else frozenset(call.id for call in self.state.waiting)
         """Ids of calls that may have been made before the run was taken up."""
 
-    async def to_the_end(self, first: Fact, purse: Purse, within: Call, results: Mapping[str, str] = NO_RESULTS) -> Finished:
+    async def to_the_end(self, first: Fact, within: Call, results: Mapping[str, str] = NO_RESULTS) -> Finished:
         """Go on until nothing goes on by itself.
 
         Args:
@@ -106,7 +108,7 @@ class Drive:
             within: the run as a call.
             results: of calls that wait for the program that the agent works for, by id.
         """
-        self.purse, self.within = purse, within
+        self.within = within
         try:
             await Batch(self).take(results)
             if isinstance(first, Asked) and self.state.waiting:

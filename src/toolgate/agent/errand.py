@@ -42,7 +42,7 @@ async def run(agent: Agent, call: Call) -> Outcome:
         await rounds.answered()
         end = await agent.resume(waiting, call.principal, how, seen=False)
     elif "resume" in arguments:
-        if call.depth > 0 and call.principal.acting_for:
+        if _is_within(call):
             raise InvalidArguments("resume is for the user of a run; an agent within another starts its own")
         more: Any = {"text": arguments.get("task"), "change": lambda task: task.changed(arguments), "person": there}
         end = await agent.resume(arguments["resume"], call.principal, how, seen=False, **more)
@@ -53,7 +53,7 @@ async def run(agent: Agent, call: Call) -> Outcome:
         end = await agent.run(task, call.principal, how, person=there, seen=False, parent=call)
     if rounds is not None:
         await rounds.asked(end)
-    return _outcome(end)
+    return _outcome(end, f"Only its user can take the run {end.run} up" if _is_within(call) else None)
 
 
 async def through(
@@ -111,10 +111,20 @@ async def admit(agent: Agent, user: Principal) -> None:
         raise
 
 
-def _outcome(end: Finished) -> Outcome:
+def _is_within(call: Call) -> bool:
+    """An agent's own run asks for it."""
+    return call.depth > 0 and bool(call.principal.acting_for)
+
+
+def _outcome(end: Finished, go_on: str | None = None) -> Outcome:
+    """
+    Args:
+        go_on: how, where the run has stopped; None: by `agent_run`.
+    """
+    go_on = go_on or f"Go on with agent_run and resume {end.run}"
     if end.status in ("failed", "cancelled"):
-        raise ToolFailed(f"the run {end.run} {end.status}: {end.reason or 'no reason is known'}. It can be taken up with resume")
-    how = "" if end.status == "done" else f"[{end.status}: {end.reason}. Go on with agent_run and resume {end.run}]"
+        raise ToolFailed(f"the run {end.run} {end.status}: {end.reason or 'no reason is known'}. {go_on}")
+    how = "" if end.status == "done" else f"[{end.status}: {end.reason}. {go_on}]"
     text = "\n\n".join(part for part in (end.answer, how) if part) or json.dumps(end.output)
     tokens = end.bill.tokens
     used = {"cost": end.bill.total, "tokens": tokens.input + tokens.output, "steps": end.steps, "calls": end.calls}

@@ -48,8 +48,8 @@ class Agent:
     """Seconds since 1970."""
     pipeline: str = ""
     """As of `Task.pipeline`, where `models` plans only such runs."""
-    purses: dict[str, Purse] = field(default_factory=dict)
-    """Of the outermost runs under way in this process, by id: those within them draw on them."""
+    outermost: dict[str, Drive] = field(default_factory=dict)
+    """Runs under way in this process that no other made, by id: those within draw on their purse and ask their person."""
     background: Callable[[str], bool] = lambda session: False
     """Whether jobs of the outermost run of that id are under way: they spend its money, and may outlive it."""
     outlived: dict[str, Run] = field(default_factory=dict)
@@ -199,18 +199,21 @@ class Agent:
     async def _driven(self, drive: Drive, first: Fact, parent: Call | None, results: Mapping[str, str] = NO_RESULTS) -> Finished:
         run, user = drive.run, drive.user
         granted = turns.after([first], drive.state)
-        purse = self.purses.get(run.session) or Purse(run.task.limits, granted.allotted())
-        outermost = run.session not in self.purses
-        if outermost:
-            self.purses[run.session] = purse
+        outer = self.outermost.setdefault(run.session, drive)
+        if outer is drive:
+            drive.purse = Purse(run.task.limits, granted.allotted())
+        else:
+            drive.purse = outer.purse
+            drive.person = drive.person or (outer.asked if outer.person else None)
+            drive.unanswered = outer.unanswered
         try:
             await self._unbind()
             async with budgeted(run, granted.granted.cost, self.stores.ledger, self.gateway.live, user.tier, lambda: self._goes_on(run)):
                 await drive.hear(Started(run.id, resumed=bool(drive.state.messages)))
-                return await drive.to_the_end(first, purse, _within(run, user.delegate(), parent), results)
+                return await drive.to_the_end(first, _within(run, user.delegate(), parent), results)
         finally:
-            if outermost:
-                del self.purses[run.session]
+            if outer is drive:
+                del self.outermost[run.session]
 
     def _goes_on(self, run: Run) -> bool:
         if goes_on := self.background(run.id):
@@ -221,7 +224,7 @@ class Agent:
         """Take back the bounds of runs whose last job has ended since; of those that are taken up again, not."""
         for run in [each for each in self.outlived.values() if not self.background(each.id)]:
             del self.outlived[run.id]
-            if run.id not in self.purses:
+            if run.id not in self.outermost:
                 await unbound(run, self.stores.ledger)
 
 
