@@ -8,7 +8,7 @@ import anyio
 import pytest
 
 from tests.agent.world import ADA, ASKS, Answers, World, a_policy, inside, results, says
-from toolgate.agent.events import ApprovalWanted, Called, Calling, Finished, Noted, Routed, Said, Spent, Started
+from toolgate.agent.events import ApprovalWanted, Called, Calling, Event, Finished, Noted, Routed, Said, Spent, Started
 from toolgate.agent.facts import Replied
 from toolgate.agent.runs import Task
 from toolgate.calls import Call, Outcome, Text
@@ -199,6 +199,21 @@ async def test_a_run_under_way_is_not_taken_up_by_another() -> None:
     end = await world.run()
 
     assert taken == [end.run]
+
+
+async def test_a_run_whose_listener_breaks_before_anything_is_asked_has_ended_and_can_be_taken_up() -> None:
+    world = World([], [Line("It is 4.")])
+
+    async def deaf(event: Event) -> None:
+        raise NotPermitted("nobody listens", "deaf")
+
+    with pytest.raises(NotPermitted):
+        await world.agent.run(Task("2 + 2?"), ADA, deaf)
+    (run,) = await world.agent.runs.seen_by(ADA)
+    assert (run.status, world.model.asked) == ("failed", [])
+
+    end = await world.resume(run.id)
+    assert (end.status, end.answer) == ("done", "It is 4.")
 
 
 async def test_events_are_heard_as_they_happen_and_told_again_from_what_was_written_down() -> None:

@@ -210,6 +210,25 @@ async def test_a_thread_goes_on_where_it_was() -> None:
     assert [getattr(message, "text", "") for message in world.model.asked[1].messages][1:] == ["Hi", "Hello.", "What did I say?"]
 
 
+async def test_of_two_requests_that_begin_one_thread_at_once_one_does() -> None:
+    world = Talking([Line("Hello.")] * 2)
+    answers: list[list[dict[str, Any]]] = []
+
+    async def ask(client: Any) -> None:
+        answers.append(events(await client.post("/v1/agent", json=an_input([said("Hi")]))))
+
+    async with world.client() as client, anyio.create_task_group() as tasks:
+        tasks.start_soon(ask, client)
+        tasks.start_soon(ask, client)
+
+    assert sorted(answer[-1]["type"] for answer in answers) == ["RUN_ERROR", "RUN_FINISHED"]
+    (done,) = (answer[-1]["result"]["run"] for answer in answers if answer[-1]["type"] == "RUN_FINISHED")
+    assert len(world.model.asked) == 1
+    async with world.client() as client:
+        heard = events(await client.post("/v1/agent", json=an_input([said("Hi"), HELLO, said("And?")])))
+    assert heard[-1]["result"]["run"] == done
+
+
 async def test_a_conversation_that_is_new_to_us_goes_along_as_text_and_instructions_stand_over_it() -> None:
     world = Talking([Line("You said hi.")])
     messages = [
@@ -285,6 +304,9 @@ async def test_pictures_are_shown_to_the_model_and_stay_with_the_thread() -> Non
         ),
         (an_input([{"role": "user", "content": [picture("url", "https://example.com/cat.png")]}]), "messages.0.content.0 is no data: URL."),
         (an_input([{"role": "user", "content": [picture("data", "Y2F0")]}]), "messages.0.content.0 does not begin as a picture does"),
+        (an_input([{"role": "assistant", "toolCalls": 5}, said("x")]), "messages.0: Value error, toolCalls is a list of calls"),
+        (an_input([{"role": "assistant", "toolCalls": [5]}, said("x")]), "messages.0: Value error, toolCalls is a list of calls"),
+        (an_input([{"role": "tool", "toolCallId": ["x"], "content": "x"}]), "messages.0: Value error, toolCalls is a list of calls"),
         (an_input([said("x")], forwardedProps={"max_cost": "much"}), "forwardedProps.max_cost is not what agent_run takes"),
     ],
 )

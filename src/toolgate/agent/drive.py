@@ -17,7 +17,7 @@ import anyio
 from toolgate.agent import turns
 from toolgate.agent.batch import Answer, Batch, Person, Unanswered
 from toolgate.agent.bill import finished, spent
-from toolgate.agent.events import Event, Finished, Noted, Routed, Said, Thought, Wanted, Withdrawn
+from toolgate.agent.events import Event, Finished, Noted, Routed, Said, Started, Thought, Wanted, Withdrawn
 from toolgate.agent.facts import Answered, Asked, Compacted, Ended, Fact, Hinted, Replied, Stopping
 from toolgate.agent.offer import added, offered, skills
 from toolgate.agent.output import read
@@ -110,6 +110,7 @@ class Drive:
         """
         self.within = within
         try:
+            await self.hear(Started(self.run.id, resumed=bool(self.state.messages)))
             await Batch(self).take(results)
             if isinstance(first, Asked) and self.state.waiting:
                 await Batch(self).call_off(self.state.waiting)
@@ -120,8 +121,11 @@ class Drive:
             raise
         except BaseException as error:
             with anyio.move_on_after(WRITE_SECONDS, shield=True):
-                cancelled = isinstance(error, anyio.get_cancelled_exc_class() | KeyboardInterrupt)
-                why = Ended(self.clock(), "cancelled") if cancelled else Ended(self.clock(), "failed", f"unexpected {type(error).__name__}")
+                if isinstance(error, anyio.get_cancelled_exc_class() | KeyboardInterrupt):
+                    why = Ended(self.clock(), "cancelled")
+                else:
+                    said = str(error) if isinstance(error, ToolgateError) else f"unexpected {type(error).__name__}"
+                    why = Ended(self.clock(), "failed", said)
                 await self.add(why)
                 await self._book()
             raise

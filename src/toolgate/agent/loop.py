@@ -18,7 +18,7 @@ from toolgate.agent import turns
 from toolgate.agent.batch import Person, Unanswered
 from toolgate.agent.bill import events_of
 from toolgate.agent.drive import NO_RESULTS, NOTHING_KNOWN, Drive, Hear, Known
-from toolgate.agent.events import Event, Finished, Started
+from toolgate.agent.events import Event, Finished
 from toolgate.agent.facts import Asked, Fact, Resumed
 from toolgate.agent.purse import Purse, budgeted, unbound
 from toolgate.agent.runs import Run, Runs, Task
@@ -141,7 +141,8 @@ class Agent:
             raise NotPermitted(f"the run {id} is done; it goes on when you say something more", "agent.done")
         await runs.join()
         facts, number = await runs.facts(run)
-        if not facts and run.task.pictures:
+        asked = bool(turns.after(facts).messages)
+        if not asked and run.task.pictures:
             raise InvalidArguments(f"the run {id} ended before its {run.task.pictures} pictures were written down; give the task again")
         if images:
             bounded([*turns.after(facts).images, *images])
@@ -153,7 +154,7 @@ class Agent:
         if text is None and (ended := drive.state.ended) and ended.status == "done":
             return await drive.close()  # its process died between its last word and the book
         first: Fact = Resumed(self.clock()) if text is None else Asked(self.clock(), text, tuple(images))
-        if not facts:  # its process died before it was written down what was asked
+        if not asked:  # its process died before it was written down what was asked
             first = Asked(self.clock(), task.text if text is None else text)
         awaited = {call.id: results[call.id] for call in drive.state.waiting if call.name in theirs and call.id in results}
         return await self._driven(drive, first, None, awaited)
@@ -209,7 +210,6 @@ class Agent:
         try:
             await self._unbind()
             async with budgeted(run, granted.granted.cost, self.stores.ledger, self.gateway.live, user.tier, lambda: self._goes_on(run)):
-                await drive.hear(Started(run.id, resumed=bool(drive.state.messages)))
                 return await drive.to_the_end(first, _within(run, user.delegate(), parent), results)
         finally:
             if outer is drive:

@@ -14,14 +14,14 @@ from dataclasses import dataclass, field, replace
 from typing import Annotated, Any
 
 import orjson
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 from pydantic.alias_generators import to_camel
 from starlette.requests import Request
 from starlette.responses import Response
 
 from toolgate.agent.batch import Answer
 from toolgate.agent.errand import admit, through
-from toolgate.agent.events import ApprovalWanted, Event, Finished, Wanted
+from toolgate.agent.events import ApprovalWanted, Event, Finished, Started, Wanted
 from toolgate.agent.loop import Agent
 from toolgate.agent.runs import Run, Task
 from toolgate.agent.tool import NAME, SCHEMA
@@ -32,7 +32,7 @@ from toolgate.api.events import Events, Say
 from toolgate.api.theirs import specs_of
 from toolgate.approvals import Approval
 from toolgate.calls import Call, Outcome, Principal, Problem, key
-from toolgate.errors import InvalidArguments, ToolgateError, UnknownApproval, UnknownRun
+from toolgate.errors import InvalidArguments, NotPermitted, ToolgateError, UnknownApproval, UnknownRun
 from toolgate.llm.learning import fits
 from toolgate.llm.messages import ToolSpec
 from toolgate.server.context import trace_parent
@@ -63,12 +63,20 @@ class Context(Wire):
     value: str = ""
 
 
+def _message(message: dict[str, Any]) -> dict[str, Any]:
+    calls, of = message.get("toolCalls") or [], message.get("toolCallId")
+    named = isinstance(calls, list) and all(isinstance(call, Mapping) and isinstance(call.get("id"), str) for call in calls)
+    if not named or not (of is None or isinstance(of, str)):
+        raise ValueError("toolCalls is a list of calls, each with an id that is a text, and toolCallId such an id")
+    return message
+
+
 class RunAgentInput(Wire):
     """What we read of AG-UI's `RunAgentInput`."""
 
     thread_id: Name
     run_id: Name
-    messages: list[dict[str, Any]]
+    messages: list[Annotated[dict[str, Any], AfterValidator(_message)]]
     context: list[Context] = []
     tools: list[Any] = []
     forwarded_props: Any = None
@@ -108,6 +116,8 @@ class Talk:
     """Tools of the front end, which makes their calls itself."""
     say: Say
     _heard: bool = field(default=False, init=False)
+    _version: int = field(default=0, init=False)
+    """Of the record that says which run the thread is; 0: there is none."""
     _instead: dict[str, Answer] = field(default_factory=dict, init=False)
     """By the question's id, arguments that the user would have instead."""
 
@@ -211,10 +221,10 @@ class Talk:
             with suppress(UnknownApproval):
                 found = [await self.agent.gateway.approvals.find(one.approval) for one in event.wanted]
                 self._stream.expires = min((each.expires for each in found), default=None)
+        if isinstance(event, Started):
+            await self._remember(event.run)
         for each in self._stream.of(event):
             await self.say(orjson.dumps(each, default=str).decode())
-        if (name := getattr(event, "run", None)) is not None and not isinstance(event, Finished):
-            await self._remember(name)
 
     async def _broke(self, problem: Problem) -> None:
         for each in self._stream.broke(problem):
@@ -229,16 +239,20 @@ class Talk:
         there = await self.agent.stores.records.get(THREAD, self._key)
         if there is None:
             return None
+        self._version = there.version
         try:
             return await self.agent.runs.get(there.body["run"], self.user)
         except UnknownRun:
             return None
 
     async def _remember(self, run: str) -> None:
-        records = self.agent.stores.records
-        there = await records.get(THREAD, self._key)
+        """
+        Raises:
+            NotPermitted: since it was looked up, another request has made it that of a thread.
+        """
         expires = time.time() + self.agent.settings.agent.keep
-        await records.put(THREAD, self._key, {"run": run}, replaces=there.version if there else 0, expires=expires)
+        if not await self.agent.stores.records.put(THREAD, self._key, {"run": run}, replaces=self._version, expires=expires):
+            raise NotPermitted("another request has begun with this thread; send yours when that has ended", "agent.thread")
 
 
 def _answer(entry: Resume) -> Answer:
