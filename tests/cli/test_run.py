@@ -11,6 +11,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from subprocess import PIPE, Popen
+from threading import Event
 from typing import Any
 
 import pytest
@@ -107,6 +108,36 @@ def test_killed_in_the_middle_the_same_command_goes_on_and_creates_what_is_missi
     assert hub.github.blockers == {5: [4], 6: [5], 7: [6]}
     [run] = terminal("runs", "list", "--json", "--config", "toolgate.yaml").value
     assert run["status"] == "done"
+
+
+def test_a_long_answer_is_read_to_its_end(terminal: Terminal, hub: Hub, tmp_path: Path) -> None:
+    settings = json.loads((tmp_path / "toolgate.yaml").read_text())
+    (tmp_path / "toolgate.yaml").write_text(json.dumps({**settings, "agent": {"result_bytes": 2000}}))
+    spec = "# Rover\n\n" + "".join(f"## Wheel number {number} turns\n\n- It turns\n\n" for number in range(15))
+    (tmp_path / "rover.md").write_text(spec)
+
+    ran = terminal(*GO[:2], "rover.md", *GO[3:], "--approve", "always", "--json")
+
+    assert (ran.code, ran.value["created"]["counts"]["created"], len(hub.made())) == (0, 16, 16)
+
+
+def test_while_it_is_under_way_the_same_command_begins_nothing_beside_it(terminal: Terminal, hub: Hub) -> None:
+    stopped = Event()
+
+    def stop() -> None:
+        os.kill(process.pid, signal.SIGSTOP)
+        stopped.set()
+
+    with Popen([sys.executable, "-m", "toolgate", *GO, "--approve", "always"], stdin=PIPE, stdout=PIPE, stderr=PIPE) as process:
+        hub.at[3] = stop
+        assert stopped.wait(60)
+        beside = terminal(*GO, "--approve", "always")
+        os.kill(process.pid, signal.SIGCONT)
+        process.communicate(timeout=60)
+
+    assert (process.returncode, beside.code) == (0, 7)
+    assert "is under way" in beside.err
+    assert [issue["title"] for issue in hub.made()] == TITLES
 
 
 def test_a_model_drafts_by_a_schema_and_is_told_what_does_not_fit(terminal: Terminal, hub: Hub, tmp_path: Path) -> None:

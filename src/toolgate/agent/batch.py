@@ -225,7 +225,8 @@ class Batch:
         drive, text, kept = self._drive, self._said_of(call) + text_of(outcome), None
         tool = self._tool(call)
         strange = (tool is None or tool.annotations.open_world) and not outcome.refused  # None: it came to be while the batch ran
-        if len(text.encode(errors="replace")) > most:
+        # What plans in a model's place reads all of it.
+        if not drive.run.task.pipeline and len(text.encode(errors="replace")) > most:
             kept = await drive.runs.keep(drive.run, text, strange)
             text = cut(text, most, kept)
             await drive.hear(Noted("kept", f"the result of {call.name} is long; the whole of it is kept as {kept}"))

@@ -115,10 +115,9 @@ async def _go(app: App, user: Principal, wanted: Wanted, wishes: Wishes, heard: 
 
 
 async def _stopped(app: App, user: Principal, wanted: Wanted) -> Run | None:
-    """The same work, where it was begun and is not done."""
-    runs = app.agent.runs
-    for run in await runs.seen_by(user):
-        if run.task.pipeline == wanted.pipeline and run.status != "done" and run.owner == user.user and not await runs.under_way(run):
+    """The same work, where it was begun and is not done: under way elsewhere, it is not begun beside that."""
+    for run in await app.agent.runs.seen_by(user):
+        if run.task.pipeline == wanted.pipeline and run.status != "done" and run.owner == user.user:
             return run
     return None
 
@@ -132,4 +131,4 @@ async def _created(app: App, user: Principal, run: str) -> Any:
 
     facts, _ = await app.agent.runs.facts(await app.agent.runs.get(run, user))
     made = [fact for fact in facts if isinstance(fact, Answered) and fact.tool == CREATE and not fact.failed]
-    return orjson.loads(made[-1].text) if made and made[-1].kept is None else None
+    return orjson.loads(made[-1].text) if made else None

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 
 from toolgate.agent.pipelines.draft import Draft, Drafted, from_json, outline, read_draft
 from toolgate.agent.pipelines.issues import Wanted
+from toolgate.internal.marker import NAME
 
 EXAMPLES = Path(__file__).parents[3] / "examples"
 ONE = Drafted("legs", "Legs unfold", "Why.", ("They do",), ("engine",))
@@ -58,6 +60,21 @@ def test_the_examples_have_an_issue_for_each_part(name: str) -> None:
 
     assert len(draft.issues) == text.count("\n## ")
     assert sum(len(issue.acceptance) for issue in draft.issues) == text.count("\n- ")
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [("規格.md", "設計.md"), ("entrée.md", "entrer.md"), (f"{'long-' * 20}a.md", f"{'long-' * 20}b.md"), ("規格.md", "feature.md")],
+)
+def test_another_file_is_another_list(one: str, other: str) -> None:
+    names = [Wanted("# A\n", name, "ada", "engine").batch for name in (one, other)]
+
+    assert len(set(names)) == 2
+    assert all(re.fullmatch(NAME, name) for name in names)
+
+
+def test_a_name_is_the_same_however_its_letters_are_composed() -> None:
+    assert Wanted("", "entr\u00e9e.md", "ada", "engine").batch == Wanted("", "entre\u0301e.md", "ada", "engine").batch
 
 
 def test_another_version_of_a_specification_is_the_same_list_by_another_draft() -> None:

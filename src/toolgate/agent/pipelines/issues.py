@@ -13,6 +13,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from hashlib import sha256
 from typing import Any
+from unicodedata import normalize
 
 import orjson
 
@@ -44,6 +45,8 @@ LIST, CREATE, PULL = "internal_list_issues", "internal_create_issues", "internal
 TOOLS = (LIST, CREATE, PULL)
 KIND = "draft"
 KEPT = 90 * 86_400.0  # seconds
+LONGEST = 55
+"""Characters of a file's name that stand in that of its list."""
 ATTEMPTS = 3
 """At a draft that fits."""
 TELL = """You plan the work on a feature. Split the specification that follows into issues that one person can finish in a few days each.
@@ -73,9 +76,12 @@ class Wanted:
 
     @property
     def batch(self) -> str:
-        """Names the list in the repository: the same for another version of the specification."""
-        stem = "".join(each if each.isascii() and each.isalnum() else "-" for each in self.name.rsplit(".", 1)[0]).strip("-")
-        return f"spec-{stem or 'feature'}"[:60]
+        """Names the list in the repository: the same for another version of the specification, another one for another file."""
+        stem = normalize("NFC", self.name.rsplit(".", 1)[0])
+        plain = "".join(each if each.isascii() and each.isalnum() else "-" for each in stem).strip("-")
+        if stem.isascii() and len(plain) <= LONGEST:
+            return f"spec-{plain or 'feature'}"
+        return f"spec-{plain[: LONGEST - 9]}-{sha256(stem.encode(errors='replace')).hexdigest()[:8]}"  # what is left out tells files apart
 
     @property
     def draft(self) -> str:
