@@ -79,9 +79,29 @@ def test_other_signatures_on_a_note_do_not_matter() -> None:
 def test_notes_in_a_file_are_told_apart() -> None:
     written = [SIGNER.sign(size, ROOT) for size in (1, 22, 333)]
 
-    assert list(notes("".join(f"{note}\n" for note in written))) == written
-    assert list(notes("".join(f"{note}\n" for note in written).replace("\n", "\r\n"))) == written
-    assert list(notes("")) == []
+    assert notes("".join(f"{note}\n" for note in written)) == written
+    assert notes("".join(f"\n{note}" for note in written).replace("\n", "\r\n")) == written
+    assert notes("") == []
+
+
+@given(st.integers(0, len(SIGNER.sign(22, ROOT)) - 1))
+def test_what_is_left_of_a_note_that_was_cut_off_spoils_no_other(at: int) -> None:
+    one, cut, other = (SIGNER.sign(size, ROOT) for size in (1, 22, 333))
+
+    found = notes(f"\n{one}\n{cut[:at]}\n{other}")
+
+    assert [note for note in found if note != cut] == [one, other]
+    assert all(SIGNER.verifier.open(note) for note in found)
+
+
+def test_a_note_with_signatures_of_witnesses_is_one_and_a_changed_signature_is_seen() -> None:
+    note = SIGNER.sign(1, ROOT)
+    witnessed = f"{note}\u2014 witness.example/w1 {'A' * 104}\n"
+    changed = note[:-4] + ("AA=\n" if note[-4:] != "AA=\n" else "BA=\n")
+
+    assert notes(f"\n{witnessed}\n{note}") == [witnessed, note]
+    with pytest.raises(Unsigned):
+        SIGNER.verifier.open(notes(changed)[0])
 
 
 def test_one_secret_makes_the_same_keys_again_and_shows_none_of_them() -> None:

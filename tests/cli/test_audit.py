@@ -87,6 +87,14 @@ def test_an_end_that_was_cut_off_is_seen_with_the_checkpoints_kept_elsewhere_onl
     assert (held.code, held.error["details"]["record"]) == (1, size)
 
 
+def test_where_no_checkpoint_was_kept_that_is_said(terminal: Terminal, called: Path) -> None:
+    (called / "empty").write_text("\n")
+
+    ran = terminal("audit", "verify", "--checkpoint", "empty", "--json")
+
+    assert (ran.code, ran.error["message"]) == (1, "empty holds no checkpoint")
+
+
 def test_checkpoints_are_believed_only_if_the_key_that_was_kept_signed_them(terminal: Terminal, called: Path) -> None:
     key = terminal("audit", "key").out.strip()
     (called / DATABASE).with_name("audit.key").write_text("00" * 32 + "\n")  # and so `key` would be another

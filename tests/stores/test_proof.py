@@ -95,7 +95,7 @@ async def test_where_nothing_is_new_nothing_is_signed(tmp_path: Path) -> None:
     async with open_stores("sqlite", tmp_path, settings):
         pass
 
-    assert len(list(notes((tmp_path / "kept").read_text()))) == 1
+    assert len(notes((tmp_path / "kept").read_text())) == 1
 
 
 async def test_a_journal_from_before_there_was_a_chain_is_put_into_one(tmp_path: Path) -> None:

@@ -48,7 +48,7 @@ def folder(written: Path, tmp_path: Path) -> Path:
 
 
 def checked(folder: Path, *, kept: bool = False) -> Report:
-    elsewhere = list(notes((folder / "kept").read_text())) if kept else []
+    elsewhere = notes((folder / "kept").read_text()) if kept else []
     return verify(folder / "toolgate.db", keys_in(folder).signer.verifier, elsewhere)
 
 
@@ -260,6 +260,14 @@ class TestSealed:
         assert found.size == SIZE - 1
         assert seal(folder / "toolgate.db", keys_in(folder), before=2**62) is None
         assert checked(folder, kept=True).flaw is None
+
+    def test_records_that_are_sealed_while_others_are_read_are_not_missed(self, sealed: Path) -> None:
+        reading = records(sealed / "toolgate.db")
+        first = next(reading).seq
+
+        assert seal(sealed / "toolgate.db", keys_in(sealed), before=11) is not None
+
+        assert [first, *(entry.seq for entry in reading)] == list(range(1, 13))
 
     async def test_writing_goes_on_after_sealing(self, sealed: Path) -> None:
         async with open_stores("sqlite", sealed) as stores:

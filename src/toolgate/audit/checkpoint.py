@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import base64
 import binascii
-from collections.abc import Iterator
+import re
 from dataclasses import dataclass
 from hashlib import sha256
 from typing import TYPE_CHECKING
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 ED25519 = b"\x01"
 DASH = "— "
+NOTE = re.compile(rf"[^\n]+\n\d+\n[^\n]+\n\n(?:{DASH}[^\n]+\n)*{DASH}\S+ [A-Za-z0-9+/]{{91}}=\n(?:{DASH}[^\n]+\n)*")
+"""With a signature of ours, 68 bytes in base64, and perhaps others."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,11 +125,9 @@ class Signer:
         return f"{text}\n{DASH}{self.verifier.name} {_base64(self.verifier.id + signature)}\n"
 
 
-def notes(text: str) -> Iterator[str]:
-    """The notes in a file to which they were appended one after the other."""
-    blocks = [block for block in text.replace("\r\n", "\n").split("\n\n") if block.strip()]
-    for at in range(0, len(blocks), 2):
-        yield "\n\n".join(block.strip("\n") for block in blocks[at : at + 2]) + "\n"
+def notes(text: str) -> list[str]:
+    """The notes in a file to which they were appended one after the other; what was left when a disk was full is passed over."""
+    return NOTE.findall(text.replace("\r\n", "\n"))
 
 
 def _read(text: str) -> Checkpoint:

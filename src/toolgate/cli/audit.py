@@ -277,9 +277,11 @@ def _verified(settings: Settings, checkpoint: Path | None, key: str | None) -> R
     from toolgate.audit.checkpoint import Verifier, notes
     from toolgate.stores.verify import verify
 
+    kept = notes(checkpoint.read_text(errors="replace")) if checkpoint else []
+    if checkpoint and not kept:
+        raise ended("usage", f"{checkpoint} holds no checkpoint")
     try:
         verifier = Verifier.parse(key) if key else _keys(settings).signer.verifier
-        kept = list(notes(checkpoint.read_text(errors="replace"))) if checkpoint else []
         return verify(_database(settings), verifier, kept)
     except (ValueError, FileNotFoundError) as error:
         raise ended("usage", str(error)) from None

@@ -64,6 +64,7 @@ class Notary:
     def _sign(self) -> None:
         try:
             with closing(sqlite3.connect(f"{self._database.path.absolute().as_uri()}?mode=ro", uri=True, timeout=5.0)) as connection:
+                connection.execute("begin")  # one moment: records may be sealed meanwhile
                 before, tree = grown(connection)
             if tree.size == before:
                 return
@@ -94,7 +95,9 @@ def keep(file: Path, note: str) -> None:
     """Add `note` to the end of `file`, durably."""
     handle = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o644)
     try:
-        os.write(handle, f"{note}\n".encode())
+        left = f"\n{note}".encode()  # apart from what may be left of one that found no room
+        while left:
+            left = left[os.write(handle, left) :]
         os.fsync(handle)
     finally:
         os.close(handle)

@@ -64,13 +64,17 @@ def records(path: Path, *, stream: str = "audit", after: int = 0, since: int = 0
         after: only those with a higher number.
         since: only those written from then on, nanoseconds since 1970, UTC.
     """
-    with closing(opened(path)) as connection:
-        segments = [str(row[0]) for row in connection.execute("select file from sealed where size > ? order by size", (after,))]
-    for file in (*(path.parent / name for name in segments), path):
-        if file.is_file():
-            with closing(opened(file)) as connection:
-                for seq, at, body in connection.execute(OLDEST, (stream, after, since)):
-                    yield Entry(seq, stream, at, orjson.loads(body))
+    with closing(opened(path)) as journal:
+        for (name,) in journal.execute("select file from sealed where size > ? order by size", (after,)).fetchall():
+            if (path.parent / name).is_file():
+                with closing(opened(path.parent / name)) as segment:
+                    yield from _entries(segment, stream, after, since)
+        yield from _entries(journal, stream, after, since)
+
+
+def _entries(connection: sqlite3.Connection, stream: str, after: int, since: int) -> Iterator[Entry]:
+    for seq, at, body in connection.execute(OLDEST, (stream, after, since)):
+        yield Entry(seq, stream, at, orjson.loads(body))
 
 
 class _Flawed(Exception):
@@ -189,5 +193,7 @@ def _segment(folder: Path, segment: Segment, state: _State) -> None:
 
 
 def opened(path: Path) -> sqlite3.Connection:
-    """A journal or a segment, for reading only."""
-    return sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=5.0)
+    """A journal or a segment, for reading only, as it is when it is first read: what is sealed meanwhile stays where it was."""
+    connection = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=5.0)
+    connection.execute("begin")
+    return connection
