@@ -99,7 +99,7 @@ def test_references_are_put_in_place_and_a_constant_is_an_enumeration_of_one() -
         ({"type": "object", "additionalProperties": {"type": "string"}}, "any properties"),
         ({}, "anything"),
         (True, "anything"),
-        ({"type": "array"}, "anything"),
+        ({"type": "array", "items": {}}, "anything"),
         ({"type": ["string", "null"]}, "null or absent"),
         ({"anyOf": [{"type": "string"}, {"type": "null"}]}, "null or absent"),
         ({"$ref": "#"}, "contains itself"),
@@ -178,6 +178,21 @@ def test_alternatives_at_the_top_become_properties_which_every_provider_takes() 
             "required": ["owner"],
             "description": 'Exactly one of these has to be given: [["id"], ["name"]]',
         }
+
+
+def test_arrays_say_what_they_are_of_since_openai_refuses_those_that_do_not() -> None:
+    schema = an_object((), rows={"anyOf": [{"type": "array"}, {"type": "null"}]}, items={"type": ["array", "null"]}, type={})
+    schema |= {"$defs": {"pair": {"type": "array", "prefixItems": [{"type": "array"}]}}}
+
+    made = convert(schema, OPENAI)
+
+    assert not made.strict
+    assert made.schema["properties"] == {
+        "rows": {"anyOf": [{"type": "array", "items": {}}, {"type": "null"}]},
+        "items": {"type": ["array", "null"], "items": {}},
+        "type": {},
+    }
+    assert made.schema["$defs"] == {"pair": {"type": "array", "prefixItems": [{"type": "array", "items": {}}], "items": {}}}
 
 
 def test_a_tool_without_parameters_is_strict() -> None:

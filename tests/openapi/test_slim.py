@@ -47,6 +47,16 @@ def test_a_property_may_be_called_like_a_keyword_and_data_like_one() -> None:
     assert Slimmer().slim(schema) == schema
 
 
+def test_an_array_says_what_it_is_of_also_where_that_is_anything() -> None:
+    deep = {"type": "array", "items": {"type": "array", "items": {"type": "object", "properties": {"x": {"type": "string"}}}}}
+    told = {"rows": {"type": "array", "items": {}}, "items": {"type": "array", "items": {"type": "array", "items": {}}}}
+    plain = {"rows": {"type": "array"}, "items": {"type": "array", "items": {"type": "array"}}}
+
+    assert Slimmer().slim(tool(plain))["properties"] == told
+    collapsed = Slimmer().at(tool({"deep": deep}), Level(80, 1))["properties"]["deep"]
+    assert collapsed == {"type": "array", "items": {}, "description": "full schema: describe_tool"}
+
+
 def test_past_the_budget_optional_parts_are_told_by_their_type_alone() -> None:
     def level(depth: int) -> dict[str, Any]:
         if depth == 0:

@@ -77,6 +77,8 @@ ASSERTIONS = frozenset(
 )
 STRUCTURE = frozenset("type properties required additionalProperties items enum const anyOf oneOf allOf $ref description format".split())
 BRANCHES = ("anyOf", "oneOf", "allOf")
+SCHEMAS = frozenset((*BRANCHES, "items", "prefixItems", "additionalProperties", "contains", "not", "if", "then", "else"))
+NAMED = frozenset(("properties", "patternProperties", "$defs", "definitions"))
 NODES = 2_000
 """Schemas in a schema after references were put in place; more is no longer worth it."""
 
@@ -144,7 +146,19 @@ def loosened(schema: Schema, why: str = "") -> Converted:
         made.pop("required", None)
     if notes:
         made["description"] = " ".join([*([root["description"]] if root.get("description") else []), *notes])
-    return Converted(made, False, schema, why)
+    return Converted(_told_of(made), False, schema, why)
+
+
+def _told_of(schema: Any) -> Any:
+    """`schema`, whose arrays all say what they are of: OpenAI refuses a tool with one that does not."""
+    if isinstance(schema, list):
+        return [_told_of(each) for each in schema]
+    if not isinstance(schema, Mapping):
+        return schema
+    made = {key: _told_of(value) if key in SCHEMAS else value for key, value in schema.items()}
+    for key in NAMED & made.keys():
+        made[key] = {name: _told_of(each) for name, each in mapping(made[key]).items()}
+    return made if "array" not in types_of(schema) or "type" not in schema else {**made, "items": made.get("items", {})}
 
 
 class _Lossy(Exception):

@@ -135,6 +135,8 @@ class _Walk:
                 slimmed[key] = self._part(key, value, schema, rest)
         if "enum" in schema and "enum" not in slimmed:
             slimmed["description"] = self._values(schema, schema["enum"])
+        if slimmed.get("type") == "array":
+            slimmed.setdefault("items", {})  # VS Code refuses a tool with an array that does not say what it is of
         return slimmed
 
     def _part(self, key: str, value: Any, schema: Mapping[str, Any], rest: int | None) -> Any:
@@ -160,6 +162,8 @@ class _Walk:
             kind = target.get("type") if isinstance(target, dict) else None
         said = self.slimmer.text(schema.get("description", ""), self.level.description // 2)
         bare: dict[str, Any] = {"type": kind} if kind else {}
+        if kind == "array":
+            bare["items"] = {}
         bare["description"] = f"{sentence(said)} ({HINT})" if said else HINT
         return bare
 
