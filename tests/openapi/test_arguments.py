@@ -14,7 +14,7 @@ from toolgate.openapi.arguments import ORDER, Arguments, Unservable, arguments, 
 from toolgate.openapi.bodies import FILE
 from toolgate.openapi.diagnostics import Findings
 from toolgate.openapi.lift import Lifter
-from toolgate.openapi.operation import BodyPlan, FieldPlan, Location, MediaType, Operation, Parameter, ParameterPlan, RequestBody, Scheme
+from toolgate.openapi.operation import BodyPlan, FieldPlan, Key, Location, MediaType, Operation, Parameter, ParameterPlan, RequestBody
 from toolgate.openapi.resolve import Resolver
 
 TEXT = {"type": "string"}
@@ -108,7 +108,7 @@ class TestParameters:
 
 
 class TestCredentials:
-    SCHEME = Scheme("key", "apiKey", parameter="x-key", location="header")
+    KEY = Key("x-key", "header")
 
     @pytest.mark.parametrize(
         ("name", "location"),
@@ -123,7 +123,7 @@ class TestCredentials:
         ],
     )
     def test_are_never_asked_for(self, name: str, location: Location) -> None:
-        found, findings = asked(parameter(name, location), security=((self.SCHEME,),))
+        found, findings = asked(parameter(name, location), keys=(self.KEY,))
 
         assert (found.schema["properties"], found.parameters) == ({}, ())
         assert [(one.level, one.code) for one in findings] == ([] if name == "x-key" else [("info", "credential-hidden")])

@@ -16,6 +16,7 @@ from toolgate.openapi.operation import (
     Answer,
     BodyPlan,
     FieldPlan,
+    Key,
     MediaType,
     Operation,
     Paging,
@@ -23,7 +24,6 @@ from toolgate.openapi.operation import (
     ParameterPlan,
     Plan,
     RequestBody,
-    Scheme,
     ServerTemplate,
 )
 from toolgate.openapi.resolve import Resolver
@@ -288,7 +288,7 @@ FULL_PLAN = Plan(
     ),
     content_type_argument="content_type",
     accept="application/json",
-    security=((Scheme("key", "apiKey", "k", "header"), Scheme("o", "oauth2")), ()),
+    keys=(Key("k", "header"),),
     paging=Paging("cursor", "cursor", field="/next", first=0),
 )
 

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from tests.effort import within
 from toolgate.openapi.diagnostics import Diagnostic
 from toolgate.openapi.extract import extract
-from toolgate.openapi.operation import Answer, MediaType, Operation, Parameter, RequestBody, Scheme, ServerTemplate
+from toolgate.openapi.operation import Answer, Key, MediaType, Operation, Parameter, RequestBody, ServerTemplate
 from toolgate.openapi.read import METHODS, Document, Version
 from toolgate.openapi.resolve import Resolver
 
@@ -105,7 +105,7 @@ def test_an_operation_of_3_1_is_read_whole() -> None:
                 Answer("4XX"),
                 Answer("default", (MediaType("application/zip", {}, f"{here}/responses/default/content/application~1zip"),)),
             ),
-            security=((Scheme("key", "apiKey", parameter="X-Key", location="header"),), ()),
+            keys=(Key("X-Key", "header"),),
             servers=(ServerTemplate("https://pets.example"),),
             servers_own=False,
             deprecated=True,
@@ -158,7 +158,6 @@ def test_an_operation_of_2_0_with_a_body_is_read_whole() -> None:
                 Answer("201", (MediaType("application/hal+json", {"$ref": "#/definitions/Pet"}, f"{here}/responses/201"),)),
                 Answer("400"),
             ),
-            security=((Scheme("b", "http", http_scheme="basic"), Scheme("o", "oauth2", token_url="https://t.example")),),
             servers=(ServerTemplate("https://pets.example/v1"), ServerTemplate("http://pets.example/v1")),
         )
     ]
@@ -384,34 +383,38 @@ def test_2_0_says_its_servers_in_pieces(root: Any, servers: list[str]) -> None:
 
 
 @pytest.mark.parametrize(
-    ("scheme", "read_scheme"),
+    ("scheme", "keys"),
     [
-        ({"type": "apiKey", "in": "cookie", "name": "sid"}, Scheme("s", "apiKey", parameter="sid", location="cookie")),
-        ({"type": "http", "scheme": "Bearer"}, Scheme("s", "http", http_scheme="bearer")),
-        (
-            {"type": "oauth2", "flows": {"clientCredentials": {"tokenUrl": "https://t.example", "scopes": {}}}},
-            Scheme("s", "oauth2", token_url="https://t.example"),
-        ),
-        ({"type": "oauth2", "flows": {"authorizationCode": {"tokenUrl": "https://t.example"}}}, Scheme("s", "oauth2")),
-        ({"type": "openIdConnect", "openIdConnectUrl": "https://o.example"}, Scheme("s", "openIdConnect")),
-        ({"type": "mutualTLS"}, Scheme("s", "mutualTLS")),
+        ({"type": "apiKey", "in": "cookie", "name": "sid"}, (Key("sid", "cookie"),)),
+        ({"type": "http", "scheme": "Bearer"}, ()),
+        ({"type": "oauth2", "flows": {"clientCredentials": {"tokenUrl": "https://t.example", "scopes": {}}}}, ()),
+        ({"type": "openIdConnect", "openIdConnectUrl": "https://o.example"}, ()),
+        ({"type": "mutualTLS"}, ()),
         ({"type": "apiKey", "in": "body", "name": "k"}, None),
         ({"type": "http"}, None),
         ({"type": ["x"]}, None),
     ],
 )
-def test_a_security_scheme_is_read_or_told(scheme: Any, read_scheme: Scheme | None) -> None:
+def test_a_security_scheme_is_read_or_told(scheme: Any, keys: tuple[Key, ...] | None) -> None:
     found, codes = read_one({}, components={"securitySchemes": {"s": scheme}}, security=[{"s": []}])
 
-    assert found.security == (((read_scheme,),) if read_scheme else ())
-    assert codes == ([] if read_scheme else ["unknown-scheme", "unknown-scheme"])
+    assert found.keys == (keys or ())
+    assert codes == ([] if keys is not None else ["unknown-scheme", "unknown-scheme"])
 
 
 def test_an_empty_security_takes_the_documents_away() -> None:
-    schemes = {"securitySchemes": {"s": {"type": "http", "scheme": "basic"}}}
+    schemes = {"securitySchemes": {"s": {"type": "apiKey", "in": "query", "name": "k"}}}
 
-    assert read_one({"security": []}, components=schemes, security=[{"s": []}])[0].security == ()
-    assert read_one({}, components=schemes, security=[{"s": []}])[0].security == ((Scheme("s", "http", http_scheme="basic"),),)
+    assert read_one({"security": []}, components=schemes, security=[{"s": []}])[0].keys == ()
+    assert read_one({}, components=schemes, security=[{"s": []}])[0].keys == (Key("k", "query"),)
+
+
+def test_a_key_of_several_alternatives_is_told_once() -> None:
+    schemes = {name: {"type": "apiKey", "in": "header", "name": f"X-{name[0]}"} for name in ("a", "b", "also a")}
+
+    found, _ = read_one({}, components={"securitySchemes": schemes}, security=[{"a": [], "b": []}, {"also a": []}, {}])
+
+    assert found.keys == (Key("X-a", "header"), Key("X-b", "header"))
 
 
 @pytest.mark.parametrize(

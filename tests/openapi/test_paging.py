@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from toolgate.calls import UNSET, Text
 from toolgate.egress.wire import Response
 from toolgate.openapi import answer, paging, request
-from toolgate.openapi.operation import Paging, ParameterPlan, Plan, Scheme
+from toolgate.openapi.operation import Key, Paging, ParameterPlan, Plan
 
 SERVER = "https://api.example.com"
 
@@ -131,8 +131,7 @@ def test_following_the_arguments_makes_the_links_query() -> None:
 
 
 def test_a_links_credential_is_neither_followed_nor_in_the_way() -> None:
-    scheme = Scheme("key", "apiKey", parameter="api_key", location="query")
-    plan = Plan("GET", "/x", parameters=(query("page"),), security=((scheme,),))
+    plan = Plan("GET", "/x", parameters=(query("page"),), keys=(Key("api_key", "query"),))
 
     found = paging.read_back(plan, "?page=2&api_key=SECRET", url=f"{SERVER}/x", arguments={})
 

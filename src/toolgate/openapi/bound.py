@@ -67,8 +67,7 @@ def _is_known(parameter: Parameter, operation: Operation, integration: Integrati
     auth = integration.auth
     if isinstance(auth, ApiKey) and _same(auth.name, auth.location, parameter):
         return True
-    schemes = [scheme for alternative in operation.security for scheme in alternative]
-    return any(scheme.parameter and _same(scheme.parameter, scheme.location or "", parameter) for scheme in schemes)
+    return any(_same(key.name, key.location, parameter) for key in operation.keys)
 
 
 def _has_credential(parameter: Parameter, integration: Integration) -> bool:

@@ -137,7 +137,7 @@ class _Converter:
             content_type_argument=asked.content_type_argument,
             idempotency_header=asked.idempotency_header,
             accept=_accept(operation),
-            security=operation.security,
+            keys=operation.keys,
             paging=pages(operation, asked.parameters, asked.schema["properties"], self.lifter),
         )
 

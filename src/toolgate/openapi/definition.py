@@ -14,7 +14,7 @@ import orjson
 from toolgate.calls import Annotations
 from toolgate.money import Price
 from toolgate.openapi.diagnostics import Diagnostic
-from toolgate.openapi.operation import BodyPlan, FieldPlan, Paging, ParameterPlan, Plan, Scheme, ServerTemplate
+from toolgate.openapi.operation import BodyPlan, FieldPlan, Key, Paging, ParameterPlan, Plan, ServerTemplate
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
@@ -102,7 +102,7 @@ def plan_from_json(data: Mapping[str, Any]) -> Plan:
             "servers": _several(ServerTemplate, data, "servers"),
             "parameters": _several(ParameterPlan, data, "parameters"),
             "bodies": tuple(BodyPlan(**{**body, "fields": _several(_field, body, "fields")}) for body in data.get("bodies", ())),
-            "security": tuple(tuple(Scheme(**scheme) for scheme in schemes) for schemes in data.get("security", ())),
+            "keys": _several(Key, data, "keys"),
             "paging": Paging(**data["paging"]) if "paging" in data else None,
         }
     )

@@ -107,7 +107,7 @@ class _Extractor:
             parameters=self._fitted(plain, taken, pointer),
             body=body(reading, node, taken, pointer),
             answers=answers(reading, node, pointer),
-            security=self.security.of(node, pointer),
+            keys=self.security.of(node, pointer),
             servers=own_servers or self.servers,
             servers_own=bool(own_servers),
             deprecated=reading.flag(node, "deprecated", pointer),

@@ -71,16 +71,11 @@ class Answer:
 
 
 @dataclass(frozen=True, slots=True)
-class Scheme:
-    """A security scheme that an operation may use."""
+class Key:
+    """A parameter that an operation's security puts a credential into."""
 
     name: str
-    type: Literal["apiKey", "http", "oauth2", "openIdConnect", "mutualTLS"]
-    parameter: str | None = None
-    """apiKey: the name of the header, query parameter or cookie."""
-    location: Literal["header", "query", "cookie"] | None = None
-    http_scheme: str | None = None
-    token_url: str | None = None
+    location: Literal["header", "query", "cookie"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,8 +103,7 @@ class Operation:
     parameters: tuple[Parameter, ...] = ()
     body: RequestBody | None = None
     answers: tuple[Answer, ...] = ()
-    security: tuple[tuple[Scheme, ...], ...] = ()
-    """Alternatives, each of schemes needed together."""
+    keys: tuple[Key, ...] = ()
     servers: tuple[ServerTemplate, ...] = ()
     """The nearest ones: the operation's, else the path's, else the document's."""
     servers_own: bool = False
@@ -216,7 +210,7 @@ class Plan:
     content_type_argument: str | None = None
     accept: str | None = None
     """The Accept header; None: `*/*` is implied."""
-    security: tuple[tuple[Scheme, ...], ...] = ()
+    keys: tuple[Key, ...] = ()
     paging: Paging | None = None
     idempotency_header: str | None = None
     """The described header by which the other side knows a repeated request; filled with what names the call."""

@@ -93,7 +93,7 @@ def _merged(plan: Plan, given: Sequence[tuple[str, str]], ours: set[str], argume
     """Every argument with its value on the next page: the query's from the link, the others as they were."""
     read: dict[str, Any] = {}
     dropped: set[str] = set()
-    known = ours | {scheme.parameter for schemes in plan.security for scheme in schemes if scheme.parameter is not None}
+    known = ours | {key.name for key in plan.keys}
     for parameter in plan.parameters:
         if parameter.location != "query" or parameter.argument is None:
             continue
