@@ -556,6 +556,28 @@ def test_ten_thousand_operations_are_read_within_two_seconds() -> None:
     assert len(operations) == 10_000
 
 
+def test_what_stands_beside_a_paths_reference_counts_as_well() -> None:
+    there = {"parameters": [{"name": "a", "in": "query", "schema": {}}], "summary": "There", "get": {"operationId": "there"}}
+    beside = {
+        "$ref": "#/components/pathItems/P",
+        "parameters": [{"name": "b", "in": "query", "schema": {}}],
+        "servers": [{"url": "https://beside.example"}],
+        "post": {"operationId": "beside"},
+        "get": {"operationId": "twice"},
+    }
+
+    operations, findings = read({"/a": beside, "/b": {"$ref": "#/components/pathItems/P"}}, components={"pathItems": {"P": there}})
+
+    assert [(one.operation_id, one.pointer, one.summary) for one in operations] == [
+        ("beside", "/paths/~1a/post", "There"),
+        ("twice", "/paths/~1a/get", "There"),
+        ("there", "/components/pathItems/P/get", "There"),
+    ]
+    assert [[parameter.name for parameter in one.parameters] for one in operations] == [["a", "b"], ["a", "b"], ["a"]]
+    assert [one.servers_own for one in operations] == [True, True, False]
+    assert [(one.level, one.code, one.pointer) for one in findings] == [("error", "operation-left-out", "/components/pathItems/P/get")]
+
+
 @pytest.mark.parametrize("shared", ["answers", "paths", "extensions"])
 def test_what_thousands_of_operations_share_is_read_as_often_as_it_fits(shared: str) -> None:
     large: dict[str, Any] = {"200": {"content": {f"text/x-{n}": {} for n in range(2000)}}}

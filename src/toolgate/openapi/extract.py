@@ -54,14 +54,20 @@ class _Extractor:
             if item is None:
                 self.findings.error("path-left-out", place, f"the operations of {path} are left out")
             else:
-                yield from self._path(path, *item)
+                # What stands beside a path's `$ref` counts as well (OpenAPI 3.1.1, "Path Item Object"): before what it leads to.
+                yield from self._path(path, [item] if item[1] == place else [(node, place), item])
 
-    def _path(self, path: str, item: dict[str, Any], place: str) -> Iterator[Operation]:
-        shared = inputs(self.reading, item, place)
-        servers = servers_of(self.reading, item, place)
-        for method, node, pointer in self._methods(item, place):
+    def _path(self, path: str, items: list[tuple[dict[str, Any], str]]) -> Iterator[Operation]:
+        whole: dict[str, Any] = {}
+        shared = Inputs()
+        servers: tuple[ServerTemplate, ...] = ()
+        for item, place in reversed(items):
+            whole = {**whole, **item}
+            shared = inputs(self.reading, item, place).over(shared)
+            servers = servers_of(self.reading, item, place) or servers
+        for method, node, pointer in [found for item, place in items for found in self._methods(item, place)]:
             try:
-                operation = self._operation(method, path, item, node, pointer, shared, servers)
+                operation = self._operation(method, path, whole, node, pointer, shared, servers)
                 self._check_unique(operation)
             except Unusable as error:
                 self.findings.error("operation-left-out", pointer, f"{method} {path} is left out: {error}")
