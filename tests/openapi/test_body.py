@@ -259,6 +259,11 @@ def disposition(name: str, filename: str | None = None) -> dict[str, str]:
             [({**disposition("p"), "Content-Type": "application/xml; charset=utf-8"}, b"<a/>")],
         ),
         (
+            "é",
+            FieldPlan("p", None, content_type="text/plain; charset=iso-8859-1"),
+            [({**disposition("p"), "Content-Type": "text/plain; charset=iso-8859-1"}, b"\xe9")],
+        ),
+        (
             "x",
             FieldPlan("p", None, headers=(("X-Kind", "a"),)),
             [({**disposition("p"), "X-Kind": "a"}, b"x")],

@@ -136,13 +136,18 @@ def _base64(value: Any, files: ReadFile | None) -> Any:
 def _text(value: Any, media_type: str) -> Body:
     text = style.spell(value)
     concrete = _concrete(media_type, "text/plain" if isinstance(value, str) else "application/json")
-    charset = media.charset(concrete)
+    if media.charset(concrete) is None and concrete.startswith("text/") and not text.isascii():
+        concrete += "; charset=utf-8"  # RFC 9110 gives text no default
+    return Body(concrete, _encoded(text, concrete))
+
+
+def _encoded(text: str, media_type: str) -> bytes:
+    """`text` in the charset that its media type names, else UTF-8; JSON is always UTF-8 (RFC 8259, 8.1)."""
+    charset = None if media.kind(media_type) == "json" else media.charset(media_type)
     codec = media.codec(charset or "utf-8")
     if codec is None:
         raise Unfit(f"its media type names the unknown charset {charset}")
-    if charset is None and concrete.startswith("text/") and not text.isascii():
-        concrete += "; charset=utf-8"  # RFC 9110 gives text no default
-    return Body(concrete, text.encode(codec))
+    return text.encode(codec)
 
 
 def _concrete(media_type: str, otherwise: str | None) -> str:
@@ -205,7 +210,7 @@ def _part(name: str | None, value: Any, field: FieldPlan, files: ReadFile | None
     if field.content_type is None:
         return Part(style.spell(value).encode(), name, None, _default(value), field.headers)
     announced = _concrete(field.content_type, _default(value) or "text/plain")
-    return Part(style.content(announced, value).encode(), name, None, announced, field.headers)
+    return Part(_encoded(style.content(announced, value), announced), name, None, announced, field.headers)
 
 
 def _default(value: Any) -> str | None:
