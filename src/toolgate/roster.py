@@ -19,6 +19,7 @@ import anyio
 import orjson
 
 from toolgate.calls import Principal, Tool
+from toolgate.catalog import Catalog
 from toolgate.egress.origin import origin_of
 from toolgate.egress.wire import Reach, Request, Sender
 from toolgate.errors import Misconfigured, ToolgateError, Unreachable
@@ -172,12 +173,16 @@ class Roster:
             seen: the digest of what whoever accepts it has seen.
 
         Raises:
-            Misconfigured: that is not what it defines now, or its folder cannot be written.
+            Misconfigured: that is not what it defines now, a tool of another integration has a name of its tools, or its folder
+                cannot be written.
         """
 
         def check(found: Loaded) -> None:
             if digest(everything(found)) != seen:
                 raise Misconfigured(f"{name} is no longer defined as it was shown; look at the differences again (refresh), then accept")
+            if _described(found):  # servers' tools of names that are taken are left out
+                theirs = self._made(replace(found, definitions=everything(found), quarantined=()))
+                Catalog([*(tool for tool in self._gateway.catalog if tool.integration != name), *theirs])
 
         async with self._changing:
             now = await self._renewed(name, keep=True, check=check)

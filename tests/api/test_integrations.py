@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
@@ -60,7 +61,7 @@ async def world(folder: Path, origin: str = "https://shop.example", policies: Pa
 async def posted(there: World, path: str, body: Mapping[str, Any] | None = None, user: str = "root") -> httpx2.Response:
     headers = {"authorization": f"Bearer {there.keys[user]}"}
     answer = await there.client.post(path, headers=headers, json=body or {})
-    as_described("POST", path.replace("/shop/", "/{name}/"), answer)
+    as_described("POST", re.sub("/(shop|other)/", "/{name}/", path), answer)
     return answer
 
 
@@ -129,6 +130,23 @@ async def test_what_has_changed_again_since_it_was_seen_is_not_accepted(tmp_path
         assert (answer.status_code, "no longer defined as it was shown" in answer.json()["problem"]["message"]) == (400, True)
         assert tools(there) == {"shop_list_items"}
         assert not (tmp_path / "specs/shop/tools.lock.json").exists()
+
+
+async def test_a_definition_called_like_another_integrations_tool_is_not_accepted_and_nothing_changes(tmp_path: Path) -> None:
+    other = tmp_path / "specs/other"
+    other.mkdir(parents=True)
+    (other / "integration.yaml").write_text(yaml.safe_dump({"name": "other", "spec": "openapi.json", "prefix": "shop_"}))
+    (other / "openapi.json").write_text(json.dumps(document("list_cups")))
+    async with world(tmp_path) as there:
+        (tmp_path / "specs/shop/openapi.json").write_text(json.dumps(document("list_items", "list_cups")))
+
+        answer = await accepted(there)
+
+        assert answer["problem"]["message"].startswith("two tools are called 'shop_list_cups'")
+        assert not (tmp_path / "specs/shop/tools.lock.json").exists()
+        for change in ("disable", "enable"):
+            assert (await posted(there, f"/v1/integrations/other/{change}")).status_code == 200
+        assert tools(there) == {"shop_list_items"}
 
 
 async def test_nothing_is_accepted_unseen(tmp_path: Path) -> None:
