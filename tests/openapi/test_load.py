@@ -85,6 +85,24 @@ def test_a_change_of_anything_that_went_in_is_seen(change: str, tmp_path: Path) 
     assert (after.definitions == before.definitions) is (change == "cache")
 
 
+@pytest.mark.parametrize("spec", ["v1/openapi.json", "./v1//openapi.json"])
+def test_a_description_in_a_folder_of_its_own_refers_to_files_from_there(spec: str, tmp_path: Path) -> None:
+    back = {"$ref": "v1/openapi.json#/components/schemas/Name"}
+    whole = {**description(), "paths": {"/a": {"$ref": "paths/a.json"}}, "components": {"schemas": {"Name": {"type": "string"}}}}
+    item = {
+        "get": {"operationId": "a", "parameters": [{"name": "n", "in": "query", "schema": {"$ref": "../../names.json"}}], "responses": {}}
+    }
+    folder = an_integration(tmp_path, "shop", whole, spec=spec)
+    for name, content in {"v1/openapi.json": whole, "v1/paths/a.json": item, "names.json": back}.items():
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        (folder / name).write_bytes(orjson.dumps(content))
+
+    one = loaded(folder, tmp_path / "state")
+
+    assert one.diagnostics == ()
+    assert [definition.schema["properties"] for definition in one.definitions] == [{"n": {"type": "string"}}]
+
+
 def test_a_state_folder_that_cannot_be_written_costs_nothing_but_time(tmp_path: Path) -> None:
     (tmp_path / "state").write_text("a file where the folder should be")
 

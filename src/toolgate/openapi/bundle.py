@@ -49,7 +49,7 @@ def bundle(root: dict[str, Any], *, name: str, files: Files) -> list[Diagnostic]
     Args:
         name: the description's own path in the folder, for references back to it.
     """
-    return _Bundle(root, posixpath.basename(name), files).run()
+    return _Bundle(root, name, files).run()
 
 
 class _Bundle:

@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import gc
 import os
+import posixpath
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from hashlib import sha256
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import orjson
 
@@ -176,7 +178,7 @@ def _convert(declaration: Integration, data: bytes, overlays: Sequence[bytes], f
     opened: dict[str, str] = {}
     document = read_document(
         data,
-        name=str(declaration.spec).rpartition("/")[2],
+        name=posixpath.basename(urlsplit(spec).path) if is_url(spec := str(declaration.spec)) else posixpath.normpath(spec),
         files=_recording(files_of(folder), opened),
         fragment=declaration.fragment,
         overlays=overlays,
