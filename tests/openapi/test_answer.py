@@ -63,6 +63,26 @@ def test_json_is_shown_compact_and_as_a_value(body: bytes, media_type: str | Non
 
 
 @pytest.mark.parametrize(
+    "body",
+    [
+        b"18446744073709551616",
+        b'{"id": -9223372036854775809}',
+        b'[1, {"wei": 123456789012345678901234567890}]',
+        b'{"long": 1' + b"0" * 5000 + b"}",
+    ],
+)
+def test_an_integer_past_64_bits_is_shown_to_its_last_digit(body: bytes) -> None:
+    outcome = read(200, body, JSON)
+
+    assert (text_of(outcome), outcome.structured) == (body.decode(), UNSET)
+
+
+@pytest.mark.parametrize("body", [b"18446744073709551615", b"-9223372036854775808", b'{"a":1e+22,"b":"e+123456789012345678901234567890"}'])
+def test_other_numbers_are_values(body: bytes) -> None:
+    assert read(200, body, JSON).structured == orjson.loads(body)
+
+
+@pytest.mark.parametrize(
     ("body", "media_type", "text"),
     [
         (b"hello", "text/plain", "hello"),

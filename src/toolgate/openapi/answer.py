@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any
@@ -54,7 +55,7 @@ def read(
 def _content(value: Any, body: bytes, media_type: str, plan: Plan, limit: int) -> tuple[tuple[Content, ...], Any]:
     """What to show, and the structured value."""
     text = _compact(value)
-    if text is not None:
+    if text is not None and not (b"e+" in text and _rounded(media.decode(body, media_type))):
         if len(text) <= limit:
             return (Text(text.decode()),), value
         return _cut(excerpt.of_json(value, text, limit), plan), UNSET
@@ -106,6 +107,13 @@ def _compact(value: Any) -> bytes | None:
         return None if value is UNSET else media.dumps([[[[[[[[value]]]]]]]])[AROUND:-AROUND]
     except media.Unfit:
         return None
+
+
+def _rounded(text: str) -> bool:
+    """Whether the JSON holds an integer past 64 bits: read as a float it would be another number."""
+    integers: list[str] = []
+    json.loads(text, parse_int=integers.append)
+    return any(not -(2**63) <= int(digits[:21]) < 2**64 for digits in integers)
 
 
 def _is_binary(body: bytes, media_type: str) -> bool:
