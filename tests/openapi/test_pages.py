@@ -13,7 +13,7 @@ from toolgate.openapi.resolve import Resolver
 LIST = {"type": "object", "properties": {"items": {}, "meta": {"properties": {"next_cursor": {"type": "string"}, "a/next": {}}}}}
 
 
-def found(*names: str, answer: Answer | None = None, method: str = "GET", **defaults: int) -> Paging | None:
+def found(*names: str, answer: Answer | None = None, method: str = "GET", **defaults: int | str) -> Paging | None:
     plans = [ParameterPlan(name, "query", name.strip("$")) for name in names]
     schemas: dict[str, Any] = {name: {"default": value} for name, value in defaults.items()}
     operation = Operation(method, "/x", "", answers=(answer,) if answer else ())
@@ -28,6 +28,7 @@ def found(*names: str, answer: Answer | None = None, method: str = "GET", **defa
         (found("page", "per_page", answer=Answer("404", headers=("link",)), per_page=30), Paging("page", "page", "per_page", size=30)),
         (found("pageNumber", "pageSize", pageNumber=0), Paging("page", "pageNumber", "pageSize", first=0)),
         (found("$skip", "$top"), Paging("offset", "skip", "top")),
+        (found("page", "size", page="0", size="25"), Paging("page", "page", "size", first=0, size=25)),
         (found("offset", "limit", limit=10, offset=0), Paging("offset", "offset", "limit", first=0, size=10)),
         (found("start", "q"), None),
         (

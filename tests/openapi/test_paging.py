@@ -94,6 +94,7 @@ def test_any_link_header_is_read_or_left(header: str) -> None:
         ("?page=2&labels%5B%5D=a&labels%5B%5D=b+c", {"labels": ["a", "b c"]}, {"page": 2, "labels": ["a", "b c"]}),
         ("?page=2&labels%5B%5D=1", {"labels": ["1"]}, {"page": 2, "labels": ["1"]}),
         ("?page=2&ids=1%2C2", {"ids": [1, 2]}, {"page": 2, "ids": [1, 2]}),
+        ("?page=2&ids=a%2Cb", {"ids": ["a,b"]}, {"page": 2, "ids": ["a,b"]}),  # no delimiter, but a piece of an item
         ("?page=2&filter%5Ba%5D=1&filter%5Bb%5D=x", {"filter": {"a": 1, "b": "x"}}, {"page": 2, "filter": {"a": 1, "b": "x"}}),
         ("?page=2&q=term", {"q_query": "term"}, {"page": 2, "q_query": "term"}),
         ("?page=2", {"q_query": "term"}, {"page": 2, "q_query": "term"}),  # a required argument stays
@@ -158,6 +159,7 @@ CURSOR = Plan("GET", "/x", parameters=(query("after"), query("limit")), paging=P
         ({"meta": {"next/cursor": f"{SERVER}/x?after=z&limit=5"}}, {"limit": 5, "after": "z"}),
         ({"meta": {"next/cursor": "?after=z&limit=5"}}, {"limit": 5, "after": "z"}),
         ({"meta": {"next/cursor": "https://evil.example/x?after=z"}}, None),
+        ({"meta": {"next/cursor": "/wEAAQ=="}}, {"limit": 5, "after": "/wEAAQ=="}),  # base64 (RFC 4648, 4) has slashes
     ],
 )
 def test_a_cursor_is_taken_from_the_answer(value: Any, expected: dict[str, Any] | None) -> None:
@@ -222,6 +224,22 @@ def test_pages_and_offsets_move_on_while_pages_are_full(
     plan = Plan("GET", "/x", parameters=(query("page"), query("size"), query("offset"), query("limit")), paging=rule)
 
     assert paging.following(plan, Response(200), value, url=f"{SERVER}/x", arguments=arguments) == expected
+
+
+@pytest.mark.parametrize(
+    ("rule", "arguments", "expected"),
+    [
+        (Paging("page", "page", "size"), {}, {"page": "2"}),
+        (Paging("page", "page", "size"), {"page": "2", "size": "10"}, {"page": "3", "size": "10"}),
+        (Paging("page", "page", "size"), {"page": "2", "size": "20"}, None),
+        (Paging("offset", "page", "size"), {"page": "10"}, {"page": "20"}),
+        (Paging("page", "page", "size"), {"page": "last"}, None),
+    ],
+)
+def test_pages_that_are_asked_for_by_text_move_on_as_text(rule: Paging, arguments: dict[str, Any], expected: dict[str, Any] | None) -> None:
+    plan = Plan("GET", "/x", parameters=(query("page", type="string"), query("size", type="string")), paging=rule)
+
+    assert paging.following(plan, Response(200), FULL, url=f"{SERVER}/x", arguments=arguments) == expected
 
 
 def test_a_link_is_believed_before_counting() -> None:

@@ -59,6 +59,8 @@ def _first(asked: Mapping[str, str], words: frozenset[str]) -> str | None:
 def _default(schemas: Mapping[str, Any], argument: str | None) -> int | None:
     schema = schemas.get(argument or "")
     default = schema.get("default") if isinstance(schema, dict) else None
+    if isinstance(default, str) and re.fullmatch("[0-9]{1,9}", default):  # of a parameter that is a text
+        return int(default)
     return default if isinstance(default, int) and not isinstance(default, bool) else None
 
 

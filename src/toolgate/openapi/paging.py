@@ -17,7 +17,7 @@ from toolgate.egress.wire import Response
 from toolgate.errors import EgressBlocked
 from toolgate.openapi.operation import Paging, ParameterPlan, Plan
 from toolgate.openapi.resolve import unescape
-from toolgate.openapi.style import DELIMITERS
+from toolgate.openapi.style import DELIMITERS, spell
 
 LINK = re.compile(r'<([^<>]*+)>((?:[^",<]|"(?:[^"\\]|\\.)*+")*+)')
 """One link and its parameters (RFC 8288, section 3), whatever stands between quotes. No `<` is in an address (RFC 3986, 2)."""
@@ -56,7 +56,7 @@ def following(plan: Plan, response: Response, value: Any, *, url: str, arguments
     elif plan.paging is not None and plan.paging.kind == "cursor":
         found = _by_cursor(plan, plan.paging, value, url, arguments)
     elif plan.paging is not None and plan.paging.kind in {"offset", "page"}:
-        found = _by_count(plan.paging, value, arguments)
+        found = _by_count(plan, plan.paging, value, arguments)
     return None if found == arguments else found
 
 
@@ -123,7 +123,10 @@ def _value(parameter: ParameterPlan, given: Sequence[tuple[str, str]], before: A
         return {parameter.name}, None
     if parameter.type == "array" or isinstance(before, list) or len(texts) > 1:
         if not parameter.explode:
-            texts = [part for text in texts for part in text.split(DELIMITERS.get(parameter.style, ","))]
+            between = DELIMITERS.get(parameter.style, ",")
+            if isinstance(before, list) and texts == [between.join(map(spell, before))]:
+                return {parameter.name}, before  # an item may hold the delimiter itself
+            texts = [part for text in texts for part in text.split(between)]
         sample = before[0] if isinstance(before, list) and before else ""
         return {parameter.name}, [restored(text, None, sample) for text in texts]
     return {parameter.name}, restored(texts[0], parameter.type, before)
@@ -150,19 +153,23 @@ def _by_cursor(plan: Plan, paging: Paging, value: Any, url: str, arguments: Mapp
     cursor = _at(value, paging.field or "")
     if not isinstance(cursor, (str, int)) or isinstance(cursor, bool) or cursor == "":
         return None
-    if isinstance(cursor, str) and cursor.startswith(("https://", "http://", "/", "?")):
+    # A link without a query would say nothing of the next page, and a cursor in base64 may begin with a slash.
+    if isinstance(cursor, str) and (cursor.startswith(("https://", "http://")) or (cursor[0] in "/?" and "?" in cursor)):
         return read_back(plan, cursor, url=url, arguments=arguments)
     if paging.argument is None:
         return None
-    texts = any(parameter.argument == paging.argument and parameter.type == "string" for parameter in plan.parameters)
-    return {**arguments, paging.argument: str(cursor) if texts else cursor}
+    return {**arguments, paging.argument: str(cursor) if _takes_text(plan, paging.argument) else cursor}
 
 
-def _by_count(paging: Paging, value: Any, arguments: Mapping[str, Any]) -> dict[str, Any] | None:
+def _takes_text(plan: Plan, argument: str | None) -> bool:
+    return any(parameter.argument == argument and parameter.type == "string" for parameter in plan.parameters)
+
+
+def _by_count(plan: Plan, paging: Paging, value: Any, arguments: Mapping[str, Any]) -> dict[str, Any] | None:
     """The next page or offset, as long as this page was full and did not reach a total that the answer tells."""
     first = paging.first if paging.first is not None else 1 if paging.kind == "page" else 0
-    at = arguments.get(paging.argument or "", first)
-    size = arguments.get(paging.size_argument or "", paging.size)
+    at = _number(plan, arguments, paging.argument, first)
+    size = _number(plan, arguments, paging.size_argument, paging.size)
     count = _count(value)
     if paging.argument is None or not _whole(at) or not count:
         return None
@@ -172,7 +179,14 @@ def _by_count(paging: Paging, value: Any, arguments: Mapping[str, Any]) -> dict[
     total = _total(value)
     if total is not None and passed >= total:
         return None
-    return {**arguments, paging.argument: at + (1 if paging.kind == "page" else count)}
+    following = at + (1 if paging.kind == "page" else count)
+    return {**arguments, paging.argument: str(following) if _takes_text(plan, paging.argument) else following}
+
+
+def _number(plan: Plan, arguments: Mapping[str, Any], argument: str | None, otherwise: int | None) -> Any:
+    """What the argument says, as a number where it is a text that holds one."""
+    value = arguments.get(argument or "", otherwise)
+    return int(value) if isinstance(value, str) and WHOLE.fullmatch(value) and _takes_text(plan, argument) else value
 
 
 def _whole(value: Any) -> TypeGuard[int]:
