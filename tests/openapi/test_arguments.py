@@ -106,6 +106,15 @@ class TestParameters:
         assert (found.schema["properties"], found.parameters) == ({}, ())
         assert [(one.level, one.code) for one in findings] == [("info", "header-not-settable")]
 
+    def test_headers_that_the_operator_sends_are_not_asked_for(self) -> None:
+        more = {"X-Version": "3", "X-Team": None}
+
+        found, findings = asked(
+            parameter("x-version", "header", required=True), parameter("X-Team", "header"), integration={"headers": more}
+        )
+
+        assert (list(found.schema["properties"]), findings) == (["X-Team"], [])
+
 
 class TestCredentials:
     KEY = Key("x-key", "header")

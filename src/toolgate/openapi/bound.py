@@ -38,6 +38,8 @@ def binding(parameter: Parameter, operation: Operation, integration: Integration
     for hidden in integration.hide:
         if _same(hidden.name, hidden.location, parameter):
             return hidden.value
+    if any(value is not None and _same(name, "header", parameter) for name, value in integration.headers.items()):
+        return None  # the operator's own goes out with every call
     said = f"{parameter.name} ({parameter.location})"
     if parameter.location == "header" and not settable(parameter.name):
         why = "which no caller may set: it frames the message or says who we are; `hide` keeps it quiet"
