@@ -28,7 +28,7 @@ from toolgate.gateway.audit import record
 from toolgate.integration import ApiKey, Basic, Bearer, Integration, NoAuth, TokenEndpoint
 from toolgate.openapi.definition import Definition
 from toolgate.openapi.load import Loaded, accept, accepted
-from toolgate.openapi.lock import Changes, compare, digest
+from toolgate.openapi.lock import Changes, compare, digest, lock
 from toolgate.settings import Settings, state_folder
 from toolgate.stores import Stores
 from toolgate.switches import Switches
@@ -60,7 +60,7 @@ class Difference:
     name: str
     change: Literal["added", "changed", "removed"]
     diff: str
-    """Of what a model sees, as a unified diff."""
+    """Of what a model sees and where its calls go, as a unified diff."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -315,7 +315,7 @@ def differences(served: Mapping[str, Definition], now: Iterable[Definition]) -> 
     found: list[Difference] = []
     for name in sorted(served.keys() | then.keys()):
         before, after = served.get(name), then.get(name)
-        if before is None or after is None or before.fingerprint != after.fingerprint:
+        if before is None or after is None or lock([before]) != lock([after]):
             change: Literal["added", "changed", "removed"] = "added" if before is None else "removed" if after is None else "changed"
             found.append(Difference(name, change, _diff(before, after)))
     return found
@@ -328,10 +328,16 @@ def _diff(before: Definition | None, after: Definition | None) -> str:
 
 
 def _seen(definition: Definition | None) -> list[str]:
-    """What a model sees of it, in lines."""
+    """What a model sees of it, and where its calls go, in lines."""
     if definition is None:
         return []
-    seen = {"title": definition.title, "description": definition.full_description or definition.description, "schema": definition.schema}
+    seen = {
+        "operation": definition.key,
+        "servers": [server["url"] for server in definition.plan_data.get("servers", ())],
+        "title": definition.title,
+        "description": definition.full_description or definition.description,
+        "schema": definition.schema,
+    }
     return orjson.dumps(seen, option=orjson.OPT_INDENT_2 | orjson.OPT_SORT_KEYS | orjson.OPT_NON_STR_KEYS).decode().splitlines()
 
 

@@ -118,6 +118,18 @@ async def test_a_description_that_has_changed_is_shown_as_a_diff_and_served_once
         assert tools(there) == {"shop_list_items", "shop_list_cups"}
 
 
+async def test_an_operation_that_has_moved_is_shown_as_a_difference(tmp_path: Path) -> None:
+    async with world(tmp_path) as there:
+        moved = document("list_items")
+        moved["paths"] = {"/elsewhere": moved["paths"]["/list_items"]}
+        (tmp_path / "specs/shop/openapi.json").write_text(json.dumps(moved))
+
+        [difference] = (await posted(there, "/v1/integrations/shop/refresh")).json()["differences"]
+
+        assert (difference["name"], difference["change"]) == ("shop_list_items", "changed")
+        assert '-  "operation": "GET /list_items",' in difference["diff"].splitlines()
+
+
 async def test_what_has_changed_again_since_it_was_seen_is_not_accepted(tmp_path: Path) -> None:
     file = tmp_path / "specs/shop/openapi.json"
     async with world(tmp_path) as there:

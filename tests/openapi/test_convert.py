@@ -267,6 +267,12 @@ class TestFingerprint:
     def test_differs_when_anything_differs_that_a_model_sees(self, changed: Operation) -> None:
         assert only(changed).fingerprint != only(self.OPERATION).fingerprint
 
+    @pytest.mark.parametrize(("base_url", "same"), [(None, False), ("https://ours.example", True)])
+    def test_differs_when_calls_go_elsewhere_by_the_description_alone(self, base_url: str | None, same: bool) -> None:
+        here, there = (replace(self.OPERATION, servers=(ServerTemplate(url),)) for url in ("https://a.example", "https://b.example"))
+
+        assert (only(here, base_url=base_url).fingerprint == only(there, base_url=base_url).fingerprint) is same
+
     @pytest.mark.parametrize("declared", [{"prices": {"default": "1"}}, {"expose": "search"}, {"defaults": {"timeout": "1s"}}])
     def test_is_the_same_when_only_the_operator_changed_something(self, declared: dict[str, Any]) -> None:
         assert only(self.OPERATION, **declared).fingerprint == only(self.OPERATION).fingerprint

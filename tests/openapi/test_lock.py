@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from toolgate.calls import Annotations
@@ -28,6 +30,13 @@ def test_a_lock_accepts_what_it_was_made_of() -> None:
 
 def test_only_what_is_new_or_different_is_kept_back() -> None:
     assert split([NEW, CHANGED, SAME], ACCEPTED) == ((SAME,), (NEW, CHANGED))
+
+
+def test_what_calls_another_operation_than_was_accepted_is_different() -> None:
+    moved = replace(SAME, key="DELETE /same")
+
+    assert split([moved], ACCEPTED) == ((), (moved,))
+    assert compare(ACCEPTED, [moved]).changed == ("same",)
 
 
 def test_without_a_lock_everything_is_served() -> None:

@@ -124,7 +124,9 @@ class _Converter:
             cache=self._default(operation, "cache"),
             search_text=_search_text(operation, asked),
         )
-        return replace(definition, fingerprint=fingerprint(definition))
+        told = self.integration.base_url is None and self.integration.asgi is None
+        servers = plan.get("servers", ()) if told else ()
+        return replace(definition, fingerprint=fingerprint(definition, servers))
 
     def _plan(self, operation: Operation, asked: Arguments) -> Plan:
         return Plan(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import MISSING, dataclass, fields
 from functools import cache, cached_property
 from hashlib import sha256
@@ -51,7 +51,7 @@ class Definition:
     """Seconds that an answer may be given again."""
     search_text: str = ""
     fingerprint: str = ""
-    """SHA-256 of everything a model sees."""
+    """SHA-256 of everything a model sees, and of where the calls go if the description decides that."""
 
     @cached_property
     def plan(self) -> Plan:
@@ -80,9 +80,13 @@ class Defined(NamedTuple):
     diagnostics: tuple[Diagnostic, ...]
 
 
-def fingerprint(definition: Definition) -> str:
-    """SHA-256 of everything that a model sees of the tool, in hexadecimal."""
-    seen = [
+def fingerprint(definition: Definition, servers: Sequence[Mapping[str, Any]] = ()) -> str:
+    """SHA-256 of everything that a model sees of the tool, in hexadecimal.
+
+    Args:
+        servers: where calls and credentials go, if the description decides that: nobody sees it, and no tool may move unnoticed.
+    """
+    seen: list[Any] = [
         definition.name,
         definition.title,
         definition.description,
@@ -90,6 +94,7 @@ def fingerprint(definition: Definition) -> str:
         definition.advertised,
         definition.schema,
         plain(definition.annotations),
+        *servers,
     ]
     return sha256(orjson.dumps(seen, option=orjson.OPT_SORT_KEYS | orjson.OPT_NON_STR_KEYS)).hexdigest()
 

@@ -1,7 +1,7 @@
 """`tools.lock.json`: which definitions the operator has accepted, by name and fingerprint.
 
-A description that changes upstream may change what a model is told to do. So a definition that is not as it was when
-it was accepted is kept back, alone, until `toolgate specs lock` accepts it.
+A description that changes upstream may change what a model is told to do, what a call does, and where it goes. So a
+definition that is not as it was when it was accepted is kept back, alone, until `toolgate specs lock` accepts it.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ class Entry:
 
     fingerprint: str
     operation: str
-    """Its key, for people who read the file: `GET /repos/{owner}/{repo}`."""
+    """Its key: `GET /repos/{owner}/{repo}`."""
 
 
 Lock = Mapping[str, Entry]
@@ -46,7 +46,11 @@ class Changes:
 
 def lock(definitions: Iterable[Definition]) -> Lock:
     """The lock that accepts exactly these definitions."""
-    return {definition.name: Entry(definition.fingerprint, definition.key) for definition in definitions}
+    return {definition.name: _entry(definition) for definition in definitions}
+
+
+def _entry(definition: Definition) -> Entry:
+    return Entry(definition.fingerprint, definition.key)
 
 
 def digest(definitions: Iterable[Definition]) -> str:
@@ -56,11 +60,11 @@ def digest(definitions: Iterable[Definition]) -> str:
 
 def compare(accepted: Lock, definitions: Iterable[Definition]) -> Changes:
     """What has changed since `accepted`."""
-    current = {definition.name: definition.fingerprint for definition in definitions}
+    current = lock(definitions)
     return Changes(
         added=tuple(sorted(current.keys() - accepted.keys())),
         removed=tuple(sorted(accepted.keys() - current.keys())),
-        changed=tuple(sorted(name for name, entry in accepted.items() if current.get(name, entry.fingerprint) != entry.fingerprint)),
+        changed=tuple(sorted(name for name, entry in accepted.items() if current.get(name, entry) != entry)),
     )
 
 
@@ -75,8 +79,7 @@ def split(definitions: Iterable[Definition], accepted: Lock | None) -> tuple[tup
     served: list[Definition] = []
     quarantined: list[Definition] = []
     for definition in definitions:
-        entry = accepted.get(definition.name)
-        (served if entry is not None and entry.fingerprint == definition.fingerprint else quarantined).append(definition)
+        (served if accepted.get(definition.name) == _entry(definition) else quarantined).append(definition)
     return tuple(served), tuple(quarantined)
 
 
