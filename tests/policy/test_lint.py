@@ -117,6 +117,16 @@ def test_a_message_names_the_tools_and_what_follows() -> None:
     ]
 
 
+def test_a_deny_of_calls_that_have_an_argument_is_told_only_where_none_can_have_it() -> None:
+    def found(tools: str) -> list[Finding]:
+        asking = (*OWN, Condition(field="args.owner", operator="exists"))
+        deny = Permission(id="r", tools=tools, effect="deny", conditions=asking)
+        return list(lint(Policy([Role(role="developer", permissions=(deny,))]), TOOLS))
+
+    assert found("shop_*") == []
+    assert found("shop_drop") == [Finding("error", "r", "unknown-field", "shop_drop: no argument owner, so the rule never denies a call")]
+
+
 def test_the_bundled_policies_have_no_errors() -> None:
     assert [found for found in lint(load_policy(bundled("policies")), TOOLS) if found.level == "error"] == []
 

@@ -102,15 +102,22 @@ def _fields(permission: Permission, meant: Sequence[Tool]) -> Iterator[Finding]:
 def _argument(permission: Permission, condition: Condition, meant: Sequence[Tool]) -> Iterator[Finding]:
     schemas = {tool.name: _at(tool.schema, condition.path) for tool in meant}
     without = [name for name, schema in schemas.items() if schema is None]
-    if without and condition.operator != "exists":
-        outcome = "the rule never allows a call" if permission.effect == "allow" else "the rule denies every call"
+    spared = permission.effect == "deny" and _asks_first(permission, condition.path)  # calls without it, as is meant of some
+    if without and condition.operator != "exists" and not (spared and len(without) < len(meant)):
+        outcome = "denies every call" if permission.effect == "deny" and not spared else f"never {_verb(permission)} a call"
         level: Literal["warning", "error"] = "error" if len(without) == len(meant) else "warning"
-        yield Finding(level, permission.id, "unknown-field", f"{_some(without)}: no argument {condition.path}, so {outcome}")
+        yield Finding(level, permission.id, "unknown-field", f"{_some(without)}: no argument {condition.path}, so the rule {outcome}")
     wrong = [name for name, schema in schemas.items() if schema and not _comparable(condition, schema)]
     if wrong:
         kind = TYPES.get(type(condition.value), "value")
         text = f"{condition.field} {condition.operator} {kind} can never be true for {_some(wrong)}"
         yield Finding("error", permission.id, "type", f"{text}: the argument has another type or other values")
+
+
+def _asks_first(permission: Permission, path: str) -> bool:
+    """Whether the rule concerns only calls that have the argument at `path`."""
+    asked = (each.path for each in permission.conditions if each.operator == "exists" and each.value is not False and each.root == "args")
+    return any(f"{path}.".startswith(f"{each}.") for each in asked)
 
 
 def _pattern(permission: Permission, condition: Condition) -> Iterator[Finding]:
