@@ -51,7 +51,7 @@ class Batch:
     def __init__(self, drive: Drive) -> None:
         self._drive = drive
         self._state = drive.state
-        self._parent = replace(drive.within, tainted=drive.state.tainted or drive.within.tainted)
+        self._parent = replace(drive.within, tainted=drive.state.tainted or drive.run.task.tainted)
         self._tools = drive.gateway.visible(drive.agent)
         self._theirs = frozenset(spec.name for spec in drive.run.task.theirs)
         self._edited: dict[str, ToolCall] = {}

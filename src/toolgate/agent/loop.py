@@ -96,7 +96,8 @@ class Agent:
         _check_schema(task)
         if parent is not None and parent.depth + 1 > task.limits.depth:
             raise NotPermitted(f"an agent's calls would be {parent.depth + 1} deep, and {task.limits.depth} are allowed", "agent.depth")
-        task, pictures = replace(task, pictures=len(images)), bounded(images)
+        tainted = task.tainted or (parent is not None and parent.tainted)
+        task, pictures = replace(task, pictures=len(images), tainted=tainted), bounded(images)
         run = await self.runs.begin(task, user, *((parent.session, parent.id) if parent else (None,)))
         drive = self._drive(run, user, hear, person, unanswered, seen)
         return await self._driven(drive, Asked(self.clock(), task.text, pictures), parent)

@@ -46,6 +46,8 @@ class Task:
     """What plans it in the model's place, where that is a program of ours, and what for: only that can take it up. Empty: a model."""
     pictures: int = 0
     """That it came with; they themselves are in the first of the facts."""
+    tainted: bool = False
+    """What is to be done holds what strangers may have written."""
 
     def changed(self, said: Mapping[str, Any]) -> Task:
         """The same task, but for what `said`, arguments of `agent_run`, say of it."""

@@ -161,7 +161,7 @@ class Talk:
             raise UnknownRun("this thread has no run that could be resumed; it may have been forgotten")
         if not self.said.spoken:
             raise InvalidArguments("the last message has to be the user's")
-        task = self._changed_task(Task(self.said.task, limits=self.agent.limits))
+        task = self._changed_task(Task(self.said.task, limits=self.agent.limits, tainted=self.said.tainted))
         return await self.agent.run(task, self.user, self._hear, parent=call, images=self.said.all_images)
 
     async def _go_on(self, run: Run) -> Finished:

@@ -16,6 +16,8 @@ from toolgate.llm.pictures import bounded, decoded, of_url
 
 OVER = ("system", "developer")
 """Roles that stand over the conversation."""
+TOOLS = ("tool", "function")
+"""Roles of what tools have answered."""
 SHOWN = 20_000
 """Characters of one earlier message that go along."""
 PICTURES = {
@@ -37,6 +39,8 @@ class Asked:
     """What the user showed last."""
     shown: tuple[Image, ...] = ()
     """What was shown before."""
+    tainted: bool = False
+    """What was said before has answers of tools, which strangers may have written."""
 
     @property
     def spoken(self) -> bool:
@@ -81,7 +85,8 @@ def asked(messages: Sequence[Any]) -> Asked:
         shown += each.images
         if text := " ".join([*marks, _cut(each.text)] if each.text else marks):
             earlier.append(f"{each.role}: {text}")
-    return Asked(last.text, "\n\n".join(earlier), instructions, last.images, tuple(shown))
+    tainted = any(each.role in TOOLS for each in before)
+    return Asked(last.text, "\n\n".join(earlier), instructions, last.images, tuple(shown), tainted)
 
 
 def _said(message: Any, place: int) -> Said:

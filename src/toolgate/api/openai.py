@@ -103,7 +103,7 @@ class Wanted:
             return await self.agent.resume(self.run, self.user, hear, seen=self.streamed, **more)
         if not self.asked.spoken:
             raise InvalidArguments("the last message has to be the user's")
-        task = self._changed(Task(self.asked.task, limits=self.agent.limits))
+        task = self._changed(Task(self.asked.task, limits=self.agent.limits, tainted=self.asked.tainted))
         return await self.agent.run(task, self.user, hear, seen=self.streamed, parent=call, images=self.asked.all_images)
 
     def _changed(self, task: Task) -> Task:
