@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import sys
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -75,18 +74,26 @@ def _python(code: Code) -> Interpreter | None:
 
 
 def _first(paths: Iterable[Path], flags: tuple[str, ...] = (), environment: Mapping[str, str] = NOTHING) -> Interpreter | None:
-    for path in filter(_runs, paths):
+    for path in filter(_is_program, paths):
         real = str(path.resolve())
         return Interpreter(real, flags, () if _in_usr(path) else (real,), environment)
     return None
 
 
 def _on_path(name: str) -> list[Path]:
-    return [Path(found)] if (found := shutil.which(name)) else []
+    return [Path(folder, name) for folder in os.get_exec_path()]
 
 
 def _in_usr(path: Path) -> bool:
     return path.resolve().is_relative_to("/usr")
+
+
+def _is_program(path: Path) -> bool:
+    """Whether everybody may run it by itself: a script, as version managers put before a program, needs what only this machine has."""
+    if not _runs(path):
+        return False
+    with path.open("rb") as file:
+        return file.read(2) != b"#!"
 
 
 def _runs(path: Path) -> bool:
