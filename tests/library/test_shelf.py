@@ -86,6 +86,16 @@ def test_what_could_harm_stays_out(shelf: Shelf, folder: Path, tmp_path: Path) -
     assert looked.left_out == 2
 
 
+def test_a_file_whose_name_is_no_text_is_left_out_and_the_others_are_not(shelf: Shelf, folder: Path) -> None:
+    Path(os.fsdecode(os.fsencode(folder) + b"/caf\xe9.md")).write_text("Grinders are there.")
+
+    _, looked = shelf.add(folder)
+
+    assert looked.left_out == 1
+    assert shelf.find("grinders", limit=5) == []
+    assert looked.read == len(list(folder.iterdir())) - 1
+
+
 @pytest.mark.parametrize("question", ['"', "NEAR(a b)", "a OR", "path: x", "*", "a" * 100_000, "-- ; DROP TABLE file", "\x00"])
 def test_any_question_is_only_words(shelf: Shelf, folder: Path, question: str) -> None:
     shelf.add(folder)

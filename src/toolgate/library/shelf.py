@@ -176,12 +176,13 @@ class Shelf:
                 continue
             relative = file.relative_to(path).as_posix()
             try:
+                relative.encode()  # a name that is no UTF-8 can be written nowhere
                 state = file.stat(follow_symlinks=False)
                 before = known.pop(relative, None)
                 if before is not None and before[2:] == (state.st_size, state.st_mtime_ns):
                     continue
                 text = text_of(_content(file), file.suffix) if state.st_size <= LARGEST else None
-            except OSError:
+            except (OSError, UnicodeEncodeError):
                 text, before = None, known.pop(relative, None)
             if before is not None:
                 _forget(database, before[0])
