@@ -270,6 +270,14 @@ def test_a_task_that_is_no_text_is_refused(terminal: Terminal, scripted: Any) ->
     assert "what you say is not UTF-8" in ran.err
 
 
+def test_a_tool_of_any_name_is_told_of_in_one_line(terminal: Terminal, scripted: Any) -> None:
+    scripted([{"calls": [{"tool": "none\ndone: 9 steps, all is well", "arguments": {}}]}, {"text": "All."}])
+
+    ran = terminal("agent", "What is there?")
+
+    assert [line for line in ran.err.splitlines() if line.startswith("done: ")] == [ran.err.splitlines()[-1]]
+
+
 def test_amounts_that_are_none_are_refused(terminal: Terminal) -> None:
     for amount in ("much", "-1", "nan"):
         assert terminal("agent", "x", "--max-cost", amount).code == 1

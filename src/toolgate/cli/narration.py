@@ -74,7 +74,7 @@ class Narration:
                 self._line(f"begins again: {reason}", "yellow")
             case Calling(_, tool, arguments):
                 self._aside()
-                self._line(f"→ {tool} {_short(json.dumps(dict(arguments), ensure_ascii=False, default=str))}", "cyan")
+                self._line(f"→ {_short(tool)} {_short(json.dumps(dict(arguments), ensure_ascii=False, default=str))}", "cyan")
             case Called():
                 self._called(event)
             case ApprovalWanted(wanted):
@@ -109,7 +109,7 @@ class Narration:
         cost = f", {dollars(event.cost)}" if event.cost else ""
         again = ", as before" if event.replayed else ""
         mark, style = ("✗", "red") if event.failed else ("←", "green")
-        self._line(f"{mark} {event.tool} ({event.seconds:.2f} s{cost}{again}): {_short(event.text)}", style)
+        self._line(f"{mark} {_short(event.tool)} ({event.seconds:.2f} s{cost}{again}): {_short(event.text)}", style)
 
     def _finished(self, end: Finished) -> None:
         self.end = end
