@@ -1,10 +1,11 @@
 """A server as a child process, in as little Python as can be, of the handshake eras: `python plain.py [HABIT...]`.
 
 Habits: `silent` says nothing at all · `crash` ends when its tool `crash` is called · `flood` fills standard error ·
-`garbage` prints what is no JSON · `deaf` ends neither by its input's end nor by SIGTERM · `family` leaves a child of its
-own · `two` has a second tool · `loud` floods with log messages when `loud` is called · `slow` begins late · `bad` has 30 tools
-that are none · `changes` has a resource that is another when `change` is called · `asks` has a tool for clients only that can
-be asked something, and asks them.
+`garbage` prints what is no JSON · `deaf` ends neither by its input's end nor by SIGTERM · `family` leaves a child of
+its own · `two` has a second tool · `loud` floods with log messages when `loud` is called · `slow` begins late · `bad`
+has 30 tools that are none · `odd` has one whose arguments have names that not every client takes · `changes` has a
+resource that is another when `change` is called · `asks` has a tool for clients only that can be asked something, and
+asks them.
 """
 
 from __future__ import annotations
@@ -26,7 +27,10 @@ ECHO = {
     "inputSchema": {"type": "object", "properties": {"text": {"type": "string"}}, "required": ["text"]},
     "annotations": {"readOnlyHint": True},
 }
-
+ODD = {
+    "name": "odd",
+    "inputSchema": {"type": "object", "properties": {"$filter": {"type": "string"}, "top": {}}, "required": ["$filter"]},
+}
 
 ROOTS: list[Any] = []
 """The client's, each time that it said they had changed."""
@@ -39,8 +43,9 @@ def tools() -> list[dict[str, Any]]:
     more = ["crash", "hang", "environment", "loud", "pid"] + (["two"] if "two" in HABITS else [])
     more += ["ask", "later", "roots"] if "asks" in HABITS and "elicitation" in CLIENT else []
     more += ["change"] if "changes" in HABITS else []
+    odd = [ODD] if "odd" in HABITS else []
     none = [{"name": f"none{number}"} for number in range(30)] if "bad" in HABITS else []
-    return [*none, ECHO, *({"name": name, "inputSchema": {"type": "object"}} for name in more)]
+    return [*none, *odd, ECHO, *({"name": name, "inputSchema": {"type": "object"}} for name in more)]
 
 
 def say(message: dict[str, Any]) -> None:
@@ -72,6 +77,9 @@ def call(id: Any, name: str, arguments: dict[str, Any]) -> None:
         ASKED[f"about {id}"] = id
         form = {"type": "object", "properties": {"name": {"type": "string"}}}
         say({"id": f"about {id}", "method": "elicitation/create", "params": {"message": "Your name?", "requestedSchema": form}})
+        return
+    if name == "odd":
+        say({"id": id, "result": {"content": [{"type": "text", "text": json.dumps(arguments)}]}})
         return
     text = {"environment": json.dumps(dict(os.environ)), "pid": str(os.getpid())}.get(name, arguments.get("text", name))
     say({"id": id, "result": {"content": [{"type": "text", "text": text}]}})

@@ -63,6 +63,16 @@ async def test_a_childs_tools_are_called_and_its_environment_is_clean(behind: Be
     assert environment.keys() - {"HOME", "LANG", "LC_ALL", "LC_CTYPE", "LOGNAME", "PATH", "SHELL", "TERM", "TMPDIR", "USER"} == {"THEIRS"}
 
 
+async def test_an_argument_whose_name_not_every_client_takes_has_another_here_and_its_own_there(behind: Behind) -> None:
+    async with behind(one=plain("odd")) as app:
+        said = await call(app, "one_odd", filter="x eq 1", top=3)
+        past = await call(app, "one_odd", **{"filter": "x eq 1", "$filter": "y eq 2"})
+
+    assert json.loads(text(said)) == {"$filter": "x eq 1", "top": 3}
+    assert past.problem is not None
+    assert (past.problem.code, past.effect) == ("invalid_arguments", "none")
+
+
 async def test_a_child_that_crashes_is_begun_again_and_costs_only_the_call(behind: Behind) -> None:
     async with behind(one=plain(), two=plain()) as app:
         before = text(await call(app, "one_pid"))

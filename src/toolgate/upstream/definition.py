@@ -26,6 +26,7 @@ from toolgate.openapi.definition import Defined, Definition, plain
 from toolgate.openapi.diagnostics import Findings
 from toolgate.openapi.names import LEGAL, LONGEST, legal
 from toolgate.openapi.selection import Called
+from toolgate.upstream.keys import renamed
 
 MAX_TOOLS = 2000
 MAX_BYTES = 256 * 1024
@@ -82,7 +83,7 @@ def _definition(tool: Any, integration: Integration) -> Definition | None:
         # By its own name, so that no other tool's coming or going changes it.
         ours = f"{ours[: LONGEST - 9]}_{sha256(name.encode()).hexdigest()[:8]}".strip("_")
     called = Called((name, short, ours))
-    schema = _visible(tool["inputSchema"])
+    schema, theirs = renamed(_visible(tool["inputSchema"]))
     passed = {key: tool[key] if key == "_meta" else _visible(tool[key]) for key in PASSED if isinstance(tool.get(key), dict | list)}
     description = tool.get("description")
     definition = Definition(
@@ -93,7 +94,7 @@ def _definition(tool: Any, integration: Integration) -> Definition | None:
         advertised=schema,
         annotations=_annotations(tool, integration, called),
         key=f"tools/call {name}",
-        plan_data={"tool": name, "passed": passed},
+        plan_data={"tool": name, "passed": passed, **({"theirs": theirs} if theirs else {})},
         listed=called.listed(integration),
         price=called.price(integration),
         timeout=integration.defaults.timeout,

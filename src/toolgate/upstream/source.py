@@ -31,6 +31,7 @@ from toolgate.upstream.dial import Dial
 from toolgate.upstream.endpoint import Endpoint
 from toolgate.upstream.holders import Holders, Name
 from toolgate.upstream.kept import keep
+from toolgate.upstream.keys import meant
 from toolgate.upstream.messages import SERVER_INFO, meta
 from toolgate.upstream.upstream import Changed, Heard, Upstream
 
@@ -48,9 +49,12 @@ class ServersTool:
     upstream: Upstream
     name: str
     """As the server calls it."""
+    theirs: Mapping[str, str]
+    """What it calls arguments whose names not every client takes, by ours."""
 
     async def __call__(self, call: Call) -> Outcome:
-        params = {"name": self.name, "arguments": dict(call.arguments)}
+        arguments = meant(call.arguments, self.theirs) if self.theirs else dict(call.arguments)
+        params = {"name": self.name, "arguments": arguments}
         result = await self.upstream.request("tools/call", params, call, call.tool.name)
         return answer.outcome(result, self.upstream.name, reads=call.tool.annotations.read_only)
 
@@ -182,7 +186,7 @@ class Source:
         before = self._tools.get(definition.name)
         if before is not None and before.fingerprint == definition.fingerprint:
             return before
-        run = ServersTool(self.upstream, definition.plan_data["tool"])
+        run = ServersTool(self.upstream, definition.plan_data["tool"], definition.plan_data.get("theirs", {}))
         return replace(tool_of(definition, self.integration, run), passed=definition.plan_data["passed"], away=self._away)
 
     def _away(self) -> str | None:
