@@ -138,6 +138,26 @@ def test_mistakes_are_mended_or_left_out_and_said(schema: Any, expected: Any, co
     assert {one.code for one in findings} == ({code} if code else set())
 
 
+@pytest.mark.parametrize(
+    ("schema", "value"),
+    [
+        ({"oneOf": [{"type": "string"}, {"$ref": "#/nowhere"}]}, "a"),
+        ({"oneOf": [{"type": "string", "maxLength": 1}, {"type": "string", "pattern": "["}]}, "a"),
+        ({"oneOf": [{"$ref": "#/components/schemas/Bad"}, {"type": "string"}]}, "a"),
+        ({"not": {"$ref": "#/nowhere"}}, "a"),
+        ({"not": {"$ref": "#/components/schemas/Bad"}}, "a"),
+        ({"not": {"type": "misspelt"}}, "a"),
+        ({"not": None}, "a"),
+        ({"if": {"pattern": "["}, "then": False}, "a"),
+        ({"type": "string", "maxLength": 1e30}, "a"),
+    ],
+)
+def test_what_is_left_out_never_makes_the_rest_stricter(schema: Any, value: Any) -> None:
+    lifted, _ = lift(schema, Bad={"pattern": "["})
+
+    assert jsonschema_rs.Draft202012Validator(lifted, offline=True).is_valid(value)
+
+
 def test_a_diagnostic_says_where() -> None:
     _, findings = lift({"properties": {"a/b": {"items": {"pattern": "("}}}})
 

@@ -202,8 +202,8 @@ def _exclusive_number(lifted: dict[str, Any], key: str, value: Any, report: Repo
 
 def _count(lifted: dict[str, Any], key: str, value: Any, report: Report, at: Any) -> None:
     number = _as_number(value)
-    if number is None or number < 0 or number != int(number):
-        report("warning", "bad-keyword", at, f"{key} must be a whole number from 0 on; it is left out")
+    if number is None or not 0 <= number < 2**64 or number != int(number):
+        report("warning", "bad-keyword", at, f"{key} must be a whole number from 0 on, in 64 bits; it is left out")
     else:
         lifted[key] = int(number)
 

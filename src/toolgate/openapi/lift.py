@@ -57,6 +57,8 @@ class Fragment:
     depth: int = 1
     cut: bool = False
     """Something was left out because it was too much, not because it was wrong."""
+    loose: bool = False
+    """Something was left out, for whatever reason: it accepts more than was meant."""
 
 
 class Lifter:
@@ -128,12 +130,14 @@ class _Walk:
         self.nodes = 0
         self.depth = 0
         self.cut = False
+        self.loose = False
 
     def fragment(self, node: Any) -> Fragment:
         schema = self.schema(node, None, 1, in_place=True)
-        return Fragment(schema, tuple(self.references), self.nodes, self.depth, self.cut)
+        return Fragment(schema, tuple(self.references), self.nodes, self.depth, self.cut, self.loose)
 
     def report(self, level: keywords.Level, code: str, at: At, message: str) -> None:
+        self.loose |= level == "warning"  # whatever is left out is told as one
         self.lifter.report(level, code, self.pointer(at), message)
 
     def pointer(self, at: At) -> str:
@@ -180,6 +184,8 @@ class _Walk:
         if key == "items" and isinstance(value, list):
             key = "prefixItems"  # a tuple, as it was spelled before 2020-12
         if key in keywords.ONE:
+            if value is None:
+                return
             lifted["items" if key == "additionalItems" else key] = self.schema(value, at, depth, in_place=in_place)
         elif key in keywords.MAPS:
             if isinstance(value, dict):

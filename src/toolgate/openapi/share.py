@@ -36,7 +36,7 @@ def stand_alone(schema: dict[str, Any], fragments: Sequence[Fragment], lifter: L
     Args:
         pointer: of the operation, for diagnostics.
     """
-    cut = any(fragment.cut for fragment in fragments)
+    cut = any(fragment.loose for fragment in fragments)
     if any(fragment.references for fragment in fragments):
         sharing = _Sharing(lifter, pointer)
         nodes = sum(fragment.nodes for fragment in fragments)
@@ -49,7 +49,8 @@ def stand_alone(schema: dict[str, Any], fragments: Sequence[Fragment], lifter: L
 def loosened(schema: Any) -> Any:
     """`schema` without the keywords that accept less when a schema inside them accepts more.
 
-    Once a piece was cut to `{}`, which accepts anything, `not` would refuse everything and `oneOf` find two that fit.
+    Once something was left out, so that a piece may accept anything, `not` would refuse everything and `oneOf` find two
+    that fit.
     """
     if not isinstance(schema, dict):
         return schema
@@ -112,7 +113,7 @@ class _Sharing:
             for pointer in level:
                 fragment = self.fragments[pointer] = self.lifter.target(pointer)
                 nodes += fragment.nodes
-                self.cut |= fragment.cut
+                self.cut |= fragment.loose
                 if nodes > MAX_NODES or hops > MAX_DEPTH:
                     self._cut(pointer, f"a tool may have {MAX_NODES:,} schema nodes and {MAX_DEPTH} references in a row")
                 else:
@@ -226,4 +227,4 @@ def _pointers(references: Iterable[Reference]) -> dict[str, None]:
 def _anything(fragment: Fragment) -> Fragment:
     """A fragment cut down to its type."""
     kind = fragment.schema.get("type") if isinstance(fragment.schema, dict) else None
-    return Fragment({"type": kind} if kind else {}, cut=True)
+    return Fragment({"type": kind} if kind else {}, cut=True, loose=True)
