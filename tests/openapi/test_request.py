@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from toolgate.egress.wire import Request
 from toolgate.errors import InvalidArguments, Misconfigured
 from toolgate.openapi import request
-from toolgate.openapi.operation import BodyPlan, ParameterPlan, Plan, ServerTemplate
+from toolgate.openapi.operation import BodyPlan, FieldPlan, ParameterPlan, Plan, ServerTemplate
 
 SERVER = "https://api.example.com/v1"
 OWNER = ParameterPlan("owner", "path", "owner", required=True)
@@ -251,6 +251,23 @@ def test_two_harmless_arguments_make_no_harmful_segment_together(a: str, b: str)
 def test_a_missing_path_argument_is_refused() -> None:
     with pytest.raises(InvalidArguments, match="cannot take 'repo': it is part of the path and has to be given"):
         url(REPOS, owner="o")
+
+
+@pytest.mark.parametrize(
+    ("media_type", "fields"),
+    [
+        ("multipart/form-data", (FieldPlan("f[]", "f", binary=True), FieldPlan("g", "g"))),
+        ("application/x-www-form-urlencoded", (FieldPlan("g", "g"), FieldPlan("f[]", "f", binary=True))),
+        ("application/json", (FieldPlan("f[]", "f", binary=True), FieldPlan("g", "g"))),
+    ],
+)
+def test_a_field_of_a_flat_body_is_called_by_its_argument(media_type: str, fields: tuple[FieldPlan, ...]) -> None:
+    plan = Plan("POST", "/x", bodies=(BodyPlan(media_type, "flat", fields=fields),))
+
+    with pytest.raises(InvalidArguments, match="cannot take 'f': it is not base64") as refused:
+        request.compile(plan, SERVER).build({"g": "x", "f": {"base64": "~"}})
+
+    assert refused.value.problems[0]["path"] == "/f"
 
 
 def decodings(text: str) -> list[str]:

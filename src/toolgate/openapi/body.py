@@ -5,7 +5,8 @@ from __future__ import annotations
 import base64
 import binascii
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import PurePath
 from typing import Any, NamedTuple
 
@@ -121,10 +122,21 @@ def _flat(plan: BodyPlan, arguments: Mapping[str, Any]) -> Any:
 
 
 def _json(value: Any, plan: BodyPlan, files: ReadFile | None) -> Body:
-    binary = [field.name for field in plan.fields if field.binary]
-    if binary and isinstance(value, dict):
-        value = {name: _base64(item, files) if name in binary else item for name, item in value.items()}
+    if isinstance(value, dict):
+        for field in plan.fields:
+            if field.binary and field.name in value:
+                with _blaming(field):
+                    value = {**value, field.name: _base64(value[field.name], files)}
     return Body(_concrete(plan.media_type, "application/json"), media.dumps(value))
+
+
+@contextmanager
+def _blaming(field: FieldPlan) -> Iterator[None]:
+    try:
+        yield
+    except Unfit as unfit:
+        unfit.argument = field.argument
+        raise
 
 
 def _base64(value: Any, files: ReadFile | None) -> Any:
@@ -167,7 +179,11 @@ def _covers(option: str, media_type: str) -> bool:
 
 def _form(value: Mapping[str, Any], plan: BodyPlan, files: ReadFile | None) -> str:
     fields = {field.name: field for field in plan.fields}
-    pieces = (_form_field(item, fields.get(name) or FieldPlan(name, None), files) for name, item in value.items())
+    pieces = []
+    for name, item in value.items():
+        field = fields.get(name) or FieldPlan(name, None)
+        with _blaming(field):
+            pieces.append(_form_field(item, field, files))
     return "&".join(piece for piece in pieces if piece)
 
 
@@ -185,7 +201,11 @@ def _form_field(value: Any, field: FieldPlan, files: ReadFile | None) -> str:
 def _multipart(value: Any, plan: BodyPlan, files: ReadFile | None) -> Body:
     fields = {field.name: field for field in plan.fields}
     if isinstance(value, dict):
-        parts = [part for name, item in value.items() for part in _parts(item, fields.get(name) or FieldPlan(name, None), files)]
+        parts: list[Part] = []
+        for name, item in value.items():
+            field = fields.get(name) or FieldPlan(name, None)
+            with _blaming(field):
+                parts += _parts(item, field, files)
     else:
         items = value if isinstance(value, list) else [value]
         parts = [_part(None, item, FieldPlan("", None, binary=_is_file(item)), files) for item in items]

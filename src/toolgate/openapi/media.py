@@ -40,6 +40,9 @@ CHARSET = re.compile(r';\s*charset\s*=\s*"?([^\s";]+)', re.IGNORECASE)
 class Unfit(ValueError):
     """A value has no spelling in its place. Says why, without the value."""
 
+    argument: str | None = None
+    """The argument that gave it, where it is one of many that make a body."""
+
 
 def essence(media_type: str) -> str:
     """`media_type` without parameters, lower case."""

@@ -180,7 +180,7 @@ class Builder:
             blamed = chosen.argument or "body"
             return body.build(chosen, arguments, files)
         except Unfit as unfit:
-            raise self._refusal(blamed, str(unfit)) from None
+            raise self._refusal(unfit.argument or blamed, str(unfit)) from None
         except UnicodeError:
             raise self._refusal(blamed, "a text in it does not fit the charset it is sent in") from None
 
