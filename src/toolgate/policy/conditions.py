@@ -78,12 +78,16 @@ class Condition(Strict):
         def check(facts: Facts) -> Truth:
             if root not in facts:
                 return None
-            found = reach(facts[root], path)
-            if len(found) == 1:
-                return verdict(found[0])
-            return None if found else missing
+            value = facts[root]
+            return verdict(value[path]) if path in value else missing
 
-        return check
+        def reaching(facts: Facts) -> Truth:
+            found = reach(facts[root], path) if root in facts else None
+            if found is None or len(found) > 1:
+                return None
+            return verdict(found[0]) if found else missing
+
+        return reaching if "." in path else check
 
 
 def tool_facts(tool: Tool) -> Mapping[str, Any]:
