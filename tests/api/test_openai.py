@@ -14,6 +14,7 @@ import openai
 import pytest
 from anyio.to_thread import run_sync
 from openai import AsyncOpenAI
+from pydantic import BaseModel
 
 from tests.api.talking import Talking, by_name
 from tests.server.conftest import serving
@@ -160,6 +161,29 @@ async def test_what_tools_of_others_have_answered_before_counts_as_written_by_st
 
     calls = [entry.body for entry in await world.stores.journal.read("audit") if entry.body["type"] == "call.outcome"]
     assert [body["tainted"] for body in reversed(calls) if body["tool"]["name"] == "list_issues"] == [False, True]
+
+
+class Count(BaseModel):
+    n: int
+
+
+async def test_by_a_schema_nothing_is_said_but_the_answer_that_fits_it() -> None:
+    lines = [LOOKS[0], Line("There are three."), Line('{"n": 3}')]
+    world = Talking(lines * 4)
+    async with sdk(world) as client:
+        whole = await client.responses.parse(model="toolgate", input="How many?", text_format=Count)
+        async with client.responses.stream(model="toolgate", input="How many now?", text_format=Count) as stream:
+            pieces = [event.delta async for event in stream if event.type == "response.output_text.delta"]
+            streamed = await stream.get_final_response()
+        ask: Any = {"model": "toolgate", "messages": [{"role": "user", "content": "How many?"}], "response_format": Count}
+        completed = await client.chat.completions.parse(**ask)
+        async with client.chat.completions.stream(**ask) as chunks:
+            async for _ in chunks:
+                pass
+            last = await chunks.get_final_completion()
+
+    assert (whole.output_parsed, streamed.output_parsed, "".join(pieces)) == (Count(n=3), Count(n=3), '{"n": 3}')
+    assert [answer.choices[0].message.parsed for answer in (completed, last)] == [Count(n=3)] * 2
 
 
 async def test_a_response_shows_its_tools_as_calls_of_an_mcp_server() -> None:

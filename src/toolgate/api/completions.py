@@ -109,11 +109,11 @@ class Chunks:
                 case Started(run):
                     self._id = f"chatcmpl-{run}"
                     say.hold(self._chunk({"role": "assistant", "content": ""}))
-                case Said(text, step):
+                case Said(text, step) if self._wanted.heard:
                     between = "" if self._step in (None, step) else "\n\n"
                     self._step = step
                     await say(self._chunk({"content": between + text}))
-                case Withdrawn(_, reason):  # what was said cannot be taken back in these words
+                case Withdrawn(_, reason) if self._wanted.heard:  # what was said cannot be taken back in these words
                     raise ModelFailed(f"the answer broke off and began anew, which a stream of chunks cannot say: {reason}", "transient")
 
         try:
@@ -126,6 +126,8 @@ class Chunks:
                 return problem_answer(end)
             await say(json.dumps({"error": told(end)}))
             return None
+        if self._wanted.schema is not None and end.status == "done":
+            await say(self._chunk({"content": end.answer}))
         if end.theirs:
             pieces = [{"index": place, **call} for place, call in enumerate(calls_of(end))]
             await say(self._chunk({"tool_calls": pieces}))
@@ -150,7 +152,7 @@ def _completion(wanted: Wanted, end: Finished) -> dict[str, Any]:
     if end.code == "refusal":
         message |= {"content": None, "refusal": end.answer or end.reason}
     if end.theirs:
-        message |= {"content": end.answer or None, "tool_calls": calls_of(end)}
+        message |= {"content": end.answer or None if wanted.schema is None else None, "tool_calls": calls_of(end)}
     return {
         "id": f"chatcmpl-{end.run}",
         "object": "chat.completion",

@@ -66,6 +66,11 @@ class Wanted:
     wishes: Mapping[str, Any] = field(default_factory=dict)
     """As `wishes_in` has them."""
 
+    @property
+    def heard(self) -> bool:
+        """What is said is sent as it comes. Not where an answer has to fit a schema: OpenAI's clients read all that they hear by it."""
+        return self.streamed and self.schema is None
+
     async def go(self, hear: Hear) -> Finished | Problem:
         """How the run ended, or why it did not: the gate may not let through the call of `agent_run` that it is."""
         besides = {"model": "" if self.model == OURS else self.model, "schema": self.schema, "resume": self.run, **self.wishes}
@@ -100,11 +105,11 @@ class Wanted:
         if self.run is not None:
             text, images = (self.asked.text, self.asked.images) if self.asked.spoken else (None, ())
             more: Any = {"text": text, "images": images, "results": self.results, "change": self._changed}
-            return await self.agent.resume(self.run, self.user, hear, seen=self.streamed, **more)
+            return await self.agent.resume(self.run, self.user, hear, seen=self.heard, **more)
         if not self.asked.spoken:
             raise InvalidArguments("the last message has to be the user's")
         task = self._changed(Task(self.asked.task, limits=self.agent.limits, tainted=self.asked.tainted))
-        return await self.agent.run(task, self.user, hear, seen=self.streamed, parent=call, images=self.asked.all_images)
+        return await self.agent.run(task, self.user, hear, seen=self.heard, parent=call, images=self.asked.all_images)
 
     def _changed(self, task: Task) -> Task:
         """`task` as this request has it: with OpenAI each says anew which model answers, and in which form."""

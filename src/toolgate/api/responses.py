@@ -130,6 +130,8 @@ class Output:
         if isinstance(end, Problem):
             await self._broke(end)
             return None
+        if self._wanted.schema is not None and end.status == "done":
+            await self._tell(self._piece(end.answer))
         await self._tell(self._closed())
         whole = self.whole(end)
         kind = {"completed": "completed", "failed": "failed"}.get(whole["status"], "incomplete")
@@ -162,9 +164,9 @@ class Output:
                 self._id = f"{PREFIX}{run}"
                 for kind in ("created", "in_progress"):
                     yield {"type": f"response.{kind}", "response": self._head("in_progress")}
-            case Said(text):
+            case Said(text) if self._wanted.schema is None:
                 yield from self._piece(text)
-            case Withdrawn(_, reason):
+            case Withdrawn(_, reason) if self._wanted.heard:
                 raise ModelFailed(f"the answer broke off and began anew, which these events cannot say: {reason}", "transient")
             case Calling(id, tool, arguments):
                 yield from self._begin_call(id, tool, arguments)
