@@ -361,12 +361,13 @@ def look_after_jobs(app: App) -> Jobs:
     from toolgate.internal.again import Anew
     from toolgate.server.standing import Standing
 
-    async def begun(run: str, who: Principal) -> bool:
+    async def begun(run: str, who: Principal) -> Outcome | bool:
+        from toolgate.agent.errand import ended
+
         try:
-            await app.agent.runs.get(run, who)
+            return await ended(app.agent, run, who) or True
         except UnknownRun:
             return False
-        return True
 
     jobs = app.backends.jobs
     if jobs.again is not None:

@@ -7,11 +7,12 @@ from pathlib import Path
 from typing import Any
 
 import anyio
+import pytest
 
 from tests.internal.world import ADMIN, an_app, run
 from toolgate.app import App, look_after_jobs
 from toolgate.calls import Call, Outcome, Principal, Text, Tool
-from toolgate.internal.jobs import KIND, MOST, TIMES
+from toolgate.internal.jobs import KIND, MOST, TIMES, Job, Jobs
 from toolgate.server.keys import Keys
 from toolgate.settings import Caller
 from toolgate.testing import a_principal, a_tool
@@ -211,6 +212,29 @@ async def test_a_run_of_the_agent_goes_on_from_its_journal_and_makes_no_finished
     assert "result" in done, str(done)
     assert (done["status"], done["result"]["structured"]["answer"]) == ("done", "There.")
     assert len(counted) == 1
+
+
+async def test_a_run_that_had_ended_is_told_of_as_it_ended_and_not_begun_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def never(self: Jobs, job: Job) -> None:
+        """The process is gone before the end of a job is written down."""
+
+    (tmp_path / "script.yaml").write_text(json.dumps([{"text": "There."}]))
+    providers = {"play": {"kind": "scripted", "script": str(tmp_path / "script.yaml")}}
+    async with an_app(tmp_path, store="sqlite", providers=providers) as app:
+        look_after_jobs(app)
+        eve = await a_key(app)
+        with monkeypatch.context() as patched:
+            patched.setattr(Jobs, "_end", never)
+            job = await run(app, "submit_job", eve, tool="agent_run", arguments={"task": "Count", "model": "play"})
+            async with asyncio.timeout(10):
+                await next(iter(app.backends.jobs.under_way.values())).ended.wait()
+
+    async with an_app(tmp_path, store="sqlite", providers=providers) as app:
+        look_after_jobs(app)
+        done = await ended(app, job.structured["id"], eve)
+
+    assert "result" in done, str(done)
+    assert (done["status"], done["result"]["structured"]["answer"]) == ("done", "There.")
 
 
 def agents(app: App) -> list[Tool]:

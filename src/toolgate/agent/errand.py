@@ -7,15 +7,17 @@ from __future__ import annotations
 
 import json
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from toolgate.agent.events import ApprovalWanted, Called, Calling, Event, Finished, Noted, Routed, Wanted
 from toolgate.agent.loop import Agent
+from toolgate.agent.output import read
 from toolgate.agent.report import report
 from toolgate.agent.rounds import Rounds
 from toolgate.agent.runs import Task
 from toolgate.agent.tool import LONGEST, NAME, may_run
-from toolgate.calls import Call, Outcome, Principal, Question, Text
+from toolgate.calls import Call, Outcome, Principal, Problem, Question, Text
 from toolgate.errors import AuditUnavailable, InvalidArguments, NotPermitted, ToolFailed, ToolgateError
 from toolgate.llm.messages import Image
 from toolgate.llm.pictures import told
@@ -54,6 +56,24 @@ async def run(agent: Agent, call: Call) -> Outcome:
     if rounds is not None:
         await rounds.asked(end)
     return _outcome(end, f"Only its user can take the run {end.run} up" if _is_within(call) else None)
+
+
+async def ended(agent: Agent, id: str, who: Principal) -> Outcome | None:
+    """How the run of that id has ended, told as the call that asked for it would have; None: it is for whoever takes it up to go on.
+
+    Raises:
+        UnknownRun: there is none, or it is not `who`'s.
+    """
+    run = await agent.runs.get(id, who)
+    if run.status in (None, "cancelled"):
+        return None
+    end = (await agent.replay(id, who))[-1]
+    assert isinstance(end, Finished)
+    output = None if run.task.schema is None else read(end.answer, run.task.schema)[0]
+    try:
+        return _outcome(replace(end, output=output))
+    except ToolFailed as error:
+        return Outcome(problem=Problem(error.code, str(error)))
 
 
 async def through(

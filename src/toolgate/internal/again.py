@@ -42,11 +42,15 @@ class Anew:
     """Knows which calls may be made again, and by whom."""
 
     def __init__(
-        self, gateway: Gateway, standing: Standing, begun: Callable[[str, Principal], Awaitable[bool]], sealer: Sealer | None = None
+        self,
+        gateway: Gateway,
+        standing: Standing,
+        begun: Callable[[str, Principal], Awaitable[Outcome | bool]],
+        sealer: Sealer | None = None,
     ) -> None:
         """
         Args:
-            begun: whether the agent has a run of that id, which is the one of the call that asked for it.
+            begun: whether the agent has a run of that id, which is the one of the call that asked for it; how it ended, if it has.
             sealer: seals the arguments, where whoever takes a job up has the same key; None: they are kept as they are.
         """
         self._sealer = sealer
@@ -84,9 +88,9 @@ class Anew:
         found = None if principal is None else self._gateway.visible(principal).get(tool)
         if principal is None or found is None:
             return None
-        resumed = tool == RUNS and await self._begun(kept["call"], principal)
+        begun = tool == RUNS and await self._begun(kept["call"], principal)
         try:
-            arguments = {"resume": kept["call"]} if resumed else self._opened(kept)
+            arguments = {"resume": kept["call"]} if begun else self._opened(kept)
         except Misconfigured as error:
             log.warning("the job of %s is not taken up again: %s", tool, error)
             return None
@@ -97,6 +101,8 @@ class Anew:
         work = Work(tool, arguments, principal, parent)
 
         async def run(progress: Progress) -> Outcome:
+            if isinstance(begun, Outcome):  # all but the end of its job was written down
+                return begun
             return await self._gateway.call(tool, arguments, principal, parent=parent, id=work.call, progress=progress)
 
         return work, run
