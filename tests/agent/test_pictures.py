@@ -44,6 +44,30 @@ def test_a_fact_with_pictures_is_json_and_one_without_says_nothing_of_them() -> 
     assert to_json(replace(shown, images=())) == {"kind": "asked", "at": 1.0, "text": "What is this?"}
 
 
+async def test_who_looks_at_a_run_reads_none_of_its_pictures() -> None:
+    world = World(lines=[Line("A cat.")])
+    first = await world.run("What is this?", images=[CAT])
+    records = world.stores.records
+    [kept] = await records.list("run.picture")
+    await records.delete("run.picture", kept.id)
+
+    events = await world.agent.replay(first.run, ADA)
+
+    assert events[-1] == replace(first, output=None)
+    assert CAT.base64 not in str([each.body for each in await records.list("run.fact")])
+
+
+async def test_pictures_that_a_fact_itself_holds_are_read_too() -> None:
+    world = World(lines=[Line("A cat.")])
+    run = await world.agent.runs.begin(Task("What is this?"), ADA, None)
+    shown = Asked(1.0, "What is this?", (CAT, DOG))
+    await world.stores.records.put("run.fact", f"{run.id}-00000000", to_json(shown))
+
+    facts, number = await world.agent.runs.facts(run, pictures=True)
+
+    assert (list(facts), number) == ([shown], 1)
+
+
 async def test_a_run_whose_process_died_before_its_pictures_were_written_down_says_so() -> None:
     world = World(lines=[])
     run = await world.agent.runs.begin(Task("What are these?", pictures=2), ADA, None)

@@ -141,7 +141,7 @@ class Agent:
         if run.status == "done" and text is None:
             raise NotPermitted(f"the run {id} is done; it goes on when you say something more", "agent.done")
         await runs.join()
-        facts, number = await runs.facts(run)
+        facts, number = await runs.facts(run, pictures=True)
         asked = bool(turns.after(facts).messages)
         if not asked and run.task.pictures:
             raise InvalidArguments(f"the run {id} ended before its {run.task.pictures} pictures were written down; give the task again")

@@ -18,7 +18,7 @@ from toolgate.money import micros
 from toolgate.policy.bounds import is_admin
 from toolgate.stores import Stores
 
-RUN, FACT, RESULT, JUDGED = "run", "run.fact", "run.result", "run.judged"
+RUN, FACT, PICTURE, RESULT, JUDGED = "run", "run.fact", "run.picture", "run.result", "run.judged"
 PAGE = 500
 
 
@@ -155,8 +155,12 @@ class Runs:
         """See `Lives.join`."""
         await self._lives.join()
 
-    async def facts(self, run: Run) -> tuple[Sequence[Fact], int]:
-        """In order, and the number of the next one. Of facts that were written at the same time one may be missing that was not last."""
+    async def facts(self, run: Run, *, pictures: bool = False) -> tuple[Sequence[Fact], int]:
+        """In order, and the number of the next one. Of facts that were written at the same time one may be missing that was not last.
+
+        Args:
+            pictures: with those that were shown, which may have 20 MiB, and of which only a model is told.
+        """
         facts: list[Fact] = []
         number, beginning = 0, f"{run.id}-"
         after = beginning
@@ -164,7 +168,8 @@ class Runs:
             for each in page:
                 if not each.id.startswith(beginning):
                     return facts, number
-                facts.append(from_json(each.body))
+                images = {"images": await self._pictures(each.body) if pictures else ()} if "images" in each.body else {}
+                facts.append(from_json({**each.body, **images}))
                 number = int(each.id.removeprefix(beginning)) + 1
             after = page[-1].id
         return facts, number
@@ -178,8 +183,20 @@ class Runs:
         """
         # Kept longer than the run, which lives on with each change, while its facts are written once.
         expires = time.time() + 4 * self._keep
-        if not await self._records.put(FACT, f"{run.id}-{number:08d}", to_json(fact), expires=expires):
+        body = to_json(fact)
+        for picture in body.get("images", ()):
+            picture["kept"] = new_id()
+            await self._records.put(PICTURE, picture["kept"], {"data": picture.pop("data")}, expires=expires)
+        if not await self._records.put(FACT, f"{run.id}-{number:08d}", body, expires=expires):
             raise Busy(f"the run {run.id} is taken up elsewhere")
+
+    async def _pictures(self, body: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
+        """Those of a fact, as `to_json` has them."""
+        found = []
+        for each in body["images"]:
+            there = await self._records.get(PICTURE, each["kept"]) if "kept" in each else None
+            found.append({**each, **(there.body if there else {})})  # older runs have them in the fact itself
+        return found
 
     async def judge(self, id: str, good: float, who: Principal) -> tuple[str, str, str] | None:
         """Hear from its owner how good a run's answer was, once.
