@@ -378,6 +378,18 @@ def test_a_process_that_is_told_to_end_answers_its_last_call_and_exits_with_0(to
         assert (process.communicate(timeout=60)[0], process.returncode) == ("ended\n", 0)
 
 
+def test_a_process_that_is_told_twice_ends_at_once_and_has_nothing_to_complain_of() -> None:
+    program = f"from starlette.applications import Starlette\n{PROGRAM.replace('listen(hello', 'listen(Starlette()')}"
+    with subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        process.stdout.readline()
+
+        process.send_signal(signal.SIGTERM)
+        process.send_signal(signal.SIGINT)
+
+        assert (*process.communicate(timeout=60), process.returncode) == ("ended\n", "", 0)
+
+
 def test_an_address_that_is_taken_is_named() -> None:
     with bound(Server(port=0)) as taken:
         port = taken.getsockname()[1]

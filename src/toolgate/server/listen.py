@@ -140,7 +140,6 @@ class _Server(uvicorn.Server):
                 self.force_exit = True
                 with anyio.move_on_after(SETTLE_SECONDS, shield=True):
                     await self.shutdown([listener])
-                    await self.lifespan.shutdown()  # uvicorn leaves it out when it is forced
             raise
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
@@ -153,6 +152,8 @@ class _Server(uvicorn.Server):
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         self._draining.set()
         await super().shutdown(sockets)
+        if self.force_exit:
+            await self.lifespan.shutdown()  # uvicorn leaves it out, and the application would end by a cancellation
 
 
 class Answers:
