@@ -281,7 +281,7 @@ class Settings(BaseSettings):
     """Who a caller over stdio or from the terminal is; the name is the operating system's."""
     anonymous: Caller | None = Caller()
     """Who a caller over HTTP without a credential is, on loopback only; null: nobody is let in."""
-    store: str = "sqlite"
+    store: Literal["sqlite", "memory"] = "sqlite"
     """Journal of record: `sqlite`, or `memory` for tests and demonstrations."""
     identity: Identity = Identity()
     files: Files = Files()

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import httpx2
 import jsonschema_rs
@@ -48,7 +48,7 @@ def as_described(method: str, path: str, answer: httpx2.Response) -> None:
 
 
 @asynccontextmanager
-async def world(folder: Path, store: str = "sqlite") -> AsyncIterator[World]:
+async def world(folder: Path, store: Literal["sqlite", "memory"] = "sqlite") -> AsyncIterator[World]:
     settings = Settings(integrations=("internal",), store=store, data_dir=folder)
     async with open_app(settings) as app, asgi(app) as application:
         made = Keys(app.stores.records)

@@ -152,6 +152,28 @@ def test_the_doctor_names_a_folder_that_no_setting_does(terminal: Terminal, shop
     assert "`policies: policies`" in note["do"]
 
 
+def test_the_doctor_asks_the_databases_that_are_shared(terminal: Terminal, shop: Path) -> None:
+    away = {"ledger": "postgresql://u:hidden@127.0.0.1:1/x", "shared": "redis://:hidden@127.0.0.1:1"}
+    (shop.parents[1] / "toolgate.yaml").write_text(json.dumps({"tool_specs": ["specs"], **away}))
+
+    ran = terminal("doctor", "--json")
+
+    found = {finding["what"]: finding for finding in ran.value if finding["what"] in ("ledger", "shared")}
+    assert {what: finding["level"] for what, finding in found.items()} == {"ledger": "broken", "shared": "broken"}
+    assert "the ledger's PostgreSQL cannot be used" in found["ledger"]["says"]
+    assert found["shared"]["says"] == "its Redis does not answer; until it does, each process counts for itself"
+    assert (ran.code, "hidden" in ran.out + ran.err) == (1, False)
+
+
+def test_a_store_that_is_none_is_not_repeated(terminal: Terminal, tmp_path: Path) -> None:
+    (tmp_path / "toolgate.yaml").write_text("store: postgresql://u:hidden@127.0.0.1/x")
+
+    ran = terminal("doctor", "--json")
+
+    assert "store: Input should be 'sqlite' or 'memory'" in ran.out
+    assert (ran.code, "hidden" in ran.out + ran.err) == (1, False)
+
+
 def test_the_doctor_begins_mcp_servers_and_says_why_one_does_not_answer(terminal: Terminal, shop: Path) -> None:
     root = shop.parents[1]
     for name, command in (("plain", [sys.executable, "-S", str(PLAIN)]), ("gone", ["/no/such/program"])):

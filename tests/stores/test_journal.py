@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from toolgate.errors import AuditUnavailable, Misconfigured
+from toolgate.errors import AuditUnavailable
 from toolgate.stores import Journal, open_stores
 
 
@@ -83,9 +83,3 @@ async def test_a_closed_journal_takes_nothing(tmp_path: Path) -> None:
 
     with pytest.raises(AuditUnavailable, match="is closed"):
         await stores.journal.append("audit", {})
-
-
-async def test_an_unknown_store_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(Misconfigured, match="no store called oracle"):
-        async with open_stores("oracle", tmp_path):
-            pass

@@ -18,7 +18,7 @@ import click
 from toolgate import __version__
 from toolgate.cli.options import common, settings_of, wait_for
 from toolgate.cli.output import emit, say, table
-from toolgate.errors import ToolgateError
+from toolgate.errors import ToolgateError, Unreachable
 
 if TYPE_CHECKING:
     from toolgate.openapi.load import Loaded
@@ -68,6 +68,10 @@ def _examined(config: Path | None) -> Iterator[Finding]:
     yield from _integrations(settings)
     yield from _code(settings)
     yield _carefully("state", "set data_dir in toolgate.yaml to a folder you may write", lambda: _state(settings))
+    if settings.ledger:
+        yield _carefully("ledger", "set ledger in toolgate.yaml to a PostgreSQL that answers", lambda: wait_for(_ledger(settings)))
+    if settings.shared:
+        yield _carefully("shared", "set shared in toolgate.yaml to a Redis that answers", lambda: wait_for(_shared(settings)))
     yield _port(settings)
 
 
@@ -227,6 +231,24 @@ def _state(settings: Settings) -> Finding:
     if time.time() < last:
         return Finding("broken", "clock", "the clock is behind what the audit has seen already", "set the machine's clock")
     return Finding("ok", "state", f"{folder} can be written" if settings.store == "sqlite" else f"kept in {settings.store}")
+
+
+async def _ledger(settings: Settings) -> Finding:
+    from toolgate.cli.state import opened
+
+    async with opened(settings, ledger=True):
+        return Finding("ok", "ledger", "its PostgreSQL answers")
+
+
+async def _shared(settings: Settings) -> Finding:
+    from toolgate.stores import Allowance
+    from toolgate.stores.counters import open_counters
+
+    async with open_counters(settings.shared.get_secret_value() if settings.shared else None, settings.limits.workers) as counters:
+        await counters.take((Allowance("doctor", calls=1000, seconds=1),))
+        if counters.degraded:
+            raise Unreachable("its Redis does not answer; until it does, each process counts for itself")
+        return Finding("ok", "shared", "its Redis answers")
 
 
 def _port(settings: Settings) -> Finding:

@@ -360,11 +360,13 @@ class Stores:
 
 
 @asynccontextmanager
-async def open_stores(store: str, folder: Path, audit: Audit = DEFAULT, ledger: SecretStr | None = None) -> AsyncIterator[Stores]:
+async def open_stores(
+    store: Literal["sqlite", "memory"], folder: Path, audit: Audit = DEFAULT, ledger: SecretStr | None = None
+) -> AsyncIterator[Stores]:
     """The stores that `settings.store` names, with the ledger at `settings.ledger` where that names one.
 
     Raises:
-        Misconfigured: no such store, or the ledger cannot be used.
+        Misconfigured: the ledger cannot be used.
         AuditUnavailable: it cannot be opened or is damaged.
     """
     async with _opened(store, folder, audit) as stores:
@@ -380,15 +382,13 @@ async def open_stores(store: str, folder: Path, audit: Audit = DEFAULT, ledger: 
 
 
 @asynccontextmanager
-async def _opened(store: str, folder: Path, audit: Audit) -> AsyncIterator[Stores]:
+async def _opened(store: Literal["sqlite", "memory"], folder: Path, audit: Audit) -> AsyncIterator[Stores]:
     if store == "memory":
         from toolgate.stores.memory import memory_stores
 
         yield memory_stores()
-    elif store == "sqlite":
+    else:
         from toolgate.stores.sqlite import open_sqlite
 
         async with open_sqlite(folder / "toolgate.db", audit) as stores:
             yield stores
-    else:
-        raise Misconfigured(f"there is no store called {store}; sqlite and memory are known")
