@@ -258,6 +258,18 @@ def test_whatever_a_model_or_a_tool_says_is_shown_as_text(page: Any, gate: Gate)
     assert page.evaluate("document.querySelectorAll('img, script:not([src])').length") == 0
 
 
+def test_the_agent_stands_beside_the_page_where_there_is_room(page: Any, gate: Gate) -> None:
+    page.set_viewport_size({"width": 1280, "height": 720})
+    signed_in(page, gate, "developer")
+
+    page.keyboard.press("Control+j")
+
+    covered = page.locator(".dock").bounding_box()["x"]
+    for part in ("header", "main"):
+        box = page.locator(part).bounding_box()
+        assert box["x"] + box["width"] <= covered
+
+
 @pytest.mark.parametrize("scheme", SCHEMES)
 def test_axe_finds_nothing_wrong_with_the_agent(page: Any, gate: Gate, scheme: str) -> None:
     scripted(page, [ROUTED, *said("I look."), *call("drop", {"id": 7}), SPENT, interrupted("a1")])

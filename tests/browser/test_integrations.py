@@ -48,6 +48,10 @@ def test_an_integration_is_tested_switched_off_and_on_with_the_keyboard(page: An
     expect(github).to_contain_text("Its tools are served no more.")
     expect(github).to_contain_text("off")
     assert "github_list_issues" not in {tool.name for tool in gate.app.gateway.catalog}
+    page.keyboard.press("Control+k")
+    page.keyboard.type("github_list_issues")
+    expect(page.get_by_role("dialog").get_by_text("github_list_issues", exact=True)).to_have_count(0)
+    page.keyboard.press("Escape")
     page.get_by_role("button", name="Enable github").press("Enter")
     expect(github).to_contain_text("Its tools are served again.")
     assert "github_list_issues" in {tool.name for tool in gate.app.gateway.catalog}

@@ -70,6 +70,23 @@ def test_the_audit_is_filtered_and_one_calls_whole_story_is_told(page: Any, gate
     expect(story).to_contain_text("2 lines as written")
 
 
+def test_times_are_asked_for_by_the_clock_that_the_page_shows(chromium: Any, gate: Gate) -> None:
+    context = chromium.new_context(base_url=gate.url, timezone_id="Asia/Tokyo")
+    page = context.new_page()
+    signed_in(page, gate, "admin", "#/audit")
+
+    page.get_by_label("Since").fill("2026-11-20")
+    page.get_by_label("Until").fill("2026-11-20T09:30:00Z")
+    page.get_by_role("button", name="Filter").press("Enter")
+
+    expect(page.get_by_label("Since")).to_have_value("2026-11-19T15:00:00.000Z")
+    expect(page.get_by_label("Until")).to_have_value("2026-11-20T09:30:00Z")
+    page.get_by_label("Until").fill("2026-11-20 09:30")
+    page.get_by_role("button", name="Filter").press("Enter")
+    expect(page.get_by_label("Until")).to_have_value("2026-11-20T00:30:00.000Z")
+    context.close()
+
+
 def test_the_chain_is_verified_and_handed_on_from_the_page(page: Any, gate: Gate) -> None:
     signed_in(page, gate, "admin", "#/audit")
 

@@ -70,6 +70,7 @@ def test_a_key_pressed_in_the_moment_the_page_appears_is_heard(page: Any, gate: 
 @pytest.mark.parametrize("query", ["list issues repo", "ghci", "get-repo", "issue  com", "zzz"])
 def test_typing_letter_by_letter_and_back_finds_what_the_whole_query_finds(page: Any, gate: Gate, query: str) -> None:
     signed_in(page, gate, "admin")
+    expect(page.get_by_role("option").first).to_be_visible()  # what is typed before they are there finds them later
     page.keyboard.press("Control+k")
     box, list_ = page.get_by_role("dialog").get_by_role("combobox"), page.locator("#palette-list")
     box.fill(query)
@@ -83,6 +84,29 @@ def test_typing_letter_by_letter_and_back_finds_what_the_whole_query_finds(page:
 
     expect(list_).to_have_attribute("data-query", query)
     assert list_.text_content() == at_once
+
+
+def test_tools_that_cannot_be_fetched_are_not_said_to_be_none_and_are_asked_for_again(page: Any, gate: Gate) -> None:
+    page.route("**/v1/tools?*", lambda route: route.abort())
+    signed_in(page, gate, "developer", "#/approvals")
+    page.keyboard.press("Control+k")
+    told = page.get_by_role("dialog").get_by_role("status")
+    expect(told).to_have_text("The server does not answer. Is it still running?")
+
+    page.unroute("**/v1/tools?*")
+
+    expect(page.get_by_role("dialog").get_by_role("option").first).to_be_visible()
+
+
+def test_a_link_to_the_tool_that_is_open_brings_its_arguments(page: Any, gate: Gate) -> None:
+    signed_in(page, gate, "developer", '#/tools/github_list_issues?args={"owner":"acme"}')
+    expect(page.get_by_label("owner")).to_have_value("acme")
+
+    page.goto('/console/#/tools/github_list_issues?args={"owner":"other"}')
+    expect(page.get_by_label("owner")).to_have_value("other")
+    page.go_back()
+
+    expect(page.get_by_label("owner")).to_have_value("acme")
 
 
 def test_what_does_not_fit_is_told_at_its_field_by_the_server(page: Any, gate: Gate) -> None:

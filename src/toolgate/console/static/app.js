@@ -13,11 +13,15 @@ function App() {
   const [session, setSession] = useState(null);
   const [problem, setProblem] = useState("");
   const route = useRoute();
-  const look = () => ask("/console/session").then(setSession, (error) => setProblem(error.message));
+  const look = () => ask("/console/session").then((found) => (setSession(found), setProblem("")), (error) => setProblem(error.message));
   useEffect(() => {
     look();
+    addEventListener("focus", look); // somebody else may have signed in, or out, in another tab
     signedOut.addEventListener("ended", look);
-    return () => signedOut.removeEventListener("ended", look);
+    return () => {
+      removeEventListener("focus", look);
+      signedOut.removeEventListener("ended", look);
+    };
   }, []);
   const who = session?.principal?.id;
   const catalogue = useCatalogue(who && [who, ...session.principal.roles].join(" "));
@@ -37,10 +41,11 @@ function App() {
   useEffect(() => {
     document.title = `${page?.title ?? "Sign in"} · Toolgate`;
   }, [page]);
-  if (problem) return html`<main class="alone"><h1>Toolgate</h1><p role="alert" class="problem">${problem}</p></main>`;
+  if (problem && !session) return html`<main class="alone"><h1>Toolgate</h1><p role="alert" class="problem">${problem}</p></main>`;
   if (!session) return html`<main class="alone"><p>…</p></main>`;
 
-  const signedIn = () => look().then(() => (location.hash = "#/tools"));
+  const home = () => look().then(() => (location.hash = "#/tools"));
+  const signedIn = () => (route.page === "sign-in" ? home() : look()); // else they go on where their session ended
   const signing = !session.principal || route.page === "sign-in";
   return html`
     <a class="skip" href="#main" onClick=${(event) => (event.preventDefault(), main.current.focus())}>Skip to the content</a>
@@ -49,7 +54,7 @@ function App() {
       ${!signing && html`<${Navigation} at=${route.page} />
           <button class="search" onClick=${openPalette}>Search <kbd>Ctrl K</kbd></button>
           <button aria-expanded=${String(docked === true)} onClick=${() => setDocked(!docked)}>Agent <kbd>Ctrl J</kbd></button>`}
-      <${Who} session=${session} onOut=${signedIn} />
+      <${Who} session=${session} onOut=${home} />
     </header>
     <main id="main" tabindex="-1" ref=${main}>
       ${signing && html`<${SignIn} session=${session} failed=${route.query.get("failed")} onDone=${signedIn} />`}
@@ -57,7 +62,7 @@ function App() {
       ${!signing && !page && html`<section><h1>Nothing here</h1><p>There is no page <q>${route.page}</q>.</p></section>`}
     </main>
     ${!signing && docked !== null && html`<${Dock} key=${who} open=${docked} onClose=${() => setDocked(false)} />`}
-    ${!signing && html`<${Palette} entries=${catalogue.entries} kept=${memory} />`}
+    ${!signing && html`<${Palette} catalogue=${catalogue} kept=${memory} />`}
   `;
 }
 

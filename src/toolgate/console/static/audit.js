@@ -12,8 +12,8 @@ const FILTERS = [
   ["tool", "Tool, * for anything"],
   ["ending", "Ending", ["ok", "refused", "failed", "unknown"]],
   ["type", "Event", ["call.*", "approval.*", "auth.failed", "budget.changed", "config.changed", "key.*", "model.*", "policy.*", "tool.drift", "audit.*"]],
-  ["since", "Since"],
-  ["until", "Until"],
+  ["since", "Since, by your clock"],
+  ["until", "Until, by your clock"],
   ["call", "Call, with those made for it"],
 ];
 
@@ -77,7 +77,7 @@ function Filters({ query }) {
   const submit = (event) => {
     event.preventDefault();
     const given = Object.fromEntries(new FormData(event.target));
-    location.hash = to("audit", "", given);
+    location.hash = to("audit", "", { ...given, since: zoned(given.since), until: zoned(given.until) });
   };
   return html`<form class="filters" role="search" aria-label="Filters" onSubmit=${submit}>
     ${FILTERS.map(
@@ -93,6 +93,13 @@ function Filters({ query }) {
     )}
     <button class="main">Filter</button>
   </form>`;
+}
+
+/** A day or a moment of the reader's clock, which the page shows, as one of everybody's; what says its zone, or is none, as it is. */
+function zoned(text) {
+  const [, day, time = "00:00"] = text.trim().match(/^(\d{4}-\d\d-\d\d)(?:[T ](\d\d:\d\d(?::\d\d(?:\.\d+)?)?))?$/) ?? [];
+  const moment = new Date(`${day}T${time}`);
+  return day && !Number.isNaN(moment.valueOf()) ? moment.toISOString() : text;
 }
 
 /** Whether the chain holds, and all of it as a file. */

@@ -1,5 +1,5 @@
 // How each MCP client is told of this server. Sources: the clients' own documentation, autumn 2026.
-import { html, useState } from "./lib.js";
+import { copied, html, useState } from "./lib.js";
 
 const url = () => `${location.origin}/mcp`;
 const json = (key, entry) => JSON.stringify({ [key]: { toolgate: entry } }, null, 2);
@@ -29,8 +29,7 @@ export function Connect() {
     setSaid("");
   };
   const copy = async () => {
-    await navigator.clipboard.writeText(snippet());
-    setSaid("copied");
+    setSaid((await copied(snippet())) ? "copied" : "The browser keeps its clipboard to itself here; the text is below.");
   };
   return html`<h2>Connect a client</h2>
     <div class="actions">

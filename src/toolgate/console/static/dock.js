@@ -3,7 +3,7 @@ import { after, eventsOf, messagesOf, NOTHING } from "./agui.js";
 import { ask, problemOf, send } from "./api.js";
 import { parse } from "./exact.js";
 import { Arguments } from "./form.js";
-import { html, useEffect, useLayoutEffect, useRef, useState } from "./lib.js";
+import { html, unique, useEffect, useLayoutEffect, useRef, useState } from "./lib.js";
 import { dollars } from "./money.js";
 import { Runs } from "./runs.js";
 import { to } from "./route.js";
@@ -13,7 +13,7 @@ const VOID = new Set(["invalid_arguments", "not_permitted"]);
 
 /** @param {{open: boolean, onClose: () => void}} props */
 export function Dock({ open, onClose }) {
-  const [thread, setThread] = useState(() => crypto.randomUUID());
+  const [thread, setThread] = useState(() => unique());
   const [talk, setTalk] = useState(NOTHING);
   const [text, setText] = useState("");
   const [model, setModel] = useState("");
@@ -36,7 +36,7 @@ export function Dock({ open, onClose }) {
     const hear = (event) => setTalk((now = after(now, event)));
     setTalk(now);
     const forwarded = { ...(model && { model }), ...(Number(budget) > 0 && { max_cost: Number(budget) }) };
-    const body = { threadId: thread, runId: crypto.randomUUID(), messages: messagesOf(before.items), tools: [], context: [], state: {}, forwardedProps: forwarded, ...(resume && { resume }) };
+    const body = { threadId: thread, runId: unique(), messages: messagesOf(before.items), tools: [], context: [], state: {}, forwardedProps: forwarded, ...(resume && { resume }) };
     try {
       const answer = await send("/v1/agent", { method: "POST", body, signal: running.current.signal });
       if (!answer.ok) throw problemOf(answer.status, await answer.json().catch(() => null));
@@ -48,7 +48,7 @@ export function Dock({ open, onClose }) {
     }
     return now;
   };
-  const say = (words, before = talk) => go({ ...before, items: [...before.items, { kind: "user", id: crypto.randomUUID(), text: words }] });
+  const say = (words, before = talk) => go({ ...before, items: [...before.items, { kind: "user", id: unique(), text: words }] });
   const submit = (event) => {
     event.preventDefault();
     if (!text.trim() || busy) return;
@@ -65,7 +65,7 @@ export function Dock({ open, onClose }) {
   };
   const fresh = () => {
     running.current?.abort();
-    setThread(crypto.randomUUID());
+    setThread(unique());
     setTalk(NOTHING);
     setPast(null);
   };

@@ -7,9 +7,9 @@ const EFFECT = { read: "reads", write: "writes", destroy: "may destroy" };
 
 /**
  * @param {{id: string, entries: import("./fuzzy.js").Entry[], kept: {recent: string[], pinned: string[]}, onPick: (name: string) => void,
- *   most?: number}} props most: rows
+ *   most?: number, missing?: string}} props most: rows; missing: why the entries are not there yet
  */
-export function Finder({ id, entries, kept, onPick, most }) {
+export function Finder({ id, entries, kept, onPick, most, missing }) {
   const [query, setQuery] = useState("");
   const [active, setActive] = useState(0);
   const list = useRef();
@@ -55,7 +55,7 @@ export function Finder({ id, entries, kept, onPick, most }) {
         </div>`,
       )}
     </div>
-    <p class="quiet" role="status">${said(rows.length, entries.length, query)}</p>
+    <p class="quiet" role="status">${missing || said(rows.length, entries.length, query)}</p>
   </div>`;
 }
 

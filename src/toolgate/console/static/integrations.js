@@ -2,6 +2,7 @@
 import { ask } from "./api.js";
 import { clock } from "./approvals.js";
 import { useAsked } from "./asked.js";
+import { changed } from "./catalogue.js";
 import { Clients } from "./clients.js";
 import { Connect } from "./connect.js";
 import { html, useState } from "./lib.js";
@@ -17,9 +18,13 @@ export function Integrations({ session }) {
   const { value, problem, again } = useAsked("/v1/integrations", { every: EVERY });
   const [adding, setAdding] = useState(false);
   const admin = session.principal.roles.includes("admin");
+  const served = () => {
+    again();
+    changed();
+  };
   const added = () => {
     setAdding(false);
-    again();
+    served();
   };
   return html`<section>
     <h1>Integrations</h1>
@@ -27,7 +32,7 @@ export function Integrations({ session }) {
     ${admin && html`<p><button type="button" aria-expanded=${String(adding)} onClick=${() => setAdding(!adding)}>Add an API…</button></p>`}
     ${adding && html`<${Adding} onAdded=${added} />`}
     <ul class="cards grid">
-      ${(value?.integrations ?? []).map((each) => html`<${Card} key=${each.name} integration=${each} admin=${admin} onChanged=${again} />`)}
+      ${(value?.integrations ?? []).map((each) => html`<${Card} key=${each.name} integration=${each} admin=${admin} onChanged=${served} />`)}
     </ul>
     <p><a href="/v1/integrations">As JSON</a></p>
     <${Providers} admin=${admin} />

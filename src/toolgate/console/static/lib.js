@@ -5,6 +5,19 @@ import htm from "./modules/htm.js";
 export { render } from "./modules/preact.js";
 export { useCallback, useEffect, useLayoutEffect, useMemo, useRef, useState } from "./modules/hooks.js";
 
+/** Something random that nothing else is called; `crypto.randomUUID` is there over https and on loopback only, as the clipboard. */
+export const unique = () => crypto.getRandomValues(new Uint8Array(16)).reduce((text, byte) => text + byte.toString(16).padStart(2, "0"), "");
+
+/** Whether `text` could be put on the clipboard. */
+export const copied = async (text) => {
+  try {
+    await navigator.clipboard.writeText(text);
+    return true;
+  } catch {
+    return false;
+  }
+};
+
 const MOST = 10_000; // characters of a text in a line: what strangers wrote may have a megabyte, which holds the page up
 
 /** A text from elsewhere stands in a `bdi`, where it cannot turn what is around it, and is cut where it is longer than anybody reads. */

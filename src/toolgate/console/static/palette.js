@@ -3,8 +3,8 @@ import { Finder } from "./finder.js";
 import { html, useLayoutEffect, useRef, useState } from "./lib.js";
 import { to } from "./route.js";
 
-/** @param {{entries: object[], kept: object}} props */
-export function Palette({ entries, kept }) {
+/** @param {{catalogue: object, kept: object}} props */
+export function Palette({ catalogue, kept }) {
   const dialog = useRef();
   const [opened, setOpened] = useState(0);
   // Before the page is painted: a key pressed as it appears is heard.
@@ -40,7 +40,7 @@ export function Palette({ entries, kept }) {
   };
   const outside = (event) => event.target === dialog.current && dialog.current.close();
   return html`<dialog ref=${dialog} class="palette" aria-label="Command palette" onClick=${outside}>
-    ${opened > 0 && html`<${Finder} key=${opened} id="palette" entries=${entries} kept=${kept.read()} onPick=${pick} />`}
+    ${opened > 0 && html`<${Finder} key=${opened} id="palette" entries=${catalogue.entries} missing=${catalogue.ready ? "" : catalogue.problem || "…"} kept=${kept.read()} onPick=${pick} />`}
   </dialog>`;
 }
 

@@ -3,7 +3,7 @@ import { ask, problemOf, read, send } from "./api.js";
 import { parse } from "./exact.js";
 import { Cost, Effect, Method } from "./finder.js";
 import { Arguments } from "./form.js";
-import { html, useEffect, useLayoutEffect, useRef, useState } from "./lib.js";
+import { copied, html, useEffect, useLayoutEffect, useRef, useState } from "./lib.js";
 import { Preview } from "./preview.js";
 import { Result } from "./result.js";
 import { to } from "./route.js";
@@ -158,14 +158,13 @@ function Copy({ name, values }) {
     const chosen = event.target.value;
     event.target.value = "";
     if (!chosen) return;
-    await navigator.clipboard.writeText(forms[chosen]);
-    setSaid(`${chosen} copied`);
+    setSaid((await copied(forms[chosen])) ? `${chosen} copied` : forms[chosen]);
   };
   return html`<select class="copy" aria-label="Copy as" onChange=${copy}>
       <option value="">Copy as…</option>
       ${Object.keys(forms).map((form) => html`<option key=${form}>${form}</option>`)}
     </select>
-    <span role="status" class="quiet">${said}</span>`;
+    <span role="status" class="quiet"><bdi>${said}</bdi></span>`;
 }
 
 /** Arguments that a link brought. */

@@ -12,7 +12,7 @@ export function Tools({ route, catalogue, kept }) {
   }, [route.rest]);
   if (route.rest) {
     const brief = catalogue.entries.find(({ tool }) => tool.name === route.rest)?.tool;
-    return html`<${Tool} key=${route.rest} name=${route.rest} brief=${brief} query=${route.query} kept=${kept} />`;
+    return html`<${Tool} key=${`${route.rest}?${route.query}`} name=${route.rest} brief=${brief} query=${route.query} kept=${kept} />`;
   }
   const pick = (name) => (location.hash = to("tools", name));
   return html`<section>
