@@ -70,6 +70,17 @@ def test_the_audit_is_filtered_and_one_calls_whole_story_is_told(page: Any, gate
     expect(story).to_contain_text("2 lines as written")
 
 
+def test_what_is_typed_into_a_filter_stays_while_lines_arrive(page: Any, gate: Gate) -> None:
+    signed_in(page, gate, "admin", "#/audit")
+    page.get_by_label("Person").press_sequentially("car")
+
+    with page.expect_response("**/console/session"):
+        page.evaluate("dispatchEvent(new Event('focus'))")
+    page.get_by_label("Person").press_sequentially("ol")
+
+    expect(page.get_by_label("Person")).to_have_value("carol")
+
+
 def test_times_are_asked_for_by_the_clock_that_the_page_shows(chromium: Any, gate: Gate) -> None:
     context = chromium.new_context(base_url=gate.url, timezone_id="Asia/Tokyo")
     page = context.new_page()
@@ -157,6 +168,17 @@ def test_metrics_are_looked_through_with_the_keyboard_alone(page: Any, gate: Gat
 
     expect(page).to_have_url(re.compile(r"#/audit\?who=flora"))
     expect(page.get_by_role("cell", name="flora").first).to_be_visible()
+
+
+@pytest.mark.parametrize(("at", "asked"), [("audit", "**/v1/audit?*"), ("metrics", "**/v1/metrics/calls*")])
+def test_a_page_whose_server_was_away_shows_its_answers_once_it_is_back(page: Any, gate: Gate, at: str, asked: str) -> None:
+    page.route(asked, lambda route: route.abort())
+    signed_in(page, gate, "admin", f"#/{at}")
+    expect(page.get_by_role("alert").first).to_have_text("The server does not answer. Is it still running?")
+
+    page.unroute(asked)
+
+    expect(page.get_by_role("alert").first).to_be_empty()
 
 
 def test_who_is_no_admin_is_told_that_the_audit_is_not_for_them(page: Any, gate: Gate) -> None:

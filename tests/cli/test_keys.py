@@ -72,6 +72,7 @@ def test_making_replacing_and_revoking_a_key_is_written_down_without_its_secret(
     [
         (("create", "ada", "--role", "developr"), "there is no role developr; there are"),
         (("create", "ada", "--tier", "gold"), "there is no tier gold; there are"),
+        (("create", "ada", "--scope", "tools:red"), "there is no scope tools:red; there are tools:read, tools:call and tool:GLOB"),
         (("create", "ada", "--expires", "soon"), "such as 90d, or never"),
         (("create", "ada", "--expires", "0d"), "such as 90d, or never"),
         (("create", "anonymous"), "the owner of a key"),

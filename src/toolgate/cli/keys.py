@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from functools import partial
@@ -51,7 +51,7 @@ async def create(
 
     settings = settings_of(config)
     caller = Caller(roles=roles or ("readonly",), tier=tier, tenant=tenant)
-    _check(caller, settings)
+    _check(caller, scopes, settings)
     async with _opened(settings) as (keys, record):
         key, text = await keys.create(owner, caller, seconds=expires, scopes=scopes or None)
         await record("key.created", tenant=tenant, **_told(key))
@@ -125,8 +125,9 @@ def _hand_out(key: Key, text: str, as_json: bool) -> None:
     say(f"tg_{key.id} of {key.owner} works until {_when(key.expires) or 'it is revoked'}. Keep it now: it is not shown again.")
 
 
-def _check(caller: Caller, settings: Settings) -> None:
-    """Refuse roles and tiers that no policy knows: a key with a misspelt one could do nothing, and nobody would see why."""
+def _check(caller: Caller, scopes: Iterable[str], settings: Settings) -> None:
+    """Refuse roles, tiers and scopes that mean nothing: a key with a misspelt one could do nothing, and nobody would see why."""
+    from toolgate.policy.bounds import CALL, READ, TOOL
     from toolgate.policy.load import load_policy
     from toolgate.settings import policies_folder
 
@@ -136,6 +137,9 @@ def _check(caller: Caller, settings: Settings) -> None:
             raise click.UsageError(f"there is no role {role}; there are {', '.join(sorted(policy.roles))}")
     if policy.tiers and caller.tier not in policy.tiers:
         raise click.UsageError(f"there is no tier {caller.tier}; there are {', '.join(policy.tiers)}")
+    for scope in scopes:
+        if scope not in (READ, CALL) and not scope.startswith(TOOL):
+            raise click.UsageError(f"there is no scope {scope}; there are {READ}, {CALL} and {TOOL}GLOB")
 
 
 @asynccontextmanager

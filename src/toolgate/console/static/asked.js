@@ -2,6 +2,8 @@
 import { ask } from "./api.js";
 import { useCallback, useEffect, useRef, useState } from "./lib.js";
 
+const AGAIN = 2000; // milliseconds
+
 /**
  * The answer to GET `path`, the problem if there is none, and a way to ask again.
  * @param {string | null} path null: nothing is asked
@@ -29,6 +31,11 @@ export function useAsked(path, { every } = {}) {
       gone.current?.abort();
     };
   }, [again, every]);
+  useEffect(() => {
+    if (state.problem?.status !== 0) return undefined;
+    const timer = setTimeout(again, AGAIN); // nobody answered: the server may be starting
+    return () => clearTimeout(timer);
+  }, [state, again]);
   // What was asked before does not answer this.
   const fits = state.path === path;
   return { value: fits ? state.value : null, problem: fits ? state.problem : null, again };

@@ -88,7 +88,7 @@ function Filters({ query }) {
               <option value="">any</option>
               ${choices.map((each) => html`<option key=${each} selected=${query.get(name) === each}>${each}</option>`)}
             </select>`
-          : html`<input id=${`by-${name}`} name=${name} autocomplete="off" value=${query.get(name) ?? ""} placeholder=${name === "since" || name === "until" ? "2026-11-20T09:30" : undefined} />`}
+          : html`<input id=${`by-${name}`} name=${name} autocomplete="off" defaultValue=${query.get(name) ?? ""} placeholder=${name === "since" || name === "until" ? "2026-11-20T09:30" : undefined} />`}
       </div>`,
     )}
     <button class="main">Filter</button>
