@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Callable
@@ -104,3 +105,21 @@ def test_python_m_toolgate_is_the_command(tmp_path: Path) -> None:
 
     assert ran.returncode == 0
     assert [client["client"] for client in json.loads(ran.stdout)] == ["claude-desktop", "claude-code", "vscode", "cursor"]
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1"])
+def test_what_a_terminal_has_no_letters_for_is_written_as_escapes(shop: Path, encoding: str) -> None:
+    description = json.loads((shop / "openapi.json").read_text())
+    description["paths"]["/items"]["get"]["summary"] = "品を一覧する"
+    (shop / "openapi.json").write_text(json.dumps(description))
+
+    ran = subprocess.run(
+        [sys.executable, "-m", "toolgate", "tools", "show", "shop_list_items"],
+        env={**os.environ, "PYTHONIOENCODING": encoding},
+        capture_output=True,
+        timeout=60,
+        cwd=shop.parents[1],
+    )
+
+    assert (ran.returncode, ran.stderr) == (0, b"")
+    assert b"\\u54c1\\u3092\\u4e00\\u89a7\\u3059\\u308b" in ran.stdout

@@ -12,6 +12,7 @@ import sys
 import traceback
 from collections.abc import Sequence
 from importlib import import_module
+from io import TextIOWrapper
 
 import click
 
@@ -75,6 +76,8 @@ def root() -> None:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code; every error has been written to stderr by then."""
     log_lines()
+    if isinstance(sys.stdout, TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")  # as stderr is: a call is done, whatever its answer is written in
     given = list(sys.argv[1:] if arguments is None else arguments)
     try:
         code = root.main(given, prog_name="toolgate", standalone_mode=False)
