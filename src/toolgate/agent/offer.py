@@ -18,6 +18,8 @@ from toolgate.llm.messages import ToolSpec
 
 SHARE = 0.1
 """Of the window that the schemas may take."""
+MOST = 120
+"""Tools that are shown; OpenAI takes 128 in a request and refuses it with more, and the agent has some of its own."""
 PER_TOKEN = 4  # bytes of JSON; schemas are ASCII with long words
 FINDERS = ("search_tools", "describe_tool", "call_tool")
 PROTOCOL = "protocol"
@@ -41,7 +43,7 @@ def offered(tools: Mapping[str, Tool], globs: Sequence[str] | None, window: int)
     own += [loading] if (loading := _load_skill(tools)) else []
     chosen = [tool for name, tool in tools.items() if _is_meant(name, tool, globs)]
     specs = [spec_of(tool) for tool in chosen]
-    if sum(map(size, specs)) <= SHARE * window * PER_TOKEN:
+    if len(specs) <= MOST and sum(map(size, specs)) <= SHARE * window * PER_TOKEN:
         return [*specs, *own], True
     finders = [spec_of(tools[name]) for name in FINDERS if name in tools]
     if not finders:  # nothing finds what is not shown, so as many as fit are
@@ -50,8 +52,8 @@ def offered(tools: Mapping[str, Tool], globs: Sequence[str] | None, window: int)
 
 
 def added(tools: Mapping[str, Tool], globs: Sequence[str] | None, found: Iterable[str]) -> list[ToolSpec]:
-    """What searches have found so far, by name, of the tools that were not shown before."""
-    return [spec_of(tools[name]) for name in found if name in tools and _is_meant(name, tools[name], globs)]
+    """What searches have found so far, by name, of the tools that were not shown before; later ones go by `call_tool`."""
+    return [spec_of(tools[name]) for name in found if name in tools and _is_meant(name, tools[name], globs)][:MOST]
 
 
 def meant(name: str, globs: Sequence[str] | None) -> bool:
@@ -106,7 +108,7 @@ def _is_meant(name: str, tool: Tool, globs: Sequence[str] | None) -> bool:
 
 def _fitting(specs: Sequence[ToolSpec], window: int) -> list[ToolSpec]:
     room, fitting = SHARE * window * PER_TOKEN, []
-    for spec in specs:
+    for spec in specs[:MOST]:
         room -= size(spec)
         if room < 0:
             break
