@@ -12,7 +12,7 @@ from tests.agent.world import ADA, ASKS, Answers, World, a_policy, inside, resul
 from toolgate.agent.events import Called, Noted, Spent, Wanted
 from toolgate.agent.tool import agent_run
 from toolgate.calls import Call, Outcome
-from toolgate.errors import ModelFailed, OverBudget
+from toolgate.errors import ModelFailed, OverBudget, TimedOut
 from toolgate.llm.messages import Assistant, Prompt, Tokens
 from toolgate.money import Price
 from toolgate.policy.rules import Permission
@@ -120,6 +120,23 @@ async def test_a_request_that_no_budget_has_room_for_ends_the_run_and_a_new_budg
     more = await world.resume(end.run)
 
     assert (end.status, end.answer, more.status, more.answer) == ("budget_exhausted", "Little.", "done", "All of it.")
+
+
+async def test_a_request_that_had_all_the_time_that_was_left_ends_the_run_by_its_budget() -> None:
+    clock = FakeClock(1000.0)
+
+    def says(prompt: Prompt) -> Line:
+        if prompt.choice == "none":
+            return Line("As far as I came.")
+        clock.now += prompt.seconds
+        return Line(error=TimedOut("the model had not answered when the time for the request was over"))
+
+    world = World([], says, clock=clock)
+
+    early, late = await world.run(), await world.run(limits={"seconds": 60.0})
+
+    assert (early.status, early.answer) == ("failed", "")
+    assert (late.status, late.answer, late.reason) == ("budget_exhausted", "As far as I came.", "The 60 seconds of this run are over")
 
 
 async def test_a_model_that_fails_leaves_a_run_that_can_be_taken_up() -> None:

@@ -27,7 +27,7 @@ from toolgate.agent.summary import cut_at, summary_of
 from toolgate.agent.system import system
 from toolgate.agent.turns import LAST, Act, Ask, Used
 from toolgate.calls import Call, Principal
-from toolgate.errors import AuditUnavailable, Busy, ModelFailed, OverBudget, ToolgateError
+from toolgate.errors import AuditUnavailable, Busy, ModelFailed, OverBudget, TimedOut, ToolgateError
 from toolgate.gateway import Gateway
 from toolgate.llm.messages import Chosen, Done, Errand, Prompt, ReasoningDelta, Reply, Reset, System, TextDelta, ToolSpec
 from toolgate.llm.provider import Provider
@@ -143,17 +143,14 @@ class Drive:
 
     async def _step(self) -> None:
         state = self.state
-        limits = self.run.task.limits
-        seconds = self._seconds()
-        over = self.purse.over(seconds) or turns.over(state.allotted(), seconds, limits)
+        over = self._over()
         move = turns.next_move(state, self.clock(), spent=over, wrong=self._output()[1], window=self._window)
         match move:
             case Ask(phase, last):
                 await self._ask(phase, last)
             case Act(calls):
                 # What a reply within the steps wants is done: the last words can tell of it.
-                over = self.purse.over(seconds, steps=False) or turns.over(replace(state.allotted(), steps=0), seconds, limits)
-                if wait := await Batch(self).make(calls, over):
+                if wait := await Batch(self).make(calls, self._over(steps=False)):
                     await self.add(Ended(self.clock(), "waiting", wait))
             case Hinted(text=text):
                 await self.add(move)
@@ -185,6 +182,8 @@ class Drive:
         now, state, unpaid = self.clock(), self.state, isinstance(error, OverBudget)
         if unpaid and not last:
             return Stopping(now, "budget_exhausted", str(error), LAST.format(reason="The budget is used up"))
+        if isinstance(error, TimedOut) and not last and (over := self._over()):  # it had what was left of the run's time
+            return Stopping(now, "budget_exhausted", over, LAST.format(reason=over))
         if isinstance(error, ModelFailed) and error.reason == "context_exceeded" and (cut := cut_at(state.messages, keep=1)):
             return Compacted(now, cut, summary_of(state.messages[:cut]))
         status = state.stopping.status if state.stopping else "budget_exhausted" if unpaid else "failed"
@@ -268,6 +267,16 @@ class Drive:
             schema=task.schema,
             seconds=min(REPLY_SECONDS, self.left()),
         )
+
+    def _over(self, *, steps: bool = True) -> str | None:
+        """Which budget leaves nothing but the reserve, of this run or of the outermost one, as `turns.over`.
+
+        Args:
+            steps: count them too.
+        """
+        allotted, seconds = self.state.allotted(), self._seconds()
+        allotted = allotted if steps else replace(allotted, steps=0)
+        return self.purse.over(seconds, steps=steps) or turns.over(allotted, seconds, self.run.task.limits)
 
     def _seconds(self) -> float:
         """Under way in this allotment, a person's time to answer not counted."""
