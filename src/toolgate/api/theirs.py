@@ -19,7 +19,7 @@ from toolgate.llm.messages import ToolSpec
 MOST = 128
 """Tools of one request, as OpenAI has it."""
 NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
-CALL = re.compile(r"([0-9a-f]{32})\.(.{1,200})", re.DOTALL)
+CALL = re.compile(r"([0-9a-f]{32})\.(.+)", re.DOTALL)  # ids of some servers are long: they carry what a model thought
 
 
 @dataclass(frozen=True, slots=True)
