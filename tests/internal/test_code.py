@@ -83,6 +83,14 @@ async def test_a_path_that_leads_elsewhere_is_refused(tmp_path: Path, path: str)
     assert "path" in outcome.problem.message
 
 
+async def test_what_is_run_is_a_file_and_no_folder_of_others(tmp_path: Path) -> None:
+    async with an_app(tmp_path, ON) as app:
+        outcome = await run(app, language="bash", code="true", files=[{"path": "main.sh/x", "content": ""}])
+
+    assert outcome.problem is not None
+    assert "'main.sh' is to be a file, and a folder of other files" in outcome.problem.message
+
+
 async def test_tests_are_told_one_by_one(tmp_path: Path) -> None:
     async with an_app(tmp_path, ON) as app:
         outcome = await run(app, "run_tests", runner="unittest", files=[{"path": "test_it.py", "content": TEST}])

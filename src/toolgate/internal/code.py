@@ -78,7 +78,7 @@ async def execute_code(desk: Desk, asked: Mapping[str, Any]) -> dict[str, Any]:
     assert here is not None
     interpreter = _interpreter(here.interpreters, language)
     main = MAIN[language]
-    files = {**_files(asked), main: asked["code"].encode()}
+    files = _files([*asked.get("files", ()), {"path": main, "content": asked["code"]}])
     given = asked.get("arguments", ())
     if any("\x00" in word for word in given):
         raise Trouble("bad_argument", "an argument may not have a NUL character in it")
@@ -99,7 +99,7 @@ async def run_tests(desk: Desk, asked: Mapping[str, Any]) -> dict[str, Any]:
     if interpreter is None:
         raise Trouble("no_such_runner", f"{runner} is not installed where this runs; {_or_those(here)}")
     paths = [_checked(path) for path in asked.get("paths", ())]
-    ended = await here.run(interpreter, Job((*COMMANDS[runner], *paths), _files(asked)), desk, asked.get("seconds"))
+    ended = await here.run(interpreter, Job((*COMMANDS[runner], *paths), _files(asked["files"])), desk, asked.get("seconds"))
     stdout, stderr = ended.stdout.decode(errors="replace"), ended.stderr.decode(errors="replace")
     if runner == "pytest" and "No module named pytest" in stderr:
         raise Trouble("no_such_runner", f"pytest is not among the packages that code may import here; {_or_those(here)}")
@@ -117,8 +117,8 @@ def _or_those(here: Coding) -> str:
     return f"{', '.join(name for name, there in others.items() if there) or 'none'} would work"
 
 
-def _files(asked: Mapping[str, Any]) -> dict[str, bytes]:
-    files = {_checked(file["path"]): file["content"].encode() for file in asked.get("files", ())}
+def _files(asked: Sequence[Mapping[str, Any]]) -> dict[str, bytes]:
+    files = {_checked(file["path"]): file["content"].encode() for file in asked}
     no_folder_is_a_file(files)
     return files
 
