@@ -5,12 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import anyio
 import orjson
 import pytest
 
 from toolgate.egress.wire import Response
 from toolgate.errors import Misconfigured, UpstreamFailed
-from toolgate.openapi.load import Loaded, accept, load, load_all
+from toolgate.openapi.load import Loaded, accept, load, load_all, load_aside
 from toolgate.openapi.pin import Pin, fetch, keep_copy, missing_copy, read_pin, write_pin
 from toolgate.settings import Settings
 from toolgate.testing import ScriptedSender
@@ -232,3 +233,22 @@ def test_a_lock_that_is_none_is_named(tmp_path: Path) -> None:
     (folder / "integration.lock").write_text("[]")
 
     assert "is no lock" in str(loaded(folder, tmp_path / "state").problem)
+
+
+async def test_what_is_under_way_goes_on_while_a_large_description_is_loaded(tmp_path: Path) -> None:
+    folder = an_integration(tmp_path, "shop", description(*(f"/a{n}" for n in range(2000))))
+    turns = 0
+
+    async def turn() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await anyio.sleep(0)
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(turn)
+        one = await load_aside(folder, tmp_path / "state")
+        tasks.cancel_scope.cancel()
+
+    assert len(one.definitions) == 2000
+    assert turns > 10  # in the same thread it would have had one

@@ -13,7 +13,7 @@ import yaml
 from toolgate.egress.wire import Sender
 from toolgate.errors import Misconfigured
 from toolgate.integration import Integration
-from toolgate.openapi.load import Loaded, accept, load, sound
+from toolgate.openapi.load import Loaded, accept, load_aside, sound
 from toolgate.openapi.pin import fetch, is_url, keep_copy, write_pin
 from toolgate.settings import checked, expand
 
@@ -73,7 +73,7 @@ async def add(source: Source, base: Path, state: Path, sender: Sender) -> Loaded
         else:
             (folder / declaration["spec"]).write_bytes(data)
         (folder / "integration.yaml").write_text(yaml.safe_dump(declaration, sort_keys=False))
-        loaded = sound(load(folder, state))
+        loaded = sound(await load_aside(folder, state))
         accept(loaded)
     except BaseException:
         shutil.rmtree(folder)

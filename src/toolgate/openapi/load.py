@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
+import anyio.to_thread
 import orjson
 
 from toolgate import __version__
@@ -84,6 +85,11 @@ def load_all(settings: Settings) -> tuple[Loaded, ...]:
 def load(folder: Path, state: Path, *, environ: Mapping[str, str] = os.environ) -> Loaded:
     """The integration in `folder`; what is wrong with it is in the answer."""
     return _filled(_declared(folder, environ), state)
+
+
+async def load_aside(folder: Path, state: Path) -> Loaded:
+    """As `load`, in a thread: calls that are under way do not wait for a large description."""
+    return await anyio.to_thread.run_sync(load, folder, state)
 
 
 def sound(loaded: Loaded, name: str | None = None) -> Loaded:

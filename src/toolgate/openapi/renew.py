@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from toolgate.egress.wire import Sender
-from toolgate.openapi.load import Loaded, load, sound
+from toolgate.openapi.load import Loaded, load_aside, sound
 from toolgate.openapi.pin import fetch, is_url, keep_copy, write_pin
 
 
@@ -26,7 +26,7 @@ async def renewed(declared: Loaded, state: Path, sender: Sender, *, keep: bool, 
     """
     declaration = declared.declaration
     if declaration is None or declaration.spec is None or not is_url(declaration.spec):
-        found = sound(load(declared.folder, state), declared.name)
+        found = sound(await load_aside(declared.folder, state), declared.name)
         check(found)
         return found
     data = await fetch(declaration.spec, sender, networks=declaration.allow_networks)
@@ -35,7 +35,7 @@ async def renewed(declared: Loaded, state: Path, sender: Sender, *, keep: bool, 
         # Loaded from a copy of the folder first, so that a description that cannot be loaded is never pinned.
         copy = Path(shutil.copytree(declared.folder, Path(temporary) / declared.folder.name))
         write_pin(copy, pin)
-        found = sound(load(copy, state), f"{declared.name} as it is at its URL now")
+        found = sound(await load_aside(copy, state), f"{declared.name} as it is at its URL now")
     check(found)
     if keep:
         write_pin(declared.folder, pin)
