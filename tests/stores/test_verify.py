@@ -269,6 +269,20 @@ class TestSealed:
 
         assert [first, *(entry.seq for entry in reading)] == list(range(1, 13))
 
+    def test_what_a_crash_left_of_a_segment_in_the_journal_is_passed_over_and_goes_the_next_time(self, sealed: Path) -> None:
+        left = sealed / "audit-000000000005-000000000008.db"
+        change(sealed, ("attach ? as segment", (str(left),)), "insert into journal select * from segment.journal where seq >= 6")
+
+        assert checked(sealed) == Report(12, 8, None)
+        assert [entry.seq for entry in records(sealed / "toolgate.db")] == list(range(1, 13))
+
+        third = seal(sealed / "toolgate.db", keys_in(sealed), before=11)
+        assert third is not None
+        assert [entry.seq for entry in records(sealed / third.file)] == [9, 10]
+        with closing(sqlite3.connect(sealed / "toolgate.db")) as database:
+            assert database.execute("select min(seq), max(seq) from journal").fetchone() == (11, 12)
+        assert checked(sealed) == Report(12, 10, None)
+
     async def test_writing_goes_on_after_sealing(self, sealed: Path) -> None:
         async with open_stores("sqlite", sealed) as stores:
             assert await stores.journal.append("audit", {"n": 13}) == 13

@@ -1,8 +1,9 @@
 """Move old records to a segment: a file that is a journal too, with the checkpoint that ends it.
 
 The journal keeps what the segment hashes to, so its own chain goes on and can be checked with the segment, or without it once
-that is archived or deleted. First the segment is written and checked, then the records are taken out of the journal; a crash
-in between leaves both, and the next try replaces the segment.
+that is archived or deleted. First the segment is written, then the journal says so, and from there on nobody looks for its
+records in the journal. A crash before that leaves both, and the next try replaces the segment. Last they are taken out, piece
+by piece, since all at once would keep those who write waiting for longer than they do; what a crash leaves goes the next time.
 """
 
 from __future__ import annotations
@@ -18,6 +19,10 @@ from toolgate.audit.keys import Keys
 from toolgate.stores.journal import SCHEMA
 from toolgate.stores.notary import STORE, split
 from toolgate.stores.verify import Segment, opened
+
+DELETE = "delete from journal where seq in (select seq from journal where seq <= ? order by seq limit ?)"
+PIECE, PAUSE = 5000, 0.05
+"""Records, and seconds after them in which others write. To delete a million at once took 6 s, and others wait 5 s."""
 
 
 def seal(path: Path, keys: Keys, before: int) -> Segment | None:
@@ -36,8 +41,9 @@ def seal(path: Path, keys: Keys, before: int) -> Segment | None:
             return None
         tree, digest = _tree(journal, done, size)
     note = keys.signer.sign(size, tree.root())
-    segment = Segment(size, digest, b"".join(tree.frontier), f"audit-{(done.size if done else 0) + 1:012}-{size:012}.db")
-    _write(path, path.parent / segment.file, segment, note)
+    after = done.size if done else 0
+    segment = Segment(size, digest, b"".join(tree.frontier), f"audit-{after + 1:012}-{size:012}.db")
+    _write(path, path.parent / segment.file, after, segment, note)
     _take_out(path, segment, note)
     return segment
 
@@ -59,14 +65,14 @@ def _tree(journal: sqlite3.Connection, done: Segment | None, size: int) -> tuple
     return tree, digest
 
 
-def _write(path: Path, file: Path, segment: Segment, note: str) -> None:
+def _write(path: Path, file: Path, after: int, segment: Segment, note: str) -> None:
     file.unlink(missing_ok=True)
     with closing(sqlite3.connect(file, isolation_level=None)) as target:
         target.execute("pragma synchronous = full")
         target.executescript(SCHEMA)
         target.execute("attach ? as source", (f"{path.absolute()}",))
         target.execute("begin")
-        target.execute("insert into main.journal select * from source.journal where seq <= ?", (segment.size,))
+        target.execute("insert into main.journal select * from source.journal where seq > ? and seq <= ?", (after, segment.size))
         target.execute("insert into main.checkpoint select * from source.checkpoint where size < ?", (segment.size,))
         target.execute(
             f"insert into main.{STORE.removeprefix('insert or ignore into ')}", (segment.size, time.time_ns(), note, segment.frontier)
@@ -86,6 +92,7 @@ def _take_out(path: Path, segment: Segment, note: str) -> None:
         journal.execute("begin immediate")
         journal.execute(STORE, (segment.size, time.time_ns(), note, segment.frontier))
         journal.execute("insert into sealed values (?, ?, ?, ?)", (segment.size, segment.digest, segment.frontier, segment.file))
-        journal.execute("delete from journal where seq <= ?", (segment.size,))
         journal.execute("delete from checkpoint where size < ? and size not in (select size from sealed)", (segment.size,))
         journal.execute("commit")
+        while journal.execute(DELETE, (segment.size, PIECE)).rowcount:
+            time.sleep(PAUSE)

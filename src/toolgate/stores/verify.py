@@ -65,10 +65,11 @@ def records(path: Path, *, stream: str = "audit", after: int = 0, since: int = 0
         since: only those written from then on, nanoseconds since 1970, UTC.
     """
     with closing(opened(path)) as journal:
-        for (name,) in journal.execute("select file from sealed where size > ? order by size", (after,)).fetchall():
+        for size, name in journal.execute("select size, file from sealed where size > ? order by size", (after,)).fetchall():
             if (path.parent / name).is_file():
                 with closing(opened(path.parent / name)) as segment:
                     yield from _entries(segment, stream, after, since)
+            after = size  # some of them may still be in the journal
         yield from _entries(journal, stream, after, since)
 
 
