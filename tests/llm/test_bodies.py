@@ -263,6 +263,17 @@ def test_an_answer_that_no_strict_mode_knows_is_asked_for_in_words_where_there_i
         assert "response_format" not in made
 
 
+def test_templates_of_local_servers_meet_one_system_message_and_no_speaker_twice_in_a_row() -> None:
+    picture = Image(b"\x89PNG\r\n\x1a\n", "image/png")
+    messages = (System("Be brief."), User("One."), User("Two."), User("Look", (picture,)), Assistant("Yes."), User("And?"))
+    made = chat("deepseek", Prompt(messages, schema={"type": "object", "properties": {}}))["messages"]
+
+    assert [each["role"] for each in made] == ["system", "user", "assistant", "user"]
+    assert "JSON Schema" in made[0]["content"]
+    assert made[0]["content"].endswith("Be brief.")
+    assert [part.get("text", part["type"]) for part in made[1]["content"]] == ["One.\n\nTwo.", "Look", "image_url"]
+
+
 @pytest.mark.parametrize(("model", "thought"), [("acme/model-x", "Hm."), ("acme/model-y", " "), ("another/model-x", " ")])
 def test_thoughts_go_back_to_the_model_that_had_them_and_deepseek_is_told_of_some_in_every_turn(model: str, thought: str) -> None:
     said = Assistant("", (LOOK,), ({"reasoning_content": "Hm."},), model)

@@ -207,15 +207,20 @@ class Completions:
             return
         if self.quirks.schema == "json_object" and offer.formal is not None:
             body["response_format"] = {"type": "json_object"}
-        body["messages"] = [{"role": "system", "content": instruction(made.schema if made.strict else made.original)}, *body["messages"]]
+        told = System(instruction(made.schema if made.strict else made.original))
+        body["messages"] = self._messages((told, *self.prompt.messages))
 
     def _messages(self, messages: Sequence[Message]) -> list[dict[str, Any]]:
         said: list[dict[str, Any]] = []
         for message in messages:
             made = self._message(message)
-            if self.quirks.bridge and made["role"] == "user" and said and said[-1]["role"] == "tool":
+            before = said[-1]["role"] if said else ""
+            if self.quirks.bridge and made["role"] == "user" and before == "tool":
                 said.append({"role": "assistant", "content": BRIDGE})
-            said.append(made)
+            if made["role"] == before and before in ("system", "user"):
+                said[-1]["content"] = _together(said[-1]["content"], made["content"])
+            else:
+                said.append(made)
         return said
 
     def _message(self, message: Message) -> dict[str, Any]:
@@ -256,6 +261,14 @@ class Completions:
         if not self.quirks.nine or NINE.fullmatch(id):
             return id
         return blake2b(id.encode(), digest_size=5).hexdigest()[:9]
+
+
+def _together(one: str | list[Any], other: str | list[Any]) -> str | list[Any]:
+    """Two messages of one speaker as one: templates of local servers (Qwen's, Gemma's) take no two in a row."""
+    if isinstance(one, str) and isinstance(other, str):
+        return f"{one}\n\n{other}"
+    parts = ([{"type": "text", "text": each}] if isinstance(each, str) else each for each in (one, other))
+    return [part for each in parts for part in each]
 
 
 def _pieces(delta: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
