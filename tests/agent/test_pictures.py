@@ -93,7 +93,7 @@ def test_what_is_cut_from_a_conversation_says_that_there_were_pictures() -> None
     messages: list[Message] = [User("Look.", (CAT,)), Assistant("A cat."), User("And these?", (CAT, DOG)), Assistant("A dog.")]
 
     assert weight(messages[2]) > weight(User("And these?")) + 10_000
-    assert summary_of(messages).splitlines()[1:] == [
+    assert summary_of(messages, 128_000).splitlines()[1:] == [
         "- you said: A cat.",
         "- you were told: And these?",
         "- you were shown 2 pictures, which were taken out as well",

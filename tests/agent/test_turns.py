@@ -174,6 +174,38 @@ def test_a_full_conversation_keeps_the_task_and_the_last_steps_and_lists_what_wa
     well_formed(state)
 
 
+def test_a_conversation_of_any_length_stays_within_its_window() -> None:
+    state, largest = State(), 0
+    for turn in range(200):
+        state = after([Asked(0.0, f"question {turn} {'x' * 300}")], state)
+        if isinstance(move := decided(state, window=4000), Compacted):
+            state = after([move], state)
+        size = sum(len(getattr(message, "text", "")) for message in state.messages)
+        state, largest = after([a_reply(f"answer {turn} {'y' * 300}", number=turn, tokens=size // 3)], state), max(largest, size)
+
+    assert largest < 4000 * 3
+    said = "\n".join(getattr(message, "text", "") for message in state.messages)
+    assert "question 0 " in said  # the task
+    assert "question 199 " in said
+    assert said.count("[Toolgate] Earlier steps") == 1
+    assert "- what was done before that is left out\n- you" in said
+
+
+def test_what_is_being_done_stays_as_it_was_said_however_long_it_takes() -> None:
+    question = User("And now:\n- look\n- tell")
+    state = after([Asked(0.0, "Hello"), a_reply("Hello."), Asked(0.0, question.text)])
+    for step in range(60):
+        size = sum(len(getattr(message, "text", "")) for message in state.messages)
+        asks = a_reply("", ("look", {"n": step}), number=step, tokens=size // 3)
+        state = after([asks, an_answer(f"c{step}_0", "z" * 500)], state)
+        if isinstance(move := decided(state, window=3000), Compacted):
+            state = after([move], state)
+            well_formed(state)
+
+    assert state.messages[0] == User("Hello")
+    assert state.messages.count(question) == 1
+
+
 def test_results_stand_between_marks_that_nobody_could_know_before() -> None:
     facts: list[Fact] = [
         Asked(0.0, "read it"),

@@ -23,7 +23,7 @@ from toolgate.agent.offer import added, offered, skills
 from toolgate.agent.output import read
 from toolgate.agent.purse import Purse
 from toolgate.agent.runs import Run, Runs
-from toolgate.agent.summary import cut_at, summary_of
+from toolgate.agent.summary import cut_at
 from toolgate.agent.system import system
 from toolgate.agent.turns import LAST, Act, Ask, Used
 from toolgate.calls import Call, Principal
@@ -185,7 +185,7 @@ class Drive:
         if isinstance(error, TimedOut) and not last and (over := self._over()):  # it had what was left of the run's time
             return Stopping(now, "budget_exhausted", over, LAST.format(reason=over))
         if isinstance(error, ModelFailed) and error.reason == "context_exceeded" and (cut := cut_at(state.messages, keep=1)):
-            return Compacted(now, cut, summary_of(state.messages[:cut]))
+            return turns.compacted(state, cut, now, self._window)
         status = state.stopping.status if state.stopping else "budget_exhausted" if unpaid else "failed"
         return Ended(now, status, str(error), error.reason or error.code, error.retry_after)
 

@@ -109,6 +109,8 @@ class Compacted:
     at: float
     cut: int
     summary: str
+    asked: int = 0
+    """Of the message that says what is being done, where that is older than `cut`: it stays too. 0: the task says it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ from toolgate.agent import repeats
 from toolgate.agent.events import Status
 from toolgate.agent.facts import Answered, Asked, Compacted, Edited, Ended, Fact, Hinted, Replied, Resumed, Stopping
 from toolgate.agent.repeats import Trail
-from toolgate.agent.summary import cut_at, summary_of, weight
+from toolgate.agent.summary import CHARACTERS, cut_at, summary_of, weight
 from toolgate.llm.messages import Image, Message, Stop, ToolCall, ToolResult, User
 from toolgate.money import MICROS, Micros
 
@@ -89,6 +89,8 @@ class State:
 
     messages: tuple[Message, ...] = ()
     """The conversation, the system's part not included."""
+    asked: int = 0
+    """Of the message that its person said last."""
     pending: tuple[ToolCall, ...] = ()
     """Of the last reply: all of its calls, as long as one of them has no result."""
     results: Mapping[str, ToolResult] = field(default_factory=dict)
@@ -191,9 +193,14 @@ def next_move(state: State, now: float, *, spent: str | None = None, wrong: str 
         if found.about in state.hinted:
             return Stopping(now, "looping", found.reason, LAST.format(reason=found.reason))
         return Hinted(now, found.hint, found.about)
-    if state.context + state.unread / 3 > FULL * window and (cut := cut_at(state.messages)):
-        return Compacted(now, cut, summary_of(state.messages[:cut]))
+    if state.context + state.unread / CHARACTERS > FULL * window and (cut := cut_at(state.messages)):
+        return compacted(state, cut, now, window)
     return Ask("plan" if len(state.messages) == 1 else "act")
+
+
+def compacted(state: State, cut: int, now: float, window: int) -> Compacted:
+    """A list in place of what is older than `cut`, but for what is being done."""
+    return Compacted(now, cut, summary_of(state.messages[:cut], window), state.asked if state.asked < cut else 0)
 
 
 def _spoken(state: State, now: float, wrong: str | None) -> Move:
@@ -226,10 +233,8 @@ def after(facts: Iterable[Fact], state: State | None = None) -> State:
 def _after(state: State, fact: Fact) -> State:
     match fact:
         case Asked(at, text, images):
-            fresh = replace(
-                state, ended=None, stopping=None, granted=state.used, active=0.0, since=at, trail=Trail(), hinted=(), following=None
-            )
-            return _said(fresh, User(text, images))
+            fresh = replace(state, asked=len(state.messages), ended=None, stopping=None, granted=state.used, active=0.0, since=at)
+            return _said(replace(fresh, trail=Trail(), hinted=(), following=None), User(text, images))
         case Replied():
             return _replied(state, fact)
         case Answered():
@@ -239,9 +244,11 @@ def _after(state: State, fact: Fact) -> State:
             return replace(state, pending=pending, edited={**state.edited, id: by})
         case Hinted(_, text, about):
             return _said(replace(state, hinted=(*state.hinted, about)), User(text))
-        case Compacted(_, cut, summary):
-            messages = (state.messages[0], User(summary), *state.messages[cut:])
-            return replace(state, messages=messages, context=0, unread=sum(map(weight, messages)))
+        case Compacted(_, cut, summary, asked):
+            first = (state.messages[0], User(summary), *((state.messages[asked],) if asked else ()))
+            messages = (*first, *state.messages[cut:])
+            at = len(first) - 1 if asked else max(0, state.asked - cut + len(first)) if state.asked >= cut else 0
+            return replace(state, messages=messages, asked=at, context=0, unread=sum(map(weight, messages)))
         case Stopping(text=text):
             return _said(replace(state, stopping=fact), User(text))
         case Ended(at, status):
