@@ -96,6 +96,23 @@ def test_what_cannot_be_added_says_why(page: Any, gate: Gate) -> None:
     expect(adding.get_by_role("alert")).to_contain_text("127.0.0.1")
 
 
+def test_a_file_can_be_taken_back_and_without_one_an_address_is_asked_for(page: Any, gate: Gate) -> None:
+    signed_in(page, gate, "admin", "#/integrations")
+    page.get_by_role("button", name="Add an API…").click()
+    adding = page.get_by_role("form", name="Add an API")
+    file, address = adding.get_by_label("or the description as a file"), adding.get_by_label("Address of its OpenAPI description")
+    adding.get_by_label("Name").fill("cups")
+    file.set_input_files({"name": "openapi.json", "mimeType": "application/json", "buffer": shop("list_cups").encode()})
+    expect(address).to_be_disabled()
+
+    file.set_input_files([])
+    expect(address).to_be_enabled()
+    adding.get_by_role("button", name="Look at it").click()
+
+    expect(address).to_be_focused()
+    expect(adding.get_by_role("alert")).to_be_empty()
+
+
 def test_a_client_is_told_how_to_connect(page: Any, gate: Gate) -> None:
     signed_in(page, gate, "developer", "#/integrations")
     page.get_by_label("Client", exact=True).select_option("Codex")

@@ -14,8 +14,8 @@ export function Adding({ onAdded }) {
   };
   const take = async (event) => {
     const [file] = event.target.files;
-    if (!file) return;
-    setValues({ ...values, document: await file.text(), url: "" });
+    const document = (await file?.text()) ?? "";
+    setValues((now) => ({ ...now, document, url: document ? "" : now.url }));
     setLooked(null);
   };
   const go = async (path, then) => {
@@ -38,7 +38,7 @@ export function Adding({ onAdded }) {
     <label for="new-name">Name</label>
     <input id="new-name" required autocomplete="off" pattern="[A-Za-z0-9][A-Za-z0-9_\\-]*" maxlength="24" value=${values.name} onInput=${set("name")} />
     <label for="new-url">Address of its OpenAPI description, https</label>
-    <input id="new-url" type="url" autocomplete="off" disabled=${values.document !== ""} value=${values.url} onInput=${set("url")} />
+    <input id="new-url" type="url" required autocomplete="off" disabled=${values.document !== ""} value=${values.url} onInput=${set("url")} />
     <label for="new-file">or the description as a file, JSON or YAML</label>
     <input id="new-file" type="file" accept=".json,.yaml,.yml" onChange=${take} />
     <label for="new-base">Where calls go, instead of where the description says</label>
