@@ -204,6 +204,14 @@ def test_before_any_call_the_audit_says_what_to_try(terminal: Terminal, shop: Pa
     assert ran.err == "nothing has happened yet; try `toolgate tools search WORDS`\n"
 
 
+@pytest.mark.parametrize("what", ["list", "lint"])
+def test_an_integration_that_is_misspelt_has_no_tools_that_are_fine(terminal: Terminal, shop: Path, what: str) -> None:
+    ran = terminal("tools", what, "--integration", "shpo", "--json")
+
+    assert (ran.code, ran.error["message"]) == (1, "no tool is of an integration called 'shpo'")
+    assert "shop" in ran.error["hint"]
+
+
 def test_lint_names_what_a_model_would_stumble_over(terminal: Terminal, shop: Path) -> None:
     ran = terminal("tools", "lint", "--json")
 

@@ -33,7 +33,7 @@ async def list_(config: Path | None, as_json: bool, integration: str | None, onl
     from toolgate.calls import PROTOCOL
 
     tools = [tool for tool in await _visible(config) if PROTOCOL not in tool.tags]
-    _tell([tool for tool in tools if integration in (None, tool.integration) and (tool.listed or not only_listed)], as_json)
+    _tell([tool for tool in _of(integration, tools) if tool.listed or not only_listed], as_json)
 
 
 @command.command()
@@ -107,8 +107,8 @@ async def lint(config: Path | None, as_json: bool, integration: str | None) -> i
     """What a model or a client would stumble over; exit code 1 if anything is an error."""
     from toolgate.cli.lint import look_over
 
-    tools = await _visible(config)
-    findings = [finding for tool in tools if integration in (None, tool.integration) for finding in look_over(tool)]
+    tools = _of(integration, await _visible(config))
+    findings = [finding for tool in tools for finding in look_over(tool)]
     if as_json:
         emit([asdict(finding) for finding in findings])
     else:
@@ -194,6 +194,21 @@ async def _visible(config: Path | None) -> Sequence[Tool]:
     settings = settings_of(config)
     async with open_app(settings) as app:
         return list(app.gateway.visible(local(settings.stdio, "terminal")).values())
+
+
+def _of(integration: str | None, tools: Sequence[Tool]) -> Sequence[Tool]:
+    """Those of `tools` that `integration` has; None: all.
+
+    Raises:
+        Ended: it has none, so that a check of a misspelt one does not pass.
+    """
+    from toolgate.cli.endings import ended
+
+    some = [tool for tool in tools if integration in (None, tool.integration)]
+    if integration is not None and not some:
+        names = sorted({tool.integration for tool in tools})
+        raise ended("usage", f"no tool is of an integration called {integration!r}", hint=f"there are tools of {', '.join(names)}")
+    return some
 
 
 def _tell(tools: Sequence[Tool], as_json: bool) -> None:
