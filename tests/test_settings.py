@@ -22,6 +22,13 @@ def test_without_a_file_the_defaults_hold() -> None:
     assert Settings().server.host == "127.0.0.1"
 
 
+def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:
+    (tmp_path / "toolgate.yaml").mkdir()
+
+    with pytest.raises(Misconfigured, match="cannot be read: Is a directory"):
+        read_settings()
+
+
 def test_paths_in_the_file_are_relative_to_it(tmp_path: Path) -> None:
     file = tmp_path / "etc" / "toolgate.yaml"
     file.parent.mkdir()

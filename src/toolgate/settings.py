@@ -330,7 +330,11 @@ def read_settings(path: Path | None = None, environ: Mapping[str, str] = os.envi
         if path is not None:
             raise Misconfigured(f"there is no settings file {path}")
         return checked(Settings, {}, name="the environment")
-    values = expand(documents.parse(file.read_bytes(), name=str(file)) or {}, environ, name=str(file))
+    try:
+        data = file.read_bytes()
+    except OSError as error:
+        raise Misconfigured(f"{file} cannot be read: {error.strerror}") from error
+    values = expand(documents.parse(data, name=str(file)) or {}, environ, name=str(file))
     if not isinstance(values, dict):
         raise Misconfigured(f"{file} must hold a mapping of settings")
     if isinstance(values.get("tool_specs"), list):

@@ -77,6 +77,14 @@ def test_an_integration_that_is_there_is_not_written_over(terminal: Terminal, tm
     assert (tmp_path / "tool-specs" / "pets" / "integration.yaml").read_text() == before
 
 
+def test_a_folder_that_cannot_be_made_is_named(terminal: Terminal, shop: Path) -> None:
+    (shop.parents[1] / "file").write_text("")
+
+    ran = terminal("specs", "add", "kept", "--from", str(shop / "openapi.json"), "--to", "file/below", "--json")
+
+    assert (ran.code, ran.error["message"]) == (1, "file/below/kept cannot be made: Not a directory")
+
+
 def test_what_changes_is_kept_back_until_it_is_accepted(terminal: Terminal, tmp_path: Path) -> None:
     (tmp_path / "toolgate.yaml").write_text("tool_specs: [tool-specs]")
     (tmp_path / "tool-specs").mkdir()

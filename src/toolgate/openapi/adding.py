@@ -57,7 +57,7 @@ async def add(source: Source, base: Path, state: Path, sender: Sender) -> Loaded
     """Write the folder of `source` below `base`, and accept what it defines; nothing is left when that fails.
 
     Raises:
-        Misconfigured: the folder is there already, the file is not, or the description defines nothing that works.
+        Misconfigured: the folder is there already or cannot be made, the file is not there, or the description defines nothing that works.
         Failed, EgressBlocked: the URL could not be fetched.
     """
     declaration = _declaration(source)
@@ -66,7 +66,10 @@ async def add(source: Source, base: Path, state: Path, sender: Sender) -> Loaded
     if folder.exists():
         raise Misconfigured(f"{folder} is there already; take another name, or `toolgate specs lock {source.name}` to accept its changes")
     data = await fetch(source.origin, sender, networks=networks) if is_url(source.origin) else _read(Path(source.origin))
-    folder.mkdir(parents=True)
+    try:
+        folder.mkdir(parents=True)
+    except OSError as error:
+        raise Misconfigured(f"{folder} cannot be made: {error.strerror}") from error
     try:
         if is_url(source.origin):
             write_pin(folder, keep_copy(data, source.origin, state))
