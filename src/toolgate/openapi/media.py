@@ -13,7 +13,17 @@ from toolgate.documents import deeper_than
 
 Kind = Literal["json", "lines", "form", "multipart", "text", "binary", "other"]
 
-BINARY = ("image/", "audio/", "video/", "font/")
+BINARY = ("image/", "audio/", "video/", "font/", "application/vnd.openxmlformats-officedocument.")
+BYTES = frozenset(
+    {
+        f"application/{name}"
+        for name in (
+            *("cbor", "gzip", "java-archive", "msgpack", "msword", "octet-stream", "pdf", "protobuf", "vnd.google.protobuf"),
+            *("vnd.msgpack", "vnd.rar", "wasm", "x-7z-compressed", "x-bzip2", "x-gzip", "x-msgpack", "x-protobuf", "x-tar"),
+            *("x-zip-compressed", "zip", "zstd"),
+        )
+    }
+)
 TEXT = frozenset(
     {
         "application/javascript",
@@ -89,7 +99,7 @@ def kind(media_type: str) -> Kind:
         return "lines"
     if name.startswith("text/") or name in TEXT or name.endswith(("+xml", "+yaml")):
         return "text"
-    if name.startswith(BINARY) or name in {"application/octet-stream", "application/zip", "application/gzip", "application/pdf"}:
+    if name.startswith(BINARY) or name in BYTES or name.endswith(("+zip", "+gzip", "+cbor")):  # RFC 6839, RFC 8949
         return "binary"
     return "other"
 
