@@ -51,6 +51,31 @@ def test_a_reference_to_a_file_becomes_a_local_one(tmp_path: Path, reference: st
     assert target(document) == found
 
 
+@pytest.mark.parametrize("own", ["https://x.example/v1/api.json", "https://x.example/v1/other"])
+def test_a_description_refers_to_itself_by_the_uri_that_it_gives_itself(own: str) -> None:
+    schemas = {
+        "X": {"$ref": f"{own}#/components/schemas/Y"},
+        "Z": {"$ref": f"{own.rpartition('/')[2]}#/components/schemas/Y"},
+        "Y": {"type": "null"},
+    }
+    root = {"openapi": "3.2.0", "$self": own, "info": {}, "paths": {}, "components": {"schemas": schemas}}
+
+    document = read_document(json.dumps(root).encode(), name="api.json")
+
+    resolver = Resolver(document.root)
+    assert document.diagnostics == ()
+    assert [resolver.deref(document.root["components"]["schemas"][name])[0] for name in "XZ"] == [{"type": "null"}, {"type": "null"}]
+
+
+@pytest.mark.parametrize("reference", ["http://[x", "//[y/z#/a", "http://a]b/"])
+def test_what_is_no_reference_costs_its_place_and_no_more(tmp_path: Path, reference: str) -> None:
+    document = read(tmp_path, {"$ref": reference})
+
+    assert [one.code for one in document.diagnostics] == ["bad-reference"]
+    with pytest.raises(Dangling):
+        target(document)
+
+
 def test_files_that_refer_to_each_other_are_read_once(tmp_path: Path) -> None:
     document = read(tmp_path, {"$ref": "a.json"}, a_json={"properties": {"b": {"$ref": "b.json"}}}, b_json={"items": {"$ref": "a.json"}})
 

@@ -11,7 +11,7 @@ import posixpath
 import re
 from collections.abc import Callable, Iterator
 from typing import Any
-from urllib.parse import quote, unquote, urlsplit
+from urllib.parse import quote, unquote, urldefrag, urljoin, urlsplit
 
 from toolgate import documents
 from toolgate.errors import BadDocument
@@ -60,6 +60,9 @@ class _Bundle:
         self.known: dict[str, Any] = {name: root}
         """By path: the parsed file, or None when there is nothing to refer to."""
         self.bytes = 0
+        said = root.get("$self")
+        self.own = said if isinstance(said, str) else ""
+        """The description's own URI, by which it may refer to itself (OpenAPI 3.2.0, "OpenAPI Object")."""
 
     def run(self) -> list[Diagnostic]:
         root, pending = self.known[self.name], [self.name]
@@ -87,7 +90,14 @@ class _Bundle:
 
     def _target(self, reference: str, path: str, pointer: str) -> tuple[str, str] | None:
         """File and fragment (with its slash) that a reference of file `path` means; None when it is not ours to follow."""
-        parts = urlsplit(reference)
+        try:
+            parts = urlsplit(reference)
+            whole = urldefrag(urljoin(self.own if path == self.name else "", reference)).url
+        except ValueError:
+            self.findings.warning("bad-reference", pointer, f"{reference} is no reference and leads nowhere")
+            return None
+        if self.own and whole == self.own:
+            path, parts = self.name, parts._replace(scheme="", netloc="", path="")
         if parts.scheme or parts.netloc:
             self.findings.warning("remote-reference", pointer, f"{reference} is not fetched; save the file beside the description")
             return None
