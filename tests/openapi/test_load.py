@@ -235,6 +235,21 @@ def test_a_lock_that_is_none_is_named(tmp_path: Path) -> None:
     assert "is no lock" in str(loaded(folder, tmp_path / "state").problem)
 
 
+def test_who_reads_a_lock_while_it_is_written_finds_it_whole(tmp_path: Path) -> None:
+    folder = an_integration(tmp_path, "shop", description("/a"))
+    accept(loaded(folder, tmp_path / "state"))
+    write_pin(folder, Pin(URL, "0" * 64))
+    before = [(folder / name).read_bytes() for name in ("tools.lock.json", "integration.lock")]
+
+    with (folder / "tools.lock.json").open("rb") as tools, (folder / "integration.lock").open("rb") as pin:
+        an_integration(tmp_path, "shop", description("/a", "/b"))
+        accept(loaded(folder, tmp_path / "state"))
+        write_pin(folder, Pin(URL, "1" * 64))
+
+        assert [tools.read(), pin.read()] == before
+    assert sorted(file.name for file in folder.iterdir()) == ["integration.lock", "integration.yaml", "openapi.json", "tools.lock.json"]
+
+
 async def test_what_is_under_way_goes_on_while_a_large_description_is_loaded(tmp_path: Path) -> None:
     folder = an_integration(tmp_path, "shop", description(*(f"/a{n}" for n in range(2000))))
     turns = 0

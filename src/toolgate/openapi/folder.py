@@ -1,7 +1,8 @@
-"""The files beside a description, and nothing else: what `$ref`s to files may reach."""
+"""The files beside a description, and nothing else: what `$ref`s to files may reach; and how such files are written."""
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from toolgate import documents
@@ -31,3 +32,10 @@ def files_of(folder: Path) -> Files:
             raise BadDocument(f"{path} cannot be read: {error.strerror}") from error
 
     return content
+
+
+def write(file: Path, data: bytes) -> None:
+    """Whole or not at all: who reads meanwhile, or after a crash, finds what was there before."""
+    fresh = file.with_suffix(f".{os.getpid()}")
+    fresh.write_bytes(data)
+    fresh.replace(file)

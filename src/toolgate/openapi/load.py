@@ -28,7 +28,7 @@ from toolgate.openapi import lock
 from toolgate.openapi.bundle import Files
 from toolgate.openapi.definition import Defined, Definition
 from toolgate.openapi.diagnostics import Diagnostic
-from toolgate.openapi.folder import files_of
+from toolgate.openapi.folder import files_of, write
 from toolgate.openapi.pin import is_url, pinned_copy
 from toolgate.settings import Settings, bundled, state_folder
 
@@ -136,7 +136,7 @@ def accept(loaded: Loaded) -> lock.Changes:
     """Pin all that `loaded` defines now, and tell how that differs from before."""
     everything = (*loaded.definitions, *loaded.quarantined)
     changes = lock.compare(accepted(loaded.folder) or {}, everything)
-    (loaded.folder / TOOLS_LOCK).write_bytes(lock.dumps(lock.lock(everything)))
+    write(loaded.folder / TOOLS_LOCK, lock.dumps(lock.lock(everything)))
     return changes
 
 
@@ -225,9 +225,7 @@ def _keep(cache: Path, made: bytes) -> None:
         cache.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         for old in cache.parent.glob(f"{cache.name.rpartition('-')[0]}-{'?' * 32}.json"):
             old.unlink(missing_ok=True)
-        fresh = cache.with_suffix(f".{os.getpid()}")
-        fresh.write_bytes(made)
-        fresh.replace(cache)
+        write(cache, made)
     except OSError:
         return
 

@@ -16,6 +16,7 @@ import orjson
 from toolgate.egress.origin import origin_of
 from toolgate.egress.wire import Caps, Reach, Request, Sender
 from toolgate.errors import Misconfigured, UpstreamFailed
+from toolgate.openapi.folder import write
 
 LOCK = "integration.lock"
 CAPS = Caps(received=32 * 1024 * 1024, decoded=64 * 1024 * 1024)
@@ -51,7 +52,7 @@ def read_pin(folder: Path) -> Pin | None:
 
 def write_pin(folder: Path, pin: Pin) -> None:
     text = orjson.dumps({"url": pin.url, "sha256": pin.sha256}, option=orjson.OPT_INDENT_2 | orjson.OPT_APPEND_NEWLINE)
-    (folder / LOCK).write_bytes(text)
+    write(folder / LOCK, text)
 
 
 def pinned_copy(folder: Path, url: str, state: Path) -> bytes:
@@ -80,7 +81,7 @@ def keep_copy(data: bytes, url: str, state: Path) -> Pin:
     pin = Pin(url, sha256(data).hexdigest())
     copy = _copy(state, pin)
     copy.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-    copy.write_bytes(data)
+    write(copy, data)
     return pin
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -11,6 +10,7 @@ import orjson
 
 from toolgate.integration import Integration
 from toolgate.openapi.definition import Defined
+from toolgate.openapi.folder import write
 from toolgate.upstream.definition import define
 
 
@@ -28,9 +28,7 @@ def keep(state: Path, integration: Integration, tools: Sequence[Any]) -> None:
     file = _file(state, integration.name)
     try:
         file.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        fresh = file.with_suffix(f".{os.getpid()}")
-        fresh.write_bytes(orjson.dumps(tools))
-        fresh.replace(file)
+        write(file, orjson.dumps(tools))
     except (OSError, TypeError):
         return
 
