@@ -141,6 +141,20 @@ def test_the_doctor_says_what_to_do_about_each_thing_that_is_not_so(terminal: Te
     assert "SHOP_TOKEN" in ran.out
 
 
+def test_the_doctor_reads_skills_and_says_which_keeps_toolgate_from_starting(terminal: Terminal, shop: Path) -> None:
+    root = shop.parents[1]
+    (root / "toolgate.yaml").write_text('{"tool_specs": ["specs"], "skills": "skills", "server": {"port": 0}}')
+    (root / "skills").mkdir()
+    (root / "skills" / "good.md").write_text("---\nname: good\ndescription: When it is good.\n---\nDo well.\n")
+    sound = findings(terminal("doctor", "--json"))
+    (root / "skills" / "odd.md").write_text("---\nname: odd\ndescription: x\ncolour: red\n---\nDo.\n")
+
+    ran = terminal("doctor", "--json")
+
+    assert (sound["prompts"], findings(ran)["prompts"], ran.code) == (["ok"], ["broken"], 1)
+    assert "skills/odd.md" in ran.out
+
+
 def test_the_doctor_names_a_folder_that_no_setting_does(terminal: Terminal, shop: Path) -> None:
     root = shop.parents[1]
     (root / "policies").mkdir()

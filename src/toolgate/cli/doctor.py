@@ -64,6 +64,8 @@ def _examined(config: Path | None) -> Iterator[Finding]:
     file = config or Path("toolgate.yaml")
     yield Finding("ok", "settings", str(file.resolve()) if file.exists() else "no toolgate.yaml here; the defaults hold")
     yield _carefully("policies", "mend the file", lambda: _policies(settings))
+    if settings.prompts or settings.skills:
+        yield _carefully("prompts", "mend the file", lambda: _written(settings))
     yield from _unused(settings, file.parent)
     yield from _integrations(settings)
     yield from _code(settings)
@@ -89,6 +91,13 @@ def _policies(settings: Settings) -> Finding:
     folder = policies_folder(settings)
     load_policy(folder)
     return Finding("ok", "policies", str(folder))
+
+
+def _written(settings: Settings) -> Finding:
+    from toolgate.written import Written
+
+    written = Written(settings.prompts, settings.skills)
+    return Finding("ok", "prompts", f"{len(written.tools)} prompts and skills")
 
 
 def _unused(settings: Settings, here: Path) -> Iterator[Finding]:
