@@ -242,6 +242,24 @@ def test_an_error_is_told_and_a_stream_that_breaks_off_too(page: Any, gate: Gate
     expect(dock.get_by_role("log")).to_contain_text("The stream ended before the run did.")
 
 
+def test_a_server_that_dies_within_an_answer_leaves_a_run_to_be_taken_up(page: Any, gate: Gate) -> None:
+    page.add_init_script(
+        """const asked = fetch;
+           const dying = (controller) => {
+             controller.enqueue(new TextEncoder().encode('data: {"type": "RUN_STARTED"}\\n\\n'));
+             setTimeout(() => controller.error(new TypeError("network error")));
+           };
+           const answer = () => new Response(new ReadableStream({ start: dying }));
+           window.fetch = async (path, how) => (path === "/v1/agent" ? answer() : asked(path, how))"""
+    )
+    dock = opened(page, gate)
+
+    dock.get_by_label("Task").fill("Hi")
+    dock.get_by_label("Task").press("Enter")
+
+    expect(dock.get_by_role("log")).to_contain_text("The stream ended before the run did. Say something to take it up again.")
+
+
 def test_whatever_a_model_or_a_tool_says_is_shown_as_text(page: Any, gate: Gate) -> None:
     hostile = {**ROUTED, "value": {"provider": HOSTILE, "model": HOSTILE, "reasons": [HOSTILE], "scores": {HOSTILE: HOSTILE}}}
     noted = {"type": "CUSTOM", "name": "toolgate.noted", "value": {"kind": "hint", "text": HOSTILE}}

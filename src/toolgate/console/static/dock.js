@@ -1,6 +1,6 @@
 // The agent beside every page: ask, watch what it does and what that costs, say yes or no, stop it, look at what it did before.
 import { after, eventsOf, messagesOf, NOTHING } from "./agui.js";
-import { ask, problemOf, send } from "./api.js";
+import { ask, Problem, problemOf, send } from "./api.js";
 import { parse } from "./exact.js";
 import { Arguments } from "./form.js";
 import { html, unique, useEffect, useLayoutEffect, useRef, useState } from "./lib.js";
@@ -9,6 +9,7 @@ import { Runs } from "./runs.js";
 import { to } from "./route.js";
 import { Transcript } from "./transcript.js";
 
+const CUT_OFF = { code: "cut_off", message: "The stream ended before the run did. Say something to take it up again." };
 const VOID = new Set(["invalid_arguments", "not_permitted"]);
 
 /** @param {{open: boolean, onClose: () => void}} props */
@@ -41,10 +42,10 @@ export function Dock({ open, onClose }) {
       const answer = await send("/v1/agent", { method: "POST", body, signal: running.current.signal });
       if (!answer.ok) throw problemOf(answer.status, await answer.json().catch(() => null));
       for await (const event of eventsOf(answer)) hear(event);
-      if (now.status === "running") hear({ type: "RUN_ERROR", code: "cut_off", message: "The stream ended before the run did. Say something to take it up again." });
+      if (now.status === "running") hear({ type: "RUN_ERROR", ...CUT_OFF });
     } catch (error) {
       if (error.name === "AbortError") setTalk((now = { ...now, status: "stopped" }));
-      else hear({ type: "RUN_ERROR", code: error.code ?? "error", message: error.message });
+      else hear({ type: "RUN_ERROR", ...(error instanceof Problem ? { code: error.code, message: error.message } : CUT_OFF) });
     }
     return now;
   };
