@@ -76,6 +76,12 @@ def test_what_is_no_reference_costs_its_place_and_no_more(tmp_path: Path, refere
         target(document)
 
 
+def test_links_in_a_circle_are_no_file(tmp_path: Path) -> None:
+    (tmp_path / "loop.json").symlink_to("loop.json")
+
+    assert [one.code for one in read(tmp_path, {"$ref": "loop.json"}).diagnostics] == ["unreadable-file"]
+
+
 def test_files_that_refer_to_each_other_are_read_once(tmp_path: Path) -> None:
     document = read(tmp_path, {"$ref": "a.json"}, a_json={"properties": {"b": {"$ref": "b.json"}}}, b_json={"items": {"$ref": "a.json"}})
 

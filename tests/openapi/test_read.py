@@ -144,6 +144,15 @@ def test_a_file_in_windows_1252_is_read() -> None:
     assert codes(document) == ["mended-text"]
 
 
+def test_json_with_halves_of_surrogate_pairs_is_read() -> None:
+    data = rb'{"openapi": "3.1.0", "info": {"title": "a\ud83d", "x": "\ud83d\ude00\udE00", "y": "\\ud800", "z": "\u00e9"}, "paths": {}}'
+
+    document = read_document(data, name="api.json")
+
+    assert document.root["info"] == {"title": "a\ufffd", "x": "\U0001f600\ufffd", "y": r"\ud800", "z": "\u00e9"}
+    assert codes(document) == ["mended-text"]
+
+
 def test_what_no_repair_explains_is_refused_with_the_first_complaint() -> None:
     with pytest.raises(BadDocument, match=r"mapping values are not allowed in this context \(line 1\)"):
         read("a: b: c\nd: [\n")

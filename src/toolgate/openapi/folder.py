@@ -19,7 +19,10 @@ def files_of(folder: Path) -> Files:
     top = folder.resolve()
 
     def content(path: str) -> bytes | None:
-        file = (top / path).resolve()
+        try:
+            file = (top / path).resolve()
+        except (RuntimeError, ValueError) as error:  # links in a circle, and what is no path
+            raise BadDocument(f"{path} cannot be read: it leads to no file") from error
         if not file.is_relative_to(top):
             raise BadDocument(f"{path} leads out of the integration's folder and is not read")
         try:

@@ -20,6 +20,8 @@ MAX_REPAIRED_BYTES = 2 * 1024 * 1024
 
 ENTRY = re.compile(r"(?P<before>\s*+(?:- +)*+[^\s'\"#&*!|>%@`{}\[\],][^:#]*+:[ ]+|\s*+(?:- +)++)(?P<value>\S.*)")
 INDENT = re.compile(r"[ \t]*")
+HALF = re.compile(r"\\\\|(?:\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2})|(?P<half>\\u[dD][89a-fA-F][0-9a-fA-F]{2})")
+"""A pair of surrogates that JSON escapes, or half of one, as programs leave it that cut texts in the middle."""
 PATH_ALONE = re.compile(r"\s*(/[^\s:]*|'/[^']*'|\"/[^\"]*\")\s*")
 
 
@@ -36,7 +38,7 @@ def parse_mended(data: bytes, *, name: str, findings: Findings) -> Any:
     text = documents.unpacked(data, name=name)
     if len(text) > MAX_REPAIRED_BYTES:
         raise first
-    lines = _decoded(text, findings).split("\n")
+    lines = _whole(_decoded(text, findings), findings).split("\n")
     for _ in range(MAX_REPAIRS):
         try:
             return documents.parse("\n".join(lines).encode(), name=name, strict=False)
@@ -54,6 +56,13 @@ def _decoded(text: bytes, findings: Findings) -> str:
     except UnicodeDecodeError:
         findings.info("mended-text", "", "the file is not UTF-8; it is read as Windows-1252")
         return text.decode("cp1252", errors="replace")
+
+
+def _whole(text: str, findings: Findings) -> str:
+    whole = HALF.sub(lambda found: "\\ufffd" if found["half"] else found[0], text) if text.lstrip().startswith("{") else text
+    if whole != text:
+        findings.info("mended-text", "", "halves of surrogate pairs are replacement characters now")
+    return whole
 
 
 def _mend(lines: list[str], error: BadDocument) -> str | None:
