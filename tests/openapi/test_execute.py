@@ -130,11 +130,12 @@ async def test_a_call_becomes_a_request_and_its_answer_an_outcome() -> None:
 
 
 async def test_what_the_other_side_repeats_of_a_secret_does_not_come_back() -> None:
-    said = orjson.dumps({"token": CANARY, "static": "static-secret", "self": f"https://api.example/?key={CANARY}"})
+    said = orjson.dumps({"token": CANARY, "static": "static-secret", "self": f"https://api.example/?key={CANARY}&token=hidden-secret"})
     run = executor(
         ScriptedSender(Response(403, (("Content-Type", "application/json"),), said)),
         headers={"X-Secret": "static-secret"},
         auth={"type": "bearer", "token": CANARY},
+        hide=[{"name": "token", "value": "hidden-secret"}],
     )
 
     outcome = await run(a_call(arguments={"id": "1"}))
@@ -142,6 +143,7 @@ async def test_what_the_other_side_repeats_of_a_secret_does_not_come_back() -> N
     assert outcome.problem is not None
     assert CANARY not in repr(outcome)
     assert "static-secret" not in repr(outcome)
+    assert "hidden-secret" not in repr(outcome)
     assert "REDACTED" in repr(outcome)
 
 

@@ -93,6 +93,8 @@ KEY = 'auth: {type: api_key, in: header, name: X-Key, value: "s3cret"}\n'
         (KEY, {"a"}),
         (KEY + "servers: [https://files.acme.test]\n", {"a", "d"}),
         ("headers: {X-Api-Token: s3cret}\n", {"a"}),
+        ("hide: [{name: access_token, value: s3cret}]\n", {"a"}),
+        ("hide: [{name: access_token}]\n", {"a", "b", "c", "d"}),
         ("", {"a", "b", "c", "d"}),
     ],
 )

@@ -100,7 +100,7 @@ class Executor:
 
     @cached_property
     def _static_secrets(self) -> tuple[str, ...]:
-        return tuple(value for name, value in _headers(self.integration) if is_secret(name))
+        return _secrets(self.integration)
 
     @cached_property
     def _builder(self) -> request.Builder:
@@ -157,7 +157,7 @@ def check_shown(server: str, home: str | None, integration: Integration) -> None
     Raises:
         EgressBlocked: `server` is elsewhere, and there is something to show.
     """
-    secret = not isinstance(integration.auth, NoAuth) or any(is_secret(name) for name, _ in _headers(integration))
+    secret = not isinstance(integration.auth, NoAuth) or bool(_secrets(integration))
     origin = origin_of(server)
     if integration.base_url is None and integration.asgi is None and secret and origin not in _operators(integration, home or ""):
         raise EgressBlocked(
@@ -221,6 +221,12 @@ def _configured(integration: Integration, key: str, url: str, read: Callable[[st
 
 def _headers(integration: Integration) -> Headers:
     return tuple((name, value) for name, value in integration.headers.items() if value is not None)
+
+
+def _secrets(integration: Integration) -> tuple[str, ...]:
+    """What the operator has sent with every call, `auth` aside, under a name that speaks of a secret."""
+    hidden = [(each.name, each.value) for each in integration.hide if isinstance(each.value, str)]
+    return tuple(value for name, value in (*_headers(integration), *hidden) if is_secret(name))
 
 
 def _shown(pairs: Iterable[tuple[str, Any]]) -> tuple[tuple[str, Any], ...]:
