@@ -45,6 +45,8 @@ def test_a_price_is_rounded_up_and_by_less_than_a_micro_dollar(price: Decimal) -
         ("Infinity", None),
         ("1e999999999", None),
         ("$1", None),
+        ("1_0", None),
+        ("\u0661", None),  # an Arabic one
         ("", None),
         (None, None),
     ],

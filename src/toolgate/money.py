@@ -54,8 +54,10 @@ def micros(dollars: Decimal) -> Micros:
 
 def told(text: str | None, most: Micros = MOST) -> Micros | None:
     """The amount that somebody wrote, in US dollars, up to `most`; None when they wrote none, or nothing that can be meant."""
+    if text is None or "_" in text or not text.isascii():  # `1_0` is 10 to Python, and to nobody who sends an amount
+        return None
     try:
-        said = Decimal(text or "").scaleb(6)
+        said = Decimal(text).scaleb(6)
     except ArithmeticError:
         return None
     return int(said.to_integral_value(ROUND_CEILING)) if said.is_finite() and 0 <= said <= most else None

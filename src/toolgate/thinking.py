@@ -61,7 +61,11 @@ class ModelProvider(Strict):
     @field_validator("models", mode="before")
     @classmethod
     def _names_alone_will_do(cls, value: Any) -> Any:
-        return {name: {} for name in value} if isinstance(value, (list, tuple)) else value
+        if not isinstance(value, (list, tuple)):
+            return value
+        if not all(isinstance(name, str) for name in value):
+            raise ValueError("models are a list of names, or a mapping of each name to what is to be known of it")
+        return {name: {} for name in value}
 
     @model_validator(mode="after")
     def _meant(self) -> Self:

@@ -94,6 +94,7 @@ def test_a_loopback_address_is_reachable_by_being_named_and_no_other() -> None:
         ("providers: {main: {kind: openai, script: a.yaml}}", "only a scripted provider has a script"),
         ("providers: {Main/x: {kind: openai}}", "providers.Main/x.[key]: String should match pattern"),
         ("providers: {main: {kind: openapi}}", "providers.main.kind: Input should be 'openai'"),
+        ("providers: {main: {kind: openai, models: [{id: a}]}}", "providers.main.models: Value error, models are a list of names"),
         ("models: {attempts: 4}", "models.attempts: Input should be less than or equal to 3"),
     ],
 )
