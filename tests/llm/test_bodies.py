@@ -68,6 +68,18 @@ def test_a_conversation_in_openais_form() -> None:
     }
 
 
+def test_an_id_of_another_provider_is_none_that_openai_refuses() -> None:
+    ids = ["call_1", "x" * 64, "x" * 65, "x" * 66]
+    calls = tuple(ToolCall(each, "look", {}, "{}") for each in ids)
+
+    told = body(Responses, Prompt((User("Go"), Assistant("", calls), *(ToolResult(each, "Yes.") for each in ids))))["input"]
+
+    asked, answered = ([item["call_id"] for item in told if item.get("type") == kind] for kind in ("function_call", "function_call_output"))
+    assert asked == answered
+    assert asked[:2] == ids[:2]
+    assert len({each for each in asked if len(each) <= 64}) == 4
+
+
 def test_a_model_that_thinks_gives_its_thoughts_sealed() -> None:
     made = body(Responses, Prompt(TALK), "gpt-5-mini")
 

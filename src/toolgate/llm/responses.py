@@ -8,6 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from hashlib import blake2b
 from typing import Any
 
 from toolgate.llm.classify import cut_off, interrupted
@@ -33,6 +34,8 @@ from toolgate.llm.offer import Offer, called, instruction, own, used
 
 THINKS = re.compile(r"^(o\d|gpt-[5-9](?!.*chat)|codex)")
 """Models that think before they answer: their thoughts can be had encrypted."""
+LONGEST_ID = 64
+"""Characters of a call's id; a longer one ends the request."""
 ANSWER = "answer"
 """What the schema of an answer is called; OpenAI wants a name."""
 
@@ -127,9 +130,14 @@ class Responses:
                 if text:
                     yield {"role": "assistant", "content": text}
                 for call in calls:
-                    yield {"type": "function_call", "call_id": call.id, "name": call.name, "arguments": call.raw or "{}"}
+                    yield {"type": "function_call", "call_id": _id(call.id), "name": call.name, "arguments": call.raw or "{}"}
             case ToolResult(id, text):
-                yield {"type": "function_call_output", "call_id": id, "output": text}
+                yield {"type": "function_call_output", "call_id": _id(id), "output": text}
+
+
+def _id(id: str) -> str:
+    """`id`, or where another provider gave a longer one than is taken, one that is made of it."""
+    return id if len(id) <= LONGEST_ID else f"call_{blake2b(id.encode(), digest_size=12).hexdigest()}"
 
 
 def _same(carried: Sequence[Mapping[str, Any]], message: Assistant) -> bool:
