@@ -80,6 +80,16 @@ def test_an_id_of_another_provider_is_none_that_openai_refuses() -> None:
     assert len({each for each in asked if len(each) <= 64}) == 4
 
 
+def test_an_id_of_openais_own_that_it_does_not_take_is_another_in_call_and_answer() -> None:
+    sealed = ({"type": "reasoning", "encrypted_content": "gAAA"}, {"type": "function_call", "call_id": "x" * 69, "name": "look"})
+    said = Assistant("", (ToolCall("x" * 69, "look", {}, "{}"),), sealed, "acme/model-x")
+
+    _, thought, asked, answered = body(Responses, Prompt((User("Go"), said, ToolResult("x" * 69, "Yes."))))["input"]
+
+    assert thought == sealed[0]
+    assert asked["call_id"] == answered["call_id"] != "x" * 69
+
+
 def test_a_model_that_thinks_gives_its_thoughts_sealed() -> None:
     made = body(Responses, Prompt(TALK), "gpt-5-mini")
 

@@ -124,8 +124,8 @@ class Responses:
                 yield {"role": "user", "content": [*words, *pictures]}
             case Assistant(text, calls):
                 carried = own(message, self.model)
-                if carried and _same(carried, message):
-                    yield from carried
+                if carried and _same(carried, message):  # it may itself give ids that it does not take
+                    yield from ({**item, "call_id": _id(item["call_id"])} if "call_id" in item else item for item in carried)
                     return
                 if text:
                     yield {"role": "assistant", "content": text}
