@@ -38,13 +38,13 @@ RUN = "toolgate_run"
 
 
 class StreamOptions(Wire):
-    include_usage: bool = False
+    include_usage: bool | None = None
 
 
 class Body(Wire):
     model: str = OURS
     messages: list[Any]
-    stream: bool = False
+    stream: bool | None = None
     stream_options: StreamOptions | None = None
     response_format: Any = None
     metadata: dict[str, Any] | None = None

@@ -73,8 +73,8 @@ class Wanted:
 
     async def go(self, hear: Hear) -> Finished | Problem:
         """How the run ended, or why it did not: the gate may not let through the call of `agent_run` that it is."""
-        besides = {"model": "" if self.model == OURS else self.model, "schema": self.schema, "resume": self.run, **self.wishes}
-        arguments = {name: value for name, value in besides.items() if value}
+        besides = {"model": "" if self.model == OURS else self.model, "schema": self.schema, "resume": self.run}
+        arguments = {name: value for name, value in besides.items() if value} | dict(self.wishes)
 
         begun = False
 
@@ -121,8 +121,8 @@ class Wanted:
 
 def wishes_in(metadata: Mapping[str, Any] | None) -> Mapping[str, Any]:
     """What `metadata` says for `agent_run`, by the names of its arguments; the values are texts there, as OpenAI has it."""
-    said = {"true": True, "false": False}
-    return {name: said.get(metadata[key], metadata[key]) for key, name in WISHES.items() if key in metadata} if metadata else {}
+    values = {name: metadata[key] for key, name in WISHES.items() if key in metadata} if metadata else {}
+    return {name: value == "true" if value in ("true", "false") else value for name, value in values.items()}
 
 
 def good(end: Finished | Problem, wanted: Wanted) -> Finished | Problem:
@@ -179,7 +179,8 @@ def schema_in(said: Any) -> Mapping[str, Any] | None:
         return None
     if kind == "json_object":
         return {"type": "object"}
-    schema = said.get("json_schema", said).get("schema") if kind == "json_schema" else None
+    form = said.get("json_schema", said) if kind == "json_schema" else None
+    schema = form.get("schema") if isinstance(form, Mapping) else None
     if not isinstance(schema, Mapping):
         raise InvalidArguments("the format of the answer is text, json_object, or json_schema with a schema")
     return schema

@@ -49,7 +49,7 @@ class Body(Wire):
     input: str | list[Any] = ""
     instructions: str | None = None
     previous_response_id: str | None = None
-    stream: bool = False
+    stream: bool | None = None
     text: TextFormat | None = None
     tools: list[Any] | None = None
     background: bool | None = None
@@ -108,7 +108,7 @@ class Output:
         self._wanted = wanted
         self._body = body
         self._id = f"{PREFIX}{new_id()}"
-        self._created = time.time()
+        self._created = int(time.time())  # clients in typed languages read no other number
         self._items: list[dict[str, Any]] = []
         self._number = 0
         self._say: Say | None = None
