@@ -1,6 +1,6 @@
 """Tools that a request brings with it: the model may want them called, and the program that asked does so.
 
-The run waits meanwhile. A call is known to the program by its run and its own id (`RUN.CALL`), so that a request whose last messages
+The run waits meanwhile. A call is known to the program by its run and its own id (`RUN_CALL`), so that a request whose last messages
 are its results says which run goes on, and nothing else has to be carried along.
 """
 
@@ -19,7 +19,8 @@ from toolgate.llm.messages import ToolSpec
 MOST = 128
 """Tools of one request, as OpenAI has it."""
 NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
-CALL = re.compile(r"([0-9a-f]{32})\.(.+)", re.DOTALL)  # ids of some servers are long: they carry what a model thought
+# Programs put `_` for what Anthropic takes in no id, `.` for one. Ids of some servers are long: they carry what a model thought.
+CALL = re.compile(r"([0-9a-f]{32})_(.+)", re.DOTALL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +84,7 @@ def results_in(messages: Sequence[Any]) -> Results | None:
 def wanted(end: Finished) -> list[dict[str, Any]]:
     """The calls that a run waits for, as a message of Chat Completions has them."""
     return [
-        {"id": f"{end.run}.{call.id}", "type": "function", "function": {"name": call.name, "arguments": call.raw}} for call in end.theirs
+        {"id": f"{end.run}_{call.id}", "type": "function", "function": {"name": call.name, "arguments": call.raw}} for call in end.theirs
     ]
 
 
