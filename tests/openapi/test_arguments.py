@@ -352,6 +352,22 @@ class TestSeveralMediaTypes:
         assert found.schema["properties"]["content_type"]["enum"] == ["application/json", "text/plain"]
         assert found.schema["required"] == ["body"]
 
+    def test_with_a_file_in_them_are_a_form_that_carries_it(self) -> None:
+        schema = {"type": "object", "properties": {"name": TEXT, "photo": {"type": "string", "format": "binary"}}}
+        kinds = ["application/json", "application/x-www-form-urlencoded", "multipart/form-data"]
+
+        found, _ = asked(body=RequestBody(tuple(content(kind, schema) for kind in kinds), True))
+
+        assert [plan.media_type for plan in found.bodies] == ["multipart/form-data"]
+        assert found.schema["properties"]["photo"] == FILE
+
+    def test_of_patches_take_an_object_as_no_list_of_operations(self) -> None:
+        kinds = ["json-patch", "merge-patch", "strategic-merge-patch"]  # as Kubernetes describes them
+
+        found, _ = asked(body=RequestBody(tuple(content(f"application/{kind}+json", {"type": "object"}) for kind in kinds), True))
+
+        assert [plan.media_type for plan in found.bodies] == ["application/merge-patch+json"]
+
 
 class TestFiles:
     def test_a_body_of_bytes_is_a_file(self) -> None:
@@ -365,6 +381,31 @@ class TestFiles:
 
         assert [(plan.media_type, plan.binary) for plan in found.bodies] == [("image/png, image/jpeg", True)]
         assert found.content_type_argument is None
+
+    @pytest.mark.parametrize("word", ["anyOf", "oneOf"])
+    @pytest.mark.parametrize("file", [{"type": "string", "format": "binary"}, {"$ref": "#/components/schemas/File"}])
+    def test_that_may_be_null_by_alternatives_are_files(self, word: str, file: dict[str, Any]) -> None:
+        one = {word: [file, {"type": "null"}], "description": "The photo."}
+        several = {word: [{"type": "array", "items": file}, {"type": "null"}]}
+        schema = {"type": "object", "properties": {"photo": one, "more": several, "either": {word: [TEXT, {"type": "null"}]}}}
+
+        found, _ = asked(
+            body=RequestBody((content("multipart/form-data", schema),), True), schemas={"File": {"type": "string", "format": "binary"}}
+        )
+
+        assert found.bodies[0].fields == (
+            FieldPlan("photo", "photo", binary=True),
+            FieldPlan("more", "more", binary=True),
+            FieldPlan("either", "either"),
+        )
+        assert found.schema["properties"] == {
+            "photo": {
+                "description": f"The photo. {FILE['description']}",
+                "anyOf": [{"anyOf": FILE["anyOf"]}, {"type": "null"}],
+            },
+            "more": {"anyOf": [{"type": "array", "items": FILE}, {"type": "null"}]},
+            "either": {word: [TEXT, {"type": "null"}]},
+        }
 
     def test_parts_may_be_files_with_headers_and_types_of_their_own(self) -> None:
         file = {"type": "string", "format": "binary", "description": "The photo."}

@@ -449,3 +449,10 @@ def test_part_headers_cannot_be_injected() -> None:
 
     with pytest.raises(InvalidArguments, match="visible ASCII"):
         whole(DATA, {"f": value}, FieldPlan("f", None, binary=True))
+
+
+@pytest.mark.parametrize("value", [None, [], [None]])
+def test_a_file_that_is_null_leaves_no_part(value: Any) -> None:
+    assert parts({"a": "x", "photo": value}, FieldPlan("photo", None, binary=True)) == [
+        ({"Content-Disposition": 'form-data; name="a"'}, b"x"),
+    ]

@@ -14,7 +14,7 @@ import orjson
 
 from toolgate.calls import UNSET
 from toolgate.openapi import media
-from toolgate.openapi.keywords import ANNOTATIONS, Schema
+from toolgate.openapi.keywords import ANNOTATIONS, Schema, or_null
 from toolgate.openapi.lift import Fragment, Lifter, Reference
 from toolgate.openapi.operation import FieldPlan, MediaType, RequestBody, Style
 
@@ -76,7 +76,9 @@ class Flat:
 
 def ways(body: RequestBody, lifter: Lifter) -> list[Way]:
     """The ways that differ in what they ask for, the best first: one that asks for the same as a better one is left out."""
-    found = sorted((_way(content, lifter) for content in body.content), key=_rank)
+    found = [_way(content, lifter) for content in body.content]
+    if len(found) > 1:
+        found.sort(key=lambda way: _rank(way, lifter))
     kept: dict[bytes, Way] = {}
     for way in found:
         meaning = _meaning(way, lifter)
@@ -124,6 +126,9 @@ def is_file(schema: Any, lifter: Lifter) -> bool:
         schema = resolved(schema, lifter)
         if not isinstance(schema, dict):
             return False
+        if (other := _or_null(schema, lifter)) is not None:
+            schema = other
+            continue
         kinds = _types(schema)
         if "array" in kinds:
             schema = schema.get("items")
@@ -139,6 +144,8 @@ def is_file(schema: Any, lifter: Lifter) -> bool:
 def as_file(schema: Any, lifter: Lifter) -> dict[str, Any]:
     """The schema of the argument that gives the file or files that `schema` means."""
     meant = resolved(schema, lifter)
+    if (other := _or_null(meant, lifter)) is not None:
+        return or_null(as_file({**resolved(other, lifter), **{key: meant[key] for key in ANNOTATIONS & meant.keys()}}, lifter))
     if "array" in _types(meant):
         return {**meant, "items": FILE}
     said = {key: schema[key] for key in ("description", "deprecated") if key in schema}
@@ -147,6 +154,16 @@ def as_file(schema: Any, lifter: Lifter) -> dict[str, Any]:
     if "null" in _types(meant):
         file["anyOf"] = [*FILE["anyOf"], {"type": "null"}]
     return file
+
+
+def _or_null(schema: Mapping[str, Any], lifter: Lifter) -> Any:
+    """What a value is that may be null besides, where that is said by alternatives, as pydantic does; else None."""
+    for key in ("anyOf", "oneOf"):
+        options = schema.get(key, ())
+        others = [option for option in options if resolved(option, lifter) != {"type": "null"}]
+        if len(others) == 1 < len(options):
+            return others[0]
+    return None
 
 
 def only_value(schema: Any) -> Any:
@@ -238,9 +255,13 @@ def _is_text(fragment: Fragment, lifter: Lifter) -> bool:
     return _type(fragment, lifter) == "string" or resolved(fragment.schema, lifter) in ({}, True)
 
 
-def _rank(way: Way) -> tuple[int, bool, bool]:
-    """`application/json` before what only resembles it, ranges last."""
-    return RANK[way.kind], "*" in way.media_type, media.essence(way.media_type) != "application/json"
+def _rank(way: Way, lifter: Lifter) -> tuple[bool, int, bool, bool, bool]:
+    """`application/json` before what only resembles it, ranges last; forms before JSON, which carries no files."""
+    name = media.essence(way.media_type)
+    files = way.kind == "json" and any(is_file(item, lifter) for item in _properties(way.fragment.schema, lifter).values())
+    # Kubernetes describes all its patches as objects; a JSON Patch is a list (RFC 6902, 3).
+    misfit = name == "application/json-patch+json" and _type(way.fragment, lifter) != "array"
+    return files, RANK[way.kind], "*" in way.media_type, name != "application/json", misfit
 
 
 def _meaning(way: Way, lifter: Lifter) -> bytes:

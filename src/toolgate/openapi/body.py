@@ -217,7 +217,8 @@ def _parts(value: Any, field: FieldPlan, files: ReadFile | None) -> list[Part]:
     if field.style is not None and not field.binary:
         found = style.pairs(field.name, value, field.style, explode=field.explode, encode=style.verbatim)
         return [Part(item.encode(), key, headers=field.headers) for key, item in found]
-    return [_part(field.name, item, field, files) for item in (value if isinstance(value, list) else [value])]
+    given = value if isinstance(value, list) else [value]
+    return [_part(field.name, item, field, files) for item in given if item is not None or not field.binary]
 
 
 def _part(name: str | None, value: Any, field: FieldPlan, files: ReadFile | None) -> Part:
