@@ -25,7 +25,9 @@ def outcome(result: Mapping[str, Any], who: str, *, reads: bool) -> Outcome:
     Raises:
         UpstreamFailed: it is no result of a tool.
     """
-    blocks = result.get("content", [])
+    blocks = result.get("content")
+    if blocks is None:  # a Go server's empty list
+        blocks = []
     if not isinstance(blocks, list) or not DICTS.issuperset(map(type, blocks)):
         raise UpstreamFailed(f"{who} answered with something that is no result of a tool")
     content = tuple(map(piece, blocks))

@@ -195,7 +195,7 @@ def _discovered(peer: Peer | Modern, found: Mapping[str, Any]) -> Conversation:
         peer,
         True,
         MODERN,
-        capabilities if isinstance(capabilities, dict) else {},
+        _able(capabilities),
         instructions if isinstance(instructions, str) else None,
     )
 
@@ -214,9 +214,14 @@ async def _greet(peer: Peer, capabilities: Mapping[str, Any], *, agreed: Callabl
         peer,
         False,
         version,
-        able if isinstance(able, dict) else {},
+        _able(able),
         instructions if isinstance(instructions, str) else None,
     )
+
+
+def _able(said: Any) -> dict[str, Any]:
+    """The capabilities that a server says it has; some name those, too, that they have not."""
+    return {name: how for name, how in said.items() if how is not None} if isinstance(said, dict) else {}
 
 
 def _another_way(error: ToolgateError, way: Way) -> bool:

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
 
 from toolgate.errors import AnswerTooLarge
+from toolgate.upstream.messages import MARK
 
 
 @dataclass(slots=True)
@@ -36,9 +37,13 @@ async def events(read: Callable[[], Awaitable[bytes]], most: int) -> AsyncIterat
         AnswerTooLarge: an event has more.
     """
     rest, growing, size = bytearray(), _Growing(), 0
-    searched = 0
+    searched, begun = 0, False
     while piece := await read():
         rest += piece
+        if not begun and len(rest) >= len(MARK):
+            begun = True
+            if rest.startswith(MARK):
+                del rest[: len(MARK)]
         while (cut := _line_end(rest, searched)) is not None:
             end, after = cut
             line = bytes(rest[:end])
@@ -80,7 +85,7 @@ def _take(growing: _Growing, line: bytes) -> None:
         case b"data":
             growing.lines.append(value)
         case b"event":
-            event.kind = value.decode(errors="replace")
+            event.kind = value.decode(errors="replace") or "message"
         case b"id" if b"\0" not in value:
             event.id = value.decode(errors="replace")
         case b"retry" if value.isdigit() and len(value) < 9:

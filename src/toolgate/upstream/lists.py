@@ -46,12 +46,16 @@ async def told(conversation: Conversation, name: str) -> tuple[Any, ...]:
         try:
             page = await conversation.peer.ask(LISTS[name], params)
         except ProtocolError as error:
-            if name == "templates" and error.number == METHOD_NOT_FOUND:
-                return ()
+            if name != "tools" and error.number == METHOD_NOT_FOUND:
+                return ()  # what it says it can is often more than it can
             raise
         found = page.get(ITEMS_OF[name])
+        if found is None:  # a Go server's empty list
+            found = []
         if not isinstance(found, list):
             raise UpstreamFailed(f"{conversation.peer.who} answered {LISTS[name]} with something that is no list")
+        if cursor is not None and found == items[-len(found) :]:
+            break  # the page that there was: a server without pages that names a next one all the same
         items += found
         cursor = page.get("nextCursor")  # an empty one is one too
         if not isinstance(cursor, str) or len(items) > ITEMS:

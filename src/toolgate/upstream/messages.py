@@ -36,6 +36,7 @@ MODERN_ERRORS = frozenset({HEADER_MISMATCH, -32021, UNSUPPORTED_VERSION})
 """Codes that only a server of 2026-07-28 or later has."""
 
 MAX_DEPTH = 128
+MARK = b"\xef\xbb\xbf"  # of byte order, which some write before everything
 MAX_MESSAGE = 10 * 1024 * 1024
 """Bytes of one message."""
 DEAREST = 2000
@@ -68,7 +69,7 @@ def decode(data: bytes | bytearray) -> list[Message]:
         Garbage: something in it is none.
     """
     try:
-        value = orjson.loads(data)
+        value = orjson.loads(data.removeprefix(MARK))
     except orjson.JSONDecodeError:
         raise Garbage("it is not JSON") from None
     if data.count(b"{") + data.count(b"[") > MAX_DEPTH and deeper_than(value, MAX_DEPTH):
@@ -81,6 +82,30 @@ def decode(data: bytes | bytearray) -> list[Message]:
 
 def _is_message(value: Any) -> bool:
     return isinstance(value, dict) and value.get("jsonrpc") == "2.0"
+
+
+def in_event(data: bytes, who: str) -> list[Message]:
+    """The messages in an event of a stream; what is none, such as a heartbeat of the server's own, is one that says nothing.
+
+    Raises:
+        UpstreamFailed: it was meant to be one.
+    """
+    try:
+        return decode(data)
+    except Garbage as error:
+        if b'"jsonrpc"' in data:
+            raise UpstreamFailed(f"{who} does not speak MCP: {error}") from None
+        return [{}]
+
+
+def answered(message: Message) -> int | None:
+    """The id of our request that `message` answers, which some servers send back as a text or a float; None: of none."""
+    said = message.get("id") if is_answer(message) else None
+    if type(said) is int:
+        return said
+    if isinstance(said, str) and said.isascii() and said.isdecimal() and len(said) < 16:
+        return int(said)
+    return int(said) if isinstance(said, float) and said.is_integer() else None
 
 
 def is_answer(message: Message) -> bool:

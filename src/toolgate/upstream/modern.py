@@ -10,7 +10,7 @@ import anyio
 
 from toolgate.errors import UpstreamFailed
 from toolgate.upstream.endpoint import BOTH, Endpoint, Reply, refused
-from toolgate.upstream.messages import MODERN, Garbage, Message, decode, encode, is_answer, meta, request, result
+from toolgate.upstream.messages import MODERN, Garbage, Message, answered, decode, encode, in_event, is_answer, meta, request, result
 from toolgate.upstream.peer import FLOOD, Ear
 
 NAMED = {"tools/call": "name", "prompts/get": "name", "resources/read": "uri"}
@@ -76,10 +76,10 @@ class _Reading:
             return
         heard = 0
         async for event in reply.events:
-            if not event.data:
+            if not event.data or event.kind != "message":
                 continue
-            for message in self._decoded(event.data):
-                if is_answer(message) and message.get("id") == self._id:
+            for message in in_event(event.data, self._who):
+                if answered(message) == self._id:
                     self.answer = message
                     return
                 heard += 1
@@ -94,16 +94,10 @@ class _Reading:
             raise refused(reply, self._who) from None
         for message in messages:
             # An error about a request that could not be read has no id, or null.
-            if is_answer(message) and message.get("id") in (self._id, None):
+            if answered(message) == self._id or (is_answer(message) and message.get("id") is None):
                 self.answer = message
                 return
         raise refused(reply, self._who)
-
-    def _decoded(self, data: bytes) -> list[Message]:
-        try:
-            return decode(data)
-        except Garbage as error:
-            raise UpstreamFailed(f"{self._who} does not speak MCP: {error}") from None
 
     async def _hear(self, message: Message) -> None:
         method, params = message.get("method"), message.get("params")

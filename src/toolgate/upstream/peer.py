@@ -23,6 +23,7 @@ from toolgate.upstream.messages import (
     INTERNAL_ERROR,
     METHOD_NOT_FOUND,
     Message,
+    answered,
     is_answer,
     meta,
     notification,
@@ -138,7 +139,8 @@ class Peer:
 
     async def hear(self, message: Message, of: int | None) -> None:
         if is_answer(message):
-            waiting = self._waiting.get(message["id"]) if type(message.get("id")) is int else None
+            number = answered(message)
+            waiting = self._waiting.get(number) if number is not None else None
             if waiting is not None and not waiting.future.done():
                 waiting.future.set_result(message)
             return

@@ -11,7 +11,7 @@ from toolgate.egress.origin import origin_of
 from toolgate.errors import EgressBlocked, Failed, ToolgateError, Unreachable, UpstreamFailed
 from toolgate.upstream.endpoint import BOTH, Endpoint, Reply, refused
 from toolgate.upstream.events import Event
-from toolgate.upstream.messages import Garbage, Message, decode, encode, is_answer
+from toolgate.upstream.messages import Garbage, Message, answered, decode, encode, in_event, is_answer
 from toolgate.upstream.peer import Hear
 
 EVENTS = {"Accept": "text/event-stream"}
@@ -162,8 +162,8 @@ class Sse:
             async for event in reply.events:
                 if event.kind == "endpoint":
                     self._take_endpoint(event.data)
-                elif event.data:
-                    for message in _decoded(event, self._who):
+                elif event.data and event.kind == "message":
+                    for message in in_event(event.data, self._who):
                         await self._hear(message, None)
 
         try:
@@ -210,6 +210,8 @@ class _Reading:
             try:
                 messages = decode(reply.body)
             except Garbage:
+                if self.of is None and 200 <= reply.status < 300:
+                    return  # "Accepted", or "ok": it is about nothing that was asked
                 raise refused(reply, self._who) from None
             for message in messages:
                 # An error about a request that could not be read has no id, or null.
@@ -221,18 +223,11 @@ class _Reading:
     async def _take_event(self, event: Event) -> None:
         self.last = event.id or self.last
         self.retry = event.retry if event.retry is not None else self.retry
-        if event.data:
-            for message in _decoded(event, self._who):
+        if event.data and event.kind == "message":
+            for message in in_event(event.data, self._who):
                 await self._take(message)
 
     async def _take(self, message: Message) -> None:
-        if self.of is not None and is_answer(message) and message.get("id") == self.of:
+        if self.of is not None and answered(message) == self.of:
             self.answered = True
         await self._hear(message, self.of)
-
-
-def _decoded(event: Event, who: str) -> list[Message]:
-    try:
-        return decode(event.data)
-    except Garbage as error:
-        raise UpstreamFailed(f"{who} does not speak MCP: {error}") from None
