@@ -258,6 +258,9 @@ async def test_a_model_that_declines_is_an_answer_with_a_refusal() -> None:
     assert chunks[-1].choices[0].finish_reason == "stop"
     for answer in (response, pieces[-1].response):
         assert (answer.status, answer.output[-1].content[0].type) == ("completed", "refusal")
+    assert [piece.delta for piece in pieces if piece.type == "response.refusal.delta"] == ["the model declined to answer"]
+    done = [piece.item for piece in pieces if piece.type == "response.output_item.done"]
+    assert done == pieces[-1].response.output
 
 
 async def test_an_answer_that_was_filtered_ends_as_openais_does() -> None:

@@ -228,7 +228,7 @@ async def test_a_response_that_waits_asks_and_goes_on_with_the_answer() -> None:
         answer: Any = [{"type": "mcp_approval_response", "approval_request_id": asked.id, "approve": True}]
         second = await client.responses.create(model="toolgate", previous_response_id=first.id, input=answer)
 
-    assert (first.status, asked.name, asked.arguments) == ("incomplete", "close_issue", '{"number": 7}')
+    assert (first.status, asked.name, asked.arguments) == ("completed", "close_issue", '{"number": 7}')
     assert world.issues.closed == [7]
     assert second.output_text == "It is closed."
     assert second.id == first.id

@@ -115,7 +115,10 @@ class Output:
         self._talking = False
 
     async def go(self) -> Finished | Problem:
-        return await self._wanted.go(self.hear)
+        end = await self._wanted.go(self.hear)
+        if isinstance(end, Finished) and not isinstance(good(end, self._wanted), Problem):
+            await self._tell(self._rest(end))
+        return end
 
     async def stream(self, say: Say) -> Response | None:
         self._say = say
@@ -130,9 +133,6 @@ class Output:
         if isinstance(end, Problem):
             await self._broke(end)
             return None
-        if self._wanted.schema is not None and end.status == "done":
-            await self._tell(self._piece(end.answer))
-        await self._tell(self._closed())
         whole = self.whole(end)
         kind = {"completed": "completed", "failed": "failed"}.get(whole["status"], "incomplete")
         await self._tell([{"type": f"response.{kind}", "response": whole}])
@@ -147,14 +147,9 @@ class Output:
         failed = good(end, self._wanted)
         if isinstance(failed, Problem):
             return self._head("failed") | beside | {"error": told(failed)}
-        spoken = any(item["type"] == "message" for item in self._items)
-        if end.code == "refusal":
-            part = {"type": "refusal", "refusal": end.reason}
-            self._items.append(_message(f"msg_{len(self._items)}_{end.run}", "") | {"content": [part]})
-        elif not spoken or (end.status != "done" and end.code != "filtered"):
-            self._items.append(_message(f"msg_{len(self._items)}_{end.run}", answer_of(end)))
         said = self._head("completed") | beside
-        if end.status == "done" or end.code == "refusal":
+        # OpenAI's agents take an incomplete response for a failure, and no question out of it.
+        if end.status in ("done", "waiting") or end.code == "refusal":
             return said
         return said | {"status": "incomplete", "incomplete_details": {"reason": "content_filter" if end.code == "filtered" else end.status}}
 
@@ -188,6 +183,28 @@ class Output:
             yield self._about("content_part.added", part=dict(message["content"][0]))
         self._items[-1]["content"][0]["text"] += text
         yield self._about("output_text.delta", delta=text, logprobs=[])
+
+    def _rest(self, end: Finished) -> Iterator[dict[str, Any]]:
+        """What is said at the end of a run and was not in its course."""
+        yield from self._closed()
+        if end.code == "refusal":
+            yield from self._declined(end.reason)
+        elif not any(item["type"] == "message" for item in self._items):
+            yield from self._piece(answer_of(end))
+        elif end.status != "done" and end.code != "filtered":
+            yield from self._piece(f"[{end.status}: {end.reason}]")
+        yield from self._closed()
+
+    def _declined(self, why: str) -> Iterator[dict[str, Any]]:
+        part = {"type": "refusal", "refusal": why}
+        item = _message(f"msg_{len(self._items)}_{self._id}", "") | {"content": [part]}
+        yield from self._added(item | {"status": "in_progress", "content": []})
+        self._items[-1] = item
+        yield self._about("content_part.added", part=part | {"refusal": ""})
+        yield self._about("refusal.delta", delta=why)
+        yield self._about("refusal.done", refusal=why)
+        yield self._about("content_part.done", part=part)
+        yield self._done(item)
 
     def _closed(self) -> Iterator[dict[str, Any]]:
         """The end of the message that is being said."""
