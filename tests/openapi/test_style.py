@@ -30,8 +30,9 @@ def sent(
     path: str = "/x{color}",
     allow_reserved: bool = False,
     content_type: str | None = None,
+    required: bool = True,
 ) -> Request:
-    parameter = ParameterPlan(name, location, "color", kind, explode, allow_reserved, content_type)
+    parameter = ParameterPlan(name, location, "color", kind, explode, allow_reserved, content_type, required=required)
     plan = Plan("GET", path if location == "path" else "/x", parameters=(parameter,))
     return request.compile(plan, SERVER).build({"color": value})
 
@@ -273,7 +274,7 @@ def test_deep_objects_go_deeper_with_brackets_as_most_servers_read_them(value: A
         ("query", "form", True, [{"a": 1}], "color=%7B%22a%22%3A1%7D"),
         ("query", "form", False, [["a", 1]], "color=%5B%22a%22%2C1%5D"),
         ("query", "form", True, {"a": {"b": "é"}}, "a=%7B%22b%22%3A%22%C3%A9%22%7D"),
-        ("query", "form", True, {"a": [1, 2]}, "a=%5B1%2C2%5D"),
+        ("query", "form", True, {"a": [1, {}]}, "a=%5B1%2C%7B%7D%5D"),
         ("path", "simple", False, [{"a": 1}], "%7B%22a%22%3A1%7D"),
         ("header", "simple", False, {"a": [1]}, "a,[1]"),
     ],
@@ -282,6 +283,17 @@ def test_a_container_in_a_container_has_no_spelling_but_json(
     location: Location, kind: Style, explode: bool, value: Any, expected: str
 ) -> None:
     assert placed(value, location, kind, explode) == expected
+
+
+def test_an_array_in_an_exploded_object_repeats_its_name_as_spring_and_others_read_it() -> None:
+    value = {"page": 0, "sort": ["a,asc", None, "b"], "none": []}
+
+    assert placed(value, "query", "form", True) == "page=0&sort=a%2Casc&sort=b"
+
+
+@pytest.mark.parametrize(("location", "kind"), [("query", "form"), ("query", "deepObject"), ("header", "simple"), ("cookie", "form")])
+def test_a_null_that_need_not_be_there_is_left_out(location: Location, kind: Style) -> None:
+    assert placed(None, location, kind, True, required=False) is None
 
 
 @pytest.mark.parametrize("kind", ["spaceDelimited", "pipeDelimited"])

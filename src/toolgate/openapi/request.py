@@ -163,7 +163,8 @@ class Builder:
     def _value(self, slot: Slot, arguments: Mapping[str, Any]) -> str | None:
         parameter = slot.parameter
         value = parameter.constant if parameter.argument is None else arguments.get(parameter.argument, UNSET)
-        if value is UNSET:
+        # To leave out what need not be there is what callers mean by null, and servers read `name=` as a text or refuse it.
+        if value is UNSET or (value is None and not parameter.required and parameter.content_type is None):
             return None
         try:
             return slot.fill(value)

@@ -12,11 +12,11 @@ appendix A:
 
 spaceDelimited and pipeDelimited are `form` with another delimiter inside a value, deepObject is `form` with a path of
 brackets for a name. Where OpenAPI 3.2 ("Style Examples") leaves a combination undefined, what most servers read is
-sent: exploded space and pipe like exploded `form`, scalars always like `form`; in deepObject deeper objects get more
-brackets, arrays of scalars `[]` and arrays of containers `[0]`.
+sent: exploded space and pipe like exploded `form`, scalars always like `form`; in an exploded object the name of an array
+of scalars is repeated; in deepObject deeper objects get more brackets, arrays of scalars `[]` and arrays of containers `[0]`.
 
 Null is RFC 6570's "undefined": `name=` in forms, nothing elsewhere, skipped inside arrays and objects. An empty array
-or object is undefined too, and leaves nothing at all. A container inside a container has no spelling but JSON.
+or object is undefined too, and leaves nothing at all. Any other container inside a container has no spelling but JSON.
 """
 
 from __future__ import annotations
@@ -107,9 +107,11 @@ def pairs(name: str, value: Any, style: Style, *, explode: bool, encode: Encode)
         return [(name, encode(spell(value)))]
     if style == "deepObject":
         return list(_deep(name, value, encode))
+    if explode and isinstance(value, dict):
+        return [pair for key, item in value.items() for pair in _repeated(encode(key), item, encode)]
     members = _members(value, encode)
     if explode:
-        return [(name if key is None else key, item) for key, item in members]
+        return [(name, item) for _, item in members]
     flat = [part for key, item in members for part in ((item,) if key is None else (key, item))]
     delimiter = encode(DELIMITERS[style]) if style in DELIMITERS else ","
     return [(name, delimiter.join(flat))] if flat else []
@@ -215,6 +217,12 @@ def _members(value: list[Any] | dict[str, Any], encode: Encode) -> list[tuple[st
     if isinstance(value, dict):
         return [(encode(key), encode(spell(item))) for key, item in value.items() if item is not None]
     return [(None, encode(spell(item))) for item in value if item is not None]
+
+
+def _repeated(name: str, value: Any, encode: Encode) -> Pairs:
+    """A member of an exploded object."""
+    several = isinstance(value, list) and not any(isinstance(item, (list, dict)) for item in value)
+    return [(name, encode(spell(item))) for item in (value if several else [value]) if item is not None]
 
 
 def _deep(name: str, value: Any, encode: Encode) -> Iterator[tuple[str, str]]:
