@@ -94,7 +94,7 @@ def test_a_document_about_another_resource_counts_for_nothing(said: Any) -> None
         protected_of(said, URL, "m")
 
 
-@pytest.mark.parametrize("issuer", ["https://evil.example", "https://id.example/", "https://ID.example", None])
+@pytest.mark.parametrize("issuer", ["https://evil.example", "https://id.example/a", "https://id.example//", "https://ID.example", None])
 def test_a_document_of_another_issuer_counts_for_nothing(issuer: str | None) -> None:
     with pytest.raises(UpstreamFailed, match="another issuer"):
         server_of({**SERVER, "issuer": issuer}, "https://id.example", "m")
@@ -132,3 +132,14 @@ def test_a_header_made_to_be_read_for_hours_is_read_at_once(filling: str) -> Non
     header = "Bearer " + filling * 500_000  # a reading that is quadratic in it would not end today
 
     assert challenge_of([header]).error is None
+
+
+@pytest.mark.parametrize("written", ["https://id.example", "https://id.example/"])
+@pytest.mark.parametrize("named", ["https://id.example", "https://id.example/"])
+def test_an_issuer_that_is_a_host_is_the_same_with_a_slash_and_called_as_it_calls_itself(named: str, written: str) -> None:
+    assert server_of({**SERVER, "issuer": named}, written, "m").issuer == named
+
+
+def test_an_issuer_with_a_path_is_another_with_a_slash() -> None:
+    with pytest.raises(UpstreamFailed, match="another issuer"):
+        server_of({**SERVER, "issuer": "https://id.example/a/"}, "https://id.example/a", "m")

@@ -21,6 +21,7 @@ from toolgate.oauth.metadata import (
     Protected,
     Server,
     challenge_of,
+    is_issuer,
     is_safe,
     protected_of,
     resource_places,
@@ -93,7 +94,7 @@ async def find(way: Way, url: str, challenge: Challenge, *, issuer: str | None =
         # Servers before 2025-06-18 are their own authorization server, at their root.
         own = issuer or origin_of_url(url)
         return Found(url, await server(way, own), challenge.scopes)
-    if issuer is not None and issuer not in protected.servers:
+    if issuer is not None and not any(is_issuer(named, issuer) for named in protected.servers):
         raise UpstreamFailed(f"{url} does not take tokens of {issuer}, which `auth.issuer` names; it names {', '.join(protected.servers)}")
     chosen = await server(way, issuer or protected.servers[0])
     return Found(protected.resource, chosen, challenge.scopes if challenge.scopes is not None else protected.scopes)

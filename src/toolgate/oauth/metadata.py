@@ -112,13 +112,14 @@ def server_of(document: Any, issuer: str, where: str) -> Server:
         UpstreamFailed: it is another issuer's, or names endpoints that cannot be used.
     """
     said = _mapping(document, where)
-    if said.get("issuer") != issuer:  # RFC 8414, 3.3: identical, or it must not be used
+    named = said.get("issuer")
+    if not isinstance(named, str) or not is_issuer(named, issuer):  # RFC 8414, 3.3: identical, or it must not be used
         raise UpstreamFailed(f"{where} is not the metadata of {issuer}: it names another issuer")
     token = _endpoint(said, "token_endpoint", where)
     if token is None:
         raise UpstreamFailed(f"{where} names no token endpoint")
     return Server(
-        issuer=issuer,
+        issuer=named,
         token_endpoint=token,
         authorization_endpoint=_endpoint(said, "authorization_endpoint", where),
         registration_endpoint=_endpoint(said, "registration_endpoint", where),
@@ -128,6 +129,15 @@ def server_of(document: Any, issuer: str, where: str) -> Server:
         says_issuer=said.get("authorization_response_iss_parameter_supported") is True,
         challenges=_texts(said.get("code_challenge_methods_supported")),
     )
+
+
+def is_issuer(named: str, issuer: str) -> bool:
+    """Whether `named` is `issuer`. A host is the same with a slash (RFC 3986, 6.2.3), and Google writes it in one place of two."""
+    return _bare(named) == _bare(issuer)
+
+
+def _bare(issuer: str) -> str:
+    return issuer[:-1] if issuer.endswith("/") and issuer.count("/") == 3 else issuer
 
 
 def is_safe(url: str) -> bool:

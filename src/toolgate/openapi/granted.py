@@ -26,7 +26,7 @@ from toolgate.integration import AuthorizationCode, ClientCredentials, Integrati
 from toolgate.oauth.discover import Way
 from toolgate.oauth.discover import server as metadata
 from toolgate.oauth.flow import Client, Given, given, token_request
-from toolgate.oauth.metadata import Challenge, Server
+from toolgate.oauth.metadata import Challenge, Server, is_issuer
 from toolgate.openapi.credentials import EARLY_SECONDS, METHODS, Credentials, Fixed, Nobody, Proof, Tokens, proof_of_token
 from toolgate.openapi.links import Holder, Links
 
@@ -216,7 +216,7 @@ class _Held(Credentials):
         who = self.holder.user or "the operator"
         if self._grant is None:
             raise NotLinked(f"{who} has not let Toolgate into {self.integration.name}; on the server's machine `{self._command}` does")
-        if self._grant.url != self.integration.resource or self.auth.issuer not in (None, self._grant.issuer):
+        if self._grant.url != self.integration.resource or not self._is_of(self._grant):
             raise NotLinked(f"{self.integration.name} is another by now than {who} let Toolgate into; `{self._command}` does it anew")
         return self._grant
 
@@ -249,7 +249,11 @@ class _Held(Credentials):
     def _client(self, grant: Grant) -> Client:
         """Who we are at the grant's issuer: what the operator says, where it is about that very client."""
         ours = client_of(self.auth)
-        return ours if ours is not None and ours.id == grant.client.id and self.auth.issuer in (None, grant.issuer) else grant.client
+        return ours if ours is not None and ours.id == grant.client.id and self._is_of(grant) else grant.client
+
+    def _is_of(self, grant: Grant) -> bool:
+        """Whether `grant` is of the issuer that the operator wants."""
+        return self.auth.issuer is None or is_issuer(grant.issuer, self.auth.issuer)
 
 
 def for_nobody(credentials: Credentials, integration: Integration) -> Credentials:
