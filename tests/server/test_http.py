@@ -345,6 +345,22 @@ async def test_a_session_is_used_by_nobody_but_the_principal_that_opened_it(serv
     assert (others.text, others.status_code) == (unknown.text, unknown.status_code)
 
 
+@pytest.mark.parametrize("path", ["/mcp", "/mcp/"])
+async def test_who_begins_anew_gets_a_session_whatever_one_they_name(serve: Serve, path: str) -> None:
+    async with serve([a_tool()], identify=by_name) as url, httpx2.AsyncClient(base_url=url, trust_env=False) as client:
+        opened = await client.post(path, headers=headers("ada"), json=INITIALIZE)
+        anew = [
+            await client.post(path, headers=headers(name, mcp_session_id=session), json=INITIALIZE)
+            for name in ("ada", "eve")
+            for session in (opened.headers["mcp-session-id"], "0" * 32)
+        ]
+        names = {answer.headers["mcp-session-id"] for answer in (opened, *anew)}
+        pinged = await client.post(path, headers=headers("eve", mcp_session_id=anew[-1].headers["mcp-session-id"]), json=PING)
+
+    assert [answer.status_code for answer in (opened, *anew, pinged)] == [200] * 6
+    assert len(names) == 5
+
+
 async def test_an_sse_session_is_used_by_nobody_but_the_principal_that_opened_it(serve: Serve) -> None:
     async with (
         serve([a_tool()], identify=by_name) as url,
@@ -366,7 +382,7 @@ async def test_no_route_answers_somebody_unknown(serve: Serve, gateway_of: Gatew
     async with serve([a_tool()], identify=by_name) as url, httpx2.AsyncClient(base_url=url, trust_env=False) as client:
         answers = [await client.request(method, path, headers={"content-type": "application/json"}) for path in [*paths, "/nowhere"]]
 
-    assert paths == ["/mcp", "/sse", "/messages"]
+    assert paths == ["/mcp", "/mcp/", "/sse", "/messages"]
     assert {answer.status_code for answer in answers} == {401}
     assert {answer.headers["www-authenticate"] for answer in answers} == {'Bearer realm="toolgate"'}
 

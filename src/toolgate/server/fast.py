@@ -32,7 +32,7 @@ from toolgate.server.handlers import NAME, Underway, with_headers
 from toolgate.server.handshake import SESSION, Sessions
 from toolgate.server.headers import Headers, headers_of
 from toolgate.server.identify import principal_of
-from toolgate.server.ingress import VALUE
+from toolgate.server.ingress import ENDPOINTS, VALUE
 from toolgate.server.lists import Lists
 from toolgate.server.passing import LOG_LEVEL
 from toolgate.server.regular import KNOWN, NEWEST, PROGRESS, Calls, Envelopes, Said, answer, has_token, is_request
@@ -40,7 +40,6 @@ from toolgate.server.reply import reply
 from toolgate.server.spoken import InRounds
 from toolgate.server.waiting import Fresh, Waiting
 
-PATH = "/mcp"
 TOLD = KNOWN | {PROGRESS, LOG_LEVEL}
 """Keys in `_meta`, also of a client that wants to be told what happens meanwhile."""
 LEVELS = get_args(types.LoggingLevel)
@@ -82,7 +81,7 @@ class Fast:
         self._seal = asking.Sealing(gateway.approvals, NAME)
 
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
-        served = self._served(scope, receive, send) if scope["type"] == "http" and scope["path"] == PATH else None
+        served = self._served(scope, receive, send) if scope["type"] == "http" and scope["path"] in ENDPOINTS else None
         return served or self._app(scope, receive, send)
 
     def _served(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None] | None:

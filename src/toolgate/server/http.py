@@ -29,8 +29,9 @@ from toolgate.server.calling import called
 from toolgate.server.clients import Clients
 from toolgate.server.fast import Fast
 from toolgate.server.handlers import Underway, build_server
-from toolgate.server.handshake import Sessions
+from toolgate.server.handshake import SESSION, Sessions
 from toolgate.server.identify import principal_of
+from toolgate.server.ingress import ENDPOINTS, VALUE
 from toolgate.server.offered import Offered
 from toolgate.server.tasks import Tasks
 from toolgate.settings import Server
@@ -78,8 +79,9 @@ class McpFace:
         return Fast(app, self._gateway, stamp, self._underway, self._sessions, self._clients)
 
     def routes(self) -> list[BaseRoute]:
+        mcp = _Owned(_Drained(self._begun_anew, self._underway))
         return [
-            Route("/mcp", _Owned(_Drained(self._manager.handle_request, self._underway))),
+            *(Route(path, mcp) for path in ENDPOINTS),
             Route("/sse", _Owned(_Drained(self._serve_sse, self._underway)), methods=["GET"]),
             Mount("/messages/", _Owned(self._sse.handle_post_message)),
         ]
@@ -88,6 +90,13 @@ class McpFace:
     async def lifespan(self) -> AsyncIterator[None]:
         async with self._offered.telling(), self._manager.run():
             yield
+
+    async def _begun_anew(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Some clients name the session that they were told is over even as they begin another."""
+        message = scope["state"].get(VALUE)
+        if isinstance(message, dict) and message.get("method") == "initialize":
+            scope = {**scope, "headers": [(name, value) for name, value in scope["headers"] if name != SESSION]}
+        await self._manager.handle_request(scope, receive, send)
 
     async def _serve_sse(self, scope: Scope, receive: Receive, send: Send) -> None:
         async with self._sse.connect_sse(scope, receive, send) as (reader, writer):

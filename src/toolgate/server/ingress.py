@@ -27,6 +27,8 @@ from toolgate.server.resource import Resource
 from toolgate.server.strict import Ambiguous, check
 from toolgate.settings import Identity, Server
 
+ENDPOINTS = ("/mcp", "/mcp/")
+"""Both, since many a client is given the one that is not there, and follows no redirect with what it has to say."""
 MAX_HEADERS = 64 * 1024
 """Bytes of request line and headers."""
 PARSE_ERROR, INVALID_REQUEST = -32700, -32600
@@ -191,7 +193,7 @@ def _is_own_origin(origin: bytes, ours: frozenset[bytes]) -> bool:
 
 def refusal(scope: Scope, status: int, message: str, *, code: int = INVALID_REQUEST) -> Response:
     """An answer in the terms of the face that was asked: JSON-RPC for MCP, a problem elsewhere. Ends the connection."""
-    if scope["path"] in ("/mcp", "/sse") or scope["path"].startswith("/messages"):
+    if scope["path"] in (*ENDPOINTS, "/sse") or scope["path"].startswith("/messages"):
         body: object = {"jsonrpc": "2.0", "id": None, "error": {"code": code, "message": message}}
     else:
         body = {"ok": False, "problem": {"code": "bad_request", "message": message}}
