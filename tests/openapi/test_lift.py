@@ -194,6 +194,39 @@ def test_a_discriminator_is_told_and_chooses_among_alternatives_that_overlap() -
     assert lifted == {"description": "A pet. kind tells which alternative it is: cat, dog.", "anyOf": schema["oneOf"]}
 
 
+@pytest.mark.parametrize(
+    ("alternatives", "value"),
+    [
+        ([{"type": "string", "format": "date"}, {"type": "string", "format": "date-time"}], "2024-01-31"),
+        ([{"type": "integer"}, {"type": "number"}], 5),
+        ([{"properties": {"a": {}}}, {"type": "object", "properties": {"b": {}}}], {"a": 1}),
+        ([{"$ref": "#/components/schemas/Cat"}, {"$ref": "#/components/schemas/Dog"}], {"name": "Tom"}),
+        ([{"type": "string", "nullable": True}, {"type": "null"}], None),
+        ([{"type": ["string", "null"]}, {"type": "null"}], None),
+    ],
+)
+def test_a_value_may_fit_several_alternatives_of_one_type(alternatives: Any, value: Any) -> None:
+    pet = {"type": "object", "properties": {"name": {"type": "string"}}, "required": ["name"]}
+
+    lifted, findings = lift({"oneOf": alternatives}, Cat=pet, Dog=pet)
+
+    assert "oneOf" not in lifted
+    assert not findings
+    assert jsonschema_rs.Draft202012Validator(lifted, offline=True).is_valid(value)
+
+
+@pytest.mark.parametrize(
+    "schema",
+    [
+        {"oneOf": [{"required": ["a"]}, {"required": ["b"]}]},
+        {"anyOf": [{"required": ["a"]}], "oneOf": [{"type": "string"}, {"type": "string"}]},
+        {"oneOf": [{"type": "number"}, {"type": "array"}, {"type": "object"}, True]},
+    ],
+)
+def test_conditions_and_alternatives_of_different_types_exclude_each_other(schema: Any) -> None:
+    assert lift(schema) == (schema, [])
+
+
 class TestBesideAReference:
     def test_words_count_in_every_version(self) -> None:
         lifted, findings = lift({"$ref": "#/components/schemas/A", "description": "mine"}, A={"type": "string", "description": "its"})

@@ -233,6 +233,8 @@ class Raw:
         for key in ("items", "additionalProperties", "not"):
             if isinstance(raw.get(key), dict):
                 yield from self.compare(raw[key], ours[key], whole, f"{place}.{key}", levels - 1)
+        if "oneOf" in raw and "oneOf" not in ours:  # alternatives of one type
+            raw = {**raw, "anyOf": raw["oneOf"], "oneOf": ()}
         for key in ("allOf", "anyOf", "oneOf"):
             if len(raw.get(key, ())) != len(ours.get(key, ())):
                 yield f"{place}: {key}"

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any, Literal
 
@@ -101,6 +101,15 @@ def finish(lifted: dict[str, Any], node: Mapping[str, Any], report: Report, at: 
     if isinstance(node.get("discriminator"), Mapping | str):
         _discriminator(lifted, node["discriminator"])
     return nullable(lifted) if is_nullable(node) else lifted
+
+
+def kinds(node: Any) -> set[str]:
+    """The types of the values that a schema describes, as far as it tells; a mere condition, such as `required`, tells none."""
+    if not isinstance(node, Mapping):
+        return set()
+    kind = node.get("type", "object" if "properties" in node else ())
+    found = {kind} if isinstance(kind, str) else {each for each in kind if isinstance(each, str)} if isinstance(kind, Sequence) else set()
+    return found | ({"integer"} if "number" in found else set()) | ({"null"} if is_nullable(node) else set())
 
 
 def is_nullable(node: Mapping[str, Any]) -> bool:

@@ -178,7 +178,21 @@ class _Walk:
             elif key in keywords.PARTS:
                 self._part(lifted, key, value, (at, key), depth + 1, in_place and key in keywords.IN_PLACE, drop)
         self._required(lifted, node, at, drop)
+        if "oneOf" in lifted and "anyOf" not in lifted and self._overlap(node["oneOf"]):
+            lifted["anyOf"] = lifted.pop("oneOf")
         return lifted
+
+    def _overlap(self, options: list[Any]) -> bool:
+        """Whether two alternatives take values of one type, which may then fit both: a date and a time as texts, an integer and a
+        number, two objects that require nothing. Who describes them so means that one fits, and servers take what fits two.
+        """
+        seen: set[str] = set()
+        for option in options:
+            kinds = keywords.kinds(self.lifter.resolver.peek(option))
+            if not seen.isdisjoint(kinds):
+                return True
+            seen |= kinds
+        return False
 
     def _part(self, lifted: dict[str, Any], key: str, value: Any, at: At, depth: int, in_place: bool, drop: frozenset[str]) -> None:
         if key == "items" and isinstance(value, list):
