@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import json
 from dataclasses import replace
 from urllib.parse import parse_qs, parse_qsl, urlencode, urlsplit
 
@@ -13,7 +14,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 
 from toolgate.egress.wire import Response
 from toolgate.errors import UpstreamFailed
-from toolgate.oauth.flow import Client, Started, code_in, given, start, token_request, wanted_scopes
+from toolgate.oauth.flow import Client, Given, Started, code_in, given, start, token_request, wanted_scopes
 from toolgate.oauth.metadata import Server
 
 SERVER = Server(
@@ -133,6 +134,13 @@ def test_a_key_that_cannot_sign_is_said_without_it() -> None:
 def test_an_answer_without_a_bearer_token_is_a_failure(body: bytes) -> None:
     with pytest.raises(UpstreamFailed, match="no access token"):
         given(Response(200, body=body), "https://id.example")
+
+
+@pytest.mark.parametrize("kind", ["Bearer", "bearer", "BearerToken"])
+def test_a_bearer_token_is_known_by_what_servers_call_it(kind: str) -> None:
+    body = json.dumps({"access_token": "t", "token_type": kind, "expires_in": "3599"}).encode()
+
+    assert given(Response(200, body=body), "https://id.example") == Given("t", 3599.0)
 
 
 def test_what_is_wanted_is_asked_for_and_a_refresh_token_where_there_is_a_scope_for_it() -> None:

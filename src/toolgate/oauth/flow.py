@@ -21,6 +21,8 @@ from toolgate.oauth.metadata import Server
 ASSERTION = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 ASSUMED_SECONDS = 300.0  # of a token without `expires_in`; a guess, RFC 6749 only recommends to say it
 ASSERTED_SECONDS = 60
+BEARER = frozenset({"bearer", "bearertoken"})
+"""What servers call the type of a token that is shown as RFC 6750 says; the second is Apigee's."""
 ERRORS = frozenset(
     {
         *("invalid_request", "invalid_client", "invalid_grant", "unauthorized_client", "unsupported_grant_type", "invalid_scope"),
@@ -181,7 +183,7 @@ def given(response: Response, issuer: str) -> Given:
             f"{issuer} gave no access token: it answered {response.status}{_reason(said.get('error'))}", status=response.status
         )
     token, kind, life = said.get("access_token"), said.get("token_type", "bearer"), said.get("expires_in", ASSUMED_SECONDS)
-    if not isinstance(token, str) or not token or not isinstance(kind, str) or kind.lower() != "bearer":
+    if not isinstance(token, str) or not token or not isinstance(kind, str) or kind.lower() not in BEARER:
         raise UpstreamFailed(f"{issuer} gave no access token of the type bearer", status=response.status)
     try:
         seconds = max(0.0, float(life))
