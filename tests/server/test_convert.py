@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from base64 import b64encode
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -126,6 +127,34 @@ def test_a_tool_is_shown_with_its_slim_schema_and_what_it_does() -> None:
         "description": "Deletes it.",
         "inputSchema": {"type": "object", "properties": {"path": {"type": "string"}}},
         "annotations": {"readOnlyHint": False, "destructiveHint": True, "idempotentHint": True, "openWorldHint": False},
+    }
+
+
+TUPLE = {"type": "array", "items": [{"type": "number"}, {"type": "string"}], "additionalItems": False}
+OLDER: dict[str, Any] = {
+    "$schema": "http://json-schema.org/draft-07/schema#",
+    "type": "object",
+    "properties": {"at": TUPLE, "tags": {"type": "array"}, "items": {"type": "object", "default": {"items": [1]}}},
+}
+
+
+def test_a_schema_of_an_older_draft_is_shown_in_the_newest_alone() -> None:
+    pair = {"type": "array", "prefixItems": [{"type": "number"}, {"type": "string"}], "items": False}
+    newest = {"type": "object", "properties": {**OLDER["properties"], "at": pair, "tags": {"type": "array", "items": {}}}}
+
+    listed = definition(replace(a_tool(schema=OLDER), passed={"outputSchema": OLDER}))
+
+    assert (listed.input_schema, listed.output_schema) == (newest, newest)
+
+
+def test_alternatives_at_the_top_are_told_in_words() -> None:
+    ways = [{"properties": {"name": {"type": "string"}}, "required": ["name"]}, {"required": ["id"]}]
+    tool = a_tool(schema={"type": "object", "properties": {"id": {"type": "integer"}}, "oneOf": ways})
+
+    assert definition(tool).input_schema == {
+        "type": "object",
+        "properties": {"id": {"type": "integer"}, "name": {"type": "string"}},
+        "description": 'Exactly one of these has to be given: [["name"], ["id"]]',
     }
 
 

@@ -8,6 +8,7 @@ from typing import Any
 from toolgate import money
 from toolgate.calls import Annotations, Tool
 from toolgate.gateway.discover import CALL_TOOL
+from toolgate.llm.strict import shown
 
 OPENAI_DESCRIPTION = 1024
 """Characters of a function's description; OpenAI refuses the whole request over a longer one."""
@@ -18,11 +19,11 @@ BRIEF = 160
 def mcp(tool: Tool) -> dict[str, Any]:
     """As MCP's `tools/list` (2026-07-28) shows it."""
     effects = Annotations() if tool.name == CALL_TOOL else tool.annotations
-    shown = {
+    whole = {
         "name": tool.name,
         "title": tool.title,
         "description": tool.description,
-        "inputSchema": tool.input_schema,
+        "inputSchema": shown(tool.input_schema),
         "annotations": {
             "readOnlyHint": effects.read_only,
             "destructiveHint": effects.destructive,
@@ -30,7 +31,7 @@ def mcp(tool: Tool) -> dict[str, Any]:
             "openWorldHint": effects.open_world,
         },
     }
-    return {key: value for key, value in shown.items() if value is not None}
+    return {key: value for key, value in whole.items() if value is not None}
 
 
 def openai(tool: Tool) -> dict[str, Any]:
@@ -45,7 +46,7 @@ def openai_responses(tool: Tool) -> dict[str, Any]:
 
 def anthropic(tool: Tool) -> dict[str, Any]:
     """As a tool of Anthropic's messages."""
-    return {"name": tool.name, "description": tool.description, "input_schema": tool.input_schema}
+    return {"name": tool.name, "description": tool.description, "input_schema": shown(tool.input_schema)}
 
 
 def brief(tool: Tool) -> dict[str, Any]:
@@ -65,7 +66,7 @@ def brief(tool: Tool) -> dict[str, Any]:
 
 def _function(tool: Tool) -> dict[str, Any]:
     # Not strict: that mode wants every property required and forbids much of JSON Schema.
-    return {"name": tool.name, "description": shortened(tool.description), "parameters": tool.input_schema, "strict": False}
+    return {"name": tool.name, "description": shortened(tool.description), "parameters": shown(tool.input_schema), "strict": False}
 
 
 def shortened(text: str, characters: int = OPENAI_DESCRIPTION) -> str:

@@ -14,10 +14,12 @@ TOLD = frozenset("default examples example contentEncoding contentMediaType".spl
 """They assert nothing, and a model may want to read them."""
 NAMED = frozenset({"properties", "$defs", "definitions", "patternProperties"})
 """Keywords that hold schemas by name."""
+VALUES = frozenset({"default", "enum", "const", "examples", "example"})
+"""Keywords that hold values, which only look like schemas."""
 
 
 def modern(schema: Any) -> Any:
-    """`schema`, with the exclusive bounds of draft 4 as those of 2020-12: providers refuse a whole request for one of them."""
+    """`schema`, with exclusive bounds and tuples of older drafts as those of 2020-12: providers refuse a whole request for one of them."""
     if isinstance(schema, list):
         return [modern(each) for each in schema]
     if not isinstance(schema, Mapping):
@@ -25,7 +27,11 @@ def modern(schema: Any) -> Any:
     made = {
         key: {name: modern(each) for name, each in value.items()} if key in NAMED and isinstance(value, Mapping) else modern(value)
         for key, value in schema.items()
+        if key not in VALUES
     }
+    made |= {key: schema[key] for key in VALUES & schema.keys()}
+    if isinstance(made.get("items"), list):
+        made["prefixItems"], made["items"] = made["items"] or [{}], made.pop("additionalItems", {})
     for bound, exclusive in (("minimum", "exclusiveMinimum"), ("maximum", "exclusiveMaximum")):
         if isinstance(made.get(exclusive), bool) and made.pop(exclusive) and bound in made:
             made[exclusive] = made.pop(bound)

@@ -149,6 +149,18 @@ def loosened(schema: Schema, why: str = "") -> Converted:
     return Converted(_told_of(made), False, schema, why)
 
 
+def shown(schema: Schema) -> Mapping[str, Any]:
+    """`schema` of arguments for lists of tools, whoever reads them: Claude refuses a whole request for alternatives at the top."""
+    return convert(schema, None).schema if any(keyword in schema for keyword in BRANCHES) else current(schema)
+
+
+def current(schema: Schema) -> dict[str, Any]:
+    """`schema` in 2020-12, which is all that some clients and providers know."""
+    made: dict[str, Any] = _told_of(modern(schema))
+    made.pop("$schema", None)
+    return made
+
+
 def _told_of(schema: Any) -> Any:
     """`schema`, whose arrays all say what they are of: OpenAI refuses a tool with one that does not."""
     if isinstance(schema, list):
