@@ -248,3 +248,20 @@ def test_of_two_alike_the_first_counts_and_of_path_and_operation_the_operation()
         ("query", "y", {}),
         ("header", "x", {}),
     ]
+
+
+@pytest.mark.parametrize(
+    ("pattern", "many"),
+    [
+        ("projects/[^/]+/topics/[^/]+", True),  # as protoc-gen-openapiv2 writes `{name=projects/*/topics/*}`
+        ("^operations/.*$", True),
+        ("[^/]+", False),
+        ("^[a-z/]+$", False),
+        ("^(?!/).*$", False),
+    ],
+)
+def test_the_name_of_a_resource_has_several_segments(pattern: str, many: bool) -> None:
+    parameter, _ = one({"name": "name", "in": "path", "required": True, "schema": {"type": "string", "pattern": pattern}})
+
+    assert parameter is not None
+    assert parameter.multi_segment is many

@@ -25,6 +25,10 @@ from toolgate.openapi.template import QueryPiece, Template, template
         ("/a/{path*}", Template("/a/{path}", ("path",), frozenset({"path"}))),
         ("/a/{path:.*}", Template("/a/{path}", ("path",), frozenset({"path"}))),
         ("/a/{path:path}", Template("/a/{path}", ("path",), frozenset({"path"}))),
+        # google/api/http.proto, "Path template syntax"
+        ("/v1/{name=projects/*}:run", Template("/v1/{name}:run", ("name",), frozenset({"name"}))),
+        ("/v1/{name=**}", Template("/v1/{name}", ("name",), frozenset({"name"}))),
+        ("/v1/{name=*}", Template("/v1/{name}", ("name",))),
         ("/a/{id:[0-9]+}", Template("/a/{id}", ("id",))),
         ("/a/{id?}", Template("/a/{id}", ("id",))),
         # RFC 6570, section 3.2.8 (form-style query expansion)

@@ -6,6 +6,7 @@ mistake) are set aside for `content.py`.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, cast
@@ -36,6 +37,8 @@ SCHEMA_KEYS = (
     *("type", "format", "items", "default", "enum", "multipleOf", "pattern", "uniqueItems", "x-nullable"),
     *("maximum", "exclusiveMaximum", "minimum", "exclusiveMinimum", "maxLength", "minLength", "maxItems", "minItems"),
 )
+NAME_PATTERN = re.compile(r"\^?(?:[\w.-]+|\[\^/\]\+)(?:/(?:[\w.-]+|\[\^/\]\+|\.[*+]))+\$?")
+"""`projects/[^/]+/topics/[^/]+`: the pattern of a resource's name (google.api.http), as protoc-gen-openapiv2 writes it."""
 
 
 @dataclass
@@ -131,11 +134,18 @@ def _parameter(reading: Reading, node: dict[str, Any], pointer: str, name: str, 
         explode=explode,
         allow_reserved=reading.flag(node, "allowReserved", pointer),
         content_type=content_type,
-        multi_segment=location == "path" and reading.flag(node, "x-multi-segment", pointer),
+        multi_segment=location == "path" and (reading.flag(node, "x-multi-segment", pointer) or _is_name(reading, schema)),
         description=text(node, "description"),
         deprecated=reading.flag(node, "deprecated", pointer),
         example=example,
     )
+
+
+def _is_name(reading: Reading, schema: Any) -> bool:
+    """Whether the value is the name of a resource, of several segments."""
+    target = reading.resolver.peek(schema)
+    pattern = target.get("pattern") if isinstance(target, dict) else None
+    return isinstance(pattern, str) and NAME_PATTERN.fullmatch(pattern) is not None
 
 
 def _value(reading: Reading, node: dict[str, Any], pointer: str, location: Location) -> tuple[str | None, Any, Any]:

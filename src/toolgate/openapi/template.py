@@ -1,7 +1,7 @@
 """Path templates as people write them, brought to the one form that execution knows: `/a/{name}`.
 
 Besides OpenAPI's `{name}` there are RFC 6570's `{+name}` and `{?a,b}`, the routers' `{name?}`, `{name+}`, `{name*}`, `{name:.*}`
-and `{name:[0-9]+}`, and query strings inside the template: `/{group}?search={word}`.
+and `{name:[0-9]+}`, google.api.http's `{name=projects/*}`, and query strings inside the template: `/{group}?search={word}`.
 """
 
 from __future__ import annotations
@@ -86,6 +86,9 @@ def _placeholder(inner: str) -> tuple[str, bool]:
     name, colon, pattern = inner.partition(":")
     if colon and name:
         return name.strip(), pattern in ANY_SEGMENTS
+    name, equals, pattern = inner.partition("=")
+    if equals and name:
+        return name.strip(), "/" in pattern or pattern == "**"
     many = inner[:1] == "+" or inner[-1:] in ("+", "*")
     return inner.removeprefix("+").rstrip("+*?").strip(), many
 
