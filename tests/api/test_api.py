@@ -519,7 +519,7 @@ async def test_only_health_is_told_to_somebody_unknown() -> None:
 def test_the_description_and_the_routes_agree_both_ways() -> None:
     stores = memory_stores()
     served = {
-        (route.path, method)  # type: ignore[attr-defined]
+        (route.path_format, method)  # type: ignore[attr-defined]
         for route in [
             *faces(build_gateway([], Policy(ROLES), stores, Settings()), stores),
             *agent_routes(Talking([]).agents, Talking([]).models),
@@ -580,6 +580,7 @@ async def test_the_served_description_becomes_tools_by_our_own_reader() -> None:
         "toolgate_readiness",
         "toolgate_refresh_integration",
         "toolgate_run_agent",
+        "toolgate_show_model",
         "toolgate_show_run",
         "toolgate_summarize_calls",
         "toolgate_test_integration",

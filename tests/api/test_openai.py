@@ -257,8 +257,12 @@ async def test_models_are_listed_with_the_one_that_leaves_the_choice_to_the_rout
     settings = Settings.model_validate({"providers": {"main": {"kind": "openai", "models": ["gpt-5.4-mini"]}}})
     async with sdk(Talking([], settings=settings)) as client:
         listed = await client.models.list()
+        each = [await client.models.retrieve(model.id) for model in listed.data]
+        with pytest.raises(openai.NotFoundError, match="main/gpt-1: there is no such model"):
+            await client.models.retrieve("main/gpt-1")
 
     assert [model.id for model in listed.data] == ["toolgate", "main/gpt-5.4-mini", "scripted/scripted-1"]
+    assert each == listed.data
 
 
 @pytest.mark.parametrize(

@@ -145,11 +145,17 @@ def agent_routes(agent: Callable[[], Agent], models: Models) -> list[BaseRoute]:
 
         return await Offered(models).many(request)
 
+    async def one_model(request: Request) -> Response:
+        from toolgate.api.models import Offered
+
+        return await Offered(models).one(request)
+
     return [
         Route("/v1/agent", run, methods=["POST"]),
         Route("/v1/chat/completions", complete, methods=["POST"]),
         Route("/v1/responses", respond, methods=["POST"]),
         Route("/v1/models", many_models, methods=["GET"]),
+        Route("/v1/models/{id:path}", one_model, methods=["GET"]),
         Route("/v1/runs", many_runs, methods=["GET"]),
         Route("/v1/runs/{id}", one_run, methods=["GET"]),
     ]
