@@ -116,7 +116,14 @@ class Wanted:
         model = "" if self.model == OURS else self.model
         theirs = task.theirs if self.theirs is None else self.theirs
         instructions = self.asked.instructions or task.instructions
-        return replace(task.changed(self.wishes), model=model, schema=self.schema, instructions=instructions, theirs=theirs)
+        return replace(
+            task.changed(self.wishes),
+            model=model,
+            schema=self.schema,
+            instructions=instructions,
+            theirs=theirs,
+            tainted=task.tainted or self.asked.tainted,
+        )
 
 
 def wishes_in(metadata: Mapping[str, Any] | None) -> Mapping[str, Any]:

@@ -11,6 +11,7 @@ import logging
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from typing import Any
 
 import orjson
@@ -36,6 +37,8 @@ log = logging.getLogger("toolgate.api")
 
 PREFIX = "resp_"
 ANSWER = "mcp_approval_response"
+OUTPUTS = ("function_call_output", "custom_tool_call_output", "mcp_call")
+"""Items that hold what a tool has answered."""
 LABEL = "toolgate"
 """Of the server that the tools are of."""
 
@@ -53,6 +56,8 @@ class Body(Wire):
     text: TextFormat | None = None
     tools: list[Any] | None = None
     background: bool | None = None
+    conversation: Any = None
+    prompt: Any = None
     metadata: dict[str, Any] | None = None
 
 
@@ -289,12 +294,31 @@ def _message(id: str, text: str) -> dict[str, Any]:
 
 
 def _said(body: Body) -> tuple[Asked, Sequence[Mapping[str, Any]]]:
-    """What is asked for, and the answers to what an earlier response asked."""
+    """What is asked for, and the answers to what an earlier response asked.
+
+    Raises:
+        InvalidArguments: as `asked`, or an item is not there but named.
+    """
     items = [{"role": "user", "content": body.input}] if isinstance(body.input, str) else body.input
     answers = [item for item in items if isinstance(item, Mapping) and item.get("type") == ANSWER]
-    messages = [item for item in items if isinstance(item, Mapping) and item.get("type", "message") == "message" and item.get("content")]
+    messages = [message for place, item in enumerate(items) if (message := _message_of(item, place))]
     over = [{"role": "system", "content": body.instructions}] if body.instructions else []
-    return asked([*over, *messages]), answers
+    said = asked([*over, *messages])
+    if body.previous_response_id is not None and said.spoken:  # all of it comes after what that response has heard
+        said = replace(said, text=said.task, earlier="", images=said.all_images, shown=())
+    return said, answers
+
+
+def _message_of(item: Any, place: int) -> Mapping[str, Any] | None:
+    """What an item of the input says to the agent; None: nothing, as what another model thought, or calls whose results come too."""
+    kind = item.get("type", "message") if isinstance(item, Mapping) else None
+    if kind == "item_reference":
+        raise InvalidArguments(
+            f"input.{place}: items are not kept by id; send the item itself (with `store: false` clients do), or previous_response_id"
+        )
+    if kind in OUTPUTS and isinstance(item.get("output"), str | list):
+        return {"role": "tool", "content": item["output"]}
+    return item if kind == "message" and item.get("content") else None
 
 
 def _usage(tokens: Tokens) -> dict[str, Any]:
@@ -314,5 +338,9 @@ def _check(body: Body) -> None:
     """
     if body.background:
         raise InvalidArguments("background: the agent answers while you wait; GET /v1/runs tells of runs afterwards")
+    if body.conversation is not None:
+        raise InvalidArguments("conversation: none are kept here; previous_response_id goes on with one")
+    if body.prompt is not None:
+        raise InvalidArguments("prompt: none are kept here; send what it says as instructions")
     if body.tools:
         raise InvalidArguments("tools: the agent calls Toolgate's tools by itself; leave yours out, or add them as an integration")
