@@ -144,6 +144,21 @@ def test_an_empty_answer_is_a_sentence(status: int, media_type: str | None, said
     assert read(status, b"", media_type) == Outcome((Text(f"{said}: done, and there is nothing to show."),), meta={"status": status})
 
 
+@pytest.mark.parametrize(
+    ("status", "location", "path"),
+    [
+        (201, "/orders/17", "/orders/17"),
+        (202, "https://api.example.com/operations/9?sig=canary", "/operations/9"),
+        (201, "https://[", None),
+        (200, "/orders/17", None),
+    ],
+)
+def test_an_empty_answer_names_what_was_made(status: int, location: str, path: str | None) -> None:
+    said = text_of(read(status, b"", None, location=location))
+
+    assert said.partition("nothing to show.")[2] == (f" The Location that it names is {path}" if path else "")
+
+
 @pytest.mark.parametrize("depth", [300, 1000, 5000])
 def test_json_nested_beyond_reason_harms_nobody(depth: int) -> None:
     outcome = read(200, b"[" * depth + b"]" * depth, JSON)
@@ -248,6 +263,12 @@ def test_a_json_answer_is_whole_or_within_the_limit_and_marked(value: Any, limit
             b'{"message":"Validation Failed","errors":[{"resource":"Issue","field":"title","code":"missing_field"}]}',
             JSON,
             'Validation Failed; {"resource":"Issue","field":"title","code":"missing_field"}',
+        ),
+        # Jira
+        (
+            b'{"errorMessages":["Issue type is required."],"errors":{"project":"project is required"}}',
+            JSON,
+            'Issue type is required.; {"project":"project is required"}',
         ),
         # api.data.gov
         (

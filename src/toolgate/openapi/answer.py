@@ -6,6 +6,7 @@ import json
 from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any
+from urllib.parse import urlsplit
 
 import orjson
 
@@ -42,7 +43,9 @@ def read(
     meta: dict[str, Any] = {"status": response.status}
     media_type = response.header("content-type") or ""
     if not response.body:
-        return Outcome((Text(f"{failure.status_line(response.status)}: done, and there is nothing to show."),), meta=meta)
+        place = _made(response)
+        where = f" The Location that it names is {place}" if place else ""
+        return Outcome((Text(f"{failure.status_line(response.status)}: done, and there is nothing to show.{where}"),), meta=meta)
     value = _json(response.body, media_type)
     content, structured = _content(value, response.body, media_type, plan, limit)
     following = paging.following(plan, response, value, url=url, arguments=arguments)
@@ -50,6 +53,14 @@ def read(
         meta["next"] = following
         content = (*content, Text(f"Next page: {media.dumps(following).decode()}"))
     return changed(GOOD, content=content, structured=structured, meta=meta)
+
+
+def _made(response: Response) -> str:
+    """The path of what was made, or of what tells how far it is (RFC 9110, 15.3.2 and 15.3.3); queries may hold signatures."""
+    try:
+        return urlsplit(response.header("location") or "").path if response.status in (201, 202) else ""
+    except ValueError:
+        return ""
 
 
 def _content(value: Any, body: bytes, media_type: str, plan: Plan, limit: int) -> tuple[tuple[Content, ...], Any]:

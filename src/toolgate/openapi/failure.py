@@ -32,9 +32,9 @@ EPOCH = 1_000_000_000
 
 WORDS = (
     *("message", "title", "detail", "error_description", "error_message", "errorMessage", "msg", "reason", "description"),
-    *("error", "errors", "details", "invalid-params", "invalidParams", "violations", "fault", "faultstring"),
+    *("errorMessages", "error", "errors", "details", "invalid-params", "invalidParams", "violations", "fault", "faultstring"),
 )
-"""Members that hold what went wrong: RFC 9457, GitHub, JSON:API, OAuth, Google, api.data.gov, FastAPI, SOAP-minded ones."""
+"""Members that hold what went wrong: RFC 9457, GitHub, JSON:API, OAuth, Google, api.data.gov, FastAPI, Jira, SOAP-minded ones."""
 PLACES = ("field", "loc", "pointer", "parameter", "property", "name", "source", "path")
 CODES = ("code", "errorCode")
 
