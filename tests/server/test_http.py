@@ -361,6 +361,16 @@ async def test_who_begins_anew_gets_a_session_whatever_one_they_name(serve: Serv
     assert len(names) == 5
 
 
+async def test_who_does_not_say_what_they_take_gets_what_there_is(serve: Serve) -> None:
+    async with serve([a_tool()], identify=by_name) as url, httpx2.AsyncClient(base_url=url, trust_env=False) as client:
+        del client.headers["accept"]
+        silent = {name: value for name, value in headers("ada").items() if name.lower() != "accept"}
+        opened = await client.post("/mcp", headers=silent, json=INITIALIZE)
+
+    assert "accept" not in opened.request.headers
+    assert opened.status_code == 200
+
+
 async def test_an_sse_session_is_used_by_nobody_but_the_principal_that_opened_it(serve: Serve) -> None:
     async with (
         serve([a_tool()], identify=by_name) as url,

@@ -30,6 +30,7 @@ from toolgate.server.clients import Clients
 from toolgate.server.fast import Fast
 from toolgate.server.handlers import Underway, build_server
 from toolgate.server.handshake import SESSION, Sessions
+from toolgate.server.headers import headers_of
 from toolgate.server.identify import principal_of
 from toolgate.server.ingress import ENDPOINTS, VALUE
 from toolgate.server.offered import Offered
@@ -92,7 +93,9 @@ class McpFace:
             yield
 
     async def _begun_anew(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Some clients name the session that they were told is over even as they begin another."""
+        """Some clients name the session that they were told is over even as they begin another, and some do not say what they take."""
+        if b"accept" not in headers_of(scope).named:  # RFC 9110, 12.5.1: whatever there is
+            scope = {**scope, "headers": [*scope["headers"], (b"accept", b"*/*")]}
         message = scope["state"].get(VALUE)
         if isinstance(message, dict) and message.get("method") == "initialize":
             scope = {**scope, "headers": [(name, value) for name, value in scope["headers"] if name != SESSION]}
