@@ -385,3 +385,31 @@ async def test_tools_of_a_front_end_that_are_none_are_a_bad_request() -> None:
         answers = [await client.post("/v1/agent", json=an_input([said("Hi")], tools=tools)) for tools in ([{"name": "a b"}], [7])]
 
     assert [answer.status_code for answer in answers] == [400, 400]
+
+
+async def test_what_a_front_end_only_shows_is_nothing_that_was_said_and_null_is_not_there() -> None:
+    world = Talking([Line("It rains.")])
+    messages = [
+        said("Hi"),
+        {"id": "m2", "role": "reasoning", "content": "Somebody greets me."},
+        {"id": "m3", "role": "assistant", "content": "Hello."},
+        {"id": "m4", "role": "user", "content": "And the weather?", "name": None},
+        {"id": "m5", "role": "activity", "activityType": "PLAN", "content": {"steps": ["look"]}},
+    ]
+    nulls = dict.fromkeys(("tools", "context", "state", "resume", "parentRunId"))
+    async with world.client() as client:
+        told = events(await client.post("/v1/agent", json=an_input(messages, **nulls, forwardedProps={"model": None})))
+
+    assert told[-1]["type"] == "RUN_FINISHED"
+    before = "user: Hi\n\nassistant: Hello."
+    assert world.model.asked[0].messages[-1] == User(f"What was said before:\n\n{before}\n\nWhat is asked now:\n\nAnd the weather?")
+
+
+@pytest.mark.parametrize("source", [{"data": CAT.base64, "mimeType": "image/png"}, {"url": CAT.url, "mimeType": "image/png"}])
+async def test_a_picture_in_the_form_of_an_older_client_is_seen(source: dict[str, Any]) -> None:
+    world = Talking([Line("A cat.")])
+    content = [{"type": "text", "text": "What is this?"}, {"type": "binary", **source}]
+    async with world.client() as client:
+        await client.post("/v1/agent", json=an_input([{"id": "m1", "role": "user", "content": content}]))
+
+    assert world.model.asked[0].messages[-1] == User("What is this?", (CAT,))

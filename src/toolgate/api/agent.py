@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 from typing import Annotated, Any
 
 import orjson
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError, model_validator
 from pydantic.alias_generators import to_camel
 from starlette.requests import Request
 from starlette.responses import Response
@@ -50,6 +50,12 @@ Name = Annotated[str, Field(min_length=1, max_length=200)]
 
 class Wire(BaseModel):
     model_config = ConfigDict(extra="ignore", frozen=True, alias_generator=to_camel)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _without_nulls(cls, said: Any) -> Any:
+        """Clients in typed languages write null for what is not there."""
+        return {name: value for name, value in said.items() if value is not None} if isinstance(said, dict) else said
 
 
 class Resume(Wire):
@@ -278,7 +284,7 @@ def _forwarded(props: Any) -> Mapping[str, Any]:
     Raises:
         InvalidArguments: it cannot be meant.
     """
-    said = {name: props[name] for name in FORWARDED if name in props} if isinstance(props, Mapping) else {}
+    said = {name: props[name] for name in FORWARDED if props.get(name) is not None} if isinstance(props, Mapping) else {}
     for name, value in said.items():
         if not fits(value, SCHEMA["properties"][name]):
             raise InvalidArguments(f"forwardedProps.{name} is not what {NAME} takes as {name}")

@@ -16,6 +16,8 @@ from toolgate.llm.pictures import bounded, decoded, of_url
 
 OVER = ("system", "developer")
 """Roles that stand over the conversation."""
+SHOWN_ONLY = ("activity", "reasoning")
+"""Roles of what AG-UI's front ends show and send back with the conversation, which nobody has said in it."""
 TOOLS = ("tool", "function")
 """Roles of what tools have answered."""
 SHOWN = 20_000
@@ -24,8 +26,9 @@ PICTURES = {
     "image_url": '{"type": "image_url", "image_url": {"url": "data:image/png;base64,…"}}',
     "input_image": '{"type": "input_image", "image_url": "data:image/png;base64,…"}',
     "image": '{"type": "image", "source": {"type": "data", "value": "…", "mimeType": "image/png"}}',
+    "binary": '{"type": "binary", "data": "…", "mimeType": "image/png"}',
 }
-"""Parts that are pictures, by type: of Chat Completions, of Responses, of AG-UI."""
+"""Parts that are pictures, by type: of Chat Completions, of Responses, of AG-UI, of AG-UI before it had one for pictures alone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +77,7 @@ def asked(messages: Sequence[Any]) -> Asked:
     """
     said = [_said(message, place) for place, message in enumerate(messages)]
     bounded([image for each in said for image in each.images])
-    conversation = [each for each in said if each.role not in OVER]
+    conversation = [each for each in said if each.role not in (*OVER, *SHOWN_ONLY)]
     instructions = "\n\n".join(each.text for each in said if each.role in OVER and each.text)
     last = conversation[-1] if conversation and conversation[-1].role == "user" else Said("", "", ())
     before = conversation[:-1] if last.text or last.images else conversation
@@ -94,6 +97,8 @@ def _said(message: Any, place: int) -> Said:
     if not isinstance(message, Mapping) or not isinstance(role, str):
         raise InvalidArguments(f"messages.{place} is no message: it has to be an object with a role")
     content, where = message.get("content"), f"messages.{place}.content"
+    if role in SHOWN_ONLY:  # an activity's content is an object of its own form
+        return Said(role, "", ())
     if role != "user" or not isinstance(content, list):
         return Said(role, text_of(content, where), ())
     words = [part for part in content if not _is_picture(part)]
@@ -134,6 +139,10 @@ def _picture(part: Mapping[str, Any], where: str) -> Image:
             return of_url(url, where)
         case {"type": "image", "source": {"type": "data", "value": str(base64), "mimeType": str(media_type)}}:
             return decoded(base64, where, media_type)
+        case {"type": "binary", "data": str(base64), "mimeType": str(media_type)}:
+            return decoded(base64, where, media_type)
+        case {"type": "binary", "url": str(url)}:
+            return of_url(url, where)
     raise InvalidArguments(f"{where} holds no picture: it comes with the request, as {PICTURES[part['type']]}")
 
 
