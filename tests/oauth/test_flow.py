@@ -143,6 +143,11 @@ def test_a_bearer_token_is_known_by_what_servers_call_it(kind: str) -> None:
     assert given(Response(200, body=body), "https://id.example") == Given("t", 3599.0)
 
 
+@pytest.mark.parametrize("status", [200, 201])
+def test_a_token_may_be_called_created(status: int) -> None:
+    assert given(Response(status, body=b'{"access_token": "t"}'), "https://id.example").access == "t"
+
+
 def test_what_is_wanted_is_asked_for_and_a_refresh_token_where_there_is_a_scope_for_it() -> None:
     # 2026-07-28, basic/authorization, "Scope Selection Strategy"
     assert wanted_scopes((), ("a",), SERVER) == ("a",)

@@ -178,7 +178,7 @@ def given(response: Response, issuer: str) -> Given:
         UpstreamFailed: nothing.
     """
     said = _object(response)
-    if response.status != 200:
+    if response.status not in (200, 201):  # the second is what NestJS answers to a POST unless told otherwise
         raise UpstreamFailed(
             f"{issuer} gave no access token: it answered {response.status}{_reason(said.get('error'))}", status=response.status
         )
