@@ -147,15 +147,18 @@ def test_a_schema_of_an_older_draft_is_shown_in_the_newest_alone() -> None:
     assert (listed.input_schema, listed.output_schema) == (newest, newest)
 
 
-def test_alternatives_at_the_top_are_told_in_words() -> None:
-    ways = [{"properties": {"name": {"type": "string"}}, "required": ["name"]}, {"required": ["id"]}]
-    tool = a_tool(schema={"type": "object", "properties": {"id": {"type": "integer"}}, "oneOf": ways})
-
-    assert definition(tool).input_schema == {
+def test_what_the_newest_draft_says_at_the_top_reaches_clients_as_it_was() -> None:
+    schema = {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
         "type": "object",
-        "properties": {"id": {"type": "integer"}, "name": {"type": "string"}},
-        "description": 'Exactly one of these has to be given: [["name"], ["id"]]',
+        "properties": {"id": {"type": "integer"}},
+        "allOf": [{"anyOf": [{"required": ["id"]}, {"required": ["name"]}]}],
+        "if": {"required": ["id"]},
+        "then": {"properties": {"id": {"minimum": 1}}},
+        "else": {"properties": {"name": {"type": "string"}}},
     }
+
+    assert definition(a_tool(schema=schema)).input_schema == schema
 
 
 def test_calling_any_tool_is_not_shown_as_reading() -> None:

@@ -77,6 +77,7 @@ ASSERTIONS = frozenset(
 )
 STRUCTURE = frozenset("type properties required additionalProperties items enum const anyOf oneOf allOf $ref description format".split())
 BRANCHES = ("anyOf", "oneOf", "allOf")
+NEWEST = "https://json-schema.org/draft/2020-12/schema"
 SCHEMAS = frozenset((*BRANCHES, "items", "prefixItems", "additionalProperties", "contains", "not", "if", "then", "else"))
 NAMED = frozenset(("properties", "patternProperties", "$defs", "definitions"))
 NODES = 2_000
@@ -150,14 +151,15 @@ def loosened(schema: Schema, why: str = "") -> Converted:
 
 
 def shown(schema: Schema) -> Mapping[str, Any]:
-    """`schema` of arguments for lists of tools, whoever reads them: Claude refuses a whole request for alternatives at the top."""
+    """`schema` of arguments for providers: Claude refuses a whole request for alternatives at the top."""
     return convert(schema, None).schema if any(keyword in schema for keyword in BRANCHES) else current(schema)
 
 
 def current(schema: Schema) -> dict[str, Any]:
     """`schema` in 2020-12, which is all that some clients and providers know."""
     made: dict[str, Any] = _told_of(modern(schema))
-    made.pop("$schema", None)
+    if made.get("$schema") != NEWEST:
+        made.pop("$schema", None)
     return made
 
 

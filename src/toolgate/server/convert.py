@@ -22,7 +22,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from toolgate.calls import UNSET, Annotations, Binary, Content, Outcome, Passed, Problem, Text, Tool
 from toolgate.gateway.discover import CALL_TOOL
-from toolgate.llm.strict import current, shown
+from toolgate.llm.strict import current
 from toolgate.money import Micros
 
 ANYTHING_MAY_HAPPEN = Annotations()
@@ -54,7 +54,7 @@ def definition(tool: Tool, version: str = NEWEST) -> types.Tool:
         name=tool.name,
         title=tool.title,
         description=tool.description,
-        input_schema=dict(shown(tool.input_schema)),
+        input_schema=current(tool.input_schema),
         annotations=types.ToolAnnotations(
             read_only_hint=effects.read_only,
             destructive_hint=effects.destructive,
