@@ -391,6 +391,7 @@ CASES: Sequence[Case] = (
             f"{CANARIES}what_others_repeat_of_our_secrets_goes_nowhere",
             f"{CANARIES}what_an_authorization_server_gives_and_repeats_goes_nowhere",
             f"{CANARIES}a_bugs_words_are_in_no_span",
+            f"{CANARIES}a_secret_in_the_place_of_a_tools_name_is_in_no_span",
             "gateway/test_audit.py::test_no_secret_of_a_call_is_in_the_audit_wherever_it_stood",
             "openapi/test_execute.py::test_what_the_other_side_repeats_of_a_secret_does_not_come_back",
             "openapi/test_execute.py::test_no_failure_says_a_secret",
