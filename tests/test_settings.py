@@ -83,6 +83,11 @@ def test_the_environment_stands_over_the_file(tmp_path: Path, monkeypatch: pytes
         ("servr: {}", "servr: Extra inputs are not permitted"),
         ("server: {port: 70000}", "server.port: Input should be less than or equal to 65535"),
         ("[1, 2]", "must hold a mapping of settings"),
+        ("server: {allowed_origins: ['*']}", "'*' is no origin; name each, as https://tools.example.com, without a path"),
+        ("server: {allowed_origins: [https://a.example/app]}", "'https://a.example/app' is no origin"),
+        ("server: {allowed_origins: [a.example]}", "'a.example' is no origin"),
+        ("server: {allowed_hosts: ['https://a.example']}", "'https://a.example' is no `Host`; name each"),
+        ("server: {allowed_hosts: ['*.example.com']}", "'*.example.com' is no `Host`; name each"),
     ],
 )
 def test_what_cannot_be_meant_is_refused_with_file_and_key(text: str, message: str, tmp_path: Path) -> None:
@@ -94,6 +99,13 @@ def test_what_cannot_be_meant_is_refused_with_file_and_key(text: str, message: s
 
     assert message in str(refused.value)
     assert str(file) in str(refused.value)
+
+
+def test_an_origin_with_a_slash_behind_it_is_that_origin() -> None:
+    assert Server(allowed_origins=("https://a.example/", "vscode-webview://x")).allowed_origins == (
+        "https://a.example",
+        "vscode-webview://x",
+    )
 
 
 def test_a_file_that_was_asked_for_must_exist(tmp_path: Path) -> None:

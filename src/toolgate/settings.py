@@ -35,7 +35,7 @@ class Server(Strict):
     allowed_hosts: tuple[str, ...] = ()
     """`Host` values let in besides loopback names and the bound address, exact, `name` or `name:port`."""
     allowed_origins: tuple[str, ...] = ()
-    """`Origin` values let in besides loopback ones on our own port, exact."""
+    """Pages let in besides our own on loopback, as `https://tools.example.com`; those of other origins may read the answers, too (CORS)."""
     max_body: int = Field(default=4 * 1024 * 1024, gt=0)
     """Bytes of a request body."""
     header_timeout: float = Field(default=10.0, gt=0)
@@ -58,6 +58,22 @@ class Server(Strict):
     """Who may read `/metrics`: the role admin, or also whoever is let in on loopback without a credential."""
     grace: float = Field(default=10.0, gt=0)
     """Seconds in which calls under way may finish once the server has been told to stop."""
+
+    @field_validator("allowed_hosts")
+    @classmethod
+    def _hosts(cls, hosts: tuple[str, ...]) -> tuple[str, ...]:
+        for host in hosts:
+            if not re.fullmatch(r"[^\s/*@,]+", host):
+                raise ValueError(f"{host!r} is no `Host`; name each, as tools.example.com or tools.example.com:8443")
+        return hosts
+
+    @field_validator("allowed_origins")
+    @classmethod
+    def _origins(cls, origins: tuple[str, ...]) -> tuple[str, ...]:
+        for origin in origins:
+            if not re.fullmatch(r"[a-z][a-z0-9+.-]*://[^\s/*@,]+/?", origin, re.IGNORECASE):
+                raise ValueError(f"{origin!r} is no origin; name each, as https://tools.example.com, without a path")
+        return tuple(origin.rstrip("/") for origin in origins)
 
     @property
     def url(self) -> str:

@@ -421,6 +421,21 @@ async def test_headers_that_repeat_arguments_are_checked_only_for_tools_that_the
     assert (answer.status_code, answer.json().get("error", {}).get("code")) == (status, code)
 
 
+async def test_a_page_of_another_origin_may_read_every_answer(serve: Serve) -> None:
+    page = "https://chat.example.com"
+    newest = {"mcp-protocol-version": "2026-07-28", "mcp-method": "tools/call", "mcp-name": "alpha"}
+    server = Server(port=0, allowed_origins=(page,))
+    async with serve([a_tool(name="alpha")], server) as url, httpx2.AsyncClient(base_url=url, trust_env=False) as client:
+        client.headers["origin"] = page
+        opened = await client.post("/mcp", headers=headers("x"), json=INITIALIZE)
+        session = headers("x", mcp_session_id=opened.headers["mcp-session-id"])
+        in_session = [await client.post("/mcp", headers=session, json=PING) for _ in range(2)]
+        called = [await client.post("/mcp", headers=headers("x") | newest, json=modern("alpha", {})) for _ in range(2)]
+
+    answers = [opened, *in_session, *called]
+    assert [(answer.status_code, answer.headers.get("access-control-allow-origin")) for answer in answers] == [(200, page)] * 5
+
+
 async def test_white_space_around_a_routing_header_is_none_of_its_value(serve: Serve) -> None:
     body = json.dumps(modern("alpha", {})).encode()
     async with serve([a_tool(name="alpha")]) as url:

@@ -15,6 +15,8 @@ from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from toolgate.calls import Principal
+from toolgate.errors import NotIdentified
+from toolgate.server.identify import Identify
 from toolgate.server.ingress import MAX_HEADERS, guarded
 from toolgate.server.strict import Ambiguous, check
 from toolgate.settings import Server
@@ -25,6 +27,10 @@ Serve = Callable[..., AbstractAsyncContextManager[str]]
 
 async def ada(_scope: Scope) -> Principal:
     return ADA
+
+
+async def nobody(_scope: Scope) -> Principal:
+    raise NotIdentified("nobody was shown")
 
 
 class Inside:
@@ -50,6 +56,7 @@ async def answer(
     path: str = "/mcp",
     chunks: Iterable[bytes] = (b"",),
     here: tuple[str, int] = ("127.0.0.1", 8765),
+    who: Identify | None = None,
 ) -> tuple[int, dict[str, str], bytes]:
     """The guarded application's answer to one request, as status, headers and body."""
     sent: list[dict[str, object]] = []
@@ -70,7 +77,7 @@ async def answer(
         "server": here,
         "client": ("127.0.0.1", 50000),
     }
-    await guarded(inside, server or Server(), ada)(scope, receive, send)  # type: ignore[arg-type]
+    await guarded(inside, server or Server(), who or ada)(scope, receive, send)  # type: ignore[arg-type]
     start, *bodies = sent
     named = {name.decode(): value.decode() for name, value in start["headers"]}  # type: ignore[attr-defined]
     return start["status"], named, b"".join(message["body"] for message in bodies)  # type: ignore[return-value, misc]
@@ -348,6 +355,55 @@ async def test_every_answer_carries_the_safe_headers() -> None:
         "referrer-policy": "no-referrer",
     }
     assert (good.items() >= safe.items(), bad.items() >= safe.items()) == (True, True)
+
+
+PAGE = "https://chat.example.com"
+
+
+async def test_a_page_that_the_operator_names_is_told_that_it_may_ask_before_anybody_asks_who_is_there() -> None:
+    inside = Inside()
+    asked = [
+        OURS,
+        ("origin", PAGE),
+        ("access-control-request-method", "POST"),
+        ("access-control-request-headers", "authorization,mcp-protocol-version"),
+    ]
+
+    status, headers, body = await answer(inside, asked, server=Server(allowed_origins=(PAGE,)), method="OPTIONS", who=nobody)
+
+    told = {name: value for name, value in headers.items() if name.startswith("access-control")}
+    assert (status, body, inside.bodies) == (204, b"", [])
+    assert told == {
+        "access-control-allow-origin": PAGE,
+        "access-control-allow-methods": "GET, POST, PATCH, DELETE",
+        "access-control-allow-headers": "authorization,mcp-protocol-version",
+        "access-control-max-age": "7200",
+    }
+    assert headers["vary"] == "Origin"
+
+
+@pytest.mark.parametrize("origin", ["https://evil.example.com", "null", "http://chat.example.com"])
+async def test_a_page_that_nobody_named_is_not_told_so(origin: str) -> None:
+    asked = [OURS, ("origin", origin), ("access-control-request-method", "POST")]
+
+    status, headers, _ = await answer(Inside(), asked, server=Server(allowed_origins=(PAGE,)), method="OPTIONS")
+
+    assert (status, [name for name in headers if name.startswith("access-control")]) == (403, [])
+
+
+async def test_a_page_that_the_operator_names_may_read_answers_and_refusals() -> None:
+    server = Server(allowed_origins=(PAGE,))
+
+    good = await answer(Inside(), [OURS, ("origin", PAGE)], server=server)
+    nameless = await answer(Inside(), [OURS, ("origin", PAGE)], server=server, who=nobody)
+    bad = await answer(Inside(), [OURS, ("origin", PAGE)], server=server, method="POST")
+    ours = await answer(Inside(), [OURS, ("origin", "http://127.0.0.1:8765")], server=server)
+
+    assert [good[0], nameless[0], bad[0], ours[0]] == [200, 401, 415, 200]
+    assert [each[1].get("access-control-allow-origin") for each in (good, nameless, bad, ours)] == [PAGE, PAGE, PAGE, None]
+    assert "www-authenticate" in nameless[1]
+    assert nameless[1]["access-control-expose-headers"] == "*"
+    assert "access-control-allow-credentials" not in good[1]
 
 
 async def test_a_websocket_is_never_accepted() -> None:

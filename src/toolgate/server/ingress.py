@@ -21,6 +21,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from toolgate.errors import LimitReached, NotIdentified, ToolgateError
 from toolgate.server import WHOLE
+from toolgate.server.cors import preflight, readable
 from toolgate.server.headers import Headers, headers_of
 from toolgate.server.identify import OPEN, STATE, Identify
 from toolgate.server.resource import Resource
@@ -86,9 +87,14 @@ class _Guard:
 
     async def _request(self, scope: Scope, receive: Receive, send: Send) -> None:
         headers, method = headers_of(scope), scope["method"]
-        refused, badly_sent = headers.once(self._refusals, (scope.get("server"), method))
+        refused, badly_sent, page = headers.once(self._judged, (scope.get("server"), method))
         if refused is not None:
             return await refusal(scope, *refused)(scope, receive, send)
+        if page is not None:
+            if method == "OPTIONS" and b"access-control-request-method" in headers.named:
+                return await preflight(page, headers)(scope, receive, send)
+            send = readable(send, page)
+            scope["extensions"] = {}  # what answers at once would leave out the headers
         state = scope.setdefault("state", {})
         if scope["path"] not in self._open:
             try:
@@ -123,9 +129,12 @@ class _Guard:
                 return await refusal(scope, 400, str(error), code=PARSE_ERROR)(scope, receive, send)
         return await self._app(scope, _replay(body, receive), send)
 
-    def _refusals(self, headers: Headers, to: tuple[tuple[str, int] | None, str]) -> tuple[Refusal | None, Refusal | None]:
-        """What anybody is refused with, and what those who may come in are, for a request `to` a server with a method."""
-        return self._meant_elsewhere(headers, own_hosts(to[0])), self._badly_sent(headers, to[1])
+    def _judged(self, headers: Headers, to: tuple[tuple[str, int] | None, str]) -> tuple[Refusal | None, Refusal | None, bytes | None]:
+        """For a request `to` a server with a method: what anybody is refused with, what those who may come in are, and the
+        other origin whose page asks."""
+        origin = headers.named.get(b"origin", b"")
+        page = origin if origin.lower() in self._origins else None
+        return self._meant_elsewhere(headers, own_hosts(to[0])), self._badly_sent(headers, to[1]), page
 
     def _meant_elsewhere(self, headers: Headers, ours: frozenset[bytes]) -> Refusal | None:
         if headers.size > MAX_HEADERS:
