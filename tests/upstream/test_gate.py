@@ -16,6 +16,7 @@ from mcp.shared.exceptions import MCPError
 from tests.upstream.conftest import Behind, plain
 from tests.upstream.test_eras import named, standing
 from tests.upstream.theirs import ROUNDS, Theirs
+from toolgate.api.shapes import mcp
 from toolgate.app import asgi
 from toolgate.calls import Call, Session
 from toolgate.errors import InputNeeded, ProtocolError, UpstreamFailed
@@ -53,6 +54,33 @@ def policy(folder: Path, role: str) -> Policy:
     (folder / "other" / "roles").mkdir(parents=True)
     (folder / "other" / "roles" / "reader.yaml").write_text(role)
     return load_tested(folder / "other")
+
+
+TUPLE = {"type": "array", "items": [{"type": "number"}, {"type": "string"}], "additionalItems": False}
+OLDER: dict[str, Any] = {
+    "$schema": "http://json-schema.org/draft-07/schema#",
+    "type": "object",
+    "properties": {"at": TUPLE, "tags": {"type": "array"}, "items": {"type": "object", "default": {"items": [1]}}},
+}
+
+
+class Older(Theirs):
+    async def list_tools(self, context: Any, params: Any) -> types.ListToolsResult:
+        tool = types.Tool(name="older", input_schema=OLDER, output_schema=OLDER)
+        return types.ListToolsResult(tools=[tool], ttl_ms=0, cache_scope="public")
+
+
+async def test_schemas_of_an_older_draft_are_shown_in_the_newest_and_pinned_as_they_came(behind: Behind) -> None:
+    pair = {"type": "array", "prefixItems": [{"type": "number"}, {"type": "string"}], "items": False}
+    newest = {"type": "object", "properties": {**OLDER["properties"], "at": pair, "tags": {"type": "array", "items": {}}}}
+
+    async with standing(behind, Older()) as (url, app), Client(url, mode=ROUNDS) as client:
+        (listed,) = (await client.list_tools()).tools
+        tool = next(each for each in app.gateway.catalog if each.name == "theirs_older")
+        shown = mcp(tool)["inputSchema"]
+
+    assert (listed.input_schema, listed.output_schema, shown) == (newest, newest, newest)
+    assert tool.schema == OLDER
 
 
 async def test_resources_and_prompts_are_permitted_by_policy_like_tools(behind: Behind, tmp_path: Path) -> None:

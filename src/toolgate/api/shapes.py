@@ -8,7 +8,7 @@ from typing import Any
 from toolgate import money
 from toolgate.calls import Annotations, Tool
 from toolgate.gateway.discover import CALL_TOOL
-from toolgate.llm.strict import current, shown
+from toolgate.llm.strict import shown
 
 OPENAI_DESCRIPTION = 1024
 """Characters of a function's description; OpenAI refuses the whole request over a longer one."""
@@ -23,7 +23,7 @@ def mcp(tool: Tool) -> dict[str, Any]:
         "name": tool.name,
         "title": tool.title,
         "description": tool.description,
-        "inputSchema": current(tool.input_schema),
+        "inputSchema": tool.input_schema,
         "annotations": {
             "readOnlyHint": effects.read_only,
             "destructiveHint": effects.destructive,

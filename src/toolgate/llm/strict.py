@@ -152,7 +152,7 @@ def loosened(schema: Schema, why: str = "") -> Converted:
 
 def shown(schema: Schema) -> Mapping[str, Any]:
     """`schema` of arguments for providers: Claude refuses a whole request for alternatives at the top."""
-    return convert(schema, None).schema if any(keyword in schema for keyword in BRANCHES) else current(schema)
+    return convert(schema, None).schema if any(keyword in schema for keyword in BRANCHES) else schema
 
 
 def current(schema: Schema) -> dict[str, Any]:

@@ -22,7 +22,6 @@ from pydantic import TypeAdapter, ValidationError
 
 from toolgate.calls import UNSET, Annotations, Binary, Content, Outcome, Passed, Problem, Text, Tool
 from toolgate.gateway.discover import CALL_TOOL
-from toolgate.llm.strict import current
 from toolgate.money import Micros
 
 ANYTHING_MAY_HAPPEN = Annotations()
@@ -46,15 +45,13 @@ def definition(tool: Tool, version: str = NEWEST) -> types.Tool:
     effects = ANYTHING_MAY_HAPPEN if tool.name == CALL_TOOL else tool.annotations
     passed = dict(tool.passed)
     output = passed.get("outputSchema")
-    if output is not None:
-        passed["outputSchema"] = current(output)
-        if output.get("type") != "object" and not is_version_at_least(version, NEWEST):
-            del passed["outputSchema"]  # before, only objects could be structured
+    if output is not None and output.get("type") != "object" and not is_version_at_least(version, NEWEST):
+        del passed["outputSchema"]  # before, only objects could be structured
     listed = types.Tool(
         name=tool.name,
         title=tool.title,
         description=tool.description,
-        input_schema=current(tool.input_schema),
+        input_schema=tool.input_schema,
         annotations=types.ToolAnnotations(
             read_only_hint=effects.read_only,
             destructive_hint=effects.destructive,

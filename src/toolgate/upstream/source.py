@@ -17,6 +17,7 @@ from toolgate.calls import PROTOCOL, Annotations, Call, Outcome, Tool
 from toolgate.egress.transport import Transport
 from toolgate.errors import ToolgateError
 from toolgate.integration import Integration, price_of
+from toolgate.llm.strict import current
 from toolgate.openapi import lock
 from toolgate.openapi.definition import Definition
 from toolgate.openapi.load import Loaded, accepted
@@ -187,7 +188,12 @@ class Source:
         if before is not None and before.fingerprint == definition.fingerprint:
             return before
         run = ServersTool(self.upstream, definition.plan_data["tool"], definition.plan_data.get("theirs", {}))
-        return replace(tool_of(definition, self.integration, run), passed=definition.plan_data["passed"], away=self._away)
+        tool = tool_of(definition, self.integration, run)
+        passed = dict(definition.plan_data["passed"])
+        if "outputSchema" in passed:
+            passed["outputSchema"] = current(passed["outputSchema"])
+        # Here, once, and not in each list: a schema of a server's costs 0.3 ms.
+        return replace(tool, advertised=current(tool.schema), passed=passed, away=self._away)
 
     def _away(self) -> str | None:
         return self.upstream.problem
