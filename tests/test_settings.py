@@ -1,12 +1,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
 import pytest
 from pydantic import SecretStr
 
+from toolgate.environment import Environment
 from toolgate.errors import Misconfigured
 from toolgate.integration import Bearer, Integration, read_integration
 from toolgate.settings import PATHS, Caller, Server, Settings, bundled, expand, read_settings, state_folder
@@ -75,6 +77,51 @@ def test_the_environment_stands_over_the_file(tmp_path: Path, monkeypatch: pytes
 
     assert (settings.server.port, settings.server.host) == (2, "localhost")
     assert settings.stdio == Caller(roles=("agent",))
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "place", "read"),
+    [
+        ("SERVER__ALLOWED_HOSTS", "tools.example.com", "server.allowed_hosts", ("tools.example.com",)),
+        ("SERVER__ALLOWED_HOSTS", "a.example, b.example:8443", "server.allowed_hosts", ("a.example", "b.example:8443")),
+        ("SERVER__ALLOWED_HOSTS", '["a.example"]', "server.allowed_hosts", ("a.example",)),
+        ("SERVER__ALLOWED_HOSTS", "", "server.allowed_hosts", ()),
+        ("INTEGRATIONS", "github", "integrations", ("github",)),
+        ("TOOL_SPECS", "/etc/specs", "tool_specs", (Path("/etc/specs"),)),
+        ("SERVER__PORT", "", "server.port", 8765),
+        ("ANONYMOUS", "null", "anonymous", None),
+        ("LIMITS__REPEATS__CALLS", "null", "limits.repeats.calls", None),
+        ("PORT", "tcp://10.0.0.1:8765", "server.port", 8765),  # Kubernetes tells each container of a service called toolgate
+    ],
+)
+def test_the_environment_is_read_as_people_and_containers_write_it(
+    name: str, value: str, place: str, read: object, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(f"TOOLGATE_{name}", value)
+
+    assert attrgetter(place)(read_settings()) == read
+
+
+def test_what_is_no_list_in_the_environment_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TOOLGATE_SERVER__ALLOWED_HOSTS", '["a.example')
+
+    with pytest.raises(Misconfigured, match="the environment does not fit.*server"):
+        read_settings()
+
+
+def test_a_secret_may_be_in_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "secret").write_text("postgresql://a:b@db/c\n")
+    monkeypatch.setenv("TOOLGATE_LEDGER_FILE", str(tmp_path / "secret"))
+    environ = Environment(
+        {"TOKEN_FILE": str(tmp_path / "secret"), "BOTH": "said", "BOTH_FILE": str(tmp_path / "secret"), "GONE_FILE": "/nowhere"}
+    )
+
+    ledger = read_settings().ledger
+    assert ledger
+    assert ledger.get_secret_value() == "postgresql://a:b@db/c"
+    assert expand(["${TOKEN}", "${BOTH}", "${NONE}"], environ, name="x") == ["postgresql://a:b@db/c", "said", None]
+    with pytest.raises(Misconfigured, match="the file that GONE_FILE names cannot be read: No such file"):
+        expand("${GONE}", environ, name="x")
 
 
 @pytest.mark.parametrize(

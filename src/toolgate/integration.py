@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from decimal import Decimal
 from ipaddress import IPv4Network, IPv6Network
@@ -12,6 +11,7 @@ from typing import Annotated, Any, Literal
 from pydantic import Field, SecretStr, field_validator, model_validator
 
 from toolgate import documents
+from toolgate.environment import ENVIRONMENT
 from toolgate.errors import Misconfigured
 from toolgate.money import Price, micros
 from toolgate.settings import Seconds, Strict, checked, expand
@@ -308,7 +308,7 @@ class Integration(Strict):
         return f"{self.name}_" if self.prefix is None else self.prefix
 
 
-def read_integration(folder: Path, environ: Mapping[str, str] = os.environ) -> Integration:
+def read_integration(folder: Path, environ: Mapping[str, str] = ENVIRONMENT) -> Integration:
     """The integration declared in `folder`.
 
     Raises:

@@ -15,10 +15,11 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
 from pydantic import BaseModel, Field, SecretStr, ValidationError, field_validator
-from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, SettingsError
 
 from toolgate import documents
 from toolgate.backends import Code, Library, WebSearch, Workflow
+from toolgate.environment import ENVIRONMENT, Variables
 from toolgate.errors import Misconfigured
 from toolgate.section import Seconds as Seconds
 from toolgate.section import Strict as Strict
@@ -275,7 +276,13 @@ class Settings(BaseSettings):
     """All of Toolgate's settings."""
 
     model_config = SettingsConfigDict(
-        env_prefix="TOOLGATE_", env_nested_delimiter="__", extra="forbid", frozen=True, use_attribute_docstrings=True
+        env_prefix="TOOLGATE_",
+        env_nested_delimiter="__",
+        env_ignore_empty=True,  # `${VAR:-}` of a compose file is nothing
+        env_parse_none_str="null",
+        extra="forbid",
+        frozen=True,
+        use_attribute_docstrings=True,
     )
 
     tool_specs: tuple[Path, ...] = ()
@@ -332,10 +339,10 @@ class Settings(BaseSettings):
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
         # The environment stands over the file, whose values arrive as keyword arguments.
-        return env_settings, init_settings
+        return Variables(settings_cls), init_settings
 
 
-def read_settings(path: Path | None = None, environ: Mapping[str, str] = os.environ) -> Settings:
+def read_settings(path: Path | None = None, environ: Mapping[str, str] = ENVIRONMENT) -> Settings:
     """The settings of `path`, of `toolgate.yaml` here, or the defaults.
 
     Raises:
@@ -388,6 +395,8 @@ def checked(model: type[M], values: Mapping[str, Any], *, name: str) -> M:
         raise Misconfigured(f"{name} does not fit. {problems}") from None
     except TypeError as error:
         raise Misconfigured(f"{name} does not fit. {error}") from None
+    except SettingsError as error:
+        raise Misconfigured(f"the environment does not fit. {error}: {error.__cause__}") from None
 
 
 def expand(value: Any, environ: Mapping[str, str], *, name: str) -> Any:

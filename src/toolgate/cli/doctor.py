@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import platform
 import re
 import time
@@ -18,6 +17,7 @@ import click
 from toolgate import __version__
 from toolgate.cli.options import common, settings_of, wait_for
 from toolgate.cli.output import emit, say, table
+from toolgate.environment import ENVIRONMENT
 from toolgate.errors import ToolgateError, Unreachable
 
 if TYPE_CHECKING:
@@ -182,7 +182,7 @@ def _absent(loaded: Loaded, settings: Settings) -> Iterator[Finding]:
     from toolgate.llm.models import declared_any
 
     reasons: dict[str, list[str]] = {}
-    for operation, why in missing(settings, models=declared_any(settings, os.environ)).items():
+    for operation, why in missing(settings, models=declared_any(settings, ENVIRONMENT)).items():
         reasons.setdefault(why, []).append(operation)
     for why, operations in reasons.items():
         yield Finding("ok", loaded.name, f"without {', '.join(operations)}: {why}")
@@ -227,7 +227,7 @@ def _unset(folder: Path) -> list[str]:
     except OSError:
         return []
     said = re.sub(r"(?m)(^|\s)#.*$", "", text)
-    return sorted({match[1] for match in VARIABLE.finditer(said) if match[2] is None and not os.environ.get(match[1])})
+    return sorted({match[1] for match in VARIABLE.finditer(said) if match[2] is None and not ENVIRONMENT.get(match[1])})
 
 
 def _state(settings: Settings) -> Finding:

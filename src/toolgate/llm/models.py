@@ -5,7 +5,6 @@ Until then nothing is opened and next to nothing imported, so that who asks no m
 
 from __future__ import annotations
 
-import os
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -14,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from anyio import CancelScope
 
+from toolgate.environment import ENVIRONMENT
 from toolgate.errors import Misconfigured
 from toolgate.tasks import beside
 
@@ -158,7 +158,7 @@ class Models:
 
 @asynccontextmanager
 async def open_models(
-    settings: Settings, transport: Transport, stores: Stores, live: Live, environ: Mapping[str, str] = os.environ
+    settings: Settings, transport: Transport, stores: Stores, live: Live, environ: Mapping[str, str] = ENVIRONMENT
 ) -> AsyncIterator[Models]:
     """Language models, until the block ends; what was learned is written down then."""
     async with beside() as tasks:

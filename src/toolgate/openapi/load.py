@@ -8,7 +8,6 @@ reported and costs no other.
 from __future__ import annotations
 
 import gc
-import os
 import posixpath
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -22,6 +21,7 @@ import anyio.to_thread
 import orjson
 
 from toolgate import __version__
+from toolgate.environment import ENVIRONMENT
 from toolgate.errors import Misconfigured, ToolgateError
 from toolgate.integration import Integration, read_integration
 from toolgate.openapi import lock
@@ -68,7 +68,7 @@ def load_all(settings: Settings) -> tuple[Loaded, ...]:
     loaded: dict[str, Loaded] = {}
     twins: list[Loaded] = []
     wanted = settings.integrations
-    for declared in [_declared(folder, os.environ) for folder in find_folders(settings)]:
+    for declared in [_declared(folder, ENVIRONMENT) for folder in find_folders(settings)]:
         name = declared.name
         if wanted is not None and name not in wanted:
             continue
@@ -82,7 +82,7 @@ def load_all(settings: Settings) -> tuple[Loaded, ...]:
     return (*loaded.values(), *twins)
 
 
-def load(folder: Path, state: Path, *, environ: Mapping[str, str] = os.environ) -> Loaded:
+def load(folder: Path, state: Path, *, environ: Mapping[str, str] = ENVIRONMENT) -> Loaded:
     """The integration in `folder`; what is wrong with it is in the answer."""
     return _filled(_declared(folder, environ), state)
 
