@@ -17,7 +17,6 @@ import click
 from toolgate import __version__
 from toolgate.cli.options import common, settings_of, wait_for
 from toolgate.cli.output import emit, say, table
-from toolgate.environment import ENVIRONMENT
 from toolgate.errors import ToolgateError, Unreachable
 
 if TYPE_CHECKING:
@@ -178,6 +177,7 @@ def _absent(loaded: Loaded, settings: Settings) -> Iterator[Finding]:
     """Tools of ours that nobody has, because what they stand on is not configured. Nothing is wrong with that."""
     if loaded.declaration is None or loaded.declaration.asgi != "internal":
         return
+    from toolgate.environment import ENVIRONMENT
     from toolgate.internal.opening import missing
     from toolgate.llm.models import declared_any
 
@@ -220,6 +220,7 @@ def _tools(loaded: Loaded) -> str:
 
 def _unset(folder: Path) -> list[str]:
     """The variables that the declaration asks for, has no default for and does not get. Only names are looked at."""
+    from toolgate.environment import ENVIRONMENT
     from toolgate.settings import VARIABLE
 
     try:
