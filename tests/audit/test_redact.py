@@ -80,7 +80,11 @@ def test_what_an_address_says_under_a_telling_name_is_taken_out() -> None:
     assert kept({"q": said}) == {"q": f"see https://x.example/a?page=2&access_token={HIDDEN}&sort=up#top and ?X-Api-Key={HIDDEN}"}
 
 
-DEFINED = {"login": {"type": "object", "properties": {"pin": {"type": "string", "format": "password"}, "user": {"type": "string"}}}}
+DEFINED = {
+    "login": {"type": "object", "properties": {"pin": {"type": "string", "format": "password"}, "user": {"type": "string"}}},
+    "a code": {"writeOnly": True},
+    "several": {"oneOf": [{}, {"writeOnly": True}]},
+}
 
 
 @pytest.mark.parametrize(
@@ -99,6 +103,8 @@ DEFINED = {"login": {"type": "object", "properties": {"pin": {"type": "string", 
         ({"allOf": [{"type": "object"}, {"$ref": "#/$defs/login"}]}, {"pin": "1"}, {"pin": HIDDEN}),
         ({"anyOf": [{"type": "null"}, {"oneOf": [{"$ref": "#/$defs/login"}]}]}, {"pin": "1"}, {"pin": HIDDEN}),
         ({"if": {}, "then": {"$ref": "#/$defs/login"}}, {"pin": "1"}, {"pin": HIDDEN}),
+        ({"properties": {"pin": {"$ref": "#/$defs/a%20code"}}}, {"pin": "1"}, {"pin": HIDDEN}),
+        ({"properties": {"pin": {"$ref": "#/$defs/several/oneOf/1"}}}, {"pin": "1"}, {"pin": HIDDEN}),
         (
             {"properties": {"next": {"$ref": "#/properties/v"}, "pin": {"writeOnly": True}}},
             {"next": {"next": {"pin": 1}}},

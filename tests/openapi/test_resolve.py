@@ -7,7 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from toolgate.openapi.resolve import Dangling, Resolver, escape, join, unescape
+from toolgate.openapi.resolve import Dangling, Resolver
+from toolgate.pointer import escape, join, unescape
 
 PET: dict[str, Any] = {"type": "object", "properties": {"name": {"type": "string"}}}
 ROOT: dict[str, Any] = {

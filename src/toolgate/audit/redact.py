@@ -19,6 +19,7 @@ import re2
 
 from toolgate.audit.line import canonical, writable
 from toolgate.calls import Tool
+from toolgate.pointer import referred
 
 HIDDEN = "[redacted]"
 TEXT = 2048  # characters of one text
@@ -169,18 +170,12 @@ class _Walk:
         yield schema
         reference = schema.get("$ref")
         if isinstance(reference, str) and reference not in seen:
-            yield from self._flat(self._target(reference), seen | {reference})
+            yield from self._flat(referred(self._root, reference), seen | {reference})
         for keyword in ("allOf", "anyOf", "oneOf"):
             for each in schema.get(keyword, ()):
                 yield from self._flat(each, seen)
         for keyword in ("if", "then", "else"):
             yield from self._flat(schema.get(keyword), seen)
-
-    def _target(self, reference: str) -> Any:
-        node: Any = self._root
-        for part in reference.removeprefix("#").split("/")[1:]:
-            node = node.get(part.replace("~1", "/").replace("~0", "~")) if isinstance(node, Mapping) else None
-        return node
 
 
 def _untold(kept: Any) -> Any:

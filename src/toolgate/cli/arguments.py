@@ -18,6 +18,7 @@ from typing import Any, NoReturn
 
 from toolgate.calls import UNSET
 from toolgate.errors import InvalidArguments
+from toolgate.pointer import referred
 
 INTEGER = re.compile(r"-?(?:0|[1-9][0-9]{0,999})")
 NUMBER = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][-+]?[0-9]+)?")
@@ -76,7 +77,7 @@ def permitted(schema: Any, root: Mapping[str, Any], depth: int = DEPTH, *, first
     if isinstance(schema.get("enum"), list):
         types &= {_type(value) for value in schema["enum"]}
     if "$ref" in schema:
-        types &= permitted(_target(schema["$ref"], root), root, depth - 1, first=first)
+        types &= permitted(referred(root, schema["$ref"]), root, depth - 1, first=first)
     for part in schema.get("allOf", ()):
         types &= permitted(part, root, depth - 1, first=first)
     for keyword in ("anyOf", "oneOf"):
@@ -95,7 +96,7 @@ def branches(schema: Any, root: Mapping[str, Any], depth: int = DEPTH, *, first:
         return
     yield schema
     if "$ref" in schema:
-        yield from branches(_target(schema["$ref"], root), root, depth - 1, first=first)
+        yield from branches(referred(root, schema["$ref"]), root, depth - 1, first=first)
     for part in schema.get("allOf", ()):
         yield from branches(part, root, depth - 1, first=first)
     for keyword in ("anyOf", "oneOf"):
@@ -233,13 +234,6 @@ def _type(value: Any) -> str:
         if isinstance(value, type_):
             return name
     return "array"
-
-
-def _target(reference: Any, root: Mapping[str, Any]) -> Any:
-    node: Any = root
-    for part in str(reference).removeprefix("#").split("/")[1:]:
-        node = node.get(part.replace("~1", "/").replace("~0", "~"), {}) if isinstance(node, Mapping) else {}
-    return node
 
 
 def _word(key: str, value: Any, schema: Mapping[str, Any]) -> str:

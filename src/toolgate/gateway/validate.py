@@ -19,6 +19,7 @@ from toolgate.calls import Call, Tool
 from toolgate.chain import Coming, Handler
 from toolgate.documents import deeper_than
 from toolgate.errors import InvalidArguments, Misconfigured
+from toolgate.pointer import referred
 
 PROBLEMS = 5  # a model repairs a few at a time; more would drown them
 EXPLAINED_LEVELS = 9  # of arguments; with recursive alternatives every level more doubles the work: 2.75 s at 14, 20 s at 18
@@ -87,7 +88,7 @@ def _piece(schema: Any, path: Iterable[str | int]) -> tuple[Any, str | int | Non
     node, holder, last = schema, schema, None
     for part in path:
         if part == "$ref":
-            node = _target(schema, node)
+            node = referred(schema, node.get("$ref")) if isinstance(node, Mapping) else None
             continue
         holder, last = node, part
         try:
@@ -95,13 +96,6 @@ def _piece(schema: Any, path: Iterable[str | int]) -> tuple[Any, str | int | Non
         except (KeyError, IndexError, TypeError):
             return holder, last
     return holder, last
-
-
-def _target(root: Any, node: Any) -> Any:
-    reference = node.get("$ref", "#") if isinstance(node, Mapping) else "#"
-    for part in str(reference).removeprefix("#").split("/")[1:]:
-        root = root.get(part.replace("~1", "/").replace("~0", "~"), {}) if isinstance(root, Mapping) else {}
-    return root
 
 
 def _quoted(piece: Any) -> str:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from toolgate.pointer import referred
+
 Schema = Mapping[str, Any]
 
 TYPES = ("object", "array", "string", "number", "integer", "boolean", "null")
@@ -110,7 +112,7 @@ def plain(schema: Schema, whole: Schema) -> Schema:
     """`schema` with its reference put in place, and without an `allOf` of one."""
     for _ in range(32):
         if isinstance(ref := schema.get("$ref"), str):
-            target = at(ref, whole) or {}
+            target = mapping(referred(whole, ref))
             schema = {**target, **{key: value for key, value in schema.items() if key != "$ref"}}
         elif isinstance(several := schema.get("allOf"), list) and len(several) == 1 and isinstance(several[0], Mapping):
             own = {key: value for key, value in schema.items() if key != "allOf"}
@@ -120,16 +122,6 @@ def plain(schema: Schema, whole: Schema) -> Schema:
         else:
             return schema
     return {}
-
-
-def at(ref: str, whole: Schema) -> Schema | None:
-    if ref == "#":
-        return whole
-    found: Any = whole
-    for part in ref.removeprefix("#/").split("/") if ref.startswith("#/") else (ref,):
-        key = part.replace("~1", "/").replace("~0", "~")
-        found = found.get(key) if isinstance(found, Mapping) else None
-    return found if isinstance(found, Mapping) else None
 
 
 def null_means(schema: Any, whole: Schema, patience: Patience) -> bool:

@@ -26,7 +26,6 @@ from toolgate.llm.shape import (
     Patience,
     Schema,
     apart,
-    at,
     mapping,
     modern,
     names,
@@ -37,6 +36,7 @@ from toolgate.llm.shape import (
     type_of,
     types_of,
 )
+from toolgate.pointer import referred
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,7 +206,7 @@ class _Strict:
         if isinstance(ref := schema.get("$ref"), str):
             if ref in seen:
                 raise _Lossy("it contains itself")
-            if at(ref, self._whole) is None:
+            if not isinstance(referred(self._whole, ref), Mapping):
                 raise _Lossy("a reference leads nowhere")
             seen = (*seen, ref)
         node = plain(schema, self._whole)

@@ -16,7 +16,8 @@ from urllib.parse import quote, unquote, urldefrag, urljoin, urlsplit
 from toolgate import documents
 from toolgate.errors import BadDocument
 from toolgate.openapi.diagnostics import Diagnostic, Findings
-from toolgate.openapi.resolve import escape, reference_of
+from toolgate.openapi.resolve import reference_of
+from toolgate.pointer import escape
 
 Files = Callable[[str], bytes | None]
 """The content of the file of that path, relative with `/`, without `..`; None when there is none. May raise BadDocument."""

@@ -7,7 +7,7 @@ from typing import Any
 from toolgate.openapi.operation import Answer, MediaType, RequestBody
 from toolgate.openapi.parameters import Inputs, collection_style, inline_schema, schema_of
 from toolgate.openapi.reading import Reading, text
-from toolgate.openapi.resolve import join
+from toolgate.pointer import join
 
 JSON = "application/json"
 URLENCODED = "application/x-www-form-urlencoded"

@@ -13,11 +13,12 @@ from toolgate.openapi.operation import Operation, Parameter, ServerTemplate
 from toolgate.openapi.parameters import Inputs, inputs
 from toolgate.openapi.read import METHODS, Document
 from toolgate.openapi.reading import MAX_LOOKS, Reading, TooMuch, text
-from toolgate.openapi.resolve import Resolver, escape, join
+from toolgate.openapi.resolve import Resolver
 from toolgate.openapi.security import Security
 from toolgate.openapi.servers import root_servers, servers_of
 from toolgate.openapi.style import is_token
 from toolgate.openapi.template import QueryPiece, Template, template
+from toolgate.pointer import escape, join
 
 
 def extract(document: Document, resolver: Resolver) -> tuple[tuple[Operation, ...], tuple[Diagnostic, ...]]:

@@ -20,7 +20,8 @@ from typing import Any
 from toolgate.openapi import keywords
 from toolgate.openapi.diagnostics import Diagnostic, Findings
 from toolgate.openapi.keywords import Schema
-from toolgate.openapi.resolve import Dangling, Resolver, join, mappings
+from toolgate.openapi.resolve import Dangling, Resolver, mappings
+from toolgate.pointer import join
 
 MAX_DEPTH = 64
 MAX_NODES = 20_000

@@ -14,7 +14,7 @@ from typing import Any
 import jsonpath_rfc9535 as jsonpath
 
 from toolgate.openapi.diagnostics import Diagnostic, Findings
-from toolgate.openapi.resolve import join
+from toolgate.pointer import join
 
 
 class _CannotApply(Exception):

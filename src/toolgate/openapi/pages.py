@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 from toolgate.openapi.lift import Lifter
 from toolgate.openapi.operation import Answer, Operation, Paging, ParameterPlan
-from toolgate.openapi.resolve import join
+from toolgate.pointer import join
 
 CURSORS = frozenset(
     {"continuationtoken", "cursor", "marker", "nextcursor", "nextpagetoken", "nexttoken", "pagecursor", "pagetoken", "startingtoken"}

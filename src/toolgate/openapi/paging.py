@@ -16,8 +16,8 @@ from toolgate.egress.origin import origin_of
 from toolgate.egress.wire import Response
 from toolgate.errors import EgressBlocked
 from toolgate.openapi.operation import Paging, ParameterPlan, Plan
-from toolgate.openapi.resolve import unescape
 from toolgate.openapi.style import DELIMITERS, spell
+from toolgate.pointer import at
 
 LINK = re.compile(r'<([^<>]*+)>((?:[^",<]|"(?:[^"\\]|\\.)*+")*+)')
 """One link and its parameters (RFC 8288, section 3), whatever stands between quotes. No `<` is in an address (RFC 3986, 2)."""
@@ -150,7 +150,7 @@ def restored(text: str, kind: str | None, before: Any) -> Any:
 
 
 def _by_cursor(plan: Plan, paging: Paging, value: Any, url: str, arguments: Mapping[str, Any]) -> dict[str, Any] | None:
-    cursor = _at(value, paging.field or "")
+    cursor = at(value, paging.field or "")
     if not isinstance(cursor, (str, int)) or isinstance(cursor, bool) or cursor == "":
         return None
     # A link without a query would say nothing of the next page, and a cursor in base64 may begin with a slash.
@@ -212,10 +212,3 @@ def _total(value: Any) -> int | None:
             if _whole(total := place.get(name)):
                 return total
     return None
-
-
-def _at(value: Any, pointer: str) -> Any:
-    """What stands at a pointer to a property; None: nothing."""
-    for token in pointer.split("/")[1:]:
-        value = value.get(unescape(token)) if isinstance(value, dict) else None
-    return value

@@ -14,8 +14,8 @@ from typing import Any, cast
 from toolgate.calls import UNSET
 from toolgate.openapi.operation import Location, Parameter, Style
 from toolgate.openapi.reading import Reading, text
-from toolgate.openapi.resolve import join
 from toolgate.openapi.style import is_token
+from toolgate.pointer import join
 
 # OpenAPI 3.2.0, "Style Values"; the first of a location is its default.
 STYLES: Mapping[Location, tuple[Style, ...]] = {

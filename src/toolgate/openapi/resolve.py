@@ -11,6 +11,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 from urllib.parse import unquote
 
+from toolgate.pointer import child, escape, join, unescape
+
 MAX_HOPS = 100  # a guess; real chains are 1 to 3 long
 
 
@@ -21,21 +23,6 @@ class Dangling(LookupError):
         super().__init__(f"{pointer} {why}")
         self.pointer = pointer
         self.why = why
-
-
-def escape(token: str) -> str:
-    """A key as one token of a pointer."""
-    return token.replace("~", "~0").replace("/", "~1") if "~" in token or "/" in token else token
-
-
-def unescape(token: str) -> str:
-    """A token of a pointer as the key that it names."""
-    return token.replace("~1", "/").replace("~0", "~") if "~" in token else token
-
-
-def join(pointer: str, *keys: str | int) -> str:
-    """`pointer`, continued by keys and indices."""
-    return pointer + "".join(f"/{escape(str(key))}" for key in keys)
 
 
 class Resolver:
@@ -118,7 +105,7 @@ class Resolver:
         pointer = ""
         for key in keys:
             hops: list[str] = []
-            while (child := _child(node, key)) is _ABSENT:
+            while (inner := child(node, key, _ABSENT)) is _ABSENT:
                 # Strictly a pointer does not pass through a `$ref`; authors write as if it did.
                 reference = reference_of(node)
                 if reference is None:
@@ -127,7 +114,7 @@ class Resolver:
                     raise Dangling(name, "leads back to itself")
                 hops.append(reference)
                 node, pointer = self._follow(reference, trail)
-            node = child
+            node = inner
             pointer = f"{pointer}/{escape(key)}"
         return node, pointer
 
@@ -154,14 +141,6 @@ def reference_of(node: Any) -> str | None:
 
 
 _ABSENT: Any = object()
-
-
-def _child(node: Any, key: str) -> Any:
-    if isinstance(node, dict):
-        return node.get(key, _ABSENT)
-    if isinstance(node, list) and key.isascii() and key.isdigit() and len(key) < 10 and int(key) < len(node):
-        return node[int(key)]
-    return _ABSENT
 
 
 def mappings(root: Any) -> Iterator[tuple[dict[str, Any], str]]:

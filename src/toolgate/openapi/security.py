@@ -6,7 +6,7 @@ from typing import Any
 
 from toolgate.openapi.operation import Key
 from toolgate.openapi.reading import Reading, text
-from toolgate.openapi.resolve import join
+from toolgate.pointer import join
 
 OTHERS = ("basic", "oauth2", "openIdConnect", "mutualTLS")
 """Types of schemes without a parameter of their own; the first is 2.0's."""

@@ -22,7 +22,7 @@ from toolgate.openapi import keywords
 from toolgate.openapi.graph import components
 from toolgate.openapi.keywords import Schema
 from toolgate.openapi.lift import MAX_DEPTH, MAX_NODES, Fragment, Lifter, Reference
-from toolgate.openapi.resolve import unescape
+from toolgate.pointer import unescape
 
 SMALL = 120  # bytes; about what a reference and the head of a definition take
 SMALL_NODES = 12  # what has more nodes is not small
