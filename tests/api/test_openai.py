@@ -269,7 +269,7 @@ async def test_models_are_listed_with_the_one_that_leaves_the_choice_to_the_rout
     ("more", "message"),
     [
         ({"n": 2}, "n: the agent gives one answer"),
-        ({"tool_choice": "required"}, "tool_choice: auto or none"),
+        ({"tool_choice": "required"}, "tool_choice: auto, none, or of the tools that the request brings"),
         ({"messages": []}, "the last message has to be the user's"),
         (
             {"messages": [{"role": "user", "content": [{"type": "input_audio"}]}]},
@@ -477,7 +477,7 @@ async def test_calls_of_the_programs_own_tools_are_streamed_too() -> None:
     assert "waiting" not in "".join(choice.delta.content or "" for chunk in chunks for choice in chunk.choices)
 
 
-async def test_results_are_taken_from_the_owner_of_the_run_alone_and_a_tool_that_must_be_called_is_not_promised() -> None:
+async def test_results_are_taken_from_the_owner_of_the_run_alone() -> None:
     world = Talking(list(ASKS_BOTH))
     with anyio.fail_after(30):
         async with serving(world.app(), identify=by_name) as url, asking(url, "ada") as ada, asking(url, "eve") as eve:
@@ -488,7 +488,8 @@ async def test_results_are_taken_from_the_owner_of_the_run_alone_and_a_tool_that
             with pytest.raises(openai.NotFoundError):
                 await eve.chat.completions.create(model="toolgate", messages=messages, tools=[WEATHER])
             with pytest.raises(openai.BadRequestError, match="tool_choice"):
-                await ada.chat.completions.create(model="toolgate", messages=ASKED, tools=[WEATHER], tool_choice="required")
+                other: Any = {"type": "function", "function": {"name": "list_issues"}}
+                await ada.chat.completions.create(model="toolgate", messages=ASKED, tools=[WEATHER], tool_choice=other)
             with pytest.raises(openai.BadRequestError, match=r"tools\.0"):
                 await ada.chat.completions.create(model="toolgate", messages=ASKED, tools=[{"type": "custom", "custom": {"name": "x"}}])
 
@@ -508,6 +509,39 @@ async def test_with_its_results_a_program_may_say_that_no_more_of_its_tools_are_
     told = [message.text for message in world.model.asked[1].messages if isinstance(message, ToolResult)]
     assert "It rains in Rome." in told[1]
     assert "weather" not in [tool.name for tool in world.model.asked[1].tools]
+
+
+NEWS: Any = {"type": "function", "function": {"name": "news"}}
+
+
+@pytest.mark.parametrize(
+    ("choice", "named"),
+    [("required", "weather or news"), ({"type": "function", "function": {"name": "weather"}}, "weather")],
+    ids=["any", "one"],
+)
+async def test_a_program_that_wants_a_call_gets_one_after_what_the_agent_looked_up_itself(choice: Any, named: str) -> None:
+    lines = [Line("I look.", calls=(("list_issues", {}),)), Line("It rains."), Line("", calls=(("weather", {"city": "Rome"}),))]
+    world = Talking([*lines, Line("And it rains.")])
+    async with sdk(world) as client:
+        first = await client.chat.completions.create(model="toolgate", messages=ASKED, tools=[WEATHER, NEWS], tool_choice=choice)
+        calls = first.choices[0].message.tool_calls
+        assert calls
+        messages: list[Any] = [*ASKED, {"role": "tool", "tool_call_id": calls[0].id, "content": "It rains."}]
+        second = await client.chat.completions.create(model="toolgate", messages=messages, tools=[WEATHER, NEWS])
+
+    assert (first.choices[0].finish_reason, [call.function.name for call in calls if call.type == "function"]) == ("tool_calls", ["weather"])
+    before, _, wanted, after = world.model.asked
+    assert f"Answer by a call of {named}, and not in words" in before.messages[0].text
+    assert f"it has to be a call of {named}." in wanted.messages[-1].text
+    assert {tool.name for tool in before.tools} >= {"list_issues", *named.split(" or ")}
+    assert ("news" in {tool.name for tool in before.tools}) == (choice == "required")
+    assert (second.choices[0].message.content, "Answer by a call" in after.messages[0].text) == ("And it rains.", False)
+
+
+async def test_a_program_that_wants_a_call_is_told_that_the_model_makes_none() -> None:
+    async with sdk(Talking([Line("It rains.")] * 3)) as client:
+        with pytest.raises(openai.InternalServerError, match="it has to be a call of weather"):
+            await client.chat.completions.create(model="toolgate", messages=ASKED, tools=[WEATHER], tool_choice="required")
 
 
 async def test_whoever_says_something_else_instead_of_a_result_is_heard_and_the_call_is_off() -> None:

@@ -144,7 +144,7 @@ class Drive:
     async def _step(self) -> None:
         state = self.state
         over = self._over()
-        move = turns.next_move(state, self.clock(), spent=over, wrong=self._output()[1], window=self._window)
+        move = turns.next_move(state, self.clock(), spent=over, wrong=self._wrong(), window=self._window)
         match move:
             case Ask(phase, last):
                 await self._ask(phase, last)
@@ -256,7 +256,10 @@ class Drive:
         tokens = of.reply_tokens
         if task.limits.tokens is not None:
             tokens = max(LAST_TOKENS, min(tokens, task.limits.tokens - state.allotted().tokens))
-        said = system(skills(visible), task.instructions, tools=tools, task=task.task)
+        over = [task.instructions] if task.instructions else []
+        if task.has_to_call:
+            over.append(f"Answer by a call of {self._theirs()}, and not in words, once you know what to put into it.")
+        said = system(skills(visible), "\n\n".join(over), tools=tools, task=task.task)
         self._version = said.version
         return Prompt(
             messages=(System(said.text), *state.messages),
@@ -309,6 +312,13 @@ class Drive:
             seen.add(name)
             calls.append(replace(call, id=name))
         return tuple(calls)
+
+    def _wrong(self) -> str | None:
+        """Why the last words are no answer."""
+        return f"it has to be a call of {self._theirs()}" if self.run.task.has_to_call else self._output()[1]
+
+    def _theirs(self) -> str:
+        return " or ".join(spec.name for spec in self.run.task.theirs)
 
     def _output(self) -> tuple[Any, str | None]:
         """The answer as JSON where a schema was asked for, and what is wrong with it."""

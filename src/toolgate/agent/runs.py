@@ -40,6 +40,8 @@ class Task:
     """Of the program that the agent works for, beside its own."""
     theirs: tuple[ToolSpec, ...] = ()
     """Tools of the program that the agent works for, which makes their calls itself: the run waits for what they answer."""
+    has_to_call: bool = False
+    """Its answer is a call of one of `theirs`, and no words."""
     high_risk: bool = False
     """No experiments with models: as of `Errand.high_risk`."""
     pipeline: str = ""

@@ -22,7 +22,7 @@ from toolgate.api.conversation import asked
 from toolgate.api.events import Events, Say
 from toolgate.api.failures import A_BUG, problem_answer, problem_of, told
 from toolgate.api.openai import OURS, Wanted, Wire, answer_of, bill_of, good, read, schema_in, used, wishes_in
-from toolgate.api.theirs import results_in, tools_in
+from toolgate.api.theirs import has_to_call, results_in, tools_in
 from toolgate.api.theirs import wanted as calls_of
 from toolgate.api.tools import unless_gone
 from toolgate.calls import Problem, new_id
@@ -79,6 +79,7 @@ class Completions:
             before,
             trace_parent(request.headers.get("traceparent")),
             theirs=brought,
+            has_to_call=has_to_call(body.tool_choice),
             results=results.by_call if results else {},
             answers=json.dumps(results.by_call) if results else "",
             streamed=bool(body.stream),

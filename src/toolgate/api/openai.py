@@ -59,6 +59,8 @@ class Wanted:
     """What it answers of what the run has asked, as a text: a call that brings an answer is not the one before it made again."""
     theirs: tuple[ToolSpec, ...] | None = None
     """Tools that it brings with it; None: it says nothing of any."""
+    has_to_call: bool = False
+    """Its answer is a call of one of them."""
     results: Mapping[str, str] = field(default_factory=dict)
     """Of calls that the run it goes on with waits for, by id."""
     streamed: bool = False
@@ -122,6 +124,7 @@ class Wanted:
             schema=self.schema,
             instructions=instructions,
             theirs=theirs,
+            has_to_call=self.has_to_call,
             tainted=task.tainted or self.asked.tainted,
         )
 

@@ -38,12 +38,24 @@ def tools_in(tools: Sequence[Any] | None, choice: Any) -> tuple[ToolSpec, ...] |
         choice: its `tool_choice`.
 
     Raises:
-        InvalidArguments: they are none, or have to be called, which is for the agent to say.
+        InvalidArguments: they are none, or `choice` is of others.
     """
-    if choice not in (None, "auto", "none"):
-        raise InvalidArguments("tool_choice: auto or none; which tool is called, and whether, the agent decides")
     specs = specs_of([_function(tool, place) for place, tool in enumerate(tools or ())])
-    return () if choice == "none" else specs or None
+    if choice in (None, "auto"):
+        return specs or None
+    if choice == "none":
+        return ()
+    chosen = specs if choice == "required" else tuple(spec for spec in specs if spec.name == _named(choice))
+    if not chosen:
+        raise InvalidArguments(
+            "tool_choice: auto, none, or of the tools that the request brings required or one function; which of its own it calls the agent decides"
+        )
+    return chosen
+
+
+def has_to_call(choice: Any) -> bool:
+    """Whether a request with this `tool_choice` wants a call for its answer."""
+    return choice not in (None, "auto", "none")
 
 
 def specs_of(functions: Sequence[Any]) -> tuple[ToolSpec, ...]:
@@ -86,6 +98,13 @@ def wanted(end: Finished) -> list[dict[str, Any]]:
     return [
         {"id": f"{end.run}_{call.id}", "type": "function", "function": {"name": call.name, "arguments": call.raw}} for call in end.theirs
     ]
+
+
+def _named(choice: Any) -> Any:
+    match choice:
+        case {"type": "function", "function": {"name": name}}:
+            return name
+    return None
 
 
 def _function(tool: Any, place: int) -> Any:
