@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import anyio
+import httpx2
 import openai
 import pytest
 from anyio.to_thread import run_sync
@@ -18,7 +19,7 @@ from pydantic import BaseModel
 
 from tests.api.talking import Talking, by_name
 from tests.server.conftest import serving
-from toolgate.errors import ModelFailed
+from toolgate.errors import ModelFailed, NotIdentified
 from toolgate.llm.messages import Image, ToolResult, User
 from toolgate.settings import Settings
 from toolgate.testing import Line
@@ -487,8 +488,8 @@ async def test_results_are_taken_from_the_owner_of_the_run_alone() -> None:
             messages: list[Any] = [*ASKED, {"role": "tool", "tool_call_id": calls[0].id, "content": "It rains."}]
             with pytest.raises(openai.NotFoundError):
                 await eve.chat.completions.create(model="toolgate", messages=messages, tools=[WEATHER])
+            other: Any = {"type": "function", "function": {"name": "list_issues"}}
             with pytest.raises(openai.BadRequestError, match="tool_choice"):
-                other: Any = {"type": "function", "function": {"name": "list_issues"}}
                 await ada.chat.completions.create(model="toolgate", messages=ASKED, tools=[WEATHER], tool_choice=other)
             with pytest.raises(openai.BadRequestError, match=r"tools\.0"):
                 await ada.chat.completions.create(model="toolgate", messages=ASKED, tools=[{"type": "custom", "custom": {"name": "x"}}])
@@ -529,7 +530,10 @@ async def test_a_program_that_wants_a_call_gets_one_after_what_the_agent_looked_
         messages: list[Any] = [*ASKED, {"role": "tool", "tool_call_id": calls[0].id, "content": "It rains."}]
         second = await client.chat.completions.create(model="toolgate", messages=messages, tools=[WEATHER, NEWS])
 
-    assert (first.choices[0].finish_reason, [call.function.name for call in calls if call.type == "function"]) == ("tool_calls", ["weather"])
+    assert (first.choices[0].finish_reason, [call.function.name for call in calls if call.type == "function"]) == (
+        "tool_calls",
+        ["weather"],
+    )
     before, _, wanted, after = world.model.asked
     assert f"Answer by a call of {named}, and not in words" in before.messages[0].text
     assert f"it has to be a call of {named}." in wanted.messages[-1].text
@@ -556,3 +560,32 @@ async def test_whoever_says_something_else_instead_of_a_result_is_heard_and_the_
     assert second.choices[0].message.content == "Very well."
     told = [message for message in world.model.asked[1].messages if isinstance(message, ToolResult)]
     assert "not called" in told[1].text
+
+
+async def test_what_is_refused_before_anything_is_read_is_in_openais_words_too() -> None:
+    async def strangers(scope: Any) -> Any:
+        if b"x-user" not in dict(scope["headers"]):
+            raise NotIdentified("nobody was shown")
+        return await by_name(scope)
+
+    world, heard = Talking([]), {}
+    named, typed = {"x-user": "ada"}, {"content-type": "application/json"}
+    with anyio.fail_after(30):
+        async with serving(world.app(), identify=strangers) as url, httpx2.AsyncClient(base_url=url) as client:
+            for name, method, path, headers, content in (
+                ("nobody", "POST", "/v1/chat/completions", typed, b"{}"),
+                ("no route", "POST", "/v1/embeddings", named | typed, b"{}"),
+                ("no method", "GET", "/v1/responses", named, b""),
+                ("no JSON", "POST", "/v1/chat/completions", named | typed, b"{"),
+                ("no type", "POST", "/v1/chat/completions", named, b"{}"),
+            ):
+                answer = await client.request(method, path, headers=headers, content=content)
+                heard[name] = (answer.status_code, answer.json())
+
+    assert {name: (status, body["error"]["type"], body["error"]["code"]) for name, (status, body) in heard.items()} == {
+        "nobody": (401, "authentication_error", "not_identified"),
+        "no route": (404, "not_found_error", "not_found"),
+        "no method": (405, "invalid_request_error", "bad_request"),
+        "no JSON": (400, "invalid_request_error", "bad_request"),
+        "no type": (415, "invalid_request_error", "bad_request"),
+    }

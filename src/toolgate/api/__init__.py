@@ -14,7 +14,7 @@ from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
-from toolgate.api.answers import Json, problem_answer
+from toolgate.api.answers import STATUSES, Json
 from toolgate.api.approvals import Answering
 from toolgate.api.audit import Audited
 from toolgate.api.clients import Connected
@@ -30,6 +30,7 @@ from toolgate.api.usage import Used
 from toolgate.errors import ToolgateError
 from toolgate.gateway import Gateway
 from toolgate.roster import Roster
+from toolgate.server.faces import refused
 from toolgate.stores import Stores
 from toolgate.stores.book import Book
 from toolgate.stores.trail import Trail
@@ -161,23 +162,25 @@ def agent_routes(agent: Callable[[], Agent], models: Models) -> list[BaseRoute]:
     ]
 
 
-async def _nothing_there(_request: Request, error: Exception) -> Response:
+async def _nothing_there(request: Request, error: Exception) -> Response:
     """What a path or method that no route has is answered with."""
     assert isinstance(error, HTTPException)
-    problem = {"code": "not_found" if error.status_code == 404 else "bad_request", "message": "GET /openapi.json tells what is here"}
-    return Json({"ok": False, "problem": problem}, status_code=error.status_code, headers=dict(error.headers or {}))
+    status, code = error.status_code, "not_found" if error.status_code == 404 else "bad_request"
+    body = refused(request.scope["path"], status, code, "GET /openapi.json tells what is here")
+    return Json(body, status_code=status, headers=dict(error.headers or {}))
 
 
-async def _on_purpose(_request: Request, error: Exception) -> Response:
+async def _on_purpose(request: Request, error: Exception) -> Response:
     """What ends a request on purpose is answered in its own words, wherever it was raised."""
     assert isinstance(error, BadQuery | ToolgateError)
-    return problem_answer(error.code, str(error))
+    status = STATUSES[error.code]
+    return Json(refused(request.scope["path"], status, error.code, str(error)), status_code=status)
 
 
-async def _bug(_request: Request, _error: Exception) -> Response:
-    problem = {"code": "error", "message": "the request failed by a bug; the operator of this server finds more in its log"}
+async def _bug(request: Request, _error: Exception) -> Response:
+    body = refused(request.scope["path"], 500, "error", "the request failed by a bug; the operator of this server finds more in its log")
     # OpenAI's clients send again what ended with a 500, and nobody knows what this has done.
-    return Json({"ok": False, "problem": problem}, status_code=500, headers={"x-should-retry": "false"})
+    return Json(body, status_code=500, headers={"x-should-retry": "false"})
 
 
 EXCEPTION_HANDLERS: dict[Any, Callable[[Request, Exception], Awaitable[Response]]] = {

@@ -17,6 +17,7 @@ from toolgate.api.answers import STATUSES, Json
 from toolgate.calls import Problem
 from toolgate.errors import ModelFailed, ToolFailed, ToolgateError
 from toolgate.llm.classify import REASONS
+from toolgate.server.faces import KINDS
 
 FORMS: Mapping[str, tuple[int, str]] = {
     "rate_limited": (429, "rate_limit_exceeded"),
@@ -32,13 +33,6 @@ FORMS: Mapping[str, tuple[int, str]] = {
 """Status and `code` by the reason of a `ModelFailed` or `NoModel`; of others `WHOSE` has the status."""
 WHOSE: Mapping[str, int] = {"transient": 503, "provider": 502, "request": 400}
 """By the kind of a reason. What is a provider's doing comes of how the server is set up: a key, a bill, an address."""
-KINDS: Mapping[int, str] = {
-    400: "invalid_request_error",
-    401: "authentication_error",
-    403: "permission_error",
-    404: "not_found_error",
-    429: "rate_limit_error",
-}
 DECLINED = ("refusal", "filtered")
 """Codes of runs whose model declined to answer, which OpenAI's words have as an answer."""
 A_BUG = Problem(ToolFailed.code, "the run failed by a bug; the operator of this server finds more in its log")

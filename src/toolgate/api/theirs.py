@@ -48,7 +48,8 @@ def tools_in(tools: Sequence[Any] | None, choice: Any) -> tuple[ToolSpec, ...] |
     chosen = specs if choice == "required" else tuple(spec for spec in specs if spec.name == _named(choice))
     if not chosen:
         raise InvalidArguments(
-            "tool_choice: auto, none, or of the tools that the request brings required or one function; which of its own it calls the agent decides"
+            "tool_choice: auto, none, or of the tools that the request brings required or one function; "
+            "which of its own it calls the agent decides"
         )
     return chosen
 

@@ -22,6 +22,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from toolgate.errors import LimitReached, NotIdentified, ToolgateError
 from toolgate.server import WHOLE
 from toolgate.server.cors import preflight, readable
+from toolgate.server.faces import refused
 from toolgate.server.headers import Headers, headers_of
 from toolgate.server.identify import OPEN, STATE, Identify
 from toolgate.server.resource import Resource
@@ -104,7 +105,7 @@ class _Guard:
             if principal.scopes is not None:
                 if self._resource.too_few(principal.scopes):
                     why = NotIdentified("the token has no scope of this server, such as tools:read; ask its issuer for one", shown=True)
-                    return await _answer(why, 403, self._resource.challenge(scope, "insufficient_scope"))(scope, receive, send)
+                    return await _answer(scope, why, 403, self._resource.challenge(scope, "insufficient_scope"))(scope, receive, send)
                 if method == "POST":  # a call; other answers need not wait to be looked at
                     send = self._resource.challenging(scope, send, principal.scopes)
         # A body is only read of callers who may come in.
@@ -175,12 +176,12 @@ class _Guard:
     def _nobody(self, scope: Scope, error: ToolgateError) -> Response:
         """401, but 429 and 503 where it may be another answer later."""
         if isinstance(error, NotIdentified):
-            return _answer(error, 401, self._resource.challenge(scope, "invalid_token" if error.shown else None))
-        return _answer(error, 429 if isinstance(error, LimitReached) else 503)  # 503: nobody can say at present who it is
+            return _answer(scope, error, 401, self._resource.challenge(scope, "invalid_token" if error.shown else None))
+        return _answer(scope, error, 429 if isinstance(error, LimitReached) else 503)  # 503: nobody can say at present who it is
 
 
-def _answer(error: ToolgateError, status: int, challenge: str | None = None) -> Response:
-    body = {"ok": False, "problem": {"code": error.code, "message": str(error)}}
+def _answer(scope: Scope, error: ToolgateError, status: int, challenge: str | None = None) -> Response:
+    body = refused(scope["path"], status, error.code, str(error))
     headers = {"www-authenticate": challenge} if challenge else {}
     if error.retry_after is not None or status == 503:
         headers["retry-after"] = str(math.ceil(error.retry_after or LATER))
@@ -201,11 +202,11 @@ def _is_own_origin(origin: bytes, ours: frozenset[bytes]) -> bool:
 
 
 def refusal(scope: Scope, status: int, message: str, *, code: int = INVALID_REQUEST) -> Response:
-    """An answer in the terms of the face that was asked: JSON-RPC for MCP, a problem elsewhere. Ends the connection."""
+    """An answer in the terms of the face that was asked: JSON-RPC for MCP, else as `refused` has it. Ends the connection."""
     if scope["path"] in (*ENDPOINTS, "/sse") or scope["path"].startswith("/messages"):
         body: object = {"jsonrpc": "2.0", "id": None, "error": {"code": code, "message": message}}
     else:
-        body = {"ok": False, "problem": {"code": "bad_request", "message": message}}
+        body = refused(scope["path"], status, "bad_request", message)
     # The rest of a body that nobody reads must not be taken for the next request.
     return JSONResponse(body, status_code=status, headers={"connection": "close"})
 
