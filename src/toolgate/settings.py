@@ -139,8 +139,8 @@ class Issuer(Strict):
     """What the console is called there, with `…/console/signed-in` to come back to; absent: nobody signs in to the console by it."""
     client_secret: SecretStr | None = None
     """The console's there; absent: it is a public client, and PKCE alone protects the code."""
-    client_scopes: tuple[str, ...] = ("tools:read", "tools:call")
-    """What the console asks for in the name of whoever signs in."""
+    client_scopes: tuple[str, ...] | None = None
+    """What the console asks for in the name of whoever signs in; absent: `tools:read tools:call`, or `openid` where it is not `scoped`."""
 
     @field_validator("audience", "types", mode="before")
     @classmethod
@@ -162,8 +162,8 @@ class Identity(Strict):
     """The URL by which clients know the MCP endpoint, such as `https://tools.example.com/mcp`; absent: made of the request's `Host`."""
     client: str | None = Field(default=None, pattern=r"^https://[^/?#]+/[^?#]+$")
     """The URL by which authorization servers read who we are (CIMD): this server's own `/oauth/client.json`, as they reach it."""
-    scopes: tuple[str, ...] = ("tools:read",)
-    """What a client without a token is told to ask its issuer for; more is asked for when a call needs it."""
+    scopes: tuple[str, ...] | None = None
+    """What a client without a token is told to ask its issuer for; more as calls need it. Absent: `tools:read`, where one is `scoped`."""
     failures: int = Field(default=10, gt=0)
     """Credentials refused in a minute, of one address and one key id, before the answer is 429."""
     secret_key_file: Path | None = None

@@ -14,8 +14,8 @@ from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption,
 
 from toolgate.egress.wire import Response
 from toolgate.errors import UpstreamFailed
-from toolgate.oauth.flow import Client, Given, Started, code_in, given, start, token_request, wanted_scopes
-from toolgate.oauth.metadata import Server
+from toolgate.oauth.flow import Client, Given, Started, code_form, code_in, given, start, token_request, wanted_scopes
+from toolgate.oauth.metadata import Server, server_of
 
 SERVER = Server(
     "https://id.example", "https://id.example/token", "https://id.example/authorize?x=1", challenges=("S256",), says_issuer=True
@@ -53,6 +53,15 @@ def test_each_authorization_has_a_state_and_a_verifier_of_its_own() -> None:
 def test_a_server_without_s256_is_refused() -> None:
     with pytest.raises(UpstreamFailed, match="PKCE"):
         start(replace(SERVER, challenges=("plain",)), Client("c"), "r", None, ())
+
+
+def test_entra_is_not_told_what_the_token_is_for_and_need_not_say_that_it_takes_s256() -> None:
+    issuer = "https://login.microsoftonline.com/1f2e/v2.0"
+    said = {"issuer": issuer, "authorization_endpoint": f"{issuer}/authorize", "token_endpoint": f"{issuer}/token"}
+    begun = start(server_of(said, issuer, "x"), Client("c"), "r", "https://tools.example/mcp", ("api://7/use",))
+
+    assert "resource" not in parse_qs(urlsplit(begun.url).query)
+    assert "resource" not in code_form(begun, "x")
 
 
 GOOD = {"code": "x", "state": "state-canary", "iss": "https://id.example"}

@@ -239,6 +239,22 @@ async def test_clients_find_the_issuer_from_the_first_refusal(tmp_path: Path) ->
     assert whole.json() == {**metadata.json(), "resource": BASE}
 
 
+async def test_of_an_issuer_that_has_no_scopes_of_ours_none_are_asked_for(tmp_path: Path) -> None:
+    async with a_provider() as provider:
+        issuer = provider.identity().issuers[0].model_copy(update={"scoped": False})
+        async with world(tmp_path, identity=Identity(issuers=(issuer,))) as there:
+            refused = await there.get("/v1/tools")
+            metadata = await there.get("/.well-known/oauth-protected-resource/mcp")
+        async with world(tmp_path / "told", identity=Identity(issuers=(issuer,), scopes=("api://7/.default",))) as there:
+            told = await there.get("/v1/tools")
+            named = await there.get("/.well-known/oauth-protected-resource/mcp")
+
+    assert "scope=" not in refused.headers["www-authenticate"]
+    assert "scopes_supported" not in metadata.json()
+    assert 'scope="api://7/.default"' in told.headers["www-authenticate"]
+    assert named.json()["scopes_supported"] == ["api://7/.default"]
+
+
 async def test_behind_a_proxy_the_resource_is_what_clients_know(tmp_path: Path) -> None:
     resource = "https://tools.example.com/gate/mcp"
     async with a_provider() as provider, world(tmp_path, identity=provider.identity(resource=resource)) as there:

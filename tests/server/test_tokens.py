@@ -73,11 +73,39 @@ async def test_claims_say_roles_tier_and_tenant_as_the_settings_map_them() -> No
     assert (seen.id, seen.roles, seen.tier, seen.tenant) == ("corp:ada@example.com", ("developer", "agent", "admin"), "pro", "acme")
 
 
-@pytest.mark.parametrize("roles", [None, [], "strangers", ["admin"], {"engineers": True}, 7])
+@pytest.mark.parametrize("roles", [None, [], "strangers", ["admin"], {"strangers": True}, 7])
 async def test_a_role_that_the_settings_do_not_map_is_none(roles: Any) -> None:
     issuer = an_issuer(claims=Claims(roles="groups"), roles={"engineers": ["developer"]}, everyone=Caller(roles=("readonly",), tier="free"))
 
     assert (await the_tokens(issuer)[0].principal(token(groups=roles))).roles == ("readonly",)
+
+
+async def test_names_of_an_object_are_roles() -> None:
+    # As in a token of Zitadel: https://zitadel.com/docs/apis/openidoauth/claims
+    said: dict[str, Any] = {"urn:zitadel:iam:org:project:roles": {"engineers": {"173": "acme.example"}, "strangers": {}}}
+    issuer = an_issuer(claims=Claims(roles="urn:zitadel:iam:org:project:roles"), roles={"engineers": ["developer"]})
+
+    assert (await the_tokens(issuer)[0].principal(token(**said))).roles == ("developer",)
+
+
+async def test_a_claim_below_a_name_with_dots_is_found() -> None:
+    said: dict[str, Any] = {"resource_access": {"tools.example.com": {"roles": ["engineers"]}, "tools": {"example": {}}}}
+    issuer = an_issuer(claims=Claims(roles="resource_access.tools.example.com.roles"), roles={"engineers": ["developer"]})
+
+    assert (await the_tokens(issuer)[0].principal(token(**said))).roles == ("developer",)
+
+
+async def test_a_token_without_a_type_is_a_jwt() -> None:
+    assert (await the_tokens(an_issuer(types=["JWT"]))[0].principal(token(header={"typ": None}))).id == "corp:ada"
+
+
+@pytest.mark.parametrize(("told", "said"), [("", "/"), ("/", ""), ("/", "/")])
+async def test_a_host_is_the_same_with_a_slash_behind_it(told: str, said: str) -> None:
+    provider = Provider(metadata={"issuer": ISSUER + said, "jwks_uri": f"{ISSUER}/keys"})
+    issuer = an_issuer(issuer=ISSUER + told, audience="https://tools.example" + told)
+    tokens, _, _ = the_tokens(issuer, provider=provider)
+
+    assert (await tokens.principal(token(iss=ISSUER + said, aud="https://tools.example" + said))).id == "corp:ada"
 
 
 @pytest.mark.parametrize("tenant", [None, "", 7, ["acme"], "a\nb", "x" * 257])
@@ -280,7 +308,7 @@ async def test_a_checked_token_is_not_checked_again_for_a_minute_and_never_after
     "metadata",
     [
         {"issuer": "https://evil.example", "jwks_uri": f"{ISSUER}/keys"},
-        {"issuer": ISSUER + "/", "jwks_uri": f"{ISSUER}/keys"},
+        {"issuer": ISSUER + "/x", "jwks_uri": f"{ISSUER}/keys"},
         {"issuer": ISSUER},
         {"issuer": ISSUER, "jwks_uri": "http://id.example/keys"},
         {"issuer": ISSUER, "jwks_uri": ["x"]},

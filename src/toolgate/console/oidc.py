@@ -20,7 +20,7 @@ import json
 import logging
 import secrets
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from hashlib import sha256
 from typing import Any, NamedTuple
 from urllib.parse import quote, urlencode, urlsplit
@@ -33,6 +33,8 @@ from toolgate.console.files import HOME
 from toolgate.egress import wire
 from toolgate.egress.wire import Sender
 from toolgate.errors import NotIdentified, ToolgateError, UpstreamFailed
+from toolgate.oauth.metadata import takes_resource
+from toolgate.policy.bounds import CALL, READ
 from toolgate.server.identify import Identify
 from toolgate.server.jwks import json_at, metadata, protected
 from toolgate.server.session import Sessions, showing
@@ -109,11 +111,11 @@ class Issuers:
             "response_type": "code",
             "client_id": issuer.client_id,
             "redirect_uri": self._redirect_uri(request),
-            "scope": " ".join(issuer.client_scopes),
+            "scope": " ".join(scopes_of(issuer)),
             "state": state,
             "code_challenge": base64.urlsafe_b64encode(sha256(verifier.encode()).digest()).decode().rstrip("="),
             "code_challenge_method": "S256",
-            "resource": issuer.audience[0],  # RFC 8707: a token for us, and for nobody else
+            **_meant(issuer),
         }
         given = _mark(self._sealed(begun), SECONDS)
         return RedirectResponse(f"{page}{'&' if '?' in page else '?'}{urlencode(asked)}", 303, headers={"set-cookie": given})
@@ -168,7 +170,7 @@ class Issuers:
             "redirect_uri": self._redirect_uri(request),
             "client_id": issuer.client_id or "",
             "code_verifier": verifier,
-            "resource": issuer.audience[0],
+            **_meant(issuer),
         }
         headers = [("Accept", "application/json"), ("Content-Type", "application/x-www-form-urlencoded")]
         if issuer.client_secret:  # RFC 6749, 2.3.1: both are form-encoded before they are joined
@@ -193,6 +195,17 @@ def _url(value: object, issuer: Issuer) -> str:
     if not isinstance(value, str):
         raise UpstreamFailed(f"the metadata of {issuer.issuer} does not say where people sign in")
     return protected(value, issuer)
+
+
+def scopes_of(issuer: Issuer) -> Sequence[str]:
+    if issuer.client_scopes is not None:
+        return issuer.client_scopes
+    return (READ, CALL) if issuer.scoped else ("openid",)
+
+
+def _meant(issuer: Issuer) -> Mapping[str, str]:
+    """RFC 8707: a token for us, and for nobody else."""
+    return {"resource": issuer.audience[0]} if takes_resource(issuer.issuer) else {}
 
 
 def _failed(why: str) -> Response:

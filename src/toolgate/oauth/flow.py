@@ -16,7 +16,7 @@ import orjson
 from toolgate.egress.wire import Headers, Request, Response
 from toolgate.errors import UpstreamFailed
 from toolgate.oauth.document import OURS
-from toolgate.oauth.metadata import Server
+from toolgate.oauth.metadata import Server, takes_resource
 
 ASSERTION = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
 ASSUMED_SECONDS = 300.0  # of a token without `expires_in`; a guess, RFC 6749 only recommends to say it
@@ -114,7 +114,8 @@ def start(server: Server, client: Client, redirect: str, resource: str | None, s
         raise UpstreamFailed(f"{server.issuer} names no authorization endpoint")
     if "S256" not in server.challenges:  # basic/authorization, "Authorization Code Protection": must refuse
         raise UpstreamFailed(f"{server.issuer} does not say that it supports PKCE with S256, without which codes can be stolen")
-    return Started(secrets.token_urlsafe(32), secrets.token_urlsafe(48), server, client, redirect, resource, tuple(scopes))
+    named = resource if takes_resource(server.issuer) else None
+    return Started(secrets.token_urlsafe(32), secrets.token_urlsafe(48), server, client, redirect, named, tuple(scopes))
 
 
 def code_in(started: Started, query: str) -> str:

@@ -16,6 +16,7 @@ SERVER = "/.well-known/oauth-authorization-server"
 OPENID = "/.well-known/openid-configuration"
 PARAMETER = re.compile(r'(?<![A-Za-z0-9_-])([A-Za-z0-9_-]++)\s*+=\s*+(?:"((?:[^"\\]|\\.)*+)"|([^\s,"]++))')
 """Nothing is tried twice: the header comes from outside, and its time is linear in that."""
+ENTRA = frozenset({"login.microsoftonline.com", "login.microsoftonline.us", "login.partner.microsoftonline.cn"})
 MAX_SERVERS = 5
 """Authorization servers of one resource that are looked at."""
 
@@ -127,17 +128,30 @@ def server_of(document: Any, issuer: str, where: str) -> Server:
         methods=_texts(said.get("token_endpoint_auth_methods_supported")) or ("client_secret_basic",),
         takes_documents=said.get("client_id_metadata_document_supported") is True,
         says_issuer=said.get("authorization_response_iss_parameter_supported") is True,
-        challenges=_texts(said.get("code_challenge_methods_supported")),
+        # Entra takes S256, as its documents say, and its metadata does not.
+        challenges=_texts(said.get("code_challenge_methods_supported")) or (() if takes_resource(named) else ("S256",)),
     )
 
 
 def is_issuer(named: str, issuer: str) -> bool:
     """Whether `named` is `issuer`. A host is the same with a slash (RFC 3986, 6.2.3), and Google writes it in one place of two."""
-    return _bare(named) == _bare(issuer)
+    return bare(named) == bare(issuer)
 
 
-def _bare(issuer: str) -> str:
+def bare(issuer: str) -> str:
+    """`issuer` without the slash behind a host."""
     return issuer[:-1] if issuer.endswith("/") and issuer.count("/") == 3 else issuer
+
+
+def spellings(url: str) -> tuple[str, ...]:
+    """`url`; for one that is a host, with and without the slash."""
+    plain = bare(url)
+    return (plain, f"{plain}/") if plain.count("/") == 2 else (url,)
+
+
+def takes_resource(issuer: str) -> bool:
+    """Whether requests to `issuer` say what a token is for. Entra takes that from scopes, and refuses who says both (AADSTS9010010)."""
+    return urlsplit(issuer).hostname not in ENTRA
 
 
 def is_safe(url: str) -> bool:

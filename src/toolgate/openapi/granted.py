@@ -26,7 +26,7 @@ from toolgate.integration import AuthorizationCode, ClientCredentials, Integrati
 from toolgate.oauth.discover import Way
 from toolgate.oauth.discover import server as metadata
 from toolgate.oauth.flow import Client, Given, given, token_request
-from toolgate.oauth.metadata import Challenge, Server, is_issuer
+from toolgate.oauth.metadata import Challenge, Server, is_issuer, takes_resource
 from toolgate.openapi.credentials import EARLY_SECONDS, METHODS, Credentials, Fixed, Nobody, Proof, Tokens, proof_of_token
 from toolgate.openapi.links import Holder, Links
 
@@ -111,7 +111,7 @@ class Issued(Tokens):
         form = {
             "grant_type": "client_credentials",
             **({"scope": " ".join(self._scopes)} if self._scopes else {}),
-            **({"resource": self._resource} if self._resource else {}),
+            **({"resource": self._resource} if self._resource and takes_resource(self._giver) else {}),
         }
         request = token_request(server, self._client, form)
         self._server = None  # what does not work is looked up anew

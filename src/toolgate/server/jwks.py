@@ -20,6 +20,7 @@ import orjson
 from toolgate.egress.origin import origin_of
 from toolgate.egress.wire import Caps, Reach, Request, Sender
 from toolgate.errors import EgressBlocked, NotIdentified, ToolgateError, Unreachable, UpstreamFailed
+from toolgate.oauth.metadata import is_issuer
 from toolgate.settings import Issuer
 
 FRESH = 300.0  # seconds after which known keys are fetched anew; a guess between a rotation's haste and the issuer's load
@@ -136,7 +137,7 @@ async def metadata(issuer: Issuer, sender: Sender) -> Mapping[str, Any]:
             found = await json_at(url, issuer, sender)
         except UpstreamFailed:
             continue
-        if found.get("issuer") != issuer.issuer:
+        if not is_issuer(str(found.get("issuer")), issuer.issuer):
             raise UpstreamFailed(f"{url} is not the metadata of {issuer.issuer}")
         return found
     raise UpstreamFailed("it has no metadata at a well-known place")

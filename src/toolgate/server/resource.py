@@ -37,6 +37,10 @@ LACKING = "lacking"
 class Resource:
     def __init__(self, identity: Identity) -> None:
         self._identity = identity
+        # An issuer that has none of ours refuses who asks for them (`invalid_scope`).
+        ours = any(issuer.scoped for issuer in identity.issuers)
+        self._first = identity.scopes if identity.scopes is not None else (READ,) if ours else ()
+        self._supported = list(dict.fromkeys((*((READ, CALL) if ours else ()), *self._first)))
         path = urlsplit(identity.resource).path.rstrip("/") if identity.resource else ENDPOINT
         self._places = frozenset({WELL_KNOWN, f"{WELL_KNOWN}{ENDPOINT}", f"{WELL_KNOWN}{path}"}) if identity.issuers else frozenset[str]()
         self.open = self._places | ({PLACE} if identity.client else set())
@@ -63,7 +67,7 @@ class Resource:
             parts: Mapping[str, str | None] = {"realm": "toolgate", "error": error}
         else:
             origin, path = _split(self.url(scope))
-            wanted = " ".join(self._identity.scopes if scopes is None else scopes)
+            wanted = " ".join(self._first if scopes is None else scopes)
             parts = {"error": error, "resource_metadata": f"{origin}{WELL_KNOWN}{path}", "scope": wanted or None}
         return "Bearer " + ", ".join(f'{name}="{value}"' for name, value in parts.items() if value is not None)
 
@@ -110,7 +114,7 @@ class Resource:
             "resource": resource,
             "resource_name": "Toolgate",
             "authorization_servers": [issuer.issuer for issuer in self._identity.issuers],
-            "scopes_supported": [READ, CALL],
+            **({"scopes_supported": self._supported} if self._supported else {}),
             "bearer_methods_supported": ["header"],
         }
         return JSONResponse(document)

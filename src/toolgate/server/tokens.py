@@ -26,6 +26,7 @@ from toolgate.calls import AGENT, Principal
 from toolgate.documents import deeper_than
 from toolgate.egress.wire import Sender
 from toolgate.errors import Misconfigured, NotIdentified
+from toolgate.oauth.metadata import bare, spellings
 from toolgate.openapi.exchange import Subjects
 from toolgate.server.identify import digest
 from toolgate.server.jwks import Jwks
@@ -69,7 +70,7 @@ class Tokens:
         Raises:
             Misconfigured: two issuers, or their users, cannot be told apart.
         """
-        self._issuers = {issuer.issuer: (issuer, name, Jwks(issuer, sender, ticks)) for name, issuer in _named(issuers).items()}
+        self._issuers = {bare(issuer.issuer): (issuer, name, Jwks(issuer, sender, ticks)) for name, issuer in _named(issuers).items()}
         self._subjects = subjects
         self._clock = clock
         self._kept: dict[str, _Known] = {}
@@ -94,7 +95,7 @@ class Tokens:
 
     async def _checked(self, token: str, mark: str) -> _Known:
         header, payload = _peek(token)
-        issuer, name, jwks = self._issuers.get(_text(payload.get("iss")), (None, "", None))
+        issuer, name, jwks = self._issuers.get(bare(_text(payload.get("iss"))), (None, "", None))
         if issuer is None or jwks is None:
             raise refused("it was issued by somebody whom this server does not trust")
         algorithm = header.get("alg")
@@ -142,7 +143,7 @@ def _named(issuers: Sequence[Issuer]) -> Mapping[str, Issuer]:
             raise Misconfigured(f"identity.issuers: {issuer.issuer} is not a URL with a host")
         if name in OURS:
             raise Misconfigured(f"identity.issuers: {name}:… are {OURS[name]}; give {issuer.issuer} another `name`")
-        if name in named or issuer.issuer in {other.issuer for other in named.values()}:
+        if name in named or bare(issuer.issuer) in {bare(other.issuer) for other in named.values()}:
             raise Misconfigured(f"identity.issuers: the users of two issuers would both be called {name}:…; give each issuer a `name`")
         named[name] = issuer
     return named
@@ -167,8 +168,8 @@ def _object(part: str) -> Mapping[str, Any] | None:
 
 
 def _type(header: Mapping[str, Any]) -> str:
-    """RFC 7515, 4.1.9: without regard to case, and `application/` may be left out."""
-    return _text(header.get("typ")).lower().removeprefix("application/")
+    """RFC 7515, 4.1.9: without regard to case, and `application/` may be left out. Okta leaves out all of it."""
+    return _text(header.get("typ", "jwt")).lower().removeprefix("application/")
 
 
 def _verified(token: str, key: jwt.PyJWK, issuer: Issuer) -> Mapping[str, Any]:
@@ -177,8 +178,8 @@ def _verified(token: str, key: jwt.PyJWK, issuer: Issuer) -> Mapping[str, Any]:
             token,
             key.key,
             algorithms=[key.algorithm_name],
-            audience=issuer.audience,
-            issuer=issuer.issuer,
+            audience=[each for audience in issuer.audience for each in spellings(audience)],
+            issuer=spellings(issuer.issuer),
             options=OPTIONS,  # type: ignore[arg-type]
         )
     except jwt.InvalidAudienceError:
@@ -203,7 +204,8 @@ def _principal(claims: Mapping[str, Any], issuer: Issuer, name: str, subject: st
     wanted, everyone = issuer.claims, issuer.everyone
     user = _name(_claim(claims, wanted.id), wanted.id)
     said = _claim(claims, wanted.roles) if wanted.roles else None
-    values = [said] if isinstance(said, str) else said if isinstance(said, list) else []
+    # Zitadel and IBM Verify have an object whose names are the roles.
+    values = [said] if isinstance(said, str) else list(said) if isinstance(said, list | dict) else []
     roles = {role: None for value in values if isinstance(value, str) for role in issuer.roles.get(value, ())}
     tier = _claim(claims, wanted.tier) if wanted.tier else None
     return Principal(
@@ -219,13 +221,15 @@ def _principal(claims: Mapping[str, Any], issuer: Issuer, name: str, subject: st
 
 
 def _claim(claims: Mapping[str, Any], name: str) -> Any:
-    """The claim `name`; or, where there is none, what its parts lead to: Keycloak's `realm_access.roles`."""
+    """The claim `name`; or, where there is none, what its parts lead to: Keycloak's `realm_access.roles`. A part may have dots itself,
+    as names of Keycloak's clients do that are URLs."""
     if name in claims:
         return claims[name]
-    found: Any = claims
-    for part in name.split("."):
-        found = found.get(part) if isinstance(found, Mapping) else None
-    return found
+    for dot in re.finditer(r"\.", name):
+        below = claims.get(name[: dot.start()])
+        if isinstance(below, Mapping) and (found := _claim(below, name[dot.end() :])) is not None:
+            return found
+    return None
 
 
 def _name(value: Any, claim: str) -> str:
