@@ -134,6 +134,14 @@ async def test_a_host_that_only_resembles_ours_is_misdirected(hosts: list[str]) 
     assert (status, inside.bodies) == (421, [])
 
 
+@pytest.mark.parametrize("hosts", [[], ["10.0.0.7"], ["lb.example"]])
+@pytest.mark.parametrize("path", ["/healthz", "/readyz"])
+async def test_what_balances_loads_may_ask_under_any_host_how_we_are(hosts: list[str], path: str) -> None:
+    status, _, _ = await answer(Inside(), [("host", host) for host in hosts], path=path)
+
+    assert status == 200
+
+
 async def test_a_server_on_every_address_knows_the_one_that_was_connected_to_and_no_name() -> None:
     inside, server = Inside(), Server(host="0.0.0.0")
 

@@ -28,7 +28,7 @@ Identify = Callable[[Scope], Awaitable[Principal]]
 
 STATE = "principal"
 OPEN = frozenset({"/healthz", "/readyz"})
-"""Paths that answer anybody, so that a supervisor needs no credential."""
+"""Paths that answer anybody under any `Host`, so that a supervisor needs no credential: HAProxy's question has no `Host` at all."""
 FORWARDED = frozenset({b"forwarded", b"x-forwarded-for", b"x-forwarded-host", b"x-real-ip", b"via"})
 MAX_CREDENTIAL = 8 * 1024
 """Bytes. A token of 10 MB took 1.2 s to check."""

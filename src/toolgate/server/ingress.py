@@ -1,6 +1,7 @@
 """What a request must be before anybody reads it: meant for us, from a page we know, of a size, in time, unambiguous.
 
-Rule 1: `Host` and `Origin` are compared whole, on every bind and every path. A page that rebinds its own name to our
+Rule 1: `Host` and `Origin` are compared whole, on every bind and every path (what balances loads asks how we are under any
+        `Host`, or none). A page that rebinds its own name to our
         address keeps its name in `Host`; a check that looks at the beginning only takes `127.0.0.1:80.evil.com` for
         us (python-sdk#3364). No `Origin` means no browser, and is fine.
 Rule 2: a body counts only as JSON. Browsers send forms and text across origins without asking, JSON never.
@@ -88,7 +89,7 @@ class _Guard:
 
     async def _request(self, scope: Scope, receive: Receive, send: Send) -> None:
         headers, method = headers_of(scope), scope["method"]
-        refused, badly_sent, page = headers.once(self._judged, (scope.get("server"), method))
+        refused, badly_sent, page = headers.once(self._judged, (scope.get("server"), method, scope["path"] in OPEN))
         if refused is not None:
             return await refusal(scope, *refused)(scope, receive, send)
         if page is not None:
@@ -130,18 +131,21 @@ class _Guard:
                 return await refusal(scope, 400, str(error), code=PARSE_ERROR)(scope, receive, send)
         return await self._app(scope, _replay(body, receive), send)
 
-    def _judged(self, headers: Headers, to: tuple[tuple[str, int] | None, str]) -> tuple[Refusal | None, Refusal | None, bytes | None]:
-        """For a request `to` a server with a method: what anybody is refused with, what those who may come in are, and the
-        other origin whose page asks."""
+    def _judged(
+        self, headers: Headers, to: tuple[tuple[str, int] | None, str, bool]
+    ) -> tuple[Refusal | None, Refusal | None, bytes | None]:
+        """For a request `to` a server with a method, after its health or not: what anybody is refused with, what those who may
+        come in are, and the other origin whose page asks."""
+        server, method, health = to
         origin = headers.named.get(b"origin", b"")
         page = origin if origin.lower() in self._origins else None
-        return self._meant_elsewhere(headers, own_hosts(to[0])), self._badly_sent(headers, to[1]), page
+        return self._meant_elsewhere(headers, own_hosts(server), health), self._badly_sent(headers, method), page
 
-    def _meant_elsewhere(self, headers: Headers, ours: frozenset[bytes]) -> Refusal | None:
+    def _meant_elsewhere(self, headers: Headers, ours: frozenset[bytes], health: bool) -> Refusal | None:
         if headers.size > MAX_HEADERS:
             return 431, f"the headers have more than {MAX_HEADERS} bytes"
         hosts, origins = headers.all(b"host"), [value.lower() for value in headers.all(b"origin")]
-        if len(hosts) != 1 or ((host := hosts[0].lower()) not in ours and host not in self._hosts):
+        if not health and (len(hosts) != 1 or ((host := hosts[0].lower()) not in ours and host not in self._hosts)):
             return 421, "this Host is not served here; operators list further ones in server.allowed_hosts"
         if origins and (len(origins) > 1 or (origins[0] not in self._origins and not _is_own_origin(origins[0], ours))):
             return 403, "pages of this Origin may not call; operators list those that may in server.allowed_origins"
