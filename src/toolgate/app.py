@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
-from contextlib import asynccontextmanager, closing
+from contextlib import AsyncExitStack, asynccontextmanager, closing
 from dataclasses import dataclass, replace
 from functools import cache, cached_property
 from pathlib import Path
@@ -421,10 +421,12 @@ async def asgi(app: App) -> AsyncIterator[ASGIApp]:
     from toolgate.server.session import Https, Sessions, by_session
 
     server = app.settings.server
-    face = McpFace(app.gateway, server, app.clients, look_after_jobs(app))
-    resource = Resource(app.settings.identity)
-    async with face.lifespan(), entrance(app.settings, app.stores, app.transport, app.own.subjects) as identify:
-        identity = app.settings.identity
+    identity = app.settings.identity
+    resource = Resource(identity)
+    async with AsyncExitStack() as stack:
+        identify = await stack.enter_async_context(entrance(app.settings, app.stores, app.transport, app.own.subjects))
+        face = McpFace(app.gateway, server, app.clients, look_after_jobs(app), identify)
+        await stack.enter_async_context(face.lifespan())
         sessions = Sessions(app.stores.records, Https(identity.resource, server.allowed_origins))
         console = Console(identify, sessions, identity, app.transport, app.stores)
         consents = _consents(app)

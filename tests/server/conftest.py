@@ -45,7 +45,7 @@ async def serving(
     server = server or Server(port=0)
     gateway = a_gateway(what) if isinstance(what, Sequence) else what
     if isinstance(gateway, Gateway):
-        face = McpFace(gateway, server)
+        face = McpFace(gateway, server, identify=identify)
         app: ASGIApp = face.fast(Starlette(routes=face.routes(), lifespan=lambda _app: face.lifespan()))
     else:
         app = gateway

@@ -17,8 +17,9 @@ from mcp_types import CallToolResult, TextContent
 from starlette.types import Scope
 
 from toolgate.calls import Call, Outcome, Principal, Text
-from toolgate.errors import NotIdentified
+from toolgate.errors import NotIdentified, Unreachable
 from toolgate.gateway import Gateway
+from toolgate.server import http
 from toolgate.server.http import McpFace
 from toolgate.settings import Server
 from toolgate.stores.memory import MemoryJournal
@@ -489,3 +490,52 @@ async def test_a_last_answer_still_comes_out_of_an_sse_stream_when_the_server_en
 async def _later(event: anyio.Event) -> None:
     await anyio.sleep(0.2)
     event.set()
+
+
+@every_way
+async def test_a_stream_ends_when_its_caller_would_be_let_in_no_longer(
+    serve: Serve, gateway_of: GatewayOf, way: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(http, "LOOKED", 0.05)
+    valid, unknown = [True], [False]
+
+    async def ada(_scope: Scope) -> Principal:
+        if unknown[0]:
+            raise Unreachable("the issuer does not answer")
+        if not valid[0]:
+            raise NotIdentified("it was revoked")
+        return Principal(id="ada", roles=("reader",))
+
+    kind = {"accept": "application/json, text/event-stream", "mcp-protocol-version": way if way == WAYS[0] else "2025-11-25"}
+    async with serve([a_tool()], identify=ada) as url, httpx2.AsyncClient(base_url=url, headers=kind, timeout=20) as client:
+        if way == WAYS[0]:
+            body = modern("", {}) | {"method": "subscriptions/listen"}
+            body["params"] = {"_meta": body["params"]["_meta"], "notifications": {"toolsListChanged": True}}
+            asked = client.stream("POST", "/mcp", json=body, headers={"mcp-method": "subscriptions/listen"})
+        elif way == "handshake":
+            hello = {"protocolVersion": "2025-11-25", "capabilities": {}, "clientInfo": {"name": "x", "version": "1"}}
+            begun = await client.post("/mcp", json={"jsonrpc": "2.0", "id": 1, "method": "initialize", "params": hello})
+            asked = client.stream("GET", "/mcp", headers={"mcp-session-id": begun.headers["mcp-session-id"]})
+        else:
+            asked = client.stream("GET", "/sse")
+        opened, ended = anyio.Event(), anyio.Event()
+
+        async def read() -> None:
+            async with asked as stream:
+                assert stream.status_code == 200
+                opened.set()
+                async for _ in stream.aiter_raw():  # which raises where the connection breaks off
+                    pass
+            ended.set()
+
+        with anyio.fail_after(20):
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(read)
+                await opened.wait()
+                unknown[0] = True
+                await anyio.sleep(0.5)
+                stayed = not ended.is_set()
+                unknown[0] = valid[0] = False
+                await ended.wait()
+
+    assert stayed

@@ -22,6 +22,7 @@ from starlette.routing import BaseRoute, Mount, Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from toolgate.calls import Principal
+from toolgate.errors import LimitReached, NotIdentified, ToolgateError
 from toolgate.gateway import Gateway
 from toolgate.internal.jobs import Jobs
 from toolgate.server import DRAINING
@@ -31,7 +32,7 @@ from toolgate.server.fast import Fast
 from toolgate.server.handlers import Underway, build_server
 from toolgate.server.handshake import SESSION, Sessions
 from toolgate.server.headers import headers_of
-from toolgate.server.identify import principal_of
+from toolgate.server.identify import Identify, principal_of
 from toolgate.server.ingress import ENDPOINTS, VALUE
 from toolgate.server.offered import Offered
 from toolgate.server.tasks import Tasks
@@ -42,19 +43,25 @@ _asking: ContextVar[Principal] = ContextVar("toolgate_asking")
 
 
 LINGER = 0.25  # seconds; the last answer still has to pass the SDK's streams on its way out
+LOOKED = 5.0
+"""Seconds between two looks whether who has a stream open may still come in; what other processes change is seen 5 s later at most."""
 
 
 class McpFace:
     """The routes of MCP over one gateway, to be composed with others. They run while `lifespan` is entered, once."""
 
-    def __init__(self, gateway: Gateway, server: Server, clients: Clients | None = None, jobs: Jobs | None = None) -> None:
+    def __init__(
+        self, gateway: Gateway, server: Server, clients: Clients | None = None, jobs: Jobs | None = None, identify: Identify | None = None
+    ) -> None:
         """
         Args:
             clients: hears who calls; None: nobody wants to know.
             jobs: None: no call becomes a task.
+            identify: who has a stream open still may; None: whoever was let in stays.
         """
         self._gateway = gateway
         self._clients = clients
+        self._identify = identify
         self._underway = Underway()
         self._offered = Offered(gateway, _who, server.page_size, called)
         self._server = build_server(
@@ -80,12 +87,15 @@ class McpFace:
         return Fast(app, self._gateway, stamp, self._underway, self._sessions, self._clients)
 
     def routes(self) -> list[BaseRoute]:
-        mcp = _Owned(_Drained(self._begun_anew, self._underway))
+        mcp = _Owned(self._lasting(self._begun_anew))
         return [
             *(Route(path, mcp) for path in ENDPOINTS),
-            Route("/sse", _Owned(_Drained(self._serve_sse, self._underway)), methods=["GET"]),
+            Route("/sse", _Owned(self._lasting(self._serve_sse)), methods=["GET"]),
             Mount("/messages/", _Owned(self._sse.handle_post_message)),
         ]
+
+    def _lasting(self, app: ASGIApp) -> ASGIApp:
+        return _Lasting(app, self._underway, self._identify)
 
     @asynccontextmanager
     async def lifespan(self) -> AsyncIterator[None]:
@@ -136,30 +146,37 @@ class _Owned:
         await self._app(scope, receive, send)
 
 
-class _Drained:
-    """End a stream that waits for nothing when the server is told to stop: its client seems to have gone.
+class _Lasting:
+    """End a stream of changes when the server is told to stop, or its caller would be let in no longer: its client seems to have gone.
 
-    Only GET streams: they last until somebody leaves, and on `/sse` the answers of calls under way come out of them.
+    Only what lasts until somebody leaves: GET streams, and requests to listen. On `/sse` the answers of calls under way come out of them.
     """
 
-    def __init__(self, app: ASGIApp, underway: Underway) -> None:
+    def __init__(self, app: ASGIApp, underway: Underway, identify: Identify | None) -> None:
         self._app = app
         self._underway = underway
+        self._identify = identify
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        draining = scope["state"].get(DRAINING)
-        if scope["method"] != "GET" or draining is None:
+        streams = scope["method"] == "GET"
+        if not streams and not _listens(scope):
             await self._app(scope, receive, send)
             return
-        began = ended = False
+        draining = scope["state"].get(DRAINING) if streams else None
+        began = ended = over = False
 
-        async def receive_until_drained() -> Message:
-            message: Message = {"type": "http.disconnect"}
+        async def receive_until_over() -> Message:
+            nonlocal over
+            message: Message | None = None
             async with anyio.create_task_group() as tasks:
-                tasks.start_soon(self._drained, draining, tasks.cancel_scope)
+                if draining is not None:
+                    tasks.start_soon(self._drained, draining, tasks.cancel_scope)
+                if self._identify is not None:
+                    tasks.start_soon(self._shut_out, self._identify, scope, tasks.cancel_scope)
                 message = await receive()
                 tasks.cancel_scope.cancel()
-            return message
+            over = message is None
+            return message or {"type": "http.disconnect"}
 
         async def send_and_see(message: Message) -> None:
             nonlocal began, ended
@@ -167,8 +184,8 @@ class _Drained:
             ended = message["type"] == "http.response.body" and not message.get("more_body", False)
             await send(message)
 
-        await self._app(scope, receive_until_drained, send_and_see)
-        if began and not ended and draining.is_set():
+        await self._app(scope, receive_until_over, send_and_see)
+        if began and not ended and over:
             await send({"type": "http.response.body", "body": b"", "more_body": False})
 
     async def _drained(self, draining: anyio.Event, scope: anyio.CancelScope) -> None:
@@ -176,3 +193,20 @@ class _Drained:
         await self._underway.ended()
         await anyio.sleep(LINGER)
         scope.cancel()
+
+    async def _shut_out(self, identify: Identify, request: Scope, scope: anyio.CancelScope) -> None:
+        """Returns once the key is revoked, or the token has expired, that the request came with."""
+        while True:
+            await anyio.sleep(LOOKED)
+            try:
+                await identify(request)
+            except (NotIdentified, LimitReached):
+                break
+            except ToolgateError:  # nobody can say at present
+                pass
+        scope.cancel()
+
+
+def _listens(scope: Scope) -> bool:
+    message = scope["state"].get(VALUE)
+    return isinstance(message, dict) and message.get("method") == "subscriptions/listen"
