@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import anyio
@@ -168,6 +173,40 @@ def test_integrations_are_found_by_folder_chosen_by_name_and_may_not_share_one(t
         load_all(Settings(tool_specs=bases, data_dir=tmp_path / "state", integrations=("ghost",)))
     with pytest.raises(Misconfigured, match="which is no folder"):
         load_all(Settings(tool_specs=(tmp_path / "nowhere",), data_dir=tmp_path / "state"))
+
+
+@contextmanager
+def unprivileged() -> Iterator[None]:
+    """As somebody whom the permissions of files bind, whoever runs the tests."""
+    user = os.geteuid()
+    os.seteuid(user or 65534)
+    try:
+        yield
+    finally:
+        os.seteuid(user)
+
+
+@pytest.mark.parametrize("closed", ["shop", "shop/integration.yaml", "shop/tools.lock.json", "."])
+def test_what_may_not_be_read_is_told_and_costs_no_other_integration(closed: str) -> None:
+    with TemporaryDirectory() as name:  # pytest's own are its user's alone
+        Path(name).chmod(0o755)
+        base = Path(name) / "specs"
+        for each in ("free", "shop"):
+            accept(loaded(an_integration(base, each, description("/a")), Path(name) / "state"))
+        settings = Settings(tool_specs=(base,), data_dir=Path(name) / "state")
+        (base / closed).chmod(0)
+        try:
+            with unprivileged():
+                if closed == ".":
+                    with pytest.raises(Misconfigured, match=r"^tool_specs: /.*/specs cannot be read: Permission denied"):
+                        load_all(settings)
+                    return
+                free, shop = load_all(settings)
+        finally:
+            (base / closed).chmod(0o755)
+
+    assert (names(free), shop.name, names(shop)) == (["free_get_a"], "shop", [])
+    assert re.fullmatch(r"/.*/specs/shop/[\w.]+ cannot be read: Permission denied", str(shop.problem))
 
 
 def test_what_changed_since_it_was_accepted_is_kept_back_alone_until_it_is_accepted(tmp_path: Path) -> None:

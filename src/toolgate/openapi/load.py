@@ -55,12 +55,31 @@ class Loaded:
 
 
 def find_folders(settings: Settings) -> Sequence[Path]:
-    """The folders of all integrations, in the order of the settings and by name."""
+    """The folders of all integrations, in the order of the settings and by name; those among them that may not be looked into."""
     bases = settings.tool_specs or (bundled("tool-specs"),)
     for base in bases:
         if not base.is_dir():
             raise Misconfigured(f"tool_specs names {base}, which is no folder")
-    return [file.parent for base in bases for file in sorted(base.glob("*/integration.yaml"))]
+    return [folder for base in bases for folder in _within(base) if _may_be_one(folder)]
+
+
+def _within(base: Path) -> Sequence[Path]:
+    try:
+        return sorted(base.iterdir())
+    except OSError as error:
+        raise Misconfigured(f"tool_specs: {_unread(base, error)}") from error
+
+
+def _may_be_one(folder: Path) -> bool:
+    try:
+        return (folder / "integration.yaml").exists()
+    except PermissionError:
+        return True
+
+
+def _unread(folder: Path, error: OSError) -> str:
+    file = Path(error.filename or folder)  # some are opened by their names within the folder
+    return f"{file if file.is_relative_to(folder) else folder / file} cannot be read: {error.strerror}"
 
 
 def load_all(settings: Settings) -> tuple[Loaded, ...]:
@@ -104,6 +123,8 @@ def _declared(folder: Path, environ: Mapping[str, str]) -> Loaded:
         declaration = read_integration(folder, environ)
     except ToolgateError as error:
         return Loaded(folder.name, folder, problem=str(error))
+    except OSError as error:
+        return Loaded(folder.name, folder, problem=_unread(folder, error))
     return Loaded(declaration.name, folder, declaration)
 
 
@@ -123,6 +144,8 @@ def _filled(loaded: Loaded, state: Path) -> Loaded:
         served, quarantined = lock.split(made.definitions, accepted(folder))
     except ToolgateError as error:
         return replace(loaded, problem=str(error))
+    except OSError as error:
+        return replace(loaded, problem=_unread(folder, error))
     return replace(loaded, definitions=served, quarantined=quarantined, diagnostics=made.diagnostics)
 
 
