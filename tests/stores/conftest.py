@@ -25,7 +25,7 @@ def new_database() -> Iterator[Callable[[], str]]:
     ]
     if not found:
         pytest.skip("needs the programs of a PostgreSQL server, which are not here")
-    user = _user()
+    user = user_of_servers()
     with tempfile.TemporaryDirectory(prefix="toolgate-postgres-") as name:
         folder = Path(name)
         if user:
@@ -53,7 +53,7 @@ def _made(folder: Path) -> str:
     return f"postgresql://toolgate@/{name}?host={folder}"
 
 
-def _user() -> str | None:
+def user_of_servers() -> str | None:
     """Whom the server runs as: it refuses to be root."""
     if os.getuid() != 0:
         return None

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
+import subprocess
+import tempfile
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 
 import anyio
@@ -17,9 +20,11 @@ from toolgate.stores import Account, Hold, Limit, Use, open_stores
 pytest.importorskip("psycopg", reason="needs the extra postgres")
 
 import psycopg
+from psycopg.conninfo import conninfo_to_dict
 
+from tests.stores.conftest import user_of_servers
 from toolgate.stores.ledger import SqlLedger
-from toolgate.stores.postgres import open_postgres
+from toolgate.stores.postgres import Remote, open_postgres
 
 ADA = Account("user", "acme", "ada")
 BACK_WITHIN = 5.0  # seconds
@@ -81,6 +86,67 @@ async def test_processes_wait_for_each_other_whatever_isolation_is_the_databases
             tasks.start_soon(spend, one if at % 2 else other, str(at))
 
     assert (short.count(False), short.count(True)) == (10, 30)
+
+
+@pytest.fixture
+def pooled(url: str, tmp_path: Path) -> Iterator[str]:
+    """The same database behind a PgBouncer that gives each transaction any of two connections."""
+    program, user = shutil.which("pgbouncer") or "/usr/sbin/pgbouncer", user_of_servers()
+    if not Path(program).exists():
+        pytest.skip("needs PgBouncer, which is not here")
+    place = conninfo_to_dict(url)
+    with tempfile.TemporaryDirectory(prefix="toolgate-pooler-", ignore_cleanup_errors=True) as name:
+        (Path(name) / "users").write_text('"toolgate" ""')
+        lines = [
+            "[databases]",
+            f"ledger = host={place['host']} dbname={place['dbname']} user=toolgate",
+            *("[pgbouncer]", "listen_addr =", f"unix_socket_dir = {name}", "auth_type = trust", f"auth_file = {name}/users"),
+            *("pool_mode = transaction", "default_pool_size = 2", "server_round_robin = 1"),
+        ]
+        (Path(name) / "pooler.ini").write_text("\n".join(lines))
+        if user:
+            for path in (Path(name), *Path(name).iterdir()):
+                shutil.chown(path, user)
+        with subprocess.Popen([program, "-q", f"{name}/pooler.ini"], user=user, stderr=subprocess.DEVNULL) as running:
+            try:
+                deadline = time.monotonic() + 10
+                while not list(Path(name).glob(".s.PGSQL.*")) and time.monotonic() < deadline:
+                    time.sleep(0.02)
+                yield f"postgresql://toolgate@/ledger?host={name}&port=6432"
+            finally:
+                running.terminate()
+
+
+async def test_a_ledger_is_kept_through_a_pooler(pooled: str) -> None:
+    refused = list[bool]()
+
+    async with open_postgres(pooled) as one, open_postgres(pooled) as other:
+        for at in range(40):
+            refused.append(await (one if at % 2 else other).reserve(hold(str(at))) is not None)
+
+    assert (refused.count(False), refused.count(True)) == (10, 30)
+
+
+async def test_a_machine_that_vanishes_is_noticed_unless_the_url_says_otherwise(url: str) -> None:
+    remote = Remote(f"{url}&keepalives_idle=60", asyncio.get_running_loop())
+
+    with await asyncio.to_thread(remote._connect) as connection:
+        said = connection.info.get_parameters()
+
+    names = ("connect_timeout", "tcp_user_timeout", "keepalives_idle", "keepalives_interval", "keepalives_count")
+    assert [said[name] for name in names] == ["5", "10000", "60", "2", "3"]
+
+
+async def test_a_command_is_bounded_in_each_transaction(url: str) -> None:
+    asked = "select setting from pg_settings where name in ('statement_timeout', 'idle_in_transaction_session_timeout')"
+    remote = Remote(url, asyncio.get_running_loop())
+    await asyncio.to_thread(remote.prepare)
+    remote.start()
+
+    bounds = [await remote.read(lambda one: one.execute(asked).fetchall()), await remote.write(lambda one: one.execute(asked).fetchall())]
+    await asyncio.to_thread(remote.stop)
+
+    assert bounds == [[("10000",), ("10000",)]] * 2
 
 
 async def test_what_could_not_be_booked_counts_as_spent_at_last(url: str) -> None:

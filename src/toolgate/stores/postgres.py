@@ -20,7 +20,7 @@ from queue import SimpleQueue
 from typing import Any, TypeVar
 
 import psycopg
-from psycopg.conninfo import conninfo_to_dict
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
 
 from toolgate.errors import AuditUnavailable, Misconfigured
 from toolgate.stores.ledger import SCHEMA, Connection, Rows, SqlLedger
@@ -31,6 +31,12 @@ BATCH = 512
 LOCK = 0x746F6F6C67617465  # "toolgate": names our lock among others of the database
 CONNECT_SECONDS = 5
 MILLISECONDS = 10_000  # for a command, the wait for the lock included
+# In each transaction, since poolers such as PgBouncer take no `options` when connecting, and give each transaction another
+# connection. The second ends one of a machine that stopped in the middle of it, and held the lock.
+BOUNDS = f"set local statement_timeout = {MILLISECONDS}; set local idle_in_transaction_session_timeout = {MILLISECONDS}"
+LOCKED = f"{BOUNDS}; select pg_advisory_xact_lock({LOCK})"
+VANISHED = {"tcp_user_timeout": MILLISECONDS, "keepalives_idle": 5, "keepalives_interval": 2, "keepalives_count": 3}
+"""When a machine that says nothing any more is taken for gone: the kernel's own is a quarter of an hour, or two for an idle connection."""
 RETRY_SECONDS = 1.0
 """After a connection could not be made, work is refused for so long rather than made to wait."""
 
@@ -92,7 +98,7 @@ class Remote:
             psycopg.Error: it cannot be reached, or refuses.
         """
         with self._connected().transaction() as transaction:
-            transaction.connection.execute("select pg_advisory_xact_lock(%s)", (LOCK,))
+            transaction.connection.execute(LOCKED.encode())
             transaction.connection.execute(SCHEMA.replace(" without rowid", "").encode())
 
     def start(self) -> None:
@@ -157,8 +163,7 @@ class Remote:
         """All of `batch` in one transaction; when that fails none of it happened, and each job is told."""
         try:
             with self._connected().transaction() as transaction:
-                if not all(job.reads for job in batch):
-                    transaction.connection.execute("select pg_advisory_xact_lock(%s)", (LOCK,))
+                transaction.connection.execute((BOUNDS if all(job.reads for job in batch) else LOCKED).encode())
                 for job in batch:
                     job.result = job.work(_Spoken(transaction.connection))
         except Exception as error:  # a bug in a job must not end the thread; whoever waits is told
@@ -183,14 +188,15 @@ class Remote:
         return self._connection
 
     def _connect(self) -> psycopg.Connection[Any]:
-        # The second ends a transaction of a machine that stopped in the middle of it, and held the lock.
-        bounds = f"-c statement_timeout={MILLISECONDS} -c idle_in_transaction_session_timeout={MILLISECONDS}"
-        connection = psycopg.connect(self._url, autocommit=True, connect_timeout=CONNECT_SECONDS, options=bounds)
+        told: dict[str, Any] = {"connect_timeout": CONNECT_SECONDS, **VANISHED, **conninfo_to_dict(self._url)}
+        connection = psycopg.connect(make_conninfo("", **told), autocommit=True)
         # Under another that the operator has made the default, what is read would be as it was before the wait for the lock.
         connection.isolation_level = psycopg.IsolationLevel.READ_COMMITTED
-        row = connection.execute("select extract(epoch from clock_timestamp())::double precision").fetchone()
+        row = connection.execute("select extract(epoch from clock_timestamp())::double precision, pg_backend_pid()").fetchone()
         assert row is not None
         self._ahead = row[0] - time.time()
+        if row[1] != connection.info.backend_pid:  # a pooler stands between: what is prepared is not there in the next transaction
+            connection.prepare_threshold = None
         return connection
 
     def _hang_up(self) -> None:
