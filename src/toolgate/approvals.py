@@ -19,7 +19,6 @@ import secrets
 import time
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from datetime import UTC, datetime
 from typing import Any, Literal
 
 import orjson
@@ -32,6 +31,7 @@ from toolgate.calls import AGENT, Call, Principal, Question
 from toolgate.errors import LimitReached, UnknownApproval
 from toolgate.settings import Settings
 from toolgate.stores import Record, Stores
+from toolgate.times import stamp
 
 KIND = "approval"
 CALLER, CALL, TURN = 8, 16, 8
@@ -294,15 +294,11 @@ def told_of(approval: Approval) -> dict[str, Any]:
         "acting_for": list(approval.acting_for),
         "tool": approval.tool,
         "arguments": dict(approval.arguments),
-        "asked": _when(approval.asked),
-        "expires": _when(approval.expires),
+        "asked": stamp(approval.asked),
+        "expires": stamp(approval.expires),
         "by": approval.by,
         "reason": approval.reason,
     }
-
-
-def _when(seconds: float) -> str:
-    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
 
 
 def _same(one: Approval, other: Approval) -> bool:

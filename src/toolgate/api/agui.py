@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from typing import Any
 
 from toolgate.agent.events import (
@@ -31,6 +30,7 @@ from toolgate.agent.events import (
 from toolgate.agent.report import report
 from toolgate.calls import Problem
 from toolgate.money import shown
+from toolgate.times import stamp
 
 VERSION = "1.0"
 OURS = "toolgate"
@@ -189,7 +189,7 @@ class Stream:
         if self.answerable:
             asked["responseSchema"] = dict(YES_OR_NO)
         if self.expires is not None:
-            asked["expiresAt"] = datetime.fromtimestamp(self.expires, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+            asked["expiresAt"] = stamp(self.expires, "milliseconds")
         return asked | {"metadata": {OURS: {"tool": wanted.tool, "by": "caller" if self.answerable else "operator"}}}
 
     def _custom(self, name: str, value: Json) -> Iterator[Json]:

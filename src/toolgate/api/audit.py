@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import fields
-from datetime import UTC, datetime
 from typing import Any, cast
 
 from starlette.concurrency import iterate_in_threadpool
@@ -17,7 +16,7 @@ from starlette.responses import Response, StreamingResponse
 from toolgate.api.answers import Json
 from toolgate.api.operator import admin_of
 from toolgate.api.query import BadQuery, choice, number
-from toolgate.audit.export import Format, exported, plain
+from toolgate.audit.export import Format, exported, nanoseconds, plain
 from toolgate.audit.line import line
 from toolgate.errors import Misconfigured
 from toolgate.gateway.audit import record
@@ -103,8 +102,6 @@ def moment(text: str, name: str) -> int:
         BadQuery: it is none.
     """
     try:
-        at = datetime.fromisoformat(text)
-    except ValueError:
-        raise BadQuery(f"{name} is a time such as 2026-11-20 or 2026-11-20T09:30:00Z") from None
-    seconds = (at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp()
-    return max(0, min(int(seconds * 1000) * 1_000_000, MAX_SEQ))
+        return nanoseconds(text)
+    except ValueError as error:
+        raise BadQuery(f"{name} is {error}") from None

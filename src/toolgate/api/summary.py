@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
-from datetime import UTC, datetime
 from typing import Any
 
 from starlette.requests import Request
@@ -17,6 +16,7 @@ from toolgate.policy.bounds import is_admin
 from toolgate.server.identify import principal_of
 from toolgate.stores import Balance, Ledger
 from toolgate.stores.trail import COLUMNS, Sum, Trail
+from toolgate.times import stamp
 
 RANGES: Mapping[str, tuple[int, int]] = {"1h": (60, 2), "24h": (24 * 60, 30), "7d": (7 * 24 * 60, 4 * 60), "30d": (30 * 24 * 60, 24 * 60)}
 """Minutes that a range goes back, and minutes that are added up to one point of a chart."""
@@ -44,11 +44,11 @@ class Summaries:
         [total] = (await self._trail.sums(since=first, minutes=10**9, **whose)).values() or (NOTHING,)
         return Json(
             {
-                "since": _moment(first),
+                "since": stamp(first * 60),
                 "step": step * 60,
                 "behind": behind,
                 "total": _said(total),
-                "points": [{"at": _moment(at), **_said(points.get(at, NOTHING))} for at in range(first, first + minutes, step)],
+                "points": [{"at": stamp(at * 60), **_said(points.get(at, NOTHING))} for at in range(first, first + minutes, step)],
                 "by": [{"name": name, **_said(each)} for name, each in list(told.items())[:MOST]],
             }
         )
@@ -68,10 +68,6 @@ def _said(sums: Sum) -> dict[str, Any]:
 
 def _ms(value: float | None) -> float | None:
     return None if value is None else float(f"{value:.3g}")
-
-
-def _moment(minute: int) -> str:
-    return datetime.fromtimestamp(minute * 60, UTC).isoformat().replace("+00:00", "Z")
 
 
 def _budget(balance: Balance) -> dict[str, Any]:

@@ -7,14 +7,18 @@ OCSF 1.6.0 API Activity (class 6003), with what has no place there under `unmapp
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import UTC, datetime
 from typing import Any, Literal
+
+from toolgate.times import moment, stamp
 
 Format = Literal["jsonl", "ocsf", "cloudevents"]
 
 API_ACTIVITY, OTHER = 6003, 99
 STATUS = {"ok": (1, "Success"), "refused": (2, "Failure"), "failed": (2, "Failure")}
 SEVERITY_LOW, SEVERITY_INFORMATIONAL = 2, 1
+
+MOST = 2**63 - 1
+"""What stores count to: the year 2262."""
 
 
 def exported(seq: int, at: int, body: Mapping[str, Any], form: Format, source: str) -> dict[str, Any]:
@@ -38,7 +42,12 @@ def plain(seq: int, at: int, body: Mapping[str, Any]) -> dict[str, Any]:
 
 def when(at: int) -> str:
     """RFC 3339, to the millisecond."""
-    return datetime.fromtimestamp(at / 1e9, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return stamp(at / 1e9, "milliseconds")
+
+
+def nanoseconds(text: str) -> int:
+    """A day or a moment that somebody wrote, as records are stamped; raises ValueError as `times.moment`."""
+    return max(0, min(int(moment(text) * 1000) * 1_000_000, MOST))
 
 
 def cloudevent(seq: int, at: int, body: Mapping[str, Any], source: str) -> dict[str, Any]:

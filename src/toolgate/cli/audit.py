@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
 from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -28,7 +27,6 @@ PAGE = 500  # lines read at once while filtering
 INTENTS = ("call.intent", "model.intent")
 COLUMNS = ("when (UTC)", "event", "who", "what", "how", "why", "ms")
 MOST_OF_A_PROOF = 16 * 1024 * 1024  # bytes
-MOST = 2**63 - 1  # what SQLite counts to: the year 2262
 ENDINGS = "call.[!i]*"
 """The types of events that end a call."""
 
@@ -41,12 +39,12 @@ class When(click.ParamType[int]):
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
         if isinstance(value, int):
             return value
+        from toolgate.audit.export import nanoseconds
+
         try:
-            moment = datetime.fromisoformat(value)
-        except ValueError:
-            self.fail("a time is such as 2026-11-20 or 2026-11-20T09:30:00Z", param, ctx)
-        seconds = (moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp()
-        return min(int(seconds) * 1_000_000_000, MOST)
+            return nanoseconds(value)
+        except ValueError as error:
+            self.fail(f"it is {error}", param, ctx)
 
 
 @click.group()

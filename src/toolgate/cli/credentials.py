@@ -6,7 +6,6 @@ import os
 import sys
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +15,7 @@ from toolgate.cli.options import common, settings_of
 from toolgate.cli.output import listed, say, tell
 from toolgate.cli.state import opened
 from toolgate.errors import Misconfigured, NotLinked
+from toolgate.times import stamp
 
 if TYPE_CHECKING:
     from toolgate.calls import Principal
@@ -122,7 +122,7 @@ async def list_(config: Path | None, as_json: bool) -> None:
 
 
 def as_line(link: Link) -> Mapping[str, Any]:
-    linked = datetime.fromtimestamp(link.at, UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+    linked = stamp(link.at)
     return {**_holder(link.holder), "linked": linked}
 
 

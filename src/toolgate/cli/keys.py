@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
-from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from time import time
@@ -15,6 +14,7 @@ import click
 from toolgate.cli.options import common, duration, settings_of
 from toolgate.cli.output import emit, listed, say, show, tell
 from toolgate.cli.state import opened
+from toolgate.times import stamp
 
 if TYPE_CHECKING:
     from toolgate.server.keys import Key, Keys
@@ -114,7 +114,7 @@ def _row(line: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def _when(seconds: float | None) -> str | None:
-    return None if seconds is None else datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+    return None if seconds is None else stamp(seconds)
 
 
 def _hand_out(key: Key, text: str, as_json: bool) -> None:

@@ -10,12 +10,13 @@ from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 import click
 
+from toolgate.times import span
+
 if TYPE_CHECKING:
     from toolgate.settings import Settings
 
 P = ParamSpec("P")
 T = TypeVar("T")
-UNITS = {"s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 
 config_option = click.option(
     "--config",
@@ -41,10 +42,10 @@ def duration(text: str) -> float | None:
     """`90d`, `12h`, `30m`, `45s` in seconds; `never` is None."""
     if text == "never":
         return None
-    number, unit = text[:-1], text[-1:]
-    if not number.isdecimal() or not number.isascii() or unit not in UNITS or not 0 < int(number[:12]) * UNITS[unit] < 1e10:
+    seconds = span(text)
+    if seconds is None or not 0 < seconds < 1e10:
         raise click.BadParameter("a time is a number and s, m, h or d, such as 90d, or never")
-    return int(number) * UNITS[unit]
+    return seconds
 
 
 def settings_of(config: Path | None) -> Settings:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass, field
 from ipaddress import IPv4Network, IPv6Network
 from typing import Protocol
@@ -10,7 +9,6 @@ from typing import Protocol
 from toolgate.calls import Call
 
 Headers = tuple[tuple[str, str], ...]
-DIGITS = re.compile(r"[0-9]{1,12}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,11 +42,6 @@ def first(headers: Headers, name: str) -> str | None:
         if key.lower() == wanted:
             return value
     return None
-
-
-def seconds_in(header: str | None) -> float | None:
-    """The seconds that a header such as `Retry-After` says, in twelve digits at most; None: it says none."""
-    return float(header) if header is not None and DIGITS.fullmatch(header) else None
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,11 +9,12 @@ from http import HTTPStatus
 from typing import Any
 
 from toolgate.backends import WebSearch
-from toolgate.egress.wire import Sender, seconds_in
+from toolgate.egress.wire import Sender
 from toolgate.internal.desk import Desk
 from toolgate.internal.outside import json_of, send
 from toolgate.internal.searching import Odd, Query, Result, one_list, reason, request, results
 from toolgate.internal.trouble import Trouble
+from toolgate.times import retry_after
 
 SECONDS = 10.0
 """That one engine is waited for; a guess between slow engines and impatient models."""
@@ -50,7 +51,7 @@ async def _ask(sender: Sender, engine: WebSearch, query: Query, seconds: float) 
         return trouble
     answer = json_of(response)
     if response.status != HTTPStatus.OK:
-        after = seconds_in(response.header("retry-after"))
+        after = retry_after(response.header("retry-after"))
         if after is None and response.status == HTTPStatus.TOO_MANY_REQUESTS:
             after = 60.0
         message = f"{who} did not search: {reason(engine, response.status, answer)}"

@@ -14,10 +14,11 @@ import orjson
 
 from toolgate.backends import Workflow
 from toolgate.calls import key
-from toolgate.egress.wire import Request, Response, Sender, seconds_in
+from toolgate.egress.wire import Request, Response, Sender
 from toolgate.internal.desk import Desk
 from toolgate.internal.outside import json_of, send
 from toolgate.internal.trouble import Trouble
+from toolgate.times import retry_after
 
 Status = Literal["started", "running", "finished", "failed"]
 NAMES = {"n8n": "n8n", "activepieces": "Activepieces"}
@@ -149,7 +150,7 @@ def _good(workflow: Workflow, response: Response) -> Response:
         f"{NAMES[workflow.kind]} answered {response.status}",
         status=HTTPStatus.BAD_GATEWAY,
         upstream=response.status,
-        retry_after=seconds_in(response.header("retry-after")),
+        retry_after=retry_after(response.header("retry-after")),
     )
 
 

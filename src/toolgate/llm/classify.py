@@ -9,14 +9,13 @@ since it may also quote the name of a tool.
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
-from math import isfinite
 from typing import Any, Literal
 
 from toolgate.errors import EgressBlocked, ModelFailed, TimedOut
+from toolgate.times import http_date, retry_after
 
 Kind = Literal["transient", "provider", "request"]
 
@@ -178,7 +177,7 @@ def answered(provider: str, status: int, headers: Mapping[str, str], body: Any =
             failed.kind = "transient"
         case "false" if failed.kind == "transient":
             failed.kind = "provider"
-    failed.status, failed.retry_after = status, retry_after(headers)
+    failed.status, failed.retry_after = status, _wait(headers)
     return failed
 
 
@@ -216,25 +215,15 @@ def _failed(provider: str, reason: str, named: str = "", says: str = "") -> Mode
     return ModelFailed(f"{provider} {says or usual}{named}", kind, reason=reason)
 
 
-def retry_after(headers: Mapping[str, str], *, now: datetime | None = None) -> float | None:
-    """Seconds to wait, as `retry-after-ms` or `Retry-After` (seconds or a date, RFC 9110 10.2.3) say; None: they do not.
+def _wait(headers: Mapping[str, str]) -> float | None:
+    """Seconds to wait, as `retry-after-ms` or `Retry-After` say; None: they do not.
 
     A day at most: who asks for more means something else, and would be left alone for good.
     """
-    found = _wait(headers, now)
-    return None if found is None else min(max(0.0, found), DAY)
-
-
-def _wait(headers: Mapping[str, str], now: datetime | None) -> float | None:
-    if (ms := _number(headers.get("retry-after-ms"))) is not None:
-        return ms / 1000
-    value = headers.get("retry-after", "")
-    if (seconds := _number(value)) is not None:
-        return seconds
-    until = _date(value)
-    if until is None:
-        return None
-    return (until - (now or _date(headers.get("date", "")) or datetime.now(UTC))).total_seconds()
+    found = retry_after(headers.get("retry-after"), http_date(headers.get("date")) or time.time())
+    milliseconds = retry_after(headers.get("retry-after-ms"))
+    found = found if milliseconds is None else milliseconds / 1000
+    return None if found is None else min(found, DAY)
 
 
 @dataclass(frozen=True, slots=True)
@@ -282,19 +271,3 @@ def _causes(error: BaseException | None) -> list[BaseException]:
         found.append(error)
         error = error.__cause__ or error.__context__
     return found
-
-
-def _number(value: str | None) -> float | None:
-    try:
-        number = float(value or "")
-    except ValueError:
-        return None
-    return number if isfinite(number) else None
-
-
-def _date(value: str) -> datetime | None:
-    try:
-        date = parsedate_to_datetime(value)
-    except (ValueError, IndexError, TypeError, OverflowError):
-        return None
-    return date if date.tzinfo else date.replace(tzinfo=UTC)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import time
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
@@ -20,8 +19,8 @@ from toolgate.llm.model import OFF, Model
 from toolgate.llm.models import Models
 from toolgate.llm.series import BY, COSTS_BY, Batch, By, LastError, Of, costs, last_errors, stats, wins
 from toolgate.policy.models import forbidden
+from toolgate.times import span
 
-UNITS = {"m": 60.0, "h": 3600.0, "d": 86_400.0}
 MOST_SECONDS = 400 * 86_400.0
 TASKS: tuple[str, ...] = get_args(TaskType)
 LOOKED_BACK = 3600.0
@@ -34,9 +33,8 @@ def seconds(text: str) -> float:
     Raises:
         ValueError: it is none of these; says what would be.
     """
-    match = re.fullmatch(r"(\d{1,6})([mhd])", text)
-    found = int(match[1]) * UNITS[match[2]] if match else 0.0
-    if not 0 < found <= MOST_SECONDS:
+    found = span(text)
+    if found is None or not 0 < found <= MOST_SECONDS:
         raise ValueError("a time is a number and m, h or d, such as 15m, 24h or 7d, and at most 400d")
     return found
 

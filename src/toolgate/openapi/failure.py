@@ -6,7 +6,6 @@ import html
 import math
 import re
 from collections.abc import Iterator
-from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 from typing import Any, Literal
 from urllib.parse import urljoin, urlsplit
@@ -14,11 +13,12 @@ from urllib.parse import urljoin, urlsplit
 import orjson
 
 from toolgate.calls import Outcome, Problem
-from toolgate.egress.wire import Response, seconds_in
+from toolgate.egress.wire import Response
 from toolgate.errors import UpstreamFailed
 from toolgate.openapi import media
 from toolgate.openapi.hints import SAFE
 from toolgate.openapi.operation import Plan
+from toolgate.times import http_date, retry_after
 
 UNTOUCHED = frozenset({304, 307, 308})
 """Redirections that say nothing was done (RFC 9110, 15.4); after others a write may have been."""
@@ -87,12 +87,9 @@ def complaint(response: Response) -> str:
 
 def wait(response: Response, now: float | None = None) -> float | None:
     """Seconds until it makes sense to try again, as far as the answer tells."""
-    clock = _date(response.header("date")) or now
-    after = (response.header("retry-after") or "").strip()
-    if (seconds := seconds_in(after)) is not None:
+    clock = http_date(response.header("date")) or now
+    if (seconds := retry_after(response.header("retry-after"), clock)) is not None:
         return seconds
-    if after and clock is not None and (date := _date(after)) is not None:
-        return max(0.0, date - clock)
     for prefix in ("x-ratelimit", "ratelimit", "x-rate-limit"):
         reset = (response.header(f"{prefix}-reset") or "").strip()
         if (response.header(f"{prefix}-remaining") or "").strip() != "0" or not re.fullmatch(r"\d{1,12}(\.\d+)?", reset):
@@ -129,14 +126,6 @@ def _host(url: str, location: str) -> str:
         return urlsplit(urljoin(url, location)).hostname or "somewhere else"
     except ValueError:
         return "somewhere else"
-
-
-def _date(text: str | None) -> float | None:
-    """An HTTP date in seconds since 1970."""
-    try:
-        return parsedate_to_datetime(text).timestamp() if text else None
-    except (ValueError, OverflowError):
-        return None
 
 
 def _said(value: Any, depth: int = 0) -> Iterator[str]:

@@ -13,7 +13,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from datetime import UTC, datetime
 from typing import Any
 
 import anyio
@@ -35,6 +34,7 @@ from toolgate.server.attended import Attended
 from toolgate.server.passing import PassingClient, connection_of
 from toolgate.stores import Record
 from toolgate.tasks import either
+from toolgate.times import stamp
 
 Context = Any
 Said = types.CallToolRequestParams
@@ -267,7 +267,12 @@ def _task(record: Record) -> dict[str, Any]:
     body = record.body
     # 2025-11-25: what was cancelled is so before the answer to that, and stays so.
     status = "cancelled" if body.get("cancelling") else STATUS[body["status"]]
-    task = {"taskId": record.id, "status": status, "createdAt": _iso(body["created"]), "lastUpdatedAt": _iso(body["updated"])}
+    task = {
+        "taskId": record.id,
+        "status": status,
+        "createdAt": stamp(body["created"], "milliseconds"),
+        "lastUpdatedAt": stamp(body["updated"], "milliseconds"),
+    }
     said = _sentence(record)
     return {**task, "statusMessage": said} if said else task
 
@@ -286,10 +291,6 @@ def _sentence(record: Record) -> str | None:
 
 def _kept(record: Record) -> int | None:
     return None if record.expires is None else round((record.expires - record.body["created"]) * 1000)
-
-
-def _iso(seconds: float) -> str:
-    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def _check_name(ctx: Context, id: str) -> None:

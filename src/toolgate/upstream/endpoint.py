@@ -9,12 +9,13 @@ from itertools import count
 from toolgate.calls import Principal
 from toolgate.egress.origin import origin_of, spelled
 from toolgate.egress.transport import Transport
-from toolgate.egress.wire import CAPS, Caps, Headers, Reach, Request, Response, first, seconds_in
+from toolgate.egress.wire import CAPS, Caps, Headers, Reach, Request, Response, first
 from toolgate.errors import EgressBlocked, Misconfigured, UpstreamFailed
 from toolgate.integration import Integration
 from toolgate.oauth.metadata import Challenge, challenge_of
 from toolgate.openapi.credentials import Credentials, Proof, scrubbed
 from toolgate.openapi.granted import for_nobody, lacking
+from toolgate.times import retry_after
 from toolgate.upstream.events import Event, events
 from toolgate.upstream.messages import MAX_MESSAGE
 
@@ -115,8 +116,7 @@ def refused(reply: Reply, who: str) -> UpstreamFailed:
     """What to raise for a reply that holds no message."""
     if reply.status in (401, 403):
         return UpstreamFailed(f"{who} does not let this gateway in: it answered {reply.status}; see `auth`", status=reply.status)
-    after = reply.header("retry-after") or ""
-    wait = seconds_in(after) if len(after) < 6 else None
+    wait = retry_after(reply.header("retry-after"))
     return UpstreamFailed(f"{who} answered {reply.status} where a message of MCP was expected", status=reply.status, retry_after=wait)
 
 
