@@ -25,7 +25,7 @@ from toolgate.openapi.read import read_document
 from toolgate.openapi.resolve import Resolver
 from toolgate.settings import bundled
 
-DIALECTS = pytest.mark.parametrize("dialect", [OPENAI, ANTHROPIC], ids=lambda dialect: dialect.name)
+DIALECTS = pytest.mark.parametrize("dialect", [OPENAI, ANTHROPIC], ids=["openai", "anthropic"])
 MCP = Path(__file__).resolve().parents[3] / "shared" / "data" / "schemas" / "mcp-tools.json.gz"
 
 

@@ -18,7 +18,7 @@ def lift(schema: Any, version: str = "3.0.3", **schemas: Any) -> tuple[Any, Find
     findings = Findings()
     lifter = Lifter(Resolver(root), version, findings)
     fragment = lifter.lift(schema, "/paths/~1x/get/schema")
-    whole = stand_alone({"type": "object", "properties": {"value": fragment.schema}}, [fragment], lifter, "/paths/~1x/get")
+    whole = stand_alone({"type": "object", "properties": {"value": fragment.schema}}, [fragment], lifter)
     jsonschema_rs.Draft202012Validator(whole, offline=True)
     value = whole["properties"]["value"]
     return ({**value, "$defs": whole["$defs"]} if "$defs" in whole else value), findings

@@ -149,7 +149,7 @@ VALUES: st.SearchStrategy[Any] = st.recursive(
 def test_the_slim_schema_takes_whatever_the_full_one_takes(properties: dict[str, Any], values: list[Any]) -> None:
     lifter = Lifter(Resolver({"components": {"schemas": {"Tree": TREE, "Either": EITHER}}}), "3.1.0", Findings())
     fragments = {name: lifter.lift(schema, f"/{name}") for name, schema in properties.items()}
-    full = stand_alone(tool({name: fragment.schema for name, fragment in fragments.items()}), list(fragments.values()), lifter, "")
+    full = stand_alone(tool({name: fragment.schema for name, fragment in fragments.items()}), list(fragments.values()), lifter)
     taken = [value for value in values if jsonschema_rs.Draft202012Validator(full, offline=True).is_valid(value)]
 
     for level in LEVELS:

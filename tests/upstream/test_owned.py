@@ -68,7 +68,7 @@ class Dialled:
                 await anyio.sleep_forever()
             self.begun += 1
             async with anyio.create_task_group() as tasks:
-                yield Conversation(Peer("theirs", Answering(), Deaf(), tasks, owned=True), False, "2025-11-25", {}, None)
+                yield Conversation(Peer("theirs", Answering(), Deaf(), tasks, owned=True), False, "2025-11-25", {})
                 tasks.cancel_scope.cancel()
         finally:
             with anyio.CancelScope(shield=True):
@@ -81,7 +81,7 @@ def by(who: str, client: Any) -> Call:
 
 
 async def ask(owned: Owned, call: Call, method: str = "ping") -> None:
-    shared: Any = Conversation(Deaf(), False, "2025-11-25", {}, None)  # type: ignore[arg-type]
+    shared: Any = Conversation(Deaf(), False, "2025-11-25", {})  # type: ignore[arg-type]
     await owned.ask(shared, method, {}, Deaf(), call, None)
 
 

@@ -60,7 +60,7 @@ class _World:
         return self.tariff.per_token[model.id]
 
 
-def evaluate(names: Sequence[str], samples: Sequence[Sample], *, seeds: int, loss: float = 1.0, train: float = TRAIN) -> dict[str, Any]:
+def evaluate(names: Sequence[str], samples: Sequence[Sample], *, seeds: int, loss: float = 1.0) -> dict[str, Any]:
     """The report, JSON.
 
     Args:
@@ -75,7 +75,7 @@ def evaluate(names: Sequence[str], samples: Sequence[Sample], *, seeds: int, los
     spent = [fmean(row[model] for row in costs) for model in models]
     best = max(models, key=lambda model: (means[model], -spent[model]))
     file = _File(ids, samples, costs, best)
-    calibrated = [_calibrated(file, seed, loss, train) for seed in range(seeds)]
+    calibrated = [_calibrated(file, seed, loss) for seed in range(seeds)]
     cold = [_cold(file, tariff, seed, loss) for seed in range(seeds)]
     oracle = [_oracle(sample, row) for sample, row in zip(samples, costs, strict=True)]
     everything = {
@@ -92,7 +92,7 @@ def evaluate(names: Sequence[str], samples: Sequence[Sample], *, seeds: int, los
         "max_quality_loss": loss,
         "costs_estimated": sum(each is None for sample in samples for each in sample.cost),
         **everything,
-        "calibrated": {"train": train, **_summary(calibrated)},
+        "calibrated": {"train": TRAIN, **_summary(calibrated)},
         "cold_start": _summary(cold),
     }
 
@@ -150,9 +150,9 @@ class _File:
         }
 
 
-def _calibrated(file: _File, seed: int, loss: float, train: float) -> dict[str, float]:
+def _calibrated(file: _File, seed: int, loss: float) -> dict[str, float]:
     order = file.shuffled(seed)
-    cut = min(len(order) - 1, max(1, round(train * len(order))))
+    cut = min(len(order) - 1, max(1, round(TRAIN * len(order))))
     known = [file.samples[index] for index in order[:cut]]
     tariff = tariff_of(file.ids, known)
     router = _router(file.ids, tariff, Models(max_quality_loss=loss, explore=0), seed)

@@ -31,9 +31,8 @@ class Request:
 
     prompt: Prompt
     errand: Errand
-    began: float
-    """On a monotonic clock, seconds; as `deadline`."""
     deadline: float
+    """On a monotonic clock, seconds."""
     id: str = field(default_factory=new_id)
     tokens: int = 0
     """Of the input, counted."""

@@ -123,8 +123,7 @@ class Models:
 
     def window(self, named: str) -> int | None:
         """Tokens of the largest window of those that may be asked, or of the one that is `named`; None: nobody is known."""
-        able = (each for each in self.roster.models() if not each.off and (not named or named in (each.id, each.provider)))
-        return max((model.window for model in able), default=None)
+        return max((model.window for model in self.roster.able(named)), default=None)
 
     @cached_property
     def roster(self) -> Roster:

@@ -67,6 +67,10 @@ class Roster:
             self._all, self._without = (*known, *named), off
         return self._all
 
+    def able(self, named: str) -> Sequence[Model]:
+        """Those that may be asked, of those that a prompt names where it names any."""
+        return [each for each in self.models() if not each.off and (not named or named in (each.id, each.provider))]
+
     def of(self, provider: Declared) -> Sequence[Model]:
         """Its models, as far as they are known."""
         known = provider.models or self._local.get(provider.name, (0.0, ()))[1]

@@ -77,7 +77,7 @@ class Routed:
         await self.memory.ready()
         prompt = replace(prompt, model=self.providers.resolved(prompt.model))
         began = self.clock()
-        request = Request(prompt, errand, began, began + prompt.seconds, policy=self.policy())
+        request = Request(prompt, errand, began + prompt.seconds, policy=self.policy())
         try:
             self.providers.check(prompt.model)
             self.router.results(errand.run, results(prompt.messages))
@@ -136,11 +136,7 @@ class Routed:
         Raises:
             ModelFailed: no model that is set up, or that the prompt names, could take it together with a reply.
         """
-        models = [
-            each for each in self.providers.models() if not each.off and (not prompt.model or prompt.model in (each.id, each.provider))
-        ]
-        if prompt.pictures:
-            models = [each for each in models if each.vision]
+        models = [each for each in self.providers.able(prompt.model) if each.vision or not prompt.pictures]
         counted = {family(model): self.counter.count(prompt, model) for model in models}
         if not models:
             return 0

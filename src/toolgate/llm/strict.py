@@ -21,6 +21,7 @@ from typing import Any
 
 from toolgate.llm.shape import (
     ANNOTATIONS,
+    NAMED,
     TOLD,
     TYPES,
     Patience,
@@ -43,7 +44,6 @@ from toolgate.pointer import referred
 class Dialect:
     """What a provider's strict mode knows."""
 
-    name: str
     all_required: bool
     """Every property of an object has to be listed as required."""
     keeps: frozenset[str]
@@ -59,7 +59,6 @@ class Dialect:
 
 FORMATS = frozenset("date-time time date duration email hostname ipv4 ipv6 uuid".split())
 OPENAI = Dialect(
-    "openai",
     all_required=True,
     keeps=frozenset("pattern minimum maximum exclusiveMinimum exclusiveMaximum multipleOf minItems maxItems".split()),
     formats=FORMATS,
@@ -68,7 +67,7 @@ OPENAI = Dialect(
     enums=1000,
 )
 """Structured outputs of OpenAI, as its guide describes them, and where it changed, as they began; others' that follow it."""
-ANTHROPIC = Dialect("anthropic", all_required=False, keeps=frozenset(), formats=FORMATS | {"uri"}, depth=10, properties=500, enums=500)
+ANTHROPIC = Dialect(all_required=False, keeps=frozenset(), formats=FORMATS | {"uri"}, depth=10, properties=500, enums=500)
 """Structured outputs of Anthropic. How many optional properties all tools together may have is for who sends them."""
 
 ASSERTIONS = frozenset(
@@ -79,7 +78,6 @@ STRUCTURE = frozenset("type properties required additionalProperties items enum 
 BRANCHES = ("anyOf", "oneOf", "allOf")
 NEWEST = "https://json-schema.org/draft/2020-12/schema"
 SCHEMAS = frozenset((*BRANCHES, "items", "prefixItems", "additionalProperties", "contains", "not", "if", "then", "else"))
-NAMED = frozenset(("properties", "patternProperties", "$defs", "definitions"))
 NODES = 2_000
 """Schemas in a schema after references were put in place; more is no longer worth it."""
 

@@ -58,24 +58,29 @@ class Walk:
             ToolgateError: there is none; says what went wrong with each model.
         """
         while self._chain:
-            model = self._chain.pop(0)
-            before: Attempt | None = None
-            while self._attempts[model.provider] < self.routed.settings.attempts:
-                try:
-                    async with aclosing(self._attempt(model, before)) as deltas:
-                        async for delta in deltas:
-                            yield delta
-                            if isinstance(delta, Done):
-                                return
-                    break  # it was not let through, or it refuses and somebody else may not
-                except (ModelFailed, OverBudget, Misconfigured) as error:
-                    self._failures.append((model.id, error))
-                    if not isinstance(error, ModelFailed) or not await self._again(model, error):
-                        break
-                    before = self._last
+            async with aclosing(self._asked(self._chain.pop(0))) as deltas:
+                async for delta in deltas:
+                    yield delta
+                    if isinstance(delta, Done):
+                        return
         if self._refused is None:
             raise self._failure()
         yield Done(self._refused)
+
+    async def _asked(self, model: Model) -> AsyncGenerator[Delta, None]:
+        """The pieces of all attempts at one model; no `Done` is among them where the next of the chain is to be asked."""
+        before: Attempt | None = None
+        while self._attempts[model.provider] < self.routed.settings.attempts:
+            try:
+                async with aclosing(self._attempt(model, before)) as deltas:
+                    async for delta in deltas:
+                        yield delta
+                return  # it answered, was not let through, or refuses and somebody else may not
+            except (ModelFailed, OverBudget, Misconfigured) as error:
+                self._failures.append((model.id, error))
+                if not isinstance(error, ModelFailed) or not await self._again(model, error):
+                    return
+                before = self._last
 
     async def _again(self, model: Model, error: ModelFailed) -> bool:
         """Whether the same model is asked once more, after the pause for that.
@@ -97,8 +102,8 @@ class Walk:
             await routed.sleep(seconds)
         return seconds is not None
 
-    async def _attempt(self, model: Model, before: Attempt | None) -> AsyncGenerator[Delta, None]:
-        """The pieces of one attempt; none where it is not let through.
+    async def _begun(self, model: Model, before: Attempt | None) -> tuple[Attempt, Held, Heard] | None:
+        """An attempt with what it may cost set aside; None where it is not let through.
 
         Args:
             before: the request's last attempt at the same model.
@@ -106,7 +111,7 @@ class Walk:
         routed, request = self.routed, self.request
         tokens, output = routed.counter.count(request.prompt, model), most(request.prompt, model)
         if tokens + output > model.window or model.provider in routed.providers.off:  # it may have been switched off since the decision
-            return
+            return None
         left = request.deadline - routed.clock()
         if left <= 0:
             raise TimedOut(f"no model had answered when the {request.prompt.seconds:g} s for the request were over")
@@ -115,17 +120,25 @@ class Walk:
         passed = routed.breakers.enter(model, before)
         if passed is None:
             held.release()
-            return
+            return None
         request.reserved = max(request.reserved, held.amount)
         self._attempts[model.provider] += 1
         self._last = passed
-        heard = Heard(model, tokens, routed.clock())
+        return passed, held, Heard(model, tokens, routed.clock())
+
+    async def _attempt(self, model: Model, before: Attempt | None) -> AsyncGenerator[Delta, None]:
+        """The pieces of one attempt; none where it is not let through."""
+        if (begun := await self._begun(model, before)) is None:
+            return
+        routed, request = self.routed, self.request
+        passed, held, heard = begun
         try:
             if self._shown:
                 yield Reset(_told(self._failures[-1:]))
                 self._shown = False
             yield Chosen(model.provider, model.name, self._route(model))
-            prompt = replace(request.prompt, model=model.id, max_tokens=output, seconds=left)
+            left = request.deadline - heard.began
+            prompt = replace(request.prompt, model=model.id, max_tokens=most(request.prompt, model), seconds=left)
             stream = routed.providers.get(model.provider).stream(prompt, request.errand)
             limits = {"first": routed.settings.first, "idle": routed.settings.idle}
             heard.asked = True
@@ -164,9 +177,7 @@ class Walk:
         else:  # an error instead of an answer: nobody bills those
             held.release()
             reply, cost = replace(reply, tokens=Tokens()), replace(cost, micros=0)
-        seconds = routed.clock() - heard.began
-        number = sum(self._attempts.values())
-        metric = _metric(request, self.decision.task, reply, heard, cost.micros, seconds, number, error, routed.now())
+        metric = self._metric(heard, reply, cost.micros, error)
         request.tried.append(metric)
         routed.performance.record(metric)
         if error is None:
@@ -177,6 +188,32 @@ class Walk:
             for source, good in judged(request.prompt, reply):
                 routed.router.learn(model.id, self.decision.task, good, source, run=request.errand.run)
         return replace(reply, provider=model.provider, cost=cost.micros, estimated=estimated, route=self._route(model))
+
+    def _metric(self, heard: Heard, reply: Reply, cost: Micros, error: str | None) -> ProviderExecutionMetric:
+        errand, calls, routed = self.request.errand, reply.message.calls, self.routed
+        return ProviderExecutionMetric(
+            provider_id=heard.model.provider,
+            model=heard.model.name,
+            task_type=self.decision.task,
+            tokens_in=reply.tokens.input,
+            tokens_out=reply.tokens.output,
+            cached_in=reply.tokens.cached,
+            cache_write=reply.tokens.cache_written,
+            reasoning_out=reply.tokens.reasoning,
+            cost=cost,
+            latency_ms=(routed.clock() - heard.began) * 1000,
+            ttft_ms=None if heard.first is None else heard.first * 1000,
+            success=error is None,
+            tool_calls_count=len(calls),
+            error_type=error,
+            attempt=sum(self._attempts.values()),
+            run_id=errand.run,
+            user_id=errand.principal.user,
+            timestamp=routed.now(),
+            phase=errand.phase,
+            tool=calls[0].name if calls else "",
+            prompt_version=errand.prompt_version,
+        )
 
     def _route(self, model: Model) -> dict[str, Any]:
         """Why this model, as `Reply.route`."""
@@ -255,32 +292,3 @@ def _why(error: ToolgateError) -> str:
     if isinstance(error, OverBudget):
         return "may cost more than is left"
     return f"failed ({error.reason})" if isinstance(error, ModelFailed) and error.reason else "failed"
-
-
-def _metric(
-    request: Request, task: str, reply: Reply, heard: Heard, cost: Micros, seconds: float, number: int, error: str | None, now: float
-) -> ProviderExecutionMetric:
-    errand, calls = request.errand, reply.message.calls
-    return ProviderExecutionMetric(
-        provider_id=heard.model.provider,
-        model=heard.model.name,
-        task_type=task,
-        tokens_in=reply.tokens.input,
-        tokens_out=reply.tokens.output,
-        cached_in=reply.tokens.cached,
-        cache_write=reply.tokens.cache_written,
-        reasoning_out=reply.tokens.reasoning,
-        cost=cost,
-        latency_ms=seconds * 1000,
-        ttft_ms=None if heard.first is None else heard.first * 1000,
-        success=error is None,
-        tool_calls_count=len(calls),
-        error_type=error,
-        attempt=number,
-        run_id=errand.run,
-        user_id=errand.principal.user,
-        timestamp=now,
-        phase=errand.phase,
-        tool=calls[0].name if calls else "",
-        prompt_version=errand.prompt_version,
-    )

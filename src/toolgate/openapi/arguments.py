@@ -200,7 +200,7 @@ class _Asking:
         if required:
             schema["required"] = required
         schema["additionalProperties"] = False
-        return stand_alone(schema, self.fragments, self.lifter, self.operation.pointer)
+        return stand_alone(schema, self.fragments, self.lifter)
 
     def _kind(self, wanted: Wanted) -> str | None:
         schema = resolved(wanted.schema, self.lifter)

@@ -30,15 +30,11 @@ MAX_ALTERNATIVES = 1000  # a guess; jsonschema-rs takes 40 us each to explain wh
 MAX_NESTING = 40  # levels of inlined schemas; orjson refuses to write 255
 
 
-def stand_alone(schema: dict[str, Any], fragments: Sequence[Fragment], lifter: Lifter, pointer: str) -> dict[str, Any]:
-    """`schema`, made of the schemas of `fragments`, with all that they refer to.
-
-    Args:
-        pointer: of the operation, for diagnostics.
-    """
+def stand_alone(schema: dict[str, Any], fragments: Sequence[Fragment], lifter: Lifter) -> dict[str, Any]:
+    """`schema`, made of the schemas of `fragments`, with all that they refer to."""
     cut = any(fragment.loose for fragment in fragments)
     if any(fragment.references for fragment in fragments):
-        sharing = _Sharing(lifter, pointer)
+        sharing = _Sharing(lifter)
         nodes = sum(fragment.nodes for fragment in fragments)
         depth = max(fragment.depth for fragment in fragments) + 2
         schema = sharing.shared(schema, list(_found(schema)), nodes, depth)
@@ -71,7 +67,6 @@ class _Sharing:
     """The putting together of one tool's schema."""
 
     lifter: Lifter
-    pointer: str
     cut: bool = False
     fragments: dict[str, Fragment] = field(default_factory=dict)
     """All that is referred to, nearest first."""

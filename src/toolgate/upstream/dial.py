@@ -59,7 +59,6 @@ class Conversation:
     version: str
     capabilities: Mapping[str, Any]
     """The server's."""
-    instructions: str | None
 
 
 class Dial:
@@ -187,36 +186,24 @@ def envelope(capabilities: Mapping[str, Any], more: Mapping[str, Any] | None = N
 
 
 def _discovered(peer: Peer | Modern, found: Mapping[str, Any]) -> Conversation:
-    versions, capabilities, instructions = found.get("supportedVersions"), found.get("capabilities"), found.get("instructions")
+    versions = found.get("supportedVersions")
     if not isinstance(versions, list) or MODERN not in versions:
         # Some older servers answer `server/discover` with the versions that begin with a handshake.
         raise UpstreamFailed(f"{peer.who} does not speak {MODERN}", status=400)
-    return Conversation(
-        peer,
-        True,
-        MODERN,
-        _able(capabilities),
-        instructions if isinstance(instructions, str) else None,
-    )
+    return Conversation(peer, True, MODERN, _able(found.get("capabilities")))
 
 
 async def _greet(peer: Peer, capabilities: Mapping[str, Any], *, agreed: Callable[[str], None] | None = None) -> Conversation:
     """The handshake (2025-11-25, basic/lifecycle)."""
     params = {"protocolVersion": HANDSHAKE[0], "capabilities": capabilities, "clientInfo": IDENTITY}
     said = await peer.ask("initialize", params)
-    version, able, instructions = said.get("protocolVersion"), said.get("capabilities"), said.get("instructions")
+    version = said.get("protocolVersion")
     if version not in HANDSHAKE:
         raise UpstreamFailed(f"{peer.who} speaks no version of MCP that is spoken here")
     if agreed is not None:
         agreed(version)
     await peer.tell("notifications/initialized")
-    return Conversation(
-        peer,
-        False,
-        version,
-        _able(able),
-        instructions if isinstance(instructions, str) else None,
-    )
+    return Conversation(peer, False, version, _able(said.get("capabilities")))
 
 
 def _able(said: Any) -> dict[str, Any]:
