@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from toolgate.llm.router import draw
-from toolgate.llm.scoring import NOTHING, Tally, believe, by_price, deviation, effect, exploring, half, interval
+from toolgate.llm.scoring import NOTHING, Tally, believe, by_price, deviation, doubt, effect, exploring, half, interval
 
 shares = st.floats(min_value=0, max_value=1)
 counts = st.integers(min_value=1, max_value=1000)
@@ -24,7 +24,7 @@ def test_a_belief_lies_between_what_was_expected_and_what_was_seen(expected: flo
 @given(shares, counts, counts)
 def test_more_observations_of_the_same_make_surer_and_come_nearer(share: float, few: int, more: int) -> None:
     tallies = [Tally((share - 0.5) * n, n) for n in (few, few + more)]
-    (less, much), lowered = believe([0.5 + effect(0.0, each, each) for each in tallies], [20 + each.seen for each in tallies])
+    (less, much), lowered = believe([0.5 + effect(0.0, each, each) for each in tallies], [doubt(20 + each.seen) for each in tallies])
     wide, narrow = (deviation(mean, sure) for mean, sure in zip((less, much), lowered, strict=True))
 
     assert narrow <= wide * (1 + 0.2)  # near 0 and 1 the mean itself moves the deviation a little
@@ -32,7 +32,7 @@ def test_more_observations_of_the_same_make_surer_and_come_nearer(share: float, 
 
 
 def test_of_nothing_what_was_expected_is_believed() -> None:
-    assert believe([0.7 + effect(0.1, NOTHING, NOTHING)], [20])[0] == [pytest.approx(0.8)]
+    assert believe([0.7 + effect(0.1, NOTHING, NOTHING)], [doubt(20)])[0] == [pytest.approx(0.8)]
 
 
 @given(shares, st.floats(min_value=0, max_value=1e6))

@@ -55,18 +55,18 @@ class Options:
 
 @dataclass(slots=True)
 class Ranking:
-    """A slate's models in the order of what is thought of them, until something else is thought or others of them may be asked."""
+    """A slate's models in the order of what is thought of them, kept until something else is thought or others may be asked."""
 
-    columns: Columns
-    """Of the whole roster, that the next four are picked from."""
-    means: Sequence[float]
-    sure: Sequence[float]
-    tables: Sequence[float | None]
-    ranked: Sequence[int]
-    """Positions of all of them, the best first."""
+    columns: Columns | None = None
+    """Of the whole roster, that what follows is picked from."""
+    means: Sequence[float] = ()
+    sure: Sequence[float] = ()
+    tables: Sequence[float | None] = ()
     seen: Sequence[float] = ()
     rates: Sequence[tuple[float, float]] = ()
     """Micro-US-dollars: of a token read, and of the whole answer."""
+    ranked: Sequence[int] = ()
+    """Positions of all of them, the best first."""
     able: Sequence[int] = ()
     """Positions of those that may be asked; so with the next."""
     first: Sequence[int] = ()
@@ -75,7 +75,7 @@ class Ranking:
     """The others, the best first."""
     predicted: bool = False
     best: int = 0
-    """The one best thought of, where nobody's quality is predicted."""
+    """The one best thought of."""
 
     def divide(self, able: Sequence[int], loss: float) -> None:
         """
@@ -85,19 +85,15 @@ class Ranking:
         if able == self.able:
             return
         sure, tables, ranked = self.sure, self.tables, self.ranked
-        predicted = [at for at in able if tables[at] is not None] if tables.count(None) < len(tables) else []
-        if predicted:
-            others = [at for at in able if tables[at] is None]
-            self.first, self.rest = predicted, sorted(others, key=self.means.__getitem__, reverse=True)
-        else:
-            if len(able) < len(ranked):
-                ranked = list(filter(frozenset(able).__contains__, ranked))
-                sure = [sure[at] for at in ranked]
-            enough = max(sure) - loss / 100
-            self.first = [at for at in ranked if self.sure[at] >= enough]
-            self.rest = list(filterfalse(frozenset(self.first).__contains__, ranked))
-            self.best = ranked[0]
-        self.able, self.predicted = able, bool(predicted)
+        if len(able) < len(ranked):
+            ranked = list(filter(frozenset(able).__contains__, ranked))
+        first = [at for at in able if tables[at] is not None] if tables.count(None) < len(tables) else []
+        self.predicted = bool(first)
+        if not first:
+            enough = max(sure if len(able) == len(sure) else [sure[at] for at in able]) - loss / 100
+            first = [at for at in ranked if sure[at] >= enough]
+        self.able, self.best, self.first = able, ranked[0], first
+        self.rest = list(filterfalse(frozenset(first).__contains__, ranked))
 
 
 class Candidates(NamedTuple):
@@ -154,8 +150,7 @@ class Slate:
     """Those that `above` is of."""
     above: Mapping[str, str] = field(default_factory=dict)
     """Models above a ceiling of price or seconds, by id, each with a sentence that names it."""
-    ranking: Ranking | None = None
-    """None: not made yet."""
+    ranking: Ranking = field(default_factory=Ranking)
 
 
 class Sieve:
@@ -338,15 +333,15 @@ def _below(
 
 
 def _ranking(slate: Slate, columns: Columns) -> Ranking:
-    ranking, pick = slate.ranking, slate.pick
-    if ranking is not None and ranking.columns is columns:
+    ranking, pick, was = slate.ranking, slate.pick, slate.ranking.columns
+    if was is columns:
         return ranking
-    if ranking is None or ranking.columns.means is not columns.means or ranking.columns.sure is not columns.sure:
-        means = pick(columns.means)
-        ranked = sorted(slate.everyone, key=means.__getitem__, reverse=True)
-        ranking = slate.ranking = Ranking(columns, means, pick(columns.sure), pick(columns.tables), ranked)
     ranking.columns, ranking.seen = columns, pick(columns.seen)
-    ranking.rates = list(zip(slate.reads, map(mul, slate.writes, pick(columns.lengths)), strict=True))
+    if was is None or was.means is not columns.means or was.sure is not columns.sure or was.tables is not columns.tables:
+        ranking.means, ranking.sure, ranking.tables = pick(columns.means), pick(columns.sure), pick(columns.tables)
+        ranking.ranked, ranking.able = sorted(slate.everyone, key=ranking.means.__getitem__, reverse=True), ()
+    if was is None or was.lengths is not columns.lengths:
+        ranking.rates = list(zip(slate.reads, map(mul, slate.writes, pick(columns.lengths)), strict=True))
     return ranking
 
 

@@ -12,11 +12,11 @@ from dataclasses import dataclass
 from functools import cached_property
 from math import log, log1p, sqrt
 from operator import mul
-from string import ascii_lowercase, digits
+from string import ascii_letters, digits
 from typing import Any
 
-LETTERS, DIGITS = (bytes(each if each in kept.encode() else 32 for each in range(256)) for kept in (ascii_lowercase, digits))
-"""Of bytes in UTF-8: what is no letter, or no digit, is a space."""
+LETTERS, DIGITS = (bytes(each if each in kept.encode() else 32 for each in range(256)).lower() for kept in (ascii_letters, digits))
+"""Of bytes in UTF-8: what is no letter, or no digit, is a space; letters are small."""
 LOOKED_AT = 1500
 """Characters of a prompt whose words count; the length is that of the whole."""
 WORDS = 200
@@ -46,9 +46,9 @@ class Features:
     size: int
 
     @cached_property
-    def _characters(self) -> tuple[str, ...]:
-        """Words of one character that is neither letter nor digit."""
-        return tuple(word for word in self.words if len(word) == 1 and not word.isdigit())
+    def _characters(self) -> Sequence[tuple[str, int]]:
+        """Words of one character that is neither letter nor digit, and their indices."""
+        return [(word, index) for word, (index, _) in self.words.items() if len(word) == 1 and not word.isdigit()]
 
     @cached_property
     def _indices(self) -> Mapping[str, int]:
@@ -59,10 +59,6 @@ class Features:
         """Of words, by index; of all else 0."""
         weights = dict(self.words.values())
         return [weights.get(index, 0.0) for index in range(self.size)]
-
-    @cached_property
-    def _known(self) -> frozenset[str]:
-        return frozenset(self.words)
 
     def vector(self, task: str, text: str, tools: int) -> Vector:
         indices, values = self.plain(task)
@@ -90,13 +86,13 @@ class Features:
         """Length and shape, in deviations from the mean, and indices of the known words that are there."""
         if not self.shape_at:
             return (0.0,) * SHAPES, []
-        said = text[:LOOKED_AT].lower()
+        said = _small(text)
         letters, figures = runs_of(said)
         far = [(value - mean) / one for value, mean, one in zip(_shape(text, figures, tools), self.middle, self.spread, strict=True)]
         shape = [-3.0 if each < -3.0 else 3.0 if each > 3.0 else each for each in far]
-        words = [*self._known.intersection(letters + figures), *filter(said.__contains__, self._characters)]
-        index_of = self._indices
-        return shape, sorted([index_of[word] for word in words])  # one order, and so one sum, in every process
+        words = set(filter(None, map(self._indices.get, letters + figures)))  # no word has the index 0
+        words.update([index for each, index in self._characters if each in said])
+        return shape, sorted(words)  # one order, and so one sum, in every process
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -116,6 +112,12 @@ class Features:
         return cls(said["tasks"], said["shaped"], *shape, said["shape_at"], words, said["size"])
 
 
+def _small(text: str) -> str:
+    """What is looked at, in small letters but for those that `runs_of` makes small."""
+    said = text[:LOOKED_AT]
+    return said if said.isascii() else said.lower()
+
+
 def runs_of(said: str) -> tuple[list[str], list[str]]:
     """Runs of letters, and those of digits: in a third of the time that a pattern takes, which is that of a decision."""
     whole = said.encode(errors="replace")
@@ -124,7 +126,7 @@ def runs_of(said: str) -> tuple[list[str], list[str]]:
 
 def words_of(text: str) -> set[str]:
     """Words of two letters and more, numbers, and every other character by itself."""
-    said = text[:LOOKED_AT].lower()
+    said = _small(text)
     letters, figures = runs_of(said)
     words = {run for run in letters if len(run) > 1}.union(figures)
     return words | {each for each in set(said) if not (each.isspace() or (each.isascii() and each.isalnum()))}

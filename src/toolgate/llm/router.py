@@ -218,7 +218,7 @@ class Router:
         if draw(self._seed, self._decisions) >= exploring(share, seen):
             return order, why
         worth_asking = order[: len(options.ranking.first)] if options.ranking.predicted else order
-        tried = worth_asking[to_try([options.means[at] for at in worth_asking], [options.sure[at] for at in worth_asking])]
+        tried = to_try(worth_asking, options.means, options.sure)
         if tried == order[0]:
             return order, why
         seen = options.seen[tried]

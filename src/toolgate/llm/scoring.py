@@ -50,6 +50,8 @@ CALIBRATED = Strength(prior=100.0, pooled=100.0)
 """Where labelled prompts said what to expect."""
 CAREFUL = 0.3
 """Deviations by which every estimate is lowered before two are compared: who is little known has to look better."""
+LEAST = 0.05 * 0.95
+"""Variance of an answer, where all or none were right so far: as of one that is right in 95 of 100 times."""
 PLAUSIBLE = 1.0
 """Deviations that may speak for a model that is tried."""
 LEARNING = 400.0
@@ -80,17 +82,22 @@ def effect(expected: float, overall: Tally, task: Tally, strength: Strength = ST
     return (general * pooled + task.sum) / (pooled + task.seen)
 
 
-def believe(expected: Sequence[float], masses: Sequence[float]) -> tuple[list[float], list[float]]:
+def believe(expected: Sequence[float], doubts: Sequence[float]) -> tuple[list[float], list[float]]:
     """What to think of several models: the share of right answers, 0 to 1, and the same lowered by `CAREFUL` deviations.
 
     Args:
         expected: what is usual, and how much better than that each is; perhaps outside of 0 to 1.
-        masses: observations that this rests on, what was expected before anything was seen counted as some.
+        doubts: as `doubt`, of what this rests on.
     """
     means = [0.0 if mean < 0.0 else 1.0 if mean > 1.0 else mean for mean in expected]
-    bounded = [0.05 if mean < 0.05 else 0.95 if mean > 0.95 else mean for mean in means]
-    sure = [mean - CAREFUL * sqrt(at * (1.0 - at) / (mass + 1.0)) for mean, at, mass in zip(means, bounded, masses, strict=True)]
-    return means, sure
+    spreads = [sqrt(LEAST if (spread := mean * (1.0 - mean)) < LEAST else spread) for mean in means]
+    return means, [mean - doubt * spread for mean, doubt, spread in zip(means, doubts, spreads, strict=True)]
+
+
+def doubt(mass: float) -> float:
+    """What the deviation of one answer lowers an estimate by that rests on `mass` observations, what was expected before anything was
+    seen counted as some."""
+    return CAREFUL / sqrt(mass + 1.0)
 
 
 def deviation(mean: float, sure: float) -> float:
@@ -106,10 +113,10 @@ def by_price(prices: Mapping[str, float]) -> dict[str, float]:
     return {model: 0.3 + 0.4 * ranked.index(price) / steps if len(ranked) > 1 else 0.5 for model, price in prices.items()}
 
 
-def to_try(means: Sequence[float], sure: Sequence[float]) -> int:
-    """The one that may be best, as far as anybody knows; by position."""
-    hopes = [mean + PLAUSIBLE * deviation(mean, low) for mean, low in zip(means, sure, strict=True)]
-    return hopes.index(max(hopes))
+def to_try(order: Sequence[int], means: Sequence[float], sure: Sequence[float]) -> int:
+    """The one of `order`, by its position, that may be best as far as anybody knows; of several the first."""
+    hopes = [mean + PLAUSIBLE / CAREFUL * (mean - low) for mean, low in zip(means, sure, strict=True)]
+    return max(order, key=hopes.__getitem__)
 
 
 def exploring(share: float, seen: float) -> float:

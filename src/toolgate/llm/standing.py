@@ -8,19 +8,22 @@ from dataclasses import dataclass
 from toolgate.llm.beliefs import Beliefs
 from toolgate.llm.calibration import EXPECTED_OUTPUT, Calibration
 from toolgate.llm.model import Model
-from toolgate.llm.scoring import CALIBRATED, STRENGTH, believe, by_price, effect, usual
+from toolgate.llm.scoring import CALIBRATED, STRENGTH, believe, by_price, doubt, effect, usual
 
 ANSWERS = 20.0
 """Answers that the expected length of answers is worth until a task's own are known: a guess."""
 TASKS = 100
 """Task types for which what is thought of models is kept ready."""
+DIGITS = 3
+"""Of what is usual, those that count: it moves with every answer and most models with it, for a twentieth of a point and less."""
 NOBODY_SAYS = 0.5
 """`Model.quality` where the operator says nothing of it."""
 
 
 @dataclass(slots=True)
 class Columns:
-    """By the models' numbers. Lists are replaced, never changed, so that whoever holds one holds what was thought then."""
+    """By the models' numbers. A list is replaced when anything in it changes: whoever holds one holds what was thought then, and what
+    was made of one that is still here need not be made again."""
 
     means: list[float]
     """Share of right answers expected, 0 to 1."""
@@ -28,7 +31,7 @@ class Columns:
     """The same, lowered by how unsure it is."""
     seen: Sequence[float]
     """Observations behind it."""
-    lengths: Sequence[float]
+    lengths: tuple[float, ...]
     """Tokens that an answer is expected to have."""
     tables: Sequence[float | None]
     """What labelled prompts say of it, where they predict its quality at each prompt; None: they do not."""
@@ -42,8 +45,8 @@ class _Kept:
     """What labelled prompts say of it; None: nothing."""
     effects: list[float]
     """How much better it is than that, or than usual."""
-    masses: list[float]
-    """Observations that this rests on, what was expected before counted as some."""
+    doubts: list[float]
+    """As `scoring.doubt`."""
     seen: list[float]
     lengths: list[float]
     predicted: Sequence[float | None]
@@ -96,7 +99,7 @@ class Standing:
         tables = [calibration.expected(model.id, task) if calibration else None for model in self._models]
         kept = frozenset(calibration.kept if calibration else ())
         predicted = [table if model.id in kept else None for model, table in zip(self._models, tables, strict=True)]
-        columns = Columns(nothing, nothing, nothing, nothing, predicted)
+        columns = Columns(nothing, nothing, nothing, (), predicted)
         return _Kept(tables, [0.0] * n, [0.0] * n, [0.0] * n, [0.0] * n, predicted, set(range(n)), columns)
 
     def _freshen(self, kept: _Kept, task: str) -> None:
@@ -106,22 +109,23 @@ class Standing:
             overall, own = of("effect", id, ""), of("effect", id, task)
             expected, strength = (self.expected(id), STRENGTH) if table is None else (0.0, CALIBRATED)
             kept.effects[number] = effect(expected, overall, own, strength)
-            kept.masses[number], kept.seen[number] = strength.prior + overall.seen, overall.seen
+            kept.doubts[number], kept.seen[number] = doubt(strength.prior + overall.seen), overall.seen
             kept.lengths[number] = self._length(id, task)
-        base = usual(of("usual", "", ""), of("usual", "", task))
-        means, sure = list(kept.columns.means), list(kept.columns.sure)
+        base, was = round(usual(of("usual", "", ""), of("usual", "", task)), DIGITS), kept.columns
+        means, sure, lengths = list(was.means), list(was.sure), tuple(kept.lengths)
         if base != kept.usual and None in kept.tables:  # against it are held of whom labelled prompts say nothing
             expected_of = [(base if table is None else table) + better for table, better in zip(kept.tables, kept.effects, strict=True)]
-            means, sure = believe(expected_of, kept.masses)
+            means, sure = believe(expected_of, kept.doubts)
         else:
             for number in kept.stale:
                 table = kept.tables[number]
                 expected = (base if table is None else table) + kept.effects[number]
-                (means[number],), (sure[number],) = believe([expected], [kept.masses[number]])
-        was = kept.columns
-        if means == was.means and sure == was.sure:  # whoever ranked by them need not do so again
+                (means[number],), (sure[number],) = believe([expected], [kept.doubts[number]])
+        if means == was.means and sure == was.sure:
             means, sure = was.means, was.sure
-        kept.usual, kept.columns = base, Columns(means, sure, tuple(kept.seen), tuple(kept.lengths), kept.predicted)
+        if lengths == was.lengths:
+            lengths = was.lengths
+        kept.usual, kept.columns = base, Columns(means, sure, tuple(kept.seen), lengths, kept.predicted)
         kept.stale.clear()
 
     def _length(self, model_id: str, task: str) -> float:
