@@ -74,6 +74,45 @@ def test_under_a_telling_name_no_text_is_left_whatever_holds_it(value: Any, left
     assert kept({"secrets": value}) == {"secrets": left}
 
 
+@pytest.mark.parametrize(
+    ("name", "left"),
+    [("password", HIDDEN), ("user_password", HIDDEN), ("Password", HIDDEN), ("api_key", HIDDEN), ("token", HIDDEN)]
+    + [(name, 1234) for name in ("max_tokens", "password_length", "number", "keys")],
+)
+def test_a_number_is_a_secret_where_its_name_is_that_of_one(name: str, left: Any) -> None:
+    assert kept({name: 1234}) == {name: left}
+    assert kept({"deep": {name: [1234, True, None]}}) == {"deep": {name: [left, True, None]}}
+
+
+@pytest.mark.parametrize("told", [{"name": "Authorization"}, {"key": "X-Api-Key", "enabled": True}, {"header": "cookie"}])
+def test_a_pair_of_a_telling_name_and_a_value_is_kept_without_the_value(told: dict[str, Any]) -> None:
+    pairs = [{**told, "value": "abc"}, {"name": "Accept", "value": "text/html"}]
+
+    assert kept({"request": {"headers": pairs}}) == {"request": {"headers": [{**told, "value": HIDDEN}, pairs[1]]}}
+
+
+def test_pairs_in_a_list_of_pairs_are_too() -> None:
+    said = {"headers": [["Accept", "text/html"], ["X-Api-Key", "abc"], ["Set-Cookie", ["a", "b"]]], "words": ["token", "economy"]}
+
+    assert kept(said) == said | {"headers": [["Accept", "text/html"], ["X-Api-Key", HIDDEN], ["Set-Cookie", [HIDDEN, HIDDEN]]]}
+
+
+@pytest.mark.parametrize(
+    ("said", "left"),
+    [
+        ('{"password":"hunter2","a":1}', f'{{"a":1,"password":"{HIDDEN}"}}'),
+        (' [{"name": "Authorization", "value": "abc"}]', f'[{{"name":"Authorization","value":"{HIDDEN}"}}]'),
+        ('{"body": "{\\"pin_secret\\": 12}"}', f'{{"body":"{{\\"pin_secret\\":\\"{HIDDEN}\\"}}"}}'),
+        ('{"b": 1,  "a": "nothing"}', '{"b": 1,  "a": "nothing"}'),
+        ('curl -d \'{"user":"ada","password": "hunt\\"er2"}\' x', f'curl -d \'{{"user":"ada","password": "{HIDDEN}"}}\' x'),
+        ('log: {\\"apiKey\\":\\"abc\\",\\"page\\":2}', f'log: {{\\"apiKey\\":\\"{HIDDEN}\\",\\"page\\":2}}'),
+        ("{not json, but password", "{not json, but password"),
+    ],
+)
+def test_json_within_a_text_is_looked_through(said: str, left: str) -> None:
+    assert kept({"v": said}) == {"v": left}
+
+
 def test_what_an_address_says_under_a_telling_name_is_taken_out() -> None:
     said = "see https://x.example/a?page=2&access_token=abc.def&sort=up#top and ?X-Api-Key=ghi"
 

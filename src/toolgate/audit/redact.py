@@ -1,15 +1,17 @@
 """What an event may hold of a call's arguments: everything that proves what was asked for, and no secret.
 
 Three nets, one behind the other. The tool's schema says so: `format: password`, `writeOnly`, `x-sensitive`. The operator
-says so: `audit.redact` names tools and arguments. Or it looks like one: a name such as `api_key`, a text in the shape of
-a known key. The arguments of a call that is carried in those of another (`x-arguments-of`) go through the nets of the tool
-that they are for. Long texts are cut. All of that happens before a record is hashed, so a secret is never part of the chain.
+says so: `audit.redact` names tools and arguments. Or it looks like one: a name such as `api_key`, of a member or of a pair
+of name and value, also in JSON within a text; a text in the shape of a known key. The arguments of a call that is carried
+in those of another (`x-arguments-of`) go through the nets of the tool that they are for. Long texts are cut. All of that
+happens before a record is hashed, so a secret is never part of the chain.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from fnmatch import fnmatchcase
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -44,6 +46,7 @@ _KEYS = "|".join(
     )
 )
 _USERINFO = r"(://)[^/\s:@\"]+:[^/\s@\"]+@"
+_MEMBER = rf'((?i:\\*"[^"\\]*(?:{_NAME})[^"\\]*\\*"\s*:\s*\\*"))(?:[^"\\]|\\[^"]|\\"[^\s,}}\]])*'
 _QUERY = rf"((?i:[?&][^=&\s\"]*(?:{_NAME})[^=&\s\"]*=))[^&#\s\"]+"
 
 
@@ -56,6 +59,8 @@ def _compiled(pattern: str) -> Any:
 KEYS = _compiled(_KEYS)
 """Texts in the shape of a key. RE2: the text comes from outside, and its time is linear in that."""
 USERINFO = _compiled(_USERINFO)
+MEMBER = _compiled(_MEMBER)
+"""What JSON in the middle of a text says under a telling name."""
 QUERY = _compiled(_QUERY)
 """What an address says under a telling name."""
 _ANYWHERE = _KEYS.replace(r"\b", "")  # in JSON, a tab before a key is a backslash and a t: no boundary
@@ -64,6 +69,11 @@ SUSPECT = _compiled(rf"{_ANYWHERE}|{_USERINFO}|(?i:{_NAME})")
 PLAIN = re.compile(rb'\{(?:"[a-z_]{1,19}":(?:-?[0-9.]{1,20}|true|false|null)(?:,|(?=\})))*\}')
 """Numbers by short names in lower case: calls of a kind that is common, and there is nothing to be taken out of them."""
 NAME = _compiled(rf"(?i:{_NAME})")
+NUMBERED = _compiled(rf"(?i:(?:{_NAME})$)")
+"""Under such a name a number is a secret too; `max_tokens` and `password_length` are none."""
+NAMES, VALUES = ("name", "key", "header"), ("value", "values")
+"""Of the members of a pair, as headers are in HAR files and in Postman's collections."""
+NESTED = 256 * 1024  # characters of a text that is read as JSON
 MARKS = re.compile(rb'"format":"password"|"writeOnly":true|"x-sensitive":|"x-arguments-of":')
 CARRIED = "x-arguments-of"
 """In the schema of an argument that is another call's arguments: which argument beside it names the tool."""
@@ -79,12 +89,12 @@ class Redactor:
         """
         self._find = find
         self._rules = [tuple(rule.partition(":")[::2]) for rule in rules]
-        self._tools: WeakKeyDictionary[Tool, tuple[bool, tuple[str, ...]]] = WeakKeyDictionary()
+        self._tools: WeakKeyDictionary[Tool, tuple[bool, bool, tuple[str, ...]]] = WeakKeyDictionary()
 
     def arguments(self, tool: Tool, text: bytes) -> orjson.Fragment:
         """What may be kept of the arguments that `text` is, canonical JSON."""
-        marked, paths = self._of(tool)
-        if not marked and not paths and len(text) <= TEXT and (PLAIN.fullmatch(text) or not SUSPECT.search(text)):
+        marked, numbers, paths = self._of(tool)
+        if not marked and not paths and len(text) <= TEXT and ((PLAIN.fullmatch(text) and not numbers) or not SUSPECT.search(text)):
             return orjson.Fragment(text)
         schemas = (tool.schema,) if marked else ()
         kept = canonical(_Walk(tool.schema, paths, self._inner).value(orjson.loads(text), schemas, ""))
@@ -93,14 +103,14 @@ class Redactor:
     def _inner(self, name: Any) -> _Walk:
         """The walk through the arguments of a call of the tool called so; nothing is left of those that no schema knows."""
         tool = self._find(name) if isinstance(name, str) else None
-        return _Walk({"x-sensitive": True}, ()) if tool is None else _Walk(tool.schema, self._of(tool)[1], self._inner)
+        return _Walk({"x-sensitive": True}, ()) if tool is None else _Walk(tool.schema, self._of(tool)[2], self._inner)
 
-    def _of(self, tool: Tool) -> tuple[bool, tuple[str, ...]]:
-        """Whether the tool's schema marks something, and the operator's paths."""
+    def _of(self, tool: Tool) -> tuple[bool, bool, tuple[str, ...]]:
+        """Whether the tool's schema marks something, and whether it lets numbers be secrets; and the operator's paths."""
         found = self._tools.get(tool)
         if found is None:
             paths = tuple(path for name, path in self._rules if fnmatchcase(tool.name, name))
-            found = self._tools[tool] = (MARKS.search(canonical(tool.schema)) is not None, paths)
+            found = self._tools[tool] = (MARKS.search(canonical(tool.schema)) is not None, _may_number(tool.schema), paths)
         return found
 
 
@@ -122,7 +132,7 @@ def cut(arguments: Any) -> Mapping[str, Any]:
 def text(value: str) -> str:
     """`value` with what looks like a key taken out, cut when it is long."""
     value = writable(value)
-    found = QUERY.sub(rf"\1{HIDDEN}", USERINFO.sub(rf"\1{HIDDEN}@", KEYS.sub(HIDDEN, value)))
+    found = QUERY.sub(rf"\1{HIDDEN}", USERINFO.sub(rf"\1{HIDDEN}@", MEMBER.sub(rf"\1{HIDDEN}", KEYS.sub(HIDDEN, value))))
     return found if len(found) <= TEXT else f"{found[:TEXT]}… [cut, {len(value)} characters]"
 
 
@@ -142,15 +152,16 @@ class _Walk:
         applicable = [schema for each in schemas for schema in self._flat(each, frozenset())]
         if any(_marked(schema) for schema in applicable) or any(fnmatchcase(path, pattern) for pattern in self._paths):
             return HIDDEN
-        if isinstance(value, str):
-            return text(value)
-        if depth == 0:
+        if depth == 0 and not isinstance(value, str):
             return HIDDEN
+        if isinstance(value, str):
+            return text(_inside(value, depth))
         if isinstance(value, dict):
-            return {text(name): self._member(value, name, applicable, path, depth) for name in value}
+            kept = {text(name): self._member(value, name, applicable, path, depth) for name in value}
+            return _without(kept, [value[name] for name in NAMES if isinstance(value.get(name), str)])
         if isinstance(value, list):
             below = [schema for each in applicable for schema in _of_items(each)]
-            return [self.value(item, below, path, depth - 1) for item in value]
+            return [_second(self.value(item, below, path, depth - 1), item) for item in value]
         return value
 
     def _member(self, of: Mapping[str, Any], name: str, applicable: Sequence[Mapping[str, Any]], path: str, depth: int) -> Any:
@@ -161,7 +172,7 @@ class _Walk:
             walk = self._inner(of.get(carried))
             item = walk.value(item, (walk._root,), "", depth - 1)  # then through our own nets too
         kept = self.value(item, below, f"{path}.{name}" if path else name, depth - 1)
-        return _untold(kept) if NAME.search(name) else kept
+        return _untold(kept, name) if NAME.search(name) else kept
 
     def _flat(self, schema: Any, seen: frozenset[str]) -> Iterator[Mapping[str, Any]]:
         """`schema` and those that apply to the same value: behind references and in combinations."""
@@ -178,13 +189,47 @@ class _Walk:
             yield from self._flat(schema.get(keyword), seen)
 
 
-def _untold(kept: Any) -> Any:
-    """What is kept of what is under a telling name: no text."""
+def _may_number(schema: Mapping[str, Any]) -> bool:
+    """Whether arguments may have a number under the name of a secret."""
+    named = schema.get("properties")
+    if schema.get("additionalProperties") is not False or not isinstance(named, Mapping):
+        return True
+    return any(NUMBERED.search(name) for name in named)
+
+
+def _inside(value: str, depth: int) -> str:
+    """A text that is JSON, without what looks like a secret there; any other as it is."""
+    if depth > 0 and len(value) <= NESTED and value.lstrip()[:1] in ("{", "["):
+        with suppress(ValueError):
+            inner = orjson.loads(value)
+            kept = _Walk({}, ()).value(inner, (), "", depth - 1)
+            return value if kept == inner else canonical(kept).decode()
+    return value
+
+
+def _without(kept: dict[str, Any], said: Sequence[str]) -> dict[str, Any]:
+    """A pair of a telling name and a value, without its value; any other object as it is."""
+    for name in said:
+        if NAME.search(name):
+            kept |= {each: _untold(kept[each], name) for each in VALUES if each in kept}
+    return kept
+
+
+def _second(kept: Any, item: Any) -> Any:
+    """A pair in a list of such, `["Authorization", "…"]`, without its value."""
+    if isinstance(item, list) and len(item) == 2 and isinstance(item[0], str) and NAME.search(item[0]) and isinstance(kept, list):
+        return [kept[0], _untold(kept[1], item[0])]
+    return kept
+
+
+def _untold(kept: Any, name: str) -> Any:
+    """What is kept of what is under a telling name: no text, and where the name speaks of a single secret no number."""
     if isinstance(kept, dict):
-        return {name: _untold(item) for name, item in kept.items()}
+        return {key: _untold(item, name) for key, item in kept.items()}
     if isinstance(kept, list):
-        return list(map(_untold, kept))
-    return HIDDEN if isinstance(kept, str) else kept
+        return [_untold(item, name) for item in kept]
+    hidden = isinstance(kept, str) or (isinstance(kept, int | float) and not isinstance(kept, bool) and NUMBERED.search(name))
+    return HIDDEN if hidden else kept
 
 
 def _marked(schema: Mapping[str, Any]) -> bool:
