@@ -44,6 +44,13 @@ SECRETS = {name: f"canary-{number}-{name}-{'q7' * 8}" for number, name in enumer
 OF_THE_CLIENT = ("httpx2", "httpcore2.http11", "httpcore2.connection")
 """Loggers of what this test uses itself, in the same process."""
 STATUSES = (200, 201, 302, 400, 401, 403, 404, 422, 429, 500, 503)
+ASKS = [
+    (status, path, stream)
+    for status in (200, 302, 400, 401, 404, 429, 500, 529)
+    for path in ("chat/completions", "responses")
+    for stream in (False, True)
+]
+"""What a provider is asked, each of a model of its own: one that failed is left alone, and hears no more."""
 OPERATION: Mapping[str, Any] = {
     "parameters": [{"name": "status", "in": "path", "required": True, "schema": {"type": "integer"}}],
     "requestBody": {
@@ -150,10 +157,11 @@ def lay_out(folder: Path, url: str) -> None:
                 "kind": kind,
                 "base_url": url if kind == "anthropic" else f"{url}/v1",
                 "api_key": SECRETS[f"provider_{kind}"],
-                "models": ["m"],
+                "models": [f"m{number}" for number in range(len(ASKS))],
             }
             for kind in ("openai", "anthropic", "compatible")
         },
+        "models": {"attempts": 1},
         "workflows": {
             "w": {"kind": "n8n", "url": f"{url}/hook/500", "headers": {"x-key": SECRETS["webhook"]}, "allow_networks": ["127.0.0.0/8"]}
         },
@@ -201,13 +209,14 @@ async def test_what_others_repeat_of_our_secrets_goes_nowhere(
                 await ask("/v1/tools/internal_get_job/call", {"arguments": {"id": job.json()["structured"]["id"], "wait": 5}})
         await ask("/v1/tools/internal_run_workflow/call", {"arguments": {"name": "w", "input": {}}})
         for kind in ("openai", "anthropic", "compatible"):
-            for gossip.status in (200, 302, 400, 401, 404, 429, 500, 529):
-                for path, asks in (("chat/completions", "messages"), ("responses", "input")):
-                    for stream in (False, True):
-                        await ask(
-                            f"/v1/{path}",
-                            {"model": f"{kind}/m", asks: [{"role": "user", "content": f"Hi {gossip.status}"}], "stream": stream},
-                        )
+            for number, (gossip.status, path, stream) in enumerate(ASKS):
+                said = [{"role": "user", "content": f"Hi {gossip.status}"}]
+                before = len(gossip.heard)
+                await ask(
+                    f"/v1/{path}",
+                    {"model": f"{kind}/m{number}", "messages" if path == "chat/completions" else "input": said, "stream": stream},
+                )
+                assert len(gossip.heard) > before
         for path in ("integrations", "providers", "audit?limit=1000", "usage", "runs", "tools"):
             await ask(f"/v1/{path}")
         await ask("/metrics")
