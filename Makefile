@@ -2,6 +2,8 @@
 PYTHON ?= python3
 BIN := .venv/bin
 MODULES := src/toolgate/console/static/modules/preact.js
+# Images of Python often forbid bytecode. The tests start hundreds of processes, each of which would compile the gate anew.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: modules demo test again lint check bench compare lock clean conformance faults console
 
