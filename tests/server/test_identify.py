@@ -47,6 +47,8 @@ async def test_somebody_at_this_machine_is_anonymous(peer: str, host: str) -> No
         (GUEST, Server(), request("127.0.0.1", ("forwarded", "for=192.0.2.7")), "not through a proxy"),
         (GUEST, Server(), request("127.0.0.1", ("x-real-ip", "127.0.0.1")), "not through a proxy"),
         (GUEST, Server(), request("127.0.0.1", ("via", "1.1 proxy")), "not through a proxy"),
+        (GUEST, Server(), request() | {"http_version": "1.0"}, "not through a proxy"),
+        (GUEST, Server(allowed_hosts=("Localhost:8765",)), request(), "not through a proxy"),
         (GUEST, Server(), request("127.0.0.1", ("authorization", "Bearer anything")), "does not know such a credential"),
         (GUEST, Server(), request("127.0.0.1", ("authorization", "")), "does not know such a credential"),
         (None, Server(), request("127.0.0.1", ("authorization", "Basic YTpi")), "does not know such a credential"),
@@ -57,6 +59,17 @@ async def test_everybody_else_is_told_what_is_missing(caller: Caller | None, ser
         await anonymous(caller, server)(asked)
 
     assert "YTpi" not in str(refused.value)
+
+
+@pytest.mark.parametrize(("known_as", "is_let_in"), [("http://localhost:8765/mcp", True), ("https://tools.example.com/mcp", False)])
+async def test_where_clients_know_us_elsewhere_nobody_is_anonymous(known_as: str, is_let_in: bool) -> None:
+    identify = anonymous(GUEST, Server(), known_as)
+
+    if is_let_in:
+        assert (await identify(request())).id == "anonymous"
+    else:
+        with pytest.raises(NotIdentified, match=r"clients know this server as tools\.example\.com"):
+            await identify(request())
 
 
 @pytest.mark.parametrize(

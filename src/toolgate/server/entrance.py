@@ -38,4 +38,4 @@ async def entrance(settings: Settings, stores: Stores, sender: Sender, subjects:
         await record(stores.journal, "auth.failed", **details)
 
     async with counting(tell, identity.failures) as failures:
-        yield by_credential(Keys(stores.records), tokens, failures, anonymous(settings.anonymous, settings.server))
+        yield by_credential(Keys(stores.records), tokens, failures, anonymous(settings.anonymous, settings.server, identity.resource))

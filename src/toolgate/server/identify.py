@@ -14,6 +14,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from hashlib import sha256
 from ipaddress import ip_address
 from typing import Literal, Protocol
+from urllib.parse import urlsplit
 
 from starlette.types import Scope
 
@@ -120,12 +121,18 @@ def kind(shown: str) -> str:
     return "token" if shown.count(".") == 2 else "other"
 
 
-def anonymous(caller: Caller | None, server: Server) -> Identify:
+def anonymous(caller: Caller | None, server: Server, known_as: str | None = None) -> Identify:
     """Takes whoever connects from this machine to a server on loopback for `caller`; nobody else.
+
+    Many a proxy says nothing of itself, and lends its address to everybody. What else tells of one: a name that the operator
+    lets in, HTTP/1.0, which nginx speaks by itself and hardly anybody else, or that clients know us elsewhere.
 
     Args:
         caller: None: nobody is let in without a credential, and no credential is known.
+        known_as: the URL by which clients know us.
     """
+    elsewhere = urlsplit(known_as or "").hostname
+    lent = frozenset(host.lower().encode() for host in server.allowed_hosts)
 
     async def identify(scope: Scope) -> Principal:
         names = headers_of(scope).named.keys()
@@ -135,7 +142,10 @@ def anonymous(caller: Caller | None, server: Server) -> Identify:
             raise NotIdentified("this server lets nobody in without a credential, and none was sent; ask its operator for one")
         if not is_loopback(server.host):
             raise NotIdentified(f"callers without a credential are let in on loopback only, and this server listens on {server.host}")
-        if not is_loopback((scope.get("client") or ("", 0))[0]) or not FORWARDED.isdisjoint(names):
+        if elsewhere is not None and not is_loopback(elsewhere):
+            raise NotIdentified(f"callers without a credential are let in on loopback only, and clients know this server as {elsewhere}")
+        proxied = not FORWARDED.isdisjoint(names) or scope.get("http_version") == "1.0"
+        if proxied or headers_of(scope).named.get(b"host", b"").lower() in lent or not is_loopback((scope.get("client") or ("", 0))[0]):
             raise NotIdentified("callers without a credential are let in from this machine only, and not through a proxy")
         return nobody(caller)
 
