@@ -425,13 +425,14 @@ async def asgi(app: App) -> AsyncIterator[ASGIApp]:
     resource = Resource(identity)
     async with AsyncExitStack() as stack:
         identify = await stack.enter_async_context(entrance(app.settings, app.stores, app.transport, app.own.subjects))
-        face = McpFace(app.gateway, server, app.clients, look_after_jobs(app), identify)
+        face = McpFace(app.gateway, server, app.clients, look_after_jobs(app), identify, identity.prefix)
         await stack.enter_async_context(face.lifespan())
         sessions = Sessions(app.stores.records, Https(identity.resource, server.allowed_origins))
         console = Console(identify, sessions, identity, app.transport, app.stores)
         consents = _consents(app)
         every = [*routes(app, face, resource), *consents.routes(), *console.routes()]
         application = Starlette(routes=every, exception_handlers=EXCEPTION_HANDLERS)
+        application.router.redirect_slashes = False  # to a URL made of `Host`: behind a proxy to plain http, and without its path
         # A session is asked first: then even who shows nothing may be somebody.
         served = face.fast(application)
         if app.settings.shared:

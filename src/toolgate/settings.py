@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from ipaddress import IPv4Network, IPv6Network
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
+from urllib.parse import urlsplit
 
 from pydantic import BaseModel, Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, SettingsError
@@ -159,7 +160,7 @@ class Identity(Strict):
     issuers: tuple[Issuer, ...] = ()
     """Whose access tokens are taken, and what their claims mean here."""
     resource: str | None = None
-    """The URL by which clients know the MCP endpoint, such as `https://tools.example.com/mcp`; absent: made of the request's `Host`."""
+    """The URL by which clients know the MCP endpoint, as `https://tools.example.com/mcp`; absent: made of the request's `Host`."""
     client: str | None = Field(default=None, pattern=r"^https://[^/?#]+/[^?#]+$")
     """The URL by which authorization servers read who we are (CIMD): this server's own `/oauth/client.json`, as they reach it."""
     scopes: tuple[str, ...] | None = None
@@ -168,6 +169,12 @@ class Identity(Strict):
     """Credentials refused in a minute, of one address and one key id, before the answer is 429."""
     secret_key_file: Path | None = None
     """File with the key that encrypts users' own credentials; absent: `credentials.key` in the state folder, made when needed."""
+
+    @property
+    def prefix(self) -> str:
+        """What clients have before every path of ours, where a proxy serves us below one: `/tools` of `https://example.com/tools/mcp`."""
+        path = urlsplit(self.resource or "").path.rstrip("/")
+        return path.removesuffix("/mcp") if path.endswith("/mcp") else ""
 
 
 class Files(Strict):

@@ -39,6 +39,29 @@ def test_a_key_signs_in_with_the_keyboard_alone_and_a_reload_keeps_the_session_u
     expect(page.get_by_text("anonymous readonly")).to_be_visible()
 
 
+def test_below_a_path_of_a_proxys_the_page_asks_nothing_of_what_else_is_there(chromium: Any, tmp_path: Path) -> None:
+    asked: list[str] = []
+    with a_gate(tmp_path, identity={"resource": "http://localhost/gate/mcp"}) as gate:
+        context = chromium.new_context(base_url=gate.url)
+        page = context.new_page()
+        page.on("request", lambda request: asked.append(request.url.removeprefix(gate.url)))
+        page.goto("/gate/")
+        expect(page.get_by_text("anonymous readonly")).to_be_visible()
+        page.goto("/gate/console/#/sign-in")
+        page.get_by_label("API key").fill(gate.key("ada", "admin"))
+        page.get_by_role("button", name="Sign in").click()
+        expect(page.get_by_text("ada admin")).to_be_visible()
+        expect(page.get_by_role("heading", name="Tools")).to_be_visible()
+        page.goto("/gate/console/#/audit")
+        page.get_by_role("link", name="As JSON", exact=True).click()
+        page.wait_for_url("**/gate/v1/audit?*")
+        page.goto("/gate/console/#/integrations")
+        expect(page.get_by_text(f"{gate.url}/gate/mcp").first).to_be_visible()
+        context.close()
+
+    assert [each for each in asked if not each.startswith("/gate/")] == []
+
+
 def test_a_key_that_is_not_known_is_refused_with_a_sentence(page: Any) -> None:
     page.goto("/console/#/sign-in")
 
@@ -80,9 +103,13 @@ def test_over_plain_http_from_elsewhere_the_agent_opens_and_texts_can_be_copied_
         port = free.getsockname()[1]
     there = f"gate.test:{port}"
     server = {"port": port, "allowed_hosts": [there], "allowed_origins": [f"http://{there}"]}
-    with a_gate(tmp_path, server=server):
+    with a_gate(tmp_path, server=server) as gate:
         browser = chromium.browser_type.launch(executable_path=CHROMIUM, args=[*FLAGS, "--host-resolver-rules=MAP gate.test 127.0.0.1"])
         page = browser.new_page(base_url=f"http://{there}")
+        page.goto("/console/#/sign-in")
+        page.get_by_label("API key").fill(gate.key("ada", "developer"))
+        page.get_by_role("button", name="Sign in").click()
+        expect(page.get_by_text("ada developer")).to_be_visible()
         page.goto("/console/#/tools/github_list_issues")
         page.get_by_label("owner").fill("acme")
 

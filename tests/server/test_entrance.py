@@ -266,6 +266,17 @@ async def test_behind_a_proxy_the_resource_is_what_clients_know(tmp_path: Path) 
     assert metadata.json()["resource"] == resource
 
 
+@pytest.mark.parametrize("path", ["/gate/v1/tools", "/v1/tools"])
+async def test_a_proxys_path_may_be_left_before_ours_or_taken_away(tmp_path: Path, path: str) -> None:
+    async with world(tmp_path, identity=Identity(resource=f"{BASE}/gate/mcp")) as there:
+        answer = await there.get(path, await there.key())
+        beside = await there.get("/gatekeeper/v1/tools", await there.key())
+        home = await there.get("/gate/")
+
+    assert (answer.status_code, beside.status_code) == (200, 404)
+    assert (home.status_code, home.headers["location"]) == (307, "/gate/console/")
+
+
 async def test_without_an_issuer_there_is_no_metadata(tmp_path: Path) -> None:
     async with world(tmp_path) as there:
         assert (await there.get("/.well-known/oauth-protected-resource")).status_code == 401

@@ -15,7 +15,6 @@ import secrets
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import urlsplit
 
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
@@ -27,7 +26,7 @@ from toolgate.calls import Principal
 from toolgate.errors import ToolgateError, UpstreamFailed
 from toolgate.gateway import Gateway
 from toolgate.integration import AuthorizationCode, Integration
-from toolgate.oauth.document import PATH
+from toolgate.oauth.document import PATH, PLACE, came_back
 from toolgate.oauth.flow import code_in
 from toolgate.openapi.consent import Consent, holder_of
 from toolgate.openapi.links import Holder
@@ -142,8 +141,7 @@ class Consents:
 
     def _redirect(self, request: Request) -> str:
         """Where browsers come back to: by the address that the world knows, where the settings say it."""
-        known = urlsplit(self.consent.document) if self.consent.document else None
-        return f"{known.scheme}://{known.netloc}{PATH}" if known else f"{str(request.base_url).rstrip('/')}{PATH}"
+        return came_back(self.consent.document or f"{str(request.base_url).rstrip('/')}{PLACE}")
 
 
 def _words(body: bytes, key: str) -> list[str]:

@@ -25,7 +25,7 @@ class Console:
             identify: who shows a credential, without sessions.
             sender: the guarded way out, to the issuers that people sign in with.
         """
-        self._files = Files()
+        self._files = Files(identity.prefix)
         self._issuers = Issuers(identity, sender, stores, identify, sessions)
         self._sign_in = SignIn(identify, sessions, self._issuers.names)
         self.open = frozenset({*self._files.open, *self._sign_in.open, *self._issuers.open})

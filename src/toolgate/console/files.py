@@ -36,7 +36,12 @@ HEADERS: Mapping[str, str] = {
 class Files:
     """What there is when the server starts; a name from a request is looked up, never opened."""
 
-    def __init__(self) -> None:
+    def __init__(self, prefix: str = "") -> None:
+        """
+        Args:
+            prefix: what browsers have before every path of ours.
+        """
+        self._home_url = prefix + HOME
         found = {f"{HOME}{file.relative_to(FOLDER).as_posix()}": file for file in FOLDER.rglob("*") if file.suffix in TYPES}
         # Without its modules the page can do nothing; then it says what to run.
         first = found.pop(f"{HOME}index.html"), found.pop(f"{HOME}missing.html")
@@ -48,7 +53,7 @@ class Files:
         return [Route(path, self._file if path in self._files else self._home, methods=["GET"]) for path in sorted(self.open)]
 
     async def _home(self, _request: Request) -> Response:
-        return RedirectResponse(HOME, 307, headers={"cache-control": "no-cache"})
+        return RedirectResponse(self._home_url, 307, headers={"cache-control": "no-cache"})
 
     async def _file(self, request: Request) -> Response:
         file = self._files[request.url.path]

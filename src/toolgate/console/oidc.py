@@ -23,7 +23,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from hashlib import sha256
 from typing import Any, NamedTuple
-from urllib.parse import quote, urlencode, urlsplit
+from urllib.parse import quote, urlencode, urljoin, urlsplit
 
 from starlette.requests import Request
 from starlette.responses import RedirectResponse, Response
@@ -82,6 +82,7 @@ class Issuers:
         """
         self._issuers = {each.name or urlsplit(each.issuer).hostname or "": each for each in identity.issuers if each.client_id}
         self._resource = identity.resource
+        self._home = identity.prefix + HOME
         self._sender = sender
         self._records = stores.records
         self._key = stores.keys.key("signing in")
@@ -99,12 +100,12 @@ class Issuers:
         name = request.query_params.get("issuer", "")
         issuer = self._issuers.get(name)
         if issuer is None or issuer.client_id is None:
-            return _failed("unknown")
+            return self._failed("unknown")
         try:
             page = _url((await metadata(issuer, self._sender)).get("authorization_endpoint"), issuer)
         except ToolgateError as error:
             log.warning("nobody can sign in with %s: %s", name, error)
-            return _failed("issuer")
+            return self._failed("issuer")
         state, verifier = secrets.token_urlsafe(32), secrets.token_urlsafe(48)
         begun = _Begun(state, name, verifier, self._clock() + SECONDS)
         asked = {
@@ -117,7 +118,7 @@ class Issuers:
             "code_challenge_method": "S256",
             **_meant(issuer),
         }
-        given = _mark(self._sealed(begun), SECONDS)
+        given = self._mark(self._sealed(begun), SECONDS)
         return RedirectResponse(f"{page}{'&' if '?' in page else '?'}{urlencode(asked)}", 303, headers={"set-cookie": given})
 
     async def _back(self, request: Request) -> Response:
@@ -125,25 +126,25 @@ class Issuers:
         said = request.query_params
         begun = self._opened(request.cookies.get(COOKIE, ""))
         if begun is None or not hmac.compare_digest(said.get("state", "").encode(), begun.state.encode()):
-            return _failed("expired")
+            return self._failed("expired")
         issuer = self._issuers.get(begun.issuer)
         if issuer is None or said.get("iss", issuer.issuer) != issuer.issuer:
-            return _failed("issuer")
+            return self._failed("issuer")
         if not (code := said.get("code")):
-            return _failed("refused")
+            return self._failed("refused")
         try:
             token = await self._token(request, issuer, code, begun.verifier)
             await self._identify(showing(request.scope, token))
         except NotIdentified as error:
             log.warning("a token of %s is not taken: %s", issuer.issuer, error)
-            return _failed("identity")
+            return self._failed("identity")
         except ToolgateError as error:
             log.warning("nobody can sign in with %s: %s", issuer.issuer, error)
-            return _failed("issuer")
+            return self._failed("issuer")
         if not await self._records.put(KIND, _id(begun.state), {}, expires=begun.expires):
-            return _failed("expired")  # it has opened its session
-        answer = RedirectResponse(HOME, 303, headers=self._sessions.cookie(request.scope, await self._sessions.open(token)))
-        answer.headers.append("set-cookie", _mark("", 0))
+            return self._failed("expired")  # it has opened its session
+        answer = RedirectResponse(self._home, 303, headers=self._sessions.cookie(request.scope, await self._sessions.open(token)))
+        answer.headers.append("set-cookie", self._mark("", 0))
         return answer
 
     def _sealed(self, begun: _Begun) -> str:
@@ -186,9 +187,15 @@ class Issuers:
     def _redirect_uri(self, request: Request) -> str:
         """Where the browser comes back to. The `Host` has been checked by then."""
         if self._resource:
-            parts = urlsplit(self._resource)
-            return f"{parts.scheme}://{parts.netloc}{BACK}"
+            return urljoin(self._resource, self._home + BACK.removeprefix(HOME))
         return f"{str(request.base_url).rstrip('/')}{BACK}"
+
+    def _failed(self, why: str) -> Response:
+        """Back to the page, which says it in its own words: what a stranger wrote into a link must not be shown as ours."""
+        return RedirectResponse(f"{self._home}#/sign-in?failed={why}", 303)
+
+    def _mark(self, value: str, seconds: float) -> str:
+        return f"{COOKIE}={value}; Path={self._home}; HttpOnly; SameSite=Lax; Max-Age={seconds:.0f}"
 
 
 def _url(value: object, issuer: Issuer) -> str:
@@ -206,15 +213,6 @@ def scopes_of(issuer: Issuer) -> Sequence[str]:
 def _meant(issuer: Issuer) -> Mapping[str, str]:
     """RFC 8707: a token for us, and for nobody else."""
     return {"resource": issuer.audience[0]} if takes_resource(issuer.issuer) else {}
-
-
-def _failed(why: str) -> Response:
-    """Back to the page, which says it in its own words: what a stranger wrote into a link must not be shown as ours."""
-    return RedirectResponse(f"{HOME}#/sign-in?failed={why}", 303)
-
-
-def _mark(value: str, seconds: float) -> str:
-    return f"{COOKIE}={value}; Path=/console/; HttpOnly; SameSite=Lax; Max-Age={seconds:.0f}"
 
 
 def _id(state: str) -> str:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any
+from urllib.parse import urljoin
 
 HOST, PORT, PATH = "127.0.0.1", 8766, "/oauth/callback"
 """Where browsers come back to on the machine of whoever runs `toolgate credentials link`."""
@@ -24,10 +25,15 @@ OURS: Mapping[str, Any] = {
 """What we say of ourselves to every authorization server. Of the native kind: it is answered on this machine."""
 
 
+def came_back(url: str) -> str:
+    """Where browsers come back to at the server whose document is at `url`, which may be below a path of a proxy's."""
+    return f"{url.removesuffix(PLACE)}{PATH}" if url.endswith(PLACE) else urljoin(url, PATH)
+
+
 def document(url: str) -> Mapping[str, Any]:
     """
     Args:
         url: where servers read it: it is our name, and has to stand in it.
     """
-    back = [REDIRECT, f"{'/'.join(url.split('/', 3)[:3])}{PATH}"]
+    back = [REDIRECT, came_back(url)]
     return {"client_id": url, **OURS, "redirect_uris": back, "token_endpoint_auth_method": "none"}

@@ -51,17 +51,25 @@ class McpFace:
     """The routes of MCP over one gateway, to be composed with others. They run while `lifespan` is entered, once."""
 
     def __init__(
-        self, gateway: Gateway, server: Server, clients: Clients | None = None, jobs: Jobs | None = None, identify: Identify | None = None
+        self,
+        gateway: Gateway,
+        server: Server,
+        clients: Clients | None = None,
+        jobs: Jobs | None = None,
+        identify: Identify | None = None,
+        prefix: str = "",
     ) -> None:
         """
         Args:
             clients: hears who calls; None: nobody wants to know.
             jobs: None: no call becomes a task.
             identify: who has a stream open still may; None: whoever was let in stays.
+            prefix: what clients have before every path of ours.
         """
         self._gateway = gateway
         self._clients = clients
         self._identify = identify
+        self._prefix = prefix
         self._underway = Underway()
         self._offered = Offered(gateway, _who, server.page_size, called)
         self._server = build_server(
@@ -112,7 +120,8 @@ class McpFace:
         await self._manager.handle_request(scope, receive, send)
 
     async def _serve_sse(self, scope: Scope, receive: Receive, send: Send) -> None:
-        async with self._sse.connect_sse(scope, receive, send) as (reader, writer):
+        # The SDK puts it before the path where it says that messages go.
+        async with self._sse.connect_sse({**scope, "root_path": self._prefix}, receive, send) as (reader, writer):
             # Not Server.run: that would enter the server's lifespan again for each connection.
             options = self._server.create_initialization_options()
             await serve_dual_era_loop(self._server, reader, writer, lifespan_state={}, init_options=options)

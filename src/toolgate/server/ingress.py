@@ -75,6 +75,7 @@ class _Guard:
         self._identify = identify
         self._resource = resource
         self._open = OPEN | resource.open | open
+        self._prefix = resource.prefix
         self._hosts = frozenset(host.lower().encode() for host in server.allowed_hosts)
         self._origins = frozenset(origin.lower().encode() for origin in server.allowed_origins)
         self._max_bytes = server.max_body
@@ -82,6 +83,8 @@ class _Guard:
 
     def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         if scope["type"] == "http":
+            if self._prefix and scope["path"].startswith(f"{self._prefix}/"):  # the proxy has left it there
+                scope["path"] = scope["path"][len(self._prefix) :]
             return self._request(scope, receive, _with_safe_headers(send))
         if scope["type"] == "lifespan":
             return self._app(scope, receive, send)

@@ -37,6 +37,7 @@ LACKING = "lacking"
 class Resource:
     def __init__(self, identity: Identity) -> None:
         self._identity = identity
+        self.prefix = identity.prefix
         # An issuer that has none of ours refuses who asks for them (`invalid_scope`).
         ours = any(issuer.scoped for issuer in identity.issuers)
         self._first = identity.scopes if identity.scopes is not None else (READ,) if ours else ()

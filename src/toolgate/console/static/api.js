@@ -17,6 +17,12 @@ export class Problem extends Error {
   }
 }
 
+/** Of this server as the browser knows it, which may be below a path of a proxy's: without a slash at its end. */
+export const root = () => new URL("..", document.baseURI).href.slice(0, -1);
+
+/** @param {string} path such as `/v1/tools` */
+export const under = (path) => `..${path}`;
+
 export const signedOut = new EventTarget();
 /** Hears `ended` when the server no longer knows who we are. */
 
@@ -39,7 +45,7 @@ export async function send(path, { method = "GET", body, headers = {}, signal } 
   const type = sent === undefined ? {} : { "content-type": "application/json" };
   let answer;
   try {
-    answer = await fetch(path, { method, body: sent, headers: { ...type, ...headers }, signal, credentials: "same-origin" });
+    answer = await fetch(under(path), { method, body: sent, headers: { ...type, ...headers }, signal, credentials: "same-origin" });
   } catch (error) {
     if (error.name === "AbortError") throw error;
     throw new Problem(0, { code: "unreachable", message: "The server does not answer. Is it still running?" });

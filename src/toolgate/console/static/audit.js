@@ -52,7 +52,7 @@ function Lines({ query }) {
     <p class="actions">
       ${query.has("before") && html`<a class="button" href=${to("audit", "", { ...Object.fromEntries(query), before: "" })}>Newest</a>`}
       ${older && html`<a class="button" href=${older}>Older</a>`}
-      <a href=${`/v1/audit?${asked}`}>As JSON</a>
+      <a href=${`../v1/audit?${asked}`}>As JSON</a>
     </p>
   </section>`;
 }
@@ -120,9 +120,9 @@ function Proof() {
   };
   return html`<div class="actions">
     <button type="button" onClick=${verify}>Verify the chain</button>
-    <a class="button" href="/v1/audit/export" download>Export as JSON lines</a>
-    <a class="button" href="/v1/audit/export?format=ocsf" download>as OCSF</a>
-    <a class="button" href="/v1/audit/export?format=cloudevents" download>as CloudEvents</a>
+    <a class="button" href="../v1/audit/export" download>Export as JSON lines</a>
+    <a class="button" href="../v1/audit/export?format=ocsf" download>as OCSF</a>
+    <a class="button" href="../v1/audit/export?format=cloudevents" download>as CloudEvents</a>
     <span role="status" class=${found?.flaw ? "problem" : ""}>${said}</span>
   </div>`;
 }
@@ -138,7 +138,7 @@ function Story({ id }) {
     <p role="alert" class="problem">${problem?.message ?? ""}</p>
     ${value && !lines.length && html`<p>Nothing is written of it${value.behind ? " yet" : ""}.</p>`}
     ${calls.map(([call, each]) => html`<${Told} key=${call} call=${call} lines=${each} />`)}
-    <p><a href="#/audit">All lines</a> · <a href=${`/v1/audit?call=${encodeURIComponent(id)}`}>As JSON</a></p>
+    <p><a href="#/audit">All lines</a> · <a href=${`../v1/audit?call=${encodeURIComponent(id)}`}>As JSON</a></p>
   </section>`;
 }
 

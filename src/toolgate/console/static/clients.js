@@ -17,7 +17,7 @@ export function Clients({ admin }) {
     <ul class="cards grid">
       ${(value?.clients ?? []).map((each, index) => html`<${Card} key=${index} client=${each} admin=${admin} />`)}
     </ul>
-    <p><a href="/v1/clients">As JSON</a></p>`;
+    <p><a href="../v1/clients">As JSON</a></p>`;
 }
 
 function Card({ client, admin }) {

@@ -1,7 +1,8 @@
 // How each MCP client is told of this server. Sources: the clients' own documentation, autumn 2026.
+import { root } from "./api.js";
 import { copied, html, useState } from "./lib.js";
 
-const url = () => `${location.origin}/mcp`;
+const url = () => `${root()}/mcp`;
 const json = (key, entry) => JSON.stringify({ [key]: { toolgate: entry } }, null, 2);
 /** Where a key goes that no file should hold. */
 const BEARER = "Bearer ${TOOLGATE_KEY}";

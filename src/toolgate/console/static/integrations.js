@@ -34,7 +34,7 @@ export function Integrations({ session }) {
     <ul class="cards grid">
       ${(value?.integrations ?? []).map((each) => html`<${Card} key=${each.name} integration=${each} admin=${admin} onChanged=${served} />`)}
     </ul>
-    <p><a href="/v1/integrations">As JSON</a></p>
+    <p><a href="../v1/integrations">As JSON</a></p>
     <${Providers} admin=${admin} />
     <${Clients} admin=${admin} />
     <${Connect} />
@@ -128,7 +128,7 @@ function Day({ name }) {
     ${limits.map(({ calls, seconds, used }) => html`<p key=${seconds}>${used} of the ${calls} calls used that it allows in ${seconds} s.</p>`)}
     ${kept.length > 0 && html`<p>Kept back: <bdi>${kept.join(", ")}</bdi></p>`}
     <${Findings} diagnostics=${diagnostics} />
-    <p><a href=${`/v1/integrations/${encodeURIComponent(name)}`}>As JSON</a></p>`;
+    <p><a href=${`../v1/integrations/${encodeURIComponent(name)}`}>As JSON</a></p>`;
 }
 
 /** What a description's reader repaired, simplified or left out. */

@@ -1,4 +1,5 @@
 // How much, how well, how fast, for how much money: one's own, or everybody's for an admin.
+import { under } from "./api.js";
 import { clock } from "./approvals.js";
 import { useAsked } from "./asked.js";
 import { Bars, Curves } from "./chart.js";
@@ -30,7 +31,7 @@ export function Metrics({ route, session }) {
     ${value && html`<${Calls} value=${value} />`}
     <${Tabs} label="Told apart by" name="by" choices=${BY} chosen=${by} query=${{ range, by }} />
     ${value && html`<${Table} rows=${value.by} by=${by} />`}
-    <p><a href=${path}>As JSON</a>${value?.behind > 0 && html` · <span role="status">${value.behind.toLocaleString()} lines are still being counted…</span>`}</p>
+    <p><a href=${under(path)}>As JSON</a>${value?.behind > 0 && html` · <span role="status">${value.behind.toLocaleString()} lines are still being counted…</span>`}</p>
     <${Models} range=${range} admin=${admin} ms=${ms} />
     <${Budgets} />
     ${admin && html`<${Denials} />`}
@@ -93,7 +94,7 @@ function Budgets() {
     <ul class="list">
       ${rows.map((each) => html`<${Budget} key=${`${each.scope} ${each.tenant} ${each.user} ${each.name} ${each.every}`} budget=${each} />`)}
     </ul>
-    <p><a href="/v1/budgets">As JSON</a></p>`;
+    <p><a href="../v1/budgets">As JSON</a></p>`;
 }
 
 function Budget({ budget }) {

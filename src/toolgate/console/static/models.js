@@ -1,4 +1,5 @@
 // How language models do and what they cost: for admins by provider and model, for others what their own requests cost.
+import { under } from "./api.js";
 import { useAsked } from "./asked.js";
 import { html } from "./lib.js";
 import { dollars } from "./money.js";
@@ -47,12 +48,12 @@ function Table({ path, rows, columns }) {
   const { value, problem } = useAsked(path);
   const found = value ? rows(value) : [];
   if (problem) return html`<p class="quiet"><bdi>${problem.message}</bdi></p>`;
-  if (value && !found.length) return html`<p>Nothing yet. <a href=${path}>As JSON</a></p>`;
+  if (value && !found.length) return html`<p>Nothing yet. <a href=${under(path)}>As JSON</a></p>`;
   return html`<div class="wide" tabindex="0" role="region" aria-label=${columns.map(([name]) => name).join(", ")}>
       <table>
         <thead><tr>${columns.map(([name, , number]) => html`<th key=${name} class=${number ? "number" : ""}>${name}</th>`)}</tr></thead>
         <tbody>${found.map((row, index) => html`<tr key=${index}>${columns.map(([name, shown, number]) => html`<td key=${name} class=${number ? "number" : ""}><bdi>${shown(row)}</bdi></td>`)}</tr>`)}</tbody>
       </table>
     </div>
-    <p><a href=${path}>As JSON</a></p>`;
+    <p><a href=${under(path)}>As JSON</a></p>`;
 }

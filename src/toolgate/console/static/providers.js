@@ -20,7 +20,7 @@ export function Providers({ admin }) {
     <ul class="cards grid">
       ${(value?.providers ?? []).map((each) => html`<${Card} key=${each.name} provider=${each} day=${day.get(each.name)} admin=${admin} onChanged=${again} />`)}
     </ul>
-    <p><a href="/v1/providers">As JSON</a></p>`;
+    <p><a href="../v1/providers">As JSON</a></p>`;
 }
 
 function Card({ provider, day, admin, onChanged }) {

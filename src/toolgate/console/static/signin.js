@@ -34,7 +34,7 @@ export function SignIn({ session, failed, onDone }) {
   return html`<section class="alone">
     <h1>Sign in</h1>
     ${!session.principal && session.problem && html`<p>${sentence(session.problem.message)}</p>`}
-    ${session.issuers.map((name) => html`<p key=${name}><a class="button" href=${`/console/sign-in?issuer=${encodeURIComponent(name)}`}>Continue with ${name}</a></p>`)}
+    ${session.issuers.map((name) => html`<p key=${name}><a class="button" href=${`sign-in?issuer=${encodeURIComponent(name)}`}>Continue with ${name}</a></p>`)}
     <form onSubmit=${submit}>
       <label for="key">API key</label>
       <input id="key" type="password" autocomplete="off" spellcheck="false" required value=${key} onInput=${(event) => setKey(event.target.value)} />

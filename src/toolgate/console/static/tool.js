@@ -1,5 +1,5 @@
 // One tool: what it does, a form for its arguments, what would happen, and what did.
-import { ask, problemOf, read, send } from "./api.js";
+import { ask, problemOf, read, root, send } from "./api.js";
 import { parse } from "./exact.js";
 import { Cost, Effect, Method } from "./finder.js";
 import { Arguments } from "./form.js";
@@ -153,7 +153,7 @@ function Waiting({ id, onRun }) {
 function Copy({ name, values }) {
   const [said, setSaid] = useState("");
   const link = `${location.origin}${location.pathname}${to("tools", name, { args: JSON.stringify(values) })}`;
-  const forms = { ...snippets(name, values, location.origin), "Link to this": link };
+  const forms = { ...snippets(name, values, root()), "Link to this": link };
   const copy = async (event) => {
     const chosen = event.target.value;
     event.target.value = "";
