@@ -90,6 +90,11 @@ class Principal:
         """The id of the person or program at the beginning: whose own credentials and whose money it is."""
         return self.acting_for[-1] if self.acting_for else self.id
 
+    @property
+    def every_role(self) -> tuple[str, ...]:
+        """Those that grant, and those that bound."""
+        return (*self.roles, *(self.bound_by or ()))
+
     def delegate(self) -> Principal:
         """An agent of this principal's: it may do what this one may, as far as the role `delegate` lets agents, and is told apart.
 
@@ -376,3 +381,8 @@ class Outcome:
     @property
     def ok(self) -> bool:
         return self.problem is None
+
+    @property
+    def text(self) -> str:
+        """What of it is text, a line for each piece at least."""
+        return "\n".join(piece.text for piece in self.content if isinstance(piece, Text))

@@ -64,6 +64,11 @@ class ToolgateError(Exception):
     cost: int = 0
     """What was charged all the same, in micro-US-dollars; set by `spend`."""
 
+    def __init__(self, message: str, retry_after: float | None = None) -> None:
+        super().__init__(message)
+        if retry_after is not None:
+            self.retry_after = retry_after
+
     def details(self) -> Mapping[str, Any]:
         """What a program may want to know besides the sentence; JSON-serialisable, without secrets."""
         return {}
@@ -158,10 +163,6 @@ class LimitReached(Refused):
 
     code = "limit_reached"
 
-    def __init__(self, message: str, retry_after: float) -> None:
-        super().__init__(message)
-        self.retry_after = retry_after
-
 
 class Busy(Refused):
     """As many calls of everybody are under way as this process carries; a later one will pass."""
@@ -176,8 +177,7 @@ class OverBudget(Refused):
     code = "over_budget"
 
     def __init__(self, message: str, retry_after: float | None = None, budget: Mapping[str, Any] = MappingProxyType({})) -> None:
-        super().__init__(message)
-        self.retry_after = retry_after
+        super().__init__(message, retry_after)
         self.budget = budget
         """Which one, and its figures in micro-US-dollars."""
 
@@ -189,10 +189,6 @@ class Repeating(Refused):
     """The same call again and again: another answer will not come."""
 
     code = "repeating"
-
-    def __init__(self, message: str, retry_after: float) -> None:
-        super().__init__(message)
-        self.retry_after = retry_after
 
 
 BLIND = "it sees no images"
@@ -242,10 +238,6 @@ class Suspended(Unreachable):
 
     code = "suspended"
 
-    def __init__(self, message: str, retry_after: float) -> None:
-        super().__init__(message)
-        self.retry_after = retry_after
-
 
 class TimedOut(Failed):
     """The deadline passed first. What the other side did is unknown."""
@@ -279,14 +271,13 @@ class ModelFailed(Failed):
         status: int | None = None,
         retry_after: float | None = None,
     ) -> None:
-        super().__init__(message)
+        super().__init__(message, retry_after)
         self.kind = kind
         """`transient`: the same again may pass; `provider`: only another provider may answer; `request`: nobody will."""
         self.reason = reason
         """Stable, in snake_case: `rate_limited`, `overloaded`, `quota`, `context_exceeded`, `connection`, `cut_off`, `malformed` …"""
         self.status = status
         """The HTTP status, where there was one."""
-        self.retry_after = retry_after
 
     def details(self) -> Mapping[str, Any]:
         return {"kind": self.kind, "reason": self.reason, "status": self.status}
@@ -298,9 +289,8 @@ class UpstreamFailed(Failed):
     code = "upstream_failed"
 
     def __init__(self, message: str, status: int | None = None, retry_after: float | None = None) -> None:
-        super().__init__(message)
+        super().__init__(message, retry_after)
         self.status = status
-        self.retry_after = retry_after
 
     def details(self) -> Mapping[str, Any]:
         return {"status": self.status} if self.status is not None else {}

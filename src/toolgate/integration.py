@@ -283,6 +283,11 @@ class Integration(Strict):
         return self
 
     @property
+    def sent(self) -> tuple[tuple[str, str], ...]:
+        """The headers that go out with every call."""
+        return tuple((name, value) for name, value in self.headers.items() if value is not None)
+
+    @property
     def per_user(self) -> bool:
         """Whether it is called with what belongs to the caller, and not with what belongs to the operator."""
         return isinstance(self.auth, TokenExchange) or getattr(self.auth, "per_user", False)

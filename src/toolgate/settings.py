@@ -360,11 +360,7 @@ def read_settings(path: Path | None = None, environ: Mapping[str, str] = ENVIRON
         if path is not None:
             raise Misconfigured(f"there is no settings file {path}")
         return checked(Settings, {}, name="the environment")
-    try:
-        data = file.read_bytes()
-    except OSError as error:
-        raise Misconfigured(f"{file} cannot be read: {error.strerror}") from error
-    values = expand(documents.parse(data, name=str(file)) or {}, environ, name=str(file))
+    values = expand(documents.parse(read_bytes(file), name=str(file)) or {}, environ, name=str(file))
     if not isinstance(values, dict):
         raise Misconfigured(f"{file} must hold a mapping of settings")
     if isinstance(values.get("tool_specs"), list):
@@ -390,6 +386,22 @@ def _beside(folder: Path, value: Any, place: Sequence[str]) -> Any:
     return {key: _beside(folder, item, place[1:]) if place[0] in ("*", key) else item for key, item in value.items()}
 
 
+def read_bytes(file: Path) -> bytes:
+    """
+    Raises:
+        Misconfigured: it cannot be read.
+    """
+    try:
+        return file.read_bytes()
+    except OSError as error:
+        raise Misconfigured(f"{file} cannot be read: {error.strerror}") from error
+
+
+def problems_of(error: ValidationError, most: int | None = None) -> str:
+    """What does not fit where, never a value; the first `most` of it."""
+    return "; ".join(f"{'.'.join(map(str, each['loc'])) or 'it'}: {each['msg']}" for each in error.errors(include_input=False)[:most])
+
+
 M = TypeVar("M", bound=BaseModel)
 
 
@@ -398,8 +410,7 @@ def checked(model: type[M], values: Mapping[str, Any], *, name: str) -> M:
     try:
         return model(**values)
     except ValidationError as error:
-        problems = "; ".join(f"{'.'.join(str(part) for part in item['loc']) or 'it'}: {item['msg']}" for item in error.errors())
-        raise Misconfigured(f"{name} does not fit. {problems}") from None
+        raise Misconfigured(f"{name} does not fit. {problems_of(error)}") from None
     except TypeError as error:
         raise Misconfigured(f"{name} does not fit. {error}") from None
     except SettingsError as error:

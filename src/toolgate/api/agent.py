@@ -37,6 +37,7 @@ from toolgate.llm.learning import fits
 from toolgate.llm.messages import ToolSpec
 from toolgate.server.context import trace_parent
 from toolgate.server.identify import principal_of
+from toolgate.settings import problems_of
 
 log = logging.getLogger("toolgate.api")
 
@@ -100,8 +101,7 @@ class AgUi:
             read = RunAgentInput.model_validate(orjson.loads(await request.body()))
             said, props, theirs = asked(read.messages), _forwarded(read.forwarded_props), specs_of(read.tools)
         except ValidationError as error:
-            where = "; ".join(f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors()[:5])
-            return problem_answer("bad_request", f"the body is no RunAgentInput of AG-UI 1.0. {where}")
+            return problem_answer("bad_request", f"the body is no RunAgentInput of AG-UI 1.0. {problems_of(error, 5)}")
         except (InvalidArguments, orjson.JSONDecodeError) as error:
             return problem_answer("bad_request", str(error))
 

@@ -66,7 +66,7 @@ def outcome_answer(outcome: Outcome) -> Json:
     }
     if outcome.problem is None:
         return Json(body)
-    return Json(body, status_code=status_of(outcome.problem, refused=outcome.refused), headers=_headers(outcome.problem))
+    return Json(body, status_code=status_of(outcome.problem, refused=outcome.refused), headers=coming_back(outcome.problem))
 
 
 def problem_answer(code: str, message: str) -> Json:
@@ -84,7 +84,8 @@ def status_of(problem: Problem, *, refused: bool) -> int:
     return 403 if problem.retry_after is None else 429
 
 
-def _headers(problem: Problem) -> dict[str, str]:
+def coming_back(problem: Problem) -> dict[str, str]:
+    """The header that says when to come back, where anybody knows."""
     return {} if problem.retry_after is None else {"retry-after": str(math.ceil(problem.retry_after))}
 
 

@@ -8,12 +8,11 @@ that they should not.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from typing import Any
 
 from toolgate.agent.events import Finished
-from toolgate.api.answers import STATUSES, Json
+from toolgate.api.answers import STATUSES, Json, coming_back
 from toolgate.calls import Problem
 from toolgate.errors import ModelFailed, ToolFailed, ToolgateError
 from toolgate.llm.classify import REASONS
@@ -72,9 +71,8 @@ def told(problem: Problem) -> dict[str, Any]:
 
 def problem_answer(problem: Problem) -> Json:
     status = status_of(problem.code)
-    headers = {} if problem.retry_after is None else {"retry-after": str(math.ceil(problem.retry_after))}
     again = problem.details.get("again", status in (429, 503))  # what was refused before a run began may be sent again
-    return Json({"error": told(problem)}, status_code=status, headers=headers | ({} if again else {"x-should-retry": "false"}))
+    return Json({"error": told(problem)}, status_code=status, headers=coming_back(problem) | ({} if again else {"x-should-retry": "false"}))
 
 
 def _form(word: str) -> tuple[int, str]:

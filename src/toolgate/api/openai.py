@@ -22,6 +22,7 @@ from toolgate.errors import InvalidArguments, OverBudget, ToolgateError
 from toolgate.llm.messages import Tokens, ToolSpec
 from toolgate.llm.models import Models
 from toolgate.server.identify import principal_of
+from toolgate.settings import problems_of
 
 OURS = "toolgate"
 """The model of who leaves the choice to the router, and the key of what we say beside OpenAI's words."""
@@ -160,8 +161,7 @@ async def read(request: Request, agent: Agent, models: Models, form: type[Wire])
     except orjson.JSONDecodeError as error:
         raise InvalidArguments(f"the body is no JSON: {error}") from None
     except ValidationError as error:
-        where = "; ".join(f"{'.'.join(map(str, each['loc']))}: {each['msg']}" for each in error.errors()[:5])
-        raise InvalidArguments(f"the body cannot be meant. {where}") from None
+        raise InvalidArguments(f"the body cannot be meant. {problems_of(error, 5)}") from None
     await models.check("" if body.model == OURS else body.model)
     return user, body
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from toolgate.calls import UNSET, Ask, Binary, Outcome, Question, Text, Tool
+from toolgate.calls import UNSET, Ask, Binary, Outcome, Question, Tool
 from toolgate.cli.arguments import read_arguments, write_arguments
 from toolgate.cli.endings import Ended, ended
 from toolgate.cli.output import emit, say, show
@@ -129,7 +129,7 @@ def _signature(tool: Tool) -> str:
 
 def _deliver(outcome: Outcome, output: Path | None, as_json: bool) -> None:
     files = [piece for piece in outcome.content if isinstance(piece, Binary)]
-    text = "\n".join(piece.text for piece in outcome.content if isinstance(piece, Text))
+    text = outcome.text
     if output is not None:
         written = _write(output, files, text, outcome.structured)
         if as_json:

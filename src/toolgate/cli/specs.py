@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -103,7 +104,7 @@ async def diff(config: Path | None, as_json: bool, newest: bool, name: str) -> N
         emit(changes)
         return
     table(("change", "tool"), [(change, tool) for change, tools in changes.items() for tool in tools])
-    say(", ".join(f"{len(tools)} {change}" for change, tools in changes.items()))
+    say(_changed(changes))
 
 
 @command.command()
@@ -119,7 +120,7 @@ async def lock(config: Path | None, as_json: bool, name: str) -> None:
     renew = spec is not None and (spec.kind == "mcp" or (spec.spec is not None and is_url(spec.spec)))
     loaded = await _renewed(name, settings, keep=True) if renew else _loaded(name, settings)
     changes = asdict(accept(loaded))
-    tell(changes, as_json, f"{name}: " + ", ".join(f"{len(tools)} {change}" for change, tools in changes.items()) + "; all accepted")
+    tell(changes, as_json, f"{name}: {_changed(changes)}; all accepted")
 
 
 @command.command()
@@ -206,6 +207,10 @@ async def added(source: Source, base: Path, settings: Settings) -> Loaded:
 def _counts(loaded: Loaded) -> dict[str, Any]:
     levels = Counter(found.level for found in loaded.diagnostics)
     return {"errors": levels["error"], "warnings": levels["warning"], "infos": levels["info"]}
+
+
+def _changed(changes: Mapping[str, Sequence[str]]) -> str:
+    return ", ".join(f"{len(tools)} {change}" for change, tools in changes.items())
 
 
 def _tools(count: int) -> str:

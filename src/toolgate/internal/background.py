@@ -8,7 +8,7 @@ from typing import Any
 
 import anyio
 
-from toolgate.calls import UNSET, Outcome, Progress, Text, changed
+from toolgate.calls import UNSET, Outcome, Progress, changed
 from toolgate.internal.desk import Desk
 from toolgate.internal.jobs import ENDED, LARGEST, Work, outcome_of
 from toolgate.stores import Record
@@ -55,7 +55,7 @@ def told(record: Record) -> dict[str, Any]:
 def _ended(outcome: Outcome, *, truncated: bool) -> dict[str, Any]:
     if outcome.problem is not None:
         return {"problem": {"code": outcome.problem.code, "message": outcome.problem.message}, "effect": outcome.effect}
-    text = "\n".join(one.text for one in outcome.content if isinstance(one, Text))
+    text = outcome.text
     if outcome.structured is not UNSET and len(text) <= LARGEST:
         return {"result": {"structured": outcome.structured}}
     return {"result": {"text": text, "truncated": truncated}}

@@ -324,8 +324,7 @@ def ended(outcome: Outcome) -> dict[str, Any]:
     whole = dumps(outcome)
     if whole is not None and len(whole) <= LARGEST:
         return {"status": status, "outcome": whole.decode(), "cost": outcome.cost}
-    text = "\n".join(one.text for one in outcome.content if isinstance(one, Text))
-    text = text[:LARGEST].encode(errors="replace").decode()
+    text = outcome.text[:LARGEST].encode(errors="replace").decode()
     problem = outcome.problem and Problem(outcome.problem.code, outcome.problem.message)
     cut = dumps(Outcome((Text(text),), problem=problem, effect=outcome.effect)) or b""
     return {"status": status, "outcome": cut.decode(), "truncated": True, "cost": outcome.cost}

@@ -147,8 +147,12 @@ def _same(carried: Sequence[Mapping[str, Any]], message: Assistant) -> bool:
 
 
 def _text(items: Sequence[Mapping[str, Any]]) -> str:
-    parts = (part for item in items if item.get("type") == "message" for part in item.get("content") or ())
-    return "".join(part.get("text") or part.get("refusal") or "" for part in parts)
+    return "".join(part.get("text") or part.get("refusal") or "" for part in _parts(items))
+
+
+def _parts(items: Sequence[Mapping[str, Any]]) -> Iterator[Mapping[str, Any]]:
+    """Of all messages."""
+    return (part for item in items if item.get("type") == "message" for part in item.get("content") or ())
 
 
 def tokens(usage: Mapping[str, Any]) -> Tokens:
@@ -171,5 +175,4 @@ def _stop(final: Mapping[str, Any], items: Sequence[Mapping[str, Any]], calls: t
         return "length"
     if calls:
         return "calls"
-    parts = (part for item in items if item.get("type") == "message" for part in item.get("content") or ())
-    return "refusal" if any(part.get("type") == "refusal" for part in parts) else "end"
+    return "refusal" if any(part.get("type") == "refusal" for part in _parts(items)) else "end"

@@ -24,7 +24,7 @@ from pydantic import Field, TypeAdapter, ValidationError, field_validator
 from toolgate import documents
 from toolgate.errors import Misconfigured
 from toolgate.llm.messages import Assistant, Message, System, ToolResult, User
-from toolgate.settings import Seconds, Strict
+from toolgate.settings import Seconds, Strict, problems_of, read_bytes
 
 PLACE = re.compile(r"\{\{(task|last)\}\}")
 MARKS = re.compile(r"^</?result [^>\n]*>$", re.MULTILINE)
@@ -94,10 +94,7 @@ def read_script(file: Path) -> tuple[Line, ...]:
     Raises:
         Misconfigured: there is no such file, or it is no script; the message says what is wrong where.
     """
-    try:
-        data = file.read_bytes()
-    except OSError as error:
-        raise Misconfigured(f"the script {file} cannot be read: {error.strerror}") from None
+    data = read_bytes(file)
     values: Any
     if file.suffix == ".jsonl":
         values = [documents.parse(line, name=f"{file.name} line {n}") for n, line in enumerate(data.splitlines(), 1) if line.strip()]
@@ -106,8 +103,7 @@ def read_script(file: Path) -> tuple[Line, ...]:
     try:
         return LINES.validate_python(values)
     except ValidationError as error:
-        problems = "; ".join(f"{'.'.join(str(part) for part in item['loc']) or 'it'}: {item['msg']}" for item in error.errors())
-        raise Misconfigured(f"{file.name} is no script. {problems}") from None
+        raise Misconfigured(f"{file.name} is no script. {problems_of(error)}") from None
 
 
 def filled(text: str, messages: Sequence[Message]) -> str:

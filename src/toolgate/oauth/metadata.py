@@ -76,15 +76,19 @@ def challenge_of(values: Iterable[str]) -> Challenge:
 
 def resource_places(url: str, challenge: Challenge) -> Sequence[str]:
     """Where the metadata of the resource at `url` may be, the likeliest first: where it says, at its path, at its root."""
-    parts = urlsplit(url)
-    origin, path = f"{parts.scheme}://{parts.netloc}", parts.path.rstrip("/")
+    origin, path = split(url)
     return list(dict.fromkeys(filter(None, (challenge.metadata, f"{origin}{RESOURCE}{path}", f"{origin}{RESOURCE}"))))
+
+
+def split(url: str) -> tuple[str, str]:
+    """Its origin, and its path without a slash at the end."""
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.netloc}", parts.path.rstrip("/")
 
 
 def server_places(issuer: str) -> Sequence[str]:
     """Where the metadata of `issuer` may be (2026-07-28, basic/authorization, "Authorization Server Metadata Discovery")."""
-    parts = urlsplit(issuer)
-    origin, path = f"{parts.scheme}://{parts.netloc}", parts.path.rstrip("/")
+    origin, path = split(issuer)
     places = [f"{origin}{SERVER}{path}", f"{origin}{OPENID}{path}"]
     return [*places, f"{origin}{path}{OPENID}"] if path else places
 

@@ -15,7 +15,7 @@ from toolgate.errors import Misconfigured
 from toolgate.integration import Integration
 from toolgate.openapi.load import Loaded, accept, load_aside, sound
 from toolgate.openapi.pin import fetch, is_url, keep_copy, write_pin
-from toolgate.settings import checked, expand
+from toolgate.settings import checked, expand, read_bytes
 
 
 @dataclass(frozen=True)
@@ -65,7 +65,7 @@ async def add(source: Source, base: Path, state: Path, sender: Sender) -> Loaded
     folder = base / source.name
     if folder.exists():
         raise Misconfigured(f"{folder} is there already; take another name, or `toolgate specs lock {source.name}` to accept its changes")
-    data = await fetch(source.origin, sender, networks=networks) if is_url(source.origin) else _read(Path(source.origin))
+    data = await fetch(source.origin, sender, networks=networks) if is_url(source.origin) else read_bytes(Path(source.origin))
     try:
         folder.mkdir(parents=True)
     except OSError as error:
@@ -103,10 +103,3 @@ def _declaration(source: Source) -> dict[str, Any]:
 def remove(loaded: Loaded) -> None:
     """Take back what `add` has written."""
     shutil.rmtree(loaded.folder)
-
-
-def _read(file: Path) -> bytes:
-    try:
-        return file.read_bytes()
-    except OSError as error:
-        raise Misconfigured(f"{file} cannot be read: {error.strerror}") from error

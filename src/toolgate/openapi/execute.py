@@ -17,7 +17,7 @@ from uuid import UUID
 
 from toolgate.calls import UNSET, Call, Outcome, changed
 from toolgate.egress.origin import origin_of, spelled
-from toolgate.egress.wire import CAPS, Headers, Reach, Request, Sender
+from toolgate.egress.wire import CAPS, Reach, Request, Sender
 from toolgate.errors import EgressBlocked, InvalidArguments, Misconfigured
 from toolgate.integration import Integration, NoAuth
 from toolgate.money import told
@@ -74,7 +74,7 @@ class Executor:
 
     def preview(self, call: Call) -> Request:
         """The request as it would go out, with secrets masked. Raises InvalidArguments like a call."""
-        builder = request.compile(_masked(self.definition.plan), self._server, _shown(_headers(self.integration)))
+        builder = request.compile(_masked(self.definition.plan), self._server, _shown(self.integration.sent))
         built = self._named(builder.build(call.arguments, files=self._files(call)), call)
         return self.credentials.masked().on(built, self._reach.origins)
 
@@ -104,7 +104,7 @@ class Executor:
 
     @cached_property
     def _builder(self) -> request.Builder:
-        return request.compile(self.definition.plan, self._server, _headers(self.integration))
+        return request.compile(self.definition.plan, self._server, self.integration.sent)
 
     def _files(self, call: Call) -> ReadFile | None:
         return files_below(self.upload_folder) if self.upload_folder is not None and call.principal.via in LOCAL else None
@@ -219,14 +219,10 @@ def _configured(integration: Integration, key: str, url: str, read: Callable[[st
         raise Misconfigured(f"{integration.name}: {key} does not work: {error}") from None
 
 
-def _headers(integration: Integration) -> Headers:
-    return tuple((name, value) for name, value in integration.headers.items() if value is not None)
-
-
 def _secrets(integration: Integration) -> tuple[str, ...]:
     """What the operator has sent with every call, `auth` aside, under a name that speaks of a secret."""
     hidden = [(each.name, each.value) for each in integration.hide if isinstance(each.value, str)]
-    return tuple(value for name, value in (*_headers(integration), *hidden) if is_secret(name))
+    return tuple(value for name, value in (*integration.sent, *hidden) if is_secret(name))
 
 
 def _shown(pairs: Iterable[tuple[str, Any]]) -> tuple[tuple[str, Any], ...]:

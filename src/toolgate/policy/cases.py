@@ -105,7 +105,7 @@ def coverage(cases: Sequence[Case], policy: Policy) -> Coverage:
     for case in cases:
         call = case.as_call()
         fired = {each.permission.id for each in considered(call, policy) if each.fires}
-        had = policy.permissions((*call.principal.roles, *(call.principal.bound_by or ())))
+        had = policy.permissions(call.principal.every_role)
         hit |= fired
         missed |= {name for name, rule in rules.items() if name not in fired and (name in had or _always(rule))}
     return Coverage(tuple(sorted(rules.keys() - hit)), tuple(sorted(rules.keys() - missed)))

@@ -76,9 +76,7 @@ def explain(call: Call, policy: Policy) -> Explanation:
 def considered(call: Call, policy: Policy) -> list[Considered]:
     """The caller's permissions whose glob means the tool, by id, each condition asked anew and alone."""
     facts: Facts = {**facts_of(call), "tool": tool_facts(call.tool)}
-    permissions = sorted(
-        policy.permissions((*call.principal.roles, *(call.principal.bound_by or ()))).values(), key=lambda permission: permission.id
-    )
+    permissions = sorted(policy.permissions(call.principal.every_role).values(), key=lambda permission: permission.id)
     meant = (one for one in permissions if matches(one.tools, call.tool.name))
     return [Considered(one, tuple(each.check(facts) for each in one.conditions)) for one in meant]
 

@@ -13,7 +13,7 @@ from toolgate.policy.models import Models
 from toolgate.policy.prices import Prices
 from toolgate.policy.rules import Policy, Role
 from toolgate.policy.tiers import Tiers
-from toolgate.settings import Strict, checked
+from toolgate.settings import Strict, checked, read_bytes
 
 Form = TypeVar("Form", bound=Strict)
 
@@ -90,8 +90,4 @@ def _read(form: type[Form], file: Path) -> Form:
 
 
 def _values(file: Path) -> Any:
-    try:
-        data = file.read_bytes()
-    except OSError as error:
-        raise Misconfigured(f"{file} cannot be read: {error.strerror}") from error
-    return documents.parse(data, name=str(file))
+    return documents.parse(read_bytes(file), name=str(file))

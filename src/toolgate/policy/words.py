@@ -31,7 +31,7 @@ def why(call: Call, decision: Decision, policy: Policy) -> str:
         return (
             f"{who}: {call.principal.user} may, and nothing allows it to who acts for others. Its user can make the call, or tell you more"
         )
-    permission = policy.permissions((*call.principal.roles, *(call.principal.bound_by or ())))[decision.rule]
+    permission = policy.permissions(call.principal.every_role)[decision.rule]
     conditions = [condition for condition in permission.conditions if condition.root in ON_CALL]
     reason = f"{who}: {decision.reason}" if decision.reason else f"{who}{' so' if conditions else ''}; rule {decision.rule} forbids it"
     if not conditions:

@@ -23,6 +23,7 @@ from pydantic import TypeAdapter, ValidationError
 from toolgate.calls import UNSET, Annotations, Binary, Content, Outcome, Passed, Problem, Text, Tool
 from toolgate.gateway.discover import CALL_TOOL
 from toolgate.money import Micros
+from toolgate.settings import problems_of
 
 ANYTHING_MAY_HAPPEN = Annotations()
 BLOCK: TypeAdapter[types.ContentBlock] = TypeAdapter(types.ContentBlock)
@@ -68,7 +69,7 @@ def misfit(tool: types.Tool, version: str) -> str | None:
     try:
         methods.serialize_server_result("tools/list", version, page.model_dump(by_alias=True, mode="json", exclude_none=True))
     except ValidationError as error:
-        return "; ".join(f"{'.'.join(map(str, item['loc']))}: {item['msg']}" for item in error.errors(include_input=False)[:3])
+        return problems_of(error, 3)
     return None
 
 

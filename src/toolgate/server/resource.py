@@ -25,6 +25,7 @@ from starlette.types import Message, Scope, Send
 
 from toolgate.calls import Outcome
 from toolgate.oauth.document import PLACE, document
+from toolgate.oauth.metadata import split
 from toolgate.policy.bounds import CALL, READ, TOOL
 from toolgate.settings import Identity
 
@@ -67,7 +68,7 @@ class Resource:
         if not self._identity.issuers:
             parts: Mapping[str, str | None] = {"realm": "toolgate", "error": error}
         else:
-            origin, path = _split(self.url(scope))
+            origin, path = split(self.url(scope))
             wanted = " ".join(self._first if scopes is None else scopes)
             parts = {"error": error, "resource_metadata": f"{origin}{WELL_KNOWN}{path}", "scope": wanted or None}
         return "Bearer " + ", ".join(f'{name}="{value}"' for name, value in parts.items() if value is not None)
@@ -108,7 +109,7 @@ class Resource:
         return JSONResponse(document(self._identity.client))
 
     async def _metadata(self, request: Request) -> JSONResponse:
-        origin, path = _split(self.url(request.scope))
+        origin, path = split(self.url(request.scope))
         # RFC 9728, 3.3: the resource must be the one that the client made this URL of.
         resource = origin if request.url.path == WELL_KNOWN else f"{origin}{path}"
         document: dict[str, Any] = {
@@ -135,8 +136,3 @@ def note(request: Scope | None, outcome: Outcome) -> None:
 
 def _ours(scope: str) -> bool:
     return scope in (READ, CALL) or scope.startswith(TOOL)
-
-
-def _split(url: str) -> tuple[str, str]:
-    parts = urlsplit(url)
-    return f"{parts.scheme}://{parts.netloc}", parts.path.rstrip("/")

@@ -89,16 +89,13 @@ def lines(limits: Sequence[Limit], day: str) -> tuple[Line, ...]:
 def _lines(limits: Sequence[Limit], day: str) -> Iterator[Line]:
     for limit in limits:
         for every in EVERY:
-            key, budget = balance_key(limit.account, period(every, day)), budget_key(limit.account, every)
+            key, budget = account_key(limit.account, period(every, day)), account_key(limit.account, every)
             yield Line(key, budget, limit.account, every, limit.of(every))
 
 
-def balance_key(account: Account, period: str) -> str:
+def account_key(account: Account, period: str) -> str:
+    """Of what was spent in a period, or of the budget for each `day` or `month`."""
     return orjson.dumps([account.scope, account.tenant, account.user, account.name, period]).decode()
-
-
-def budget_key(account: Account, every: Every) -> str:
-    return orjson.dumps([account.scope, account.tenant, account.user, account.name, every]).decode()
 
 
 def account_of(key: str) -> tuple[Account, str]:

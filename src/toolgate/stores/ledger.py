@@ -21,7 +21,7 @@ import orjson
 
 from toolgate.money import Micros
 from toolgate.stores import DIMENSIONS, Account, Balance, Dimension, Every, Hold, Limit, Shortage, Usage, Use
-from toolgate.stores.budget import Line, account_of, balance_key, budget_key, day_of, forgotten, left, lines, period, roomy, shortage
+from toolgate.stores.budget import Line, account_key, account_of, day_of, forgotten, left, lines, period, roomy, shortage
 
 T = TypeVar("T")
 I = TypeVar("I")  # noqa: E741
@@ -142,16 +142,16 @@ class SqlLedger:
         return await self._database.write(self._reap)
 
     async def budget(self, account: Account, every: Every, limit: Micros | None) -> None:
-        row = (budget_key(account, every), limit)
+        row = (account_key(account, every), limit)
         await self._database.write(lambda connection: connection.execute(ADD_BUDGET, row) and None)
 
     async def unset(self, account: Account, every: Every) -> bool:
-        key = budget_key(account, every)
+        key = account_key(account, every)
         return await self._database.write(lambda connection: connection.execute("delete from budget where key = ?", (key,)).rowcount == 1)
 
     async def reset(self, account: Account, every: Every) -> Micros:
         def start_anew(connection: Connection) -> Micros:
-            key = balance_key(account, period(every, self._today(connection)))
+            key = account_key(account, period(every, self._today(connection)))
             row = connection.execute("select spent from balance where key = ?", (key,)).fetchone()
             connection.execute("update balance set spent = 0 where key = ?", (key,))
             return int(row[0]) if row else 0
@@ -396,7 +396,7 @@ def _balances(connection: Connection, day: str) -> list[Balance]:
     for key, spent, held, allowed in rows:
         account, when = account_of(key)
         every: Every = "day" if when == day else "month"
-        budget = budget_key(account, every)
+        budget = account_key(account, every)
         found[budget] = Balance(account, every, when, budgets.get(budget, allowed), spent, held, budget in budgets)
     for budget, limit in budgets.items():
         if budget not in found:

@@ -59,7 +59,7 @@ class Endpoint:
         self._transport = transport
         self._everybodys = credentials
         self._credentials: Credentials = for_nobody(credentials, integration)
-        self._headers: Headers = tuple((name, value) for name, value in integration.headers.items() if value is not None)
+        self._headers: Headers = integration.sent
 
     def of(self, principal: Principal) -> Endpoint:
         """The same, with what `principal` shows it."""
