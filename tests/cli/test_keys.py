@@ -91,3 +91,10 @@ def test_a_store_that_forgets_takes_no_keys(terminal: Terminal, monkeypatch: pyt
     monkeypatch.setenv("TOOLGATE_STORE", "memory")
 
     assert "forgets a key at once" in terminal("keys", "create", "ada", "--json").error["message"]
+
+
+def test_nobody_is_sent_to_the_doctor_who_knows_nothing_of_keys(terminal: Terminal) -> None:
+    ran = terminal("keys", "revoke", "tg_aaaaaaaa", "--json")
+
+    assert "`toolgate keys list` shows all" in ran.error["message"]
+    assert ran.error["hint"] is None

@@ -23,6 +23,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from tests.cli.conftest import Terminal
 from toolgate.standin import serving
 
 PROGRAM = (sys.executable, "-m", "toolgate")
@@ -216,3 +217,17 @@ def test_ctrl_c_in_a_call_ends_with_130_and_is_written_down(shop: Path, environm
     assert [(line["tool"]["name"], line["result"]["ending"], line["result"]["effect"]) for line in json.loads(audit.stdout)] == [
         ("shop_list_items", "CancelledError", "unknown")
     ]
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--stdio", "--port", "0", "--host", "::1"], "--host, --port: not with --stdio, which listens nowhere"),
+        (["--base-url", "http://127.0.0.1", "--name", "api"], "--base-url, --name: only with --openapi"),
+        (["--expose", "search"], "--expose: only with --openapi"),
+    ],
+)
+def test_options_that_would_do_nothing_are_refused(terminal: Terminal, words: list[str], message: str) -> None:
+    ran = terminal("serve", "--json", *words)
+
+    assert (ran.code, ran.error["code"], ran.error["message"]) == (1, "usage", message)

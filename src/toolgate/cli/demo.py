@@ -79,7 +79,7 @@ async def _demo(as_json: bool) -> None:
                 story.audited([as_line(entry) for entry in await newest(its, 10, kind=ENDINGS)])
                 await _pipeline(config, story)
         except TimeoutError:
-            raise ended("error", f"the demo did not end within {SECONDS:g} s", hint="`toolgate doctor` checks the setup") from None
+            raise ended("error", f"the demo did not end within {SECONDS:g} s") from None
     story.end()
 
 

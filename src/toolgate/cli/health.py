@@ -25,7 +25,7 @@ async def command(config: Path | None, as_json: bool) -> None:
     server = settings_of(config).server
     reason = await _ask(server)
     if reason is not None:
-        raise ended("unreachable", f"not ready: {reason}", hint="`toolgate serve` starts it; `toolgate doctor` checks the setup")
+        raise ended("unreachable", f"not ready: {reason}", hint="`toolgate serve` starts it")
     tell({"ready": True}, as_json, "ready")
 
 

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 import click
+from click.core import ParameterSource
 
 from toolgate import __version__
 from toolgate.cli.options import common, settings_of, wait_for
@@ -47,8 +48,10 @@ def command(
     from toolgate.server.start import make_haste
 
     make_haste()
-    if openapi is None and (base_url or auth or networks):
-        raise click.UsageError("--base-url, --auth and --allow-network belong to --openapi")
+    if openapi is None and (belonging := _given("base_url", "auth", "networks", "name", "expose")):
+        raise click.UsageError(f"{belonging}: only with --openapi")
+    if stdio and (belonging := _given("host", "port")):
+        raise click.UsageError(f"{belonging}: not with --stdio, which listens nowhere")
     settings = settings_of(config)
     changed = {key: value for key, value in (("host", host), ("port", port)) if value is not None}
     settings = settings.model_copy(update={"server": settings.server.model_copy(update=changed)})
@@ -64,6 +67,13 @@ def command(
         wait_for(added(source, Path(temporary), settings))
         served = {"tool_specs": (Path(temporary),), "integrations": None, "anonymous": _guest(settings)}
         _serve(settings.model_copy(update=served), stdio, as_json)
+
+
+def _given(*names: str) -> str:
+    """Those of these options that were given, as they are written."""
+    context = click.get_current_context()
+    options = {parameter.name: parameter.opts[0] for parameter in context.command.params}
+    return ", ".join(options[name] for name in names if context.get_parameter_source(name) is not ParameterSource.DEFAULT)
 
 
 def _guest(settings: Settings) -> Caller | None:
