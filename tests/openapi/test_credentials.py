@@ -243,6 +243,23 @@ async def test_many_who_wait_for_a_token_share_one() -> None:
     assert count == 1
 
 
+async def test_many_who_wait_for_a_token_share_its_failure_and_it_is_asked_for_again_after_a_pause() -> None:
+    clock = FakeClock()
+    sender = ScriptedSender([Response(503, (), b""), granted("t1")])
+    tokens = Tokens(AUTH, sender, ID, clock)
+
+    waiting = await asyncio.gather(*(tokens.proof(5) for _ in range(20)), return_exceptions=True)
+    clock.now += 0.2
+    with pytest.raises(UpstreamFailed, match="it answered 503"):
+        await tokens.proof(5)
+    asked = len(sender.sent)
+    clock.now += 0.1
+    after = await tokens.proof(5)
+
+    assert [str(each) for each in waiting] == ["https://id.example:443 gave no access token: it answered 503"] * 20
+    assert (asked, after.headers) == (1, bearer("t1"))
+
+
 async def test_one_who_gives_up_does_not_take_the_token_from_the_others() -> None:
     asked, answer = asyncio.Event(), asyncio.Event()
 

@@ -11,20 +11,22 @@ import base64
 import re
 import time
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 from urllib.parse import quote, quote_plus
 
 from toolgate.calls import Principal
 from toolgate.egress.origin import check_origin, origin_of
 from toolgate.egress.wire import Caps, Headers, Reach, Request, Response, Sender
-from toolgate.errors import NotLinked, TimedOut, Unreachable
+from toolgate.errors import NotLinked, TimedOut, ToolgateError, Unreachable
 from toolgate.integration import ApiKey, Basic, Bearer, TokenEndpoint
 from toolgate.openapi.request import with_cookie, with_query
 
 if TYPE_CHECKING:  # only who asks for a token pays for OAuth
     from toolgate.oauth.flow import Given
+
+T = TypeVar("T")
 
 MASK = "REDACTED"
 SECRET_NAME = re.compile(r"auth|cookie|key|token|secret|passw|session|signature|credential", re.IGNORECASE)
@@ -32,6 +34,7 @@ UNRESERVED = re.compile(r"[A-Za-z0-9._~-]*")
 """What no URL encodes (RFC 3986, 2.3)."""
 TOKEN_CAPS = Caps(received=256 * 1024, decoded=256 * 1024)
 EARLY_SECONDS = 60.0  # a token is renewed so long before its end, or a tenth of its life if that is shorter
+PAUSE = 0.25  # seconds in which one who gives tokens is not asked again after a failure; as the gate's first pause before a retry
 CLIENT_CREDENTIALS = {"grant_type": "client_credentials"}
 SHORTEST_SECRET = 8
 """Characters; anything shorter may stand in an answer by chance."""
@@ -141,6 +144,27 @@ class Nobody(Credentials):
         raise NotLinked(self.why)
 
 
+class Asking:
+    """One asks for all who wait, and what it fails by is their answer too: else each of them would ask a side that is ill."""
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._failed: ToolgateError | None = None
+        self._again = 0.0
+
+    async def ask(self, what: Callable[[], Awaitable[T]]) -> T:
+        """What `what` gives; its own error, or one of less than `PAUSE` ago. Of those who wait for this, one comes at a time."""
+        if self._failed is not None and self._clock() < self._again:
+            raise self._failed.with_traceback(None)
+        try:
+            return await what()
+        except TimedOut:  # whose time was over: others may have more
+            raise
+        except ToolgateError as error:
+            self._failed, self._again = error, self._clock() + PAUSE
+            raise
+
+
 class Tokens(Credentials):
     """OAuth 2 access tokens by client credentials (RFC 6749, 4.4), or by another grant.
 
@@ -167,6 +191,7 @@ class Tokens(Credentials):
         self._giver = origin_of(auth.token_url) if auth.token_url else ""
         """Who gives the tokens, for messages."""
         self._fetching = asyncio.Lock()
+        self._asking = Asking(clock)
         self._current: Proof | None = None
         self._until = 0.0
 
@@ -175,7 +200,9 @@ class Tokens(Credentials):
             return current
         try:
             async with asyncio.timeout(seconds), self._fetching:
-                return self._valid() or await self._fetch(seconds)
+                if (current := self._valid()) is None:
+                    current = await self._asking.ask(lambda: self._fetch(seconds))
+                return current
         except (TimeoutError, TimedOut):
             raise Unreachable(f"{self._giver} gave no access token in time") from None
 

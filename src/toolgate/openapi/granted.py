@@ -27,7 +27,7 @@ from toolgate.oauth.discover import Way
 from toolgate.oauth.discover import server as metadata
 from toolgate.oauth.flow import Client, Given, given, token_request
 from toolgate.oauth.metadata import Challenge, Server, is_issuer, takes_resource
-from toolgate.openapi.credentials import EARLY_SECONDS, METHODS, Credentials, Fixed, Nobody, Proof, Tokens, proof_of_token
+from toolgate.openapi.credentials import EARLY_SECONDS, METHODS, Asking, Credentials, Fixed, Nobody, Proof, Tokens, proof_of_token
 from toolgate.openapi.links import Holder, Links
 
 MOST = 4096
@@ -157,6 +157,7 @@ class _Held(Credentials):
     holder: Holder
     clock: Callable[[], float]
     _refreshing: asyncio.Lock = field(default_factory=asyncio.Lock)
+    _asking: Asking = field(default_factory=Asking)
     _text: str | None = None
     _grant: Grant | None = None
     _proof: Proof = field(default_factory=Proof)
@@ -168,7 +169,7 @@ class _Held(Credentials):
             return self._proof
         try:
             async with asyncio.timeout(seconds), self._refreshing:
-                await self._renewed()
+                await self._asking.ask(self._renewed)
                 return self._proof
         except (TimeoutError, TimedOut):
             raise Unreachable(f"{grant.issuer} refreshed no token in time") from None
