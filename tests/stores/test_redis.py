@@ -13,13 +13,14 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 
 import anyio
+import anyio.abc
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from toolgate.calls import new_id
 from toolgate.stores import Allowance, UsedUp
-from toolgate.stores.counters import MemoryCounters, SharedCounters
+from toolgate.stores.counters import Away, MemoryCounters, SharedCounters
 from toolgate.testing import FakeClock
 
 pytest.importorskip("redis", reason="needs the extra redis")
@@ -98,6 +99,45 @@ async def test_a_refused_call_takes_from_no_limit(counters: RedisCounters) -> No
 
     assert await take(counters, wide) is None
     assert await take(counters, wide) is not None
+
+
+async def test_after_a_failover_the_new_primary_is_found_at_the_same_address(server: Server, tmp_path: Path) -> None:
+    (tmp_path / "new").mkdir()
+    primary = Server(tmp_path / "new")
+    primary.start()
+    to = [server]
+
+    async def relay(client: anyio.abc.SocketStream) -> None:
+        """As a service of Kubernetes: a connection stays where it was led."""
+        async with client, await anyio.connect_unix(to[-1].url.removeprefix("unix://")) as behind, anyio.create_task_group() as tasks:
+
+            async def pass_on(there: anyio.abc.ByteStream, here: anyio.abc.ByteStream) -> None:
+                async for piece in there:
+                    await here.send(piece)
+                tasks.cancel_scope.cancel()
+
+            tasks.start_soon(pass_on, client, behind)
+            tasks.start_soon(pass_on, behind, client)
+
+    async with await anyio.create_tcp_listener(local_host="127.0.0.1") as listener, anyio.create_task_group() as tasks:
+        tasks.start_soon(listener.serve, relay)
+        port = listener.extra(anyio.abc.SocketAttribute.local_port)
+        async with open_redis(f"redis://127.0.0.1:{port}") as counters:
+            assert await take(counters, MINUTE) is None
+            server.ask("REPLICAOF", "127.0.0.1", "1")
+            to.append(primary)
+            with pytest.raises(Away, match="ReadOnlyError"):
+                await take(counters, MINUTE)
+
+            assert await take(counters, MINUTE) is None
+        tasks.cancel_scope.cancel()
+    primary.stop()
+
+
+async def test_scripts_need_not_be_loaded_beforehand(server: Server, counters: RedisCounters) -> None:
+    server.ask("ACL", "SETUSER", "default", "-script")
+
+    assert [await take(counters, MINUTE) is None for _ in range(3)] == [True, True, False]
 
 
 async def test_a_window_slides(counters: RedisCounters) -> None:

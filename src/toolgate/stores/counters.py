@@ -10,6 +10,7 @@ and exactly then for calls that come one by one.
 
 from __future__ import annotations
 
+import logging
 import math
 import time
 from collections import deque
@@ -30,6 +31,8 @@ REST = 1.0  # a guess: seconds between two looks whether the shared store is bac
 
 Clock = Callable[[], float]
 """Seconds that never go back."""
+
+log = logging.getLogger("toolgate.stores")
 
 _local = metrics.get_meter("toolgate").create_counter(telemetry.LIMITS_LOCAL, description="Calls limited without the shared counters")
 
@@ -212,13 +215,17 @@ class SharedCounters:
         owed = self._local.pay(allowances)
         try:
             used_up = await self._remote.take(allowances, owed)
-        except Away:
+        except Away as error:
             self._local.owe(allowances, owed)
+            if not self.degraded:
+                log.warning("calls are counted in each process alone: the shared store is away (%s)", error)
             self.degraded, self._look_again = True, self._clock() + REST
             return self._alone(allowances)
         except BaseException:  # cancelled: whether it was heard is not known, so it is said again
             self._local.owe(allowances, owed)
             raise
+        if self.degraded:
+            log.warning("calls are counted in the shared store again")
         self.degraded = False
         if used_up is None:
             self._local.note(allowances)

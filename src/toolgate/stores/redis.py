@@ -10,11 +10,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from hashlib import sha1
 
 from redis.asyncio import BlockingConnectionPool, Redis
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
-from redis.exceptions import RedisError
+from redis.exceptions import NoScriptError, ReadOnlyError, RedisError
 
 from toolgate.errors import Misconfigured
 from toolgate.stores import Allowance, UsedUp
@@ -99,7 +100,8 @@ class RedisCounters:
     """A `Remote`."""
 
     def __init__(self, client: Redis) -> None:
-        self._take = client.register_script(TAKE)
+        self._client = client
+        self._mark = sha1(TAKE.encode()).hexdigest()  # noqa: S324  # Redis calls scripts by it
 
     async def take(self, allowances: Sequence[Allowance], owed: Sequence[int]) -> UsedUp | None:
         if not allowances:
@@ -108,7 +110,14 @@ class RedisCounters:
         values = [value for one, number in zip(allowances, owed, strict=True) for value in (one.calls, one.seconds, number)]
         try:
             async with asyncio.timeout(SECONDS):  # over waiting for a connection, connecting and asking together
-                longest, wait = await self._take(keys, values)
+                try:
+                    longest, wait = await self._client.evalsha(self._mark, len(keys), *keys, *values)
+                except NoScriptError:  # with `SCRIPT LOAD` it would take a command that many a proxy and access list refuses
+                    longest, wait = await self._client.eval(TAKE, len(keys), *keys, *values)
         except (RedisError, OSError, TimeoutError) as error:
+            if isinstance(
+                error, ReadOnlyError
+            ):  # by now another is the primary at that address; this connection would stay with the old one
+                await self._client.connection_pool.disconnect()
             raise Away(type(error).__name__) from None
         return UsedUp(allowances[longest - 1], float(wait)) if longest else None
