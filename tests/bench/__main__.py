@@ -37,8 +37,9 @@ GOALS = {
     "stdio_old_16": "the same in a session of 2025-11-25, 16 under way: ≥ 3,000 calls/s",
     "agent": "a turn of the agent beside its call, the router included, all of it durable: p95 ≤ 5 ms",
     "route": "a decision among 50 models: CPU p99 ≤ 100 µs",
-    "route_calibrated": "the same with labelled prompts",
     "route_undeclared": "the same of a prompt whose task nobody declared",
+    "route_calibrated": "the same with labelled prompts, for one of 300 characters, as half of real ones have at most",
+    "route_calibrated_long": "for one of 1,100, as nine tenths have at most",
     "route_count": "an attempt at a model counted: ≤ 2 µs",
     "search": "search_tools over 4,000 tools: p95 CPU ≤ 1 ms; the index, made by the first search",
 }

@@ -64,7 +64,7 @@ def spread(work: Callable[[int], Any], rounds: int, then: Callable[[int, Any], o
     return sorted(taken)
 
 
-def decide(calibrated: bool, task: TaskType) -> None:
+def decide(calibrated: bool, task: TaskType, letters: int) -> None:
     policy = Models.model_validate({"rules": [{"id": "quick", "max_p95": 20, "max_price": 1000}]})
     world = World()
     router = Router(lambda: MODELS, lambda: policy, health=world, speeds=world, rates=world)
@@ -73,7 +73,7 @@ def decide(calibrated: bool, task: TaskType) -> None:
         router.calibration = calibrate(ids, samples, tariff_of(ids, samples))
         assert router.calibration.features.words  # they pay here, so that they are looked for
     errand = Errand(Principal("local:ada", roles=("developer",), tier="pro"), task=task)
-    prompts = [Prompt([User(text(1100))]) for _ in range(100)]
+    prompts = [Prompt([User(text(letters))]) for _ in range(100)]
     learnt: list[float] = []
 
     def one(number: int) -> Decision:
@@ -106,4 +106,7 @@ def count() -> None:
     tell({"record p50 µs": taken[1000], "with the adding up later, µs": whole})
 
 
-count() if "count" in sys.argv else decide("calibrated" in sys.argv, "other" if "undeclared" in sys.argv else "coding")
+if "count" in sys.argv:
+    count()
+else:
+    decide("calibrated" in sys.argv, "other" if "undeclared" in sys.argv else "coding", 1100 if "long" in sys.argv else 300)

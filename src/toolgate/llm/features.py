@@ -90,9 +90,10 @@ class Features:
         letters, figures = runs_of(said)
         far = [(value - mean) / one for value, mean, one in zip(_shape(text, figures, tools), self.middle, self.spread, strict=True)]
         shape = [-3.0 if each < -3.0 else 3.0 if each > 3.0 else each for each in far]
-        words = set(filter(None, map(self._indices.get, letters + figures)))  # no word has the index 0
-        words.update([index for each, index in self._characters if each in said])
-        return shape, sorted(words)  # one order, and so one sum, in every process
+        # In the text's order, and so with one sum in every process. No word has the index 0.
+        words = list(dict.fromkeys(filter(None, map(self._indices.get, letters + figures))))
+        words += [index for each, index in self._characters if each in said]
+        return shape, words
 
     def to_json(self) -> dict[str, Any]:
         return {
