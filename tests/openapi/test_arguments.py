@@ -376,6 +376,15 @@ class TestFiles:
         assert found.schema["properties"] == {"body": FILE}
         assert found.bodies == (BodyPlan("application/octet-stream", "whole", "body", required=True, binary=True),)
 
+    @pytest.mark.parametrize("encoding", ["base64", "base64url"])
+    def test_bytes_that_are_sent_as_text_are_a_file_too(self, encoding: str) -> None:
+        image = content("image/png", {"type": "string", "contentMediaType": "image/png", "contentEncoding": encoding})
+
+        found, _ = asked(body=RequestBody((image,), True))
+
+        assert found.schema["properties"] == {"body": FILE}
+        assert found.bodies == (BodyPlan("image/png", "whole", "body", required=True, binary=True, encoded=encoding),)
+
     def test_several_types_of_bytes_are_told_apart_by_the_file(self) -> None:
         found, _ = asked(body=RequestBody((content("image/png", {}), content("image/jpeg", {})), True))
 

@@ -386,6 +386,14 @@ def test_what_is_no_file_is_refused(value: Any) -> None:
         whole("application/octet-stream", value, binary=True, files=read_file)
 
 
+@pytest.mark.parametrize(("encoded", "data"), [("base64", b"+/8A"), ("base64url", b"-_8A"), ("", b"\xfb\xff\x00")])
+@pytest.mark.parametrize("value", ["+/8A", {"base64": "-_8A"}])
+def test_bytes_go_as_text_where_the_description_says_so_under_their_own_type(encoded: str, data: bytes, value: Any) -> None:
+    plan = BodyPlan("image/png", "whole", "body", binary=True, encoded=encoded)
+
+    assert sent(plan, body=value) == ("image/png", data)
+
+
 def test_a_path_is_refused_where_the_caller_may_not_name_files() -> None:
     with pytest.raises(InvalidArguments, match="files by path are read only for callers on this machine; send base64"):
         whole("application/octet-stream", {"path": "secret-name"}, binary=True)

@@ -63,7 +63,7 @@ def test_style_and_explode_have_the_defaults_of_their_location(location: Any, sa
         ("query", {"collectionFormat": "multi"}, "form", True, []),
         ("query", {"collectionFormat": "ssv"}, "spaceDelimited", False, []),
         ("query", {"collectionFormat": "pipes"}, "pipeDelimited", False, []),
-        ("query", {"collectionFormat": "tsv"}, "form", False, ["collection-format"]),
+        ("query", {"collectionFormat": "tsv"}, "tabDelimited", False, []),
         ("path", {}, "simple", False, []),
         ("path", {"collectionFormat": "csv"}, "simple", False, []),
         ("path", {"collectionFormat": "pipes"}, "simple", False, ["collection-format"]),

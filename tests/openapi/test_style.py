@@ -128,6 +128,7 @@ def test_an_array_or_object_without_defined_members_is_undefined_and_leaves_noth
         # One member.
         ("query", "form", False, ["a"], "color=a"),
         ("query", "pipeDelimited", False, ["a"], "color=a"),
+        ("query", "tabDelimited", False, ["a", "b c"], "color=a%09b%20c"),
         ("path", "label", True, ["a"], ".a"),
         ("path", "matrix", True, {"a": 1}, ";a=1"),
     ],

@@ -57,24 +57,25 @@ class Intake:
             if self._received > self._caps.decoded:
                 self._count(self._received)
             return chunk
-        return b"".join(self._inflate(self._gzip, chunk))
+        return b"".join(self._inflate(chunk))
 
     def end(self) -> None:
         """Hear that nothing follows. Raises UpstreamFailed when something should."""
         if self._gzip is not None and self._received and not self._gzip.eof:
             raise UpstreamFailed(f"the compressed answer of {self._who} ends in the middle")
 
-    def _inflate(self, gzip: zlib._Decompress, chunk: bytes) -> Iterator[bytes]:
+    def _inflate(self, chunk: bytes) -> Iterator[bytes]:
+        assert self._gzip is not None
         while chunk:
+            if self._gzip.eof:  # RFC 1952, 2.2: a file is one member after another, as servers send it that compress piece by piece
+                self._gzip = zlib.decompressobj(GZIP)
             try:
-                piece = gzip.decompress(chunk, STEP)
+                piece = self._gzip.decompress(chunk, STEP)
             except zlib.error:
                 raise UpstreamFailed(f"the answer of {self._who} is not the gzip that it says") from None
-            if gzip.unused_data:
-                raise UpstreamFailed(f"the answer of {self._who} goes on after the end of its gzip")
             self._count(len(piece))
             yield piece
-            chunk = gzip.unconsumed_tail
+            chunk = self._gzip.unused_data or self._gzip.unconsumed_tail
 
     def _count(self, size: int) -> None:
         self._decoded += size

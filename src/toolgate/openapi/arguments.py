@@ -212,7 +212,8 @@ class _Asking:
         assert body is not None
         if self.flat is None:
             assert self.whole is not None
-            return BodyPlan(way.media_type, "whole", self.whole.key, body.required, whole_fields(way, self.lifter), binary=way.binary)
+            fields = whole_fields(way, self.lifter)
+            return BodyPlan(way.media_type, "whole", self.whole.key, body.required, fields, binary=way.binary, encoded=way.encoded)
         fields = tuple(field_plan(wanted.name, wanted.key, way, binary=file) for wanted, file in self.flat)
         return BodyPlan(way.media_type, "flat", None, body.required, fields, self.constants)
 

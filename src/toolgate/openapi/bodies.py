@@ -39,6 +39,7 @@ FILE: dict[str, Any] = {
     ],
 }
 """The forms that `body.read` takes."""
+ENCODINGS = ("base64", "base64url")
 BINARY_FORMATS = frozenset({"binary", "file"})
 
 
@@ -54,6 +55,8 @@ class Way:
     text: bool
     """The whole body is text, whatever the schema says of the document in it (XML)."""
     encoding: Mapping[str, Any]
+    encoded: str = ""
+    """As of `BodyPlan.encoded`."""
 
     @property
     def schema(self) -> Schema:
@@ -196,7 +199,7 @@ def field_plan(name: str, argument: str | None, way: Way, *, binary: bool) -> Fi
     styled = any(key in encoding for key in ("style", "explode", "allowReserved"))
     if styled and not binary:
         style = encoding.get("style")
-        known: Style = style if style in ("form", "spaceDelimited", "pipeDelimited", "deepObject") else "form"
+        known: Style = style if style in ("form", "spaceDelimited", "pipeDelimited", "tabDelimited", "deepObject") else "form"
         explode = encoding.get("explode")
         return replace(
             plan,
@@ -242,7 +245,14 @@ def _way(content: MediaType, lifter: Lifter) -> Way:
     text = not binary and (kind in ("text", "other") or (kind == "lines" and _is_text(fragment, lifter)))
     if kind == "lines" and not text and _type(fragment, lifter) == "object":
         fragment = replace(fragment, schema={"type": "array", "items": fragment.schema})
-    return Way(content.media_type, kind, fragment, binary, text, content.encoding)
+    return Way(content.media_type, kind, fragment, binary, text, content.encoding, _encoded(fragment, lifter) if binary else "")
+
+
+def _encoded(fragment: Fragment, lifter: Lifter) -> str:
+    """OpenAPI 3.1, 4.8.14.4: of an image whose schema has `contentEncoding: base64` the text is sent, under the image's own type."""
+    schema = resolved(fragment.schema, lifter)
+    said = schema.get("contentEncoding") if isinstance(schema, dict) else None
+    return said if said in ENCODINGS else ""
 
 
 def _type(fragment: Fragment, lifter: Lifter) -> Any:
@@ -266,7 +276,7 @@ def _rank(way: Way, lifter: Lifter) -> tuple[bool, int, bool, bool, bool]:
 
 def _meaning(way: Way, lifter: Lifter) -> bytes:
     """Equal for two ways that ask for the same: files, texts, or values of one schema."""
-    if (way.binary or way.text) and _is_text(way.fragment, lifter):
+    if (way.binary or way.text) and not way.encoded and _is_text(way.fragment, lifter):
         return b"file" if way.binary else b"text"
     schema = resolved(way.fragment.schema, lifter)
     return orjson.dumps(schema, default=_spelled, option=orjson.OPT_SORT_KEYS | orjson.OPT_PASSTHROUGH_SUBCLASS)

@@ -19,6 +19,7 @@ from toolgate.openapi.operation import BodyPlan, FieldPlan
 ReadFile = Callable[[str], bytes]
 """Reads the file that an argument names, or raises InvalidArguments."""
 
+ENCODERS: Mapping[str, Callable[[bytes], bytes]] = {"base64": base64.b64encode, "base64url": base64.urlsafe_b64encode}
 SPACE = re.compile(r"\s+")
 DATA_URL = re.compile(r"data:(?P<type>[^;,]*)(?:;[^;,]*)*;base64,", re.IGNORECASE)
 
@@ -72,7 +73,8 @@ def build(plan: BodyPlan, arguments: Mapping[str, Any], files: ReadFile | None) 
             return _json(value, plan, files)
         case kind if plan.binary or kind == "binary":
             file = read(value, files)
-            return Body(_concrete(plan.media_type, file.media_type), file.data)
+            encode = ENCODERS.get(plan.encoded)
+            return Body(_concrete(plan.media_type, file.media_type), encode(file.data) if encode else file.data)
         case _:
             return _text(value, plan.media_type)
 

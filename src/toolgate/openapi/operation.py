@@ -14,7 +14,7 @@ from typing import Any, Literal
 from toolgate.calls import UNSET
 
 Location = Literal["path", "query", "header", "cookie", "querystring"]
-Style = Literal["simple", "label", "matrix", "form", "spaceDelimited", "pipeDelimited", "deepObject", "cookie"]
+Style = Literal["simple", "label", "matrix", "form", "spaceDelimited", "pipeDelimited", "tabDelimited", "deepObject", "cookie"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -178,6 +178,8 @@ class BodyPlan:
     """Bound properties, sent always."""
     binary: bool = False
     """Whole bodies of bytes: the argument is a file."""
+    encoded: str = ""
+    """Whole bodies of bytes that are sent as text: `base64` or `base64url`."""
 
 
 @dataclass(frozen=True, slots=True)

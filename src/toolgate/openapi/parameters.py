@@ -28,8 +28,14 @@ STYLES: Mapping[Location, tuple[Style, ...]] = {
 PIECES_OF_BODY = ("body", "formData")
 LOCATIONS = (*STYLES, *PIECES_OF_BODY)
 EXPLODED = frozenset({"form", "cookie"})  # where `explode` is true unless said otherwise
-# OpenAPI 2.0, "Parameter Object", collectionFormat. `tsv` (tabs) has no style in any version.
-COLLECTIONS: Mapping[str, Style] = {"csv": "form", "multi": "form", "ssv": "spaceDelimited", "pipes": "pipeDelimited"}
+# OpenAPI 2.0, "Parameter Object", collectionFormat. No version has a style for tabs; `tabDelimited` is ours.
+COLLECTIONS: Mapping[str, Style] = {
+    "csv": "form",
+    "multi": "form",
+    "ssv": "spaceDelimited",
+    "tsv": "tabDelimited",
+    "pipes": "pipeDelimited",
+}
 # OpenAPI 3, "Parameter Object": "If in is "header" and the name field is one of these, the definition SHALL be ignored".
 IGNORED_HEADERS = frozenset({"accept", "content-type", "authorization"})
 # What a parameter of 2.0 says of its value, being its own schema.

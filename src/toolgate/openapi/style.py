@@ -10,7 +10,7 @@ appendix A:
     form                     &         yes     name=
     cookie                   "; "      yes     name=
 
-spaceDelimited and pipeDelimited are `form` with another delimiter inside a value, deepObject is `form` with a path of
+spaceDelimited, pipeDelimited and tabDelimited are `form` with another delimiter inside a value, deepObject is `form` with a path of
 brackets for a name. Where OpenAPI 3.2 ("Style Examples") leaves a combination undefined, what most servers read is
 sent: exploded space and pipe like exploded `form`, scalars always like `form`; in an exploded object the name of an array
 of scalars is repeated; in deepObject deeper objects get more brackets, arrays of scalars `[]` and arrays of containers `[0]`.
@@ -35,7 +35,7 @@ from toolgate.openapi.operation import Style
 Encode = Callable[[str], str]
 Pairs = list[tuple[str, str]]
 
-DELIMITERS: Mapping[str, str] = {"spaceDelimited": " ", "pipeDelimited": "|"}
+DELIMITERS: Mapping[str, str] = {"spaceDelimited": " ", "pipeDelimited": "|", "tabDelimited": "\t"}
 TRIPLE = re.compile(r"(%[0-9A-Fa-f]{2})")
 RESERVED_IN_QUERY = "!$'()*,/:;?@"
 """RFC 3986's reserved characters but `#[]`, which a query may not hold, and `&=+`, which have a meaning in forms."""
@@ -97,7 +97,7 @@ IN_PATH = reserved(RESERVED_IN_PATH)
 
 
 def pairs(name: str, value: Any, style: Style, *, explode: bool, encode: Encode) -> Pairs:
-    """Names and values of the named styles (form, spaceDelimited, pipeDelimited, deepObject, matrix, cookie).
+    """Names and values of the named styles (form, those with a delimiter, deepObject, matrix, cookie).
 
     Args:
         name: encoded already.
