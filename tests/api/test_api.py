@@ -343,6 +343,17 @@ async def test_who_is_over_a_limit_hears_when_to_come_back(error: ToolgateError,
     assert (answer.status_code, answer.headers.get("retry-after"), answer.json()["problem"]["code"]) == (status, retry_after, error.code)
 
 
+@pytest.mark.parametrize(("effect", "said"), [("none", None), ("unknown", "false"), ("done", "false")])
+async def test_clients_are_told_not_to_send_again_what_may_have_happened(effect: Any, said: str | None) -> None:
+    async def run(_call: Call) -> Outcome:
+        return Outcome(problem=Problem("audit_unavailable", "it could not be written down"), effect=effect)
+
+    async with world([a_tool(run, name="t")]) as there:
+        answer = await there.call("t")
+
+    assert (answer.status_code, answer.headers.get("x-should-retry")) == (503, said)
+
+
 @pytest.mark.parametrize("body", [[], 7, {"arguments": []}, {"arguments": None}, {"args": {}}, {"arguments": {}, "name": "x"}])
 async def test_a_body_of_another_form_is_not_a_call(body: Any) -> None:
     echo = Echo()

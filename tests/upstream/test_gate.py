@@ -159,6 +159,27 @@ async def test_subscriptions_are_written_down_as_reads_are_refused_ones_too(behi
     assert {(line["tool"]["name"], line["principal"]["id"]) for line in lines} == {("theirs_resources/read", "anonymous")}
 
 
+class Slow(Theirs):
+    async def subscribe(self, context: Any, params: Any) -> types.EmptyResult:
+        await anyio.sleep(0.1)
+        return types.EmptyResult()
+
+
+@pytest.mark.filterwarnings("ignore:resources/")
+async def test_two_subscriptions_of_one_resource_at_the_same_time_are_one(behind: Behind) -> None:
+    async with standing(behind, Slow(), "handshake") as (url, app):
+        upstream = app.roster.sources.all[0].upstream
+        with anyio.fail_after(60):
+            async with Client(url, mode="legacy") as client:
+                async with anyio.create_task_group() as tasks:
+                    for _ in range(2):
+                        tasks.start_soon(client.session.subscribe_resource, "test://one")
+                counted = dict(upstream._subscribed)
+                await client.session.unsubscribe_resource("test://one")
+
+    assert (counted, dict(upstream._subscribed)) == ({"test://one": 1}, {})
+
+
 @pytest.mark.parametrize("callbacks", [{}, {"elicitation_callback": named}], ids=["shared", "own"])
 @pytest.mark.filterwarnings("ignore:resources/")
 async def test_who_may_not_read_a_resource_any_more_hears_no_more_of_it(behind: Behind, tmp_path: Path, callbacks: Any) -> None:

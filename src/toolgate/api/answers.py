@@ -66,7 +66,9 @@ def outcome_answer(outcome: Outcome) -> Json:
     }
     if outcome.problem is None:
         return Json(body)
-    return Json(body, status_code=status_of(outcome.problem, refused=outcome.refused), headers=coming_back(outcome.problem))
+    # Clients, OpenAI's among them, send again what ended with 5xx, and what may have happened would happen twice.
+    once = {} if outcome.effect == "none" else {"x-should-retry": "false"}
+    return Json(body, status_code=status_of(outcome.problem, refused=outcome.refused), headers=coming_back(outcome.problem) | once)
 
 
 def problem_answer(code: str, message: str) -> Json:

@@ -13,7 +13,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mappin
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
-from weakref import WeakSet
+from weakref import WeakSet, WeakValueDictionary
 
 import anyio
 import mcp_types as types
@@ -49,7 +49,7 @@ TTL = 60_000
 """Milliseconds that a client may keep a list."""
 NOT_DONE = 1
 """The error code of what the gate refused or could not do; those of JSON-RPC and MCP are below zero (basic/index)."""
-SUBSCRIBED = "toolgate.subscribed"
+SUBSCRIBED, SUBSCRIBING = "toolgate.subscribed", "toolgate.subscribing"
 MOST_SUBSCRIBED = 1000  # resources of one connection
 MOST_LISTENING = 1024  # streams of changes, of clients of 2026-07-28
 MOST_LISTENING_OF_ONE = 256  # of them, of one caller, so that there is room for others; a guess at how many programs share a key
@@ -177,16 +177,18 @@ class Offered:
 
     async def subscribe(self, context: Context, params: types.SubscribeRequestParams) -> types.EmptyResult:
         subscribed = self._subscriptions(context)
-        if params.uri not in subscribed:
-            if len(subscribed) >= MOST_SUBSCRIBED:
-                raise MCPError(code=NOT_DONE, message=f"{MOST_SUBSCRIBED} resources are subscribed to already")
-            await self._subscribe(context, params.uri, subscribed, passing.key_of(passing.connection_of(context)))
+        async with _alone(context, params.uri):  # two at the same time are one
+            if params.uri not in subscribed:
+                if len(subscribed) >= MOST_SUBSCRIBED:
+                    raise MCPError(code=NOT_DONE, message=f"{MOST_SUBSCRIBED} resources are subscribed to already")
+                await self._subscribe(context, params.uri, subscribed, passing.key_of(passing.connection_of(context)))
         return types.EmptyResult()
 
     async def unsubscribe(self, context: Context, params: types.UnsubscribeRequestParams) -> types.EmptyResult:
-        subscription = self._subscriptions(context).pop(params.uri, None)
-        if subscription is not None:
-            await subscription.source.upstream.unsubscribe(params.uri, passing.key_of(passing.connection_of(context)))
+        async with _alone(context, params.uri):
+            subscription = self._subscriptions(context).pop(params.uri, None)
+            if subscription is not None:
+                await subscription.source.upstream.unsubscribe(params.uri, passing.key_of(passing.connection_of(context)))
         return types.EmptyResult()
 
     async def set_level(self, context: Context, params: types.SetLevelRequestParams) -> types.EmptyResult:
@@ -383,6 +385,12 @@ class _Listener:
     @property
     def owner(self) -> tuple[str, str]:
         return self.principal.tenant, self.principal.id
+
+
+def _alone(context: Context, uri: str) -> anyio.Lock:
+    """Held by one request at a time about a resource, of those by one connection."""
+    locks: WeakValueDictionary[str, anyio.Lock] = passing.session_of(context).setdefault(SUBSCRIBING, WeakValueDictionary())
+    return locks.setdefault(uri, anyio.Lock())
 
 
 async def _leave(subscribed: Mapping[str, Subscription], client: str | None = None) -> None:
