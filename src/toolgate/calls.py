@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Any, Final, Literal, Protocol
 
-from toolgate.money import Micros, Price
+from toolgate.money import FREE, Micros, Price
 
 
 class Unset:
@@ -49,6 +49,10 @@ class Annotations:
     destructive: bool = True
     idempotent: bool = False
     open_world: bool = True
+
+
+READING: Final = Annotations(read_only=True, destructive=False, idempotent=True, open_world=False)
+"""Of tools of ours that only read."""
 
 
 DRAWN: Final = 64
@@ -169,6 +173,22 @@ class Tool:
     def input_schema(self) -> dict[str, Any]:
         """The schema to show."""
         return self.schema if self.advertised is None else self.advertised
+
+
+def protocol_tool(
+    name: str,
+    description: str,
+    schema: dict[str, Any],
+    run: Callable[[Call], Awaitable[Outcome]],
+    annotations: Annotations = READING,
+    **more: Any,
+) -> Tool:
+    """A tool of ours that stands for something of the protocol or the agent: in no list, and free.
+
+    Args:
+        more: further fields of `Tool`.
+    """
+    return Tool(name, description, schema, run, annotations=annotations, tags=(PROTOCOL,), listed=False, price=FREE, remote=False, **more)
 
 
 Progress = Callable[[float, float | None, str | None], Awaitable[None]]

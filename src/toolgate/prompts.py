@@ -25,9 +25,8 @@ from typing import Any
 from pydantic import Field, model_validator
 
 from toolgate import documents
-from toolgate.calls import PROTOCOL, Annotations, Call, Outcome, Text, Tool
+from toolgate.calls import Call, Outcome, Text, Tool, protocol_tool
 from toolgate.errors import Misconfigured
-from toolgate.money import FREE
 from toolgate.settings import M, Strict, checked
 
 PLACE = re.compile(r"\{\{ *([A-Za-z_][A-Za-z0-9_-]*) *\}\}")
@@ -35,7 +34,6 @@ NAME = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"
 MAX_BYTES = 256 * 1024
 """Of one file."""
 MAX_FILES = 500
-READING = Annotations(read_only=True, destructive=False, idempotent=True, open_world=False)
 
 
 class Argument(Strict):
@@ -81,23 +79,13 @@ def read_prompts(folder: Path) -> tuple[Prompt, ...]:
 
 def tool_of(prompt: Prompt, kind: str = "prompts") -> Tool:
     """`prompt` as the gate knows it. No tool that can be called is named like it, for its slash."""
-    return Tool(
-        name=f"{kind}/{prompt.name}",
-        title=prompt.title,
-        description=prompt.description or "",
-        schema={
-            "type": "object",
-            "properties": {argument.name: _schema(argument) for argument in prompt.arguments},
-            "required": [argument.name for argument in prompt.arguments if argument.required],
-            "additionalProperties": False,
-        },
-        run=Written(prompt),
-        annotations=READING,
-        tags=(PROTOCOL,),
-        listed=False,
-        price=FREE,
-        remote=False,
-    )
+    schema = {
+        "type": "object",
+        "properties": {argument.name: _schema(argument) for argument in prompt.arguments},
+        "required": [argument.name for argument in prompt.arguments if argument.required],
+        "additionalProperties": False,
+    }
+    return protocol_tool(f"{kind}/{prompt.name}", prompt.description or "", schema, Written(prompt), title=prompt.title)
 
 
 @dataclass(frozen=True)

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from typing import Any
 
-from toolgate.calls import PROTOCOL, Annotations, Call, Outcome, Principal, Text, Tool
+from toolgate.calls import READING, Call, Outcome, Principal, Text, Tool, protocol_tool
 from toolgate.errors import InvalidArguments
-from toolgate.money import FREE
 
 READ_RESULT = "read_result"
 READ = 20_000
@@ -41,15 +41,6 @@ def read_result(kept: Kept) -> Tool:
         marker = f"\n[Toolgate: {rest} characters follow, from offset {offset + len(piece)} on]" if rest > 0 else ""
         return Outcome((Text(piece + marker),), effect="none")
 
-    return Tool(
-        name=READ_RESULT,
-        title="Read a kept result",
-        description="Read the part of a tool's result that was left out because it was long.",
-        schema=SCHEMA,
-        run=run,
-        annotations=Annotations(read_only=True, destructive=False, idempotent=True),
-        tags=(PROTOCOL,),
-        listed=False,
-        price=FREE,
-        remote=False,
-    )
+    told = "Read the part of a tool's result that was left out because it was long."
+    theirs = replace(READING, open_world=True)  # it may be what strangers wrote
+    return protocol_tool(READ_RESULT, told, SCHEMA, run, theirs, title="Read a kept result")

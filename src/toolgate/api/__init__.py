@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
 from functools import partial
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from starlette.exceptions import HTTPException
@@ -116,49 +117,20 @@ def agent_routes(agent: Callable[[], Agent], models: Models) -> list[BaseRoute]:
         agent: put together when first asked; so are these routes' modules.
     """
 
-    async def run(request: Request) -> Response:
-        from toolgate.api.agent import AgUi
+    def late(module: str, find: Callable[[Any], Callable[[Request], Awaitable[Response]]]) -> Callable[[Request], Awaitable[Response]]:
+        async def answer(request: Request) -> Response:
+            return await find(import_module(f"toolgate.api.{module}"))(request)
 
-        return await AgUi(agent()).run(request)
-
-    async def many_runs(request: Request) -> Response:
-        from toolgate.api.runs import Told
-
-        return await Told(agent()).many(request)
-
-    async def one_run(request: Request) -> Response:
-        from toolgate.api.runs import Told
-
-        return await Told(agent()).one(request)
-
-    async def complete(request: Request) -> Response:
-        from toolgate.api.completions import Completions
-
-        return await Completions(agent(), models).complete(request)
-
-    async def respond(request: Request) -> Response:
-        from toolgate.api.responses import Responses
-
-        return await Responses(agent(), models).create(request)
-
-    async def many_models(request: Request) -> Response:
-        from toolgate.api.models import Offered
-
-        return await Offered(models).many(request)
-
-    async def one_model(request: Request) -> Response:
-        from toolgate.api.models import Offered
-
-        return await Offered(models).one(request)
+        return answer
 
     return [
-        Route("/v1/agent", run, methods=["POST"]),
-        Route("/v1/chat/completions", complete, methods=["POST"]),
-        Route("/v1/responses", respond, methods=["POST"]),
-        Route("/v1/models", many_models, methods=["GET"]),
-        Route("/v1/models/{id:path}", one_model, methods=["GET"]),
-        Route("/v1/runs", many_runs, methods=["GET"]),
-        Route("/v1/runs/{id}", one_run, methods=["GET"]),
+        Route("/v1/agent", late("agent", lambda found: found.AgUi(agent()).run), methods=["POST"]),
+        Route("/v1/chat/completions", late("completions", lambda found: found.Completions(agent(), models).complete), methods=["POST"]),
+        Route("/v1/responses", late("responses", lambda found: found.Responses(agent(), models).create), methods=["POST"]),
+        Route("/v1/models", late("models", lambda found: found.Offered(models).many), methods=["GET"]),
+        Route("/v1/models/{id:path}", late("models", lambda found: found.Offered(models).one), methods=["GET"]),
+        Route("/v1/runs", late("runs", lambda found: found.Told(agent()).many), methods=["GET"]),
+        Route("/v1/runs/{id}", late("runs", lambda found: found.Told(agent()).one), methods=["GET"]),
     ]
 
 

@@ -12,14 +12,14 @@ from typing import Any
 
 import orjson
 
-from toolgate.calls import PROTOCOL, Annotations, Call, Outcome, Principal, Text, Tool
+from toolgate.calls import PROTOCOL, READING, Call, Outcome, Principal, Text, Tool
+from toolgate.chain import Handler
 from toolgate.errors import InvalidArguments, UnknownTool
 from toolgate.gateway.search import Search
 from toolgate.money import FREE
 
 CALL_TOOL = "call_tool"
 FINDERS = frozenset({"search_tools", "describe_tool", CALL_TOOL})
-READING = Annotations(read_only=True, destructive=False, idempotent=True, open_world=False)
 DISCOVERY = ("discovery",)  # tiers and scopes do not bound finders: what they find is bounded
 SEARCH_SCHEMA: dict[str, Any] = {
     "type": "object",
@@ -72,39 +72,19 @@ def discovery(visible: Callable[[Principal], Mapping[str, Tool]], search: Search
     async def call_tool(call: Call) -> Outcome:
         raise InvalidArguments(f"{CALL_TOOL} wants name, the name of another tool, and arguments, an object")
 
+    searching = "Find tools by what they do. More tools exist than are listed; call what you find with call_tool."
+    describing = "The full description and argument schema of one tool. Use it before call_tool when arguments are unclear."
+    calling = "Call any tool by name, listed or not. It is checked, permitted and recorded like a direct call."
     return (
-        Tool(
-            name="search_tools",
-            title="Search tools",
-            description="Find tools by what they do. More tools exist than are listed; call what you find with call_tool.",
-            schema=SEARCH_SCHEMA,
-            run=search_tools,
-            annotations=READING,
-            tags=DISCOVERY,
-            price=FREE,
-        ),
-        Tool(
-            name="describe_tool",
-            title="Describe a tool",
-            description="The full description and argument schema of one tool. Use it before call_tool when arguments are unclear.",
-            schema=DESCRIBE_SCHEMA,
-            run=describe_tool,
-            annotations=READING,
-            tags=DISCOVERY,
-            price=FREE,
-        ),
-        Tool(
-            name=CALL_TOOL,
-            title="Call a tool",
-            description="Call any tool by name, listed or not. It is checked, permitted and recorded like a direct call.",
-            schema=CALL_SCHEMA,
-            run=call_tool,
-            # Towards clients it may do whatever the tool it names does; towards the policy it is harmless, since it never runs.
-            annotations=READING,
-            tags=DISCOVERY,
-            price=FREE,
-        ),
+        _finder("search_tools", "Search tools", searching, SEARCH_SCHEMA, search_tools),
+        _finder("describe_tool", "Describe a tool", describing, DESCRIBE_SCHEMA, describe_tool),
+        # Towards clients it may do whatever the tool it names does; towards the policy it is harmless, since it never runs.
+        _finder(CALL_TOOL, "Call a tool", calling, CALL_SCHEMA, call_tool),
     )
+
+
+def _finder(name: str, title: str, description: str, schema: dict[str, Any], run: Handler) -> Tool:
+    return Tool(name=name, title=title, description=description, schema=schema, run=run, annotations=READING, tags=DISCOVERY, price=FREE)
 
 
 def told(value: Mapping[str, Any]) -> Outcome:

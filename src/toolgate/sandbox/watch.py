@@ -89,12 +89,7 @@ def unlinked(pid: int, folder: Path, bound: int) -> int:
     held: dict[tuple[int, int], int] = {}
     for one in tree(pid):
         try:
-            with os.scandir(f"/proc/{one}/fd") as descriptors:
-                for descriptor in descriptors:
-                    with suppress(FileNotFoundError, ProcessLookupError):
-                        file = descriptor.stat()
-                        if file.st_nlink == 0 and S_ISREG(file.st_mode):
-                            held[file.st_dev, file.st_ino] = file.st_blocks * 512
+            held |= {(file.st_dev, file.st_ino): file.st_blocks * 512 for file in _nameless(one)}
             for line in Path(f"/proc/{one}/maps").read_text(errors="replace").splitlines():
                 if line.endswith(" (deleted)") and str(folder) in line:
                     major, minor = (int(number, 16) for number in line.split()[3].split(":"))
@@ -106,6 +101,16 @@ def unlinked(pid: int, folder: Path, bound: int) -> int:
             if _resident(one):  # of one that has ended nothing is left but what its parent has not asked for yet
                 return bound + 1
     return sum(held.values())
+
+
+def _nameless(pid: int) -> Iterator[os.stat_result]:
+    """The files that a process has open and that have no name any more."""
+    with os.scandir(f"/proc/{pid}/fd") as descriptors:
+        for descriptor in descriptors:
+            with suppress(FileNotFoundError, ProcessLookupError):
+                file = descriptor.stat()
+                if file.st_nlink == 0 and S_ISREG(file.st_mode):
+                    yield file
 
 
 def entries(pid: int, folder: str, size: int) -> int:

@@ -16,10 +16,9 @@ from hashlib import sha256
 from importlib import resources
 from typing import Any, cast
 
-from toolgate.calls import PROTOCOL, Call, Outcome, Principal, Tool
+from toolgate.calls import PROTOCOL, Call, Outcome, Principal, Tool, protocol_tool
 from toolgate.errors import InvalidArguments, UnknownTool
-from toolgate.gateway.discover import READING, told
-from toolgate.money import FREE
+from toolgate.gateway.discover import told
 from toolgate.stores import DIMENSIONS, Dimension, Ledger
 from toolgate.stores.budget import day_of, days
 
@@ -101,19 +100,8 @@ def page(name: str) -> str:
 
 def _tool(name: str, description: str, properties: Mapping[str, Any], required: Sequence[str], run: Any) -> Tool:
     schema = {"type": "object", "properties": dict(properties), "required": list(required), "additionalProperties": False}
-    return Tool(
-        name=name,
-        title=TITLES[name],
-        description=description,
-        schema=schema,
-        run=run,
-        annotations=READING,
-        tags=(PROTOCOL,),
-        listed=False,
-        price=FREE,
-        remote=False,
-        passed={"_meta": {"ui": {"resourceUri": place(name)}}},
-    )
+    passed = {"_meta": {"ui": {"resourceUri": place(name)}}}
+    return protocol_tool(name, description, schema, run, title=TITLES[name], passed=passed)
 
 
 def _file(name: str) -> str:
