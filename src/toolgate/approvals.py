@@ -30,7 +30,7 @@ from toolgate.audit.redact import Redactor
 from toolgate.calls import AGENT, Call, Principal, Question
 from toolgate.errors import LimitReached, UnknownApproval
 from toolgate.settings import Settings
-from toolgate.stores import Record, Stores
+from toolgate.stores import Record, Stores, every
 from toolgate.times import stamp
 
 KIND = "approval"
@@ -210,18 +210,10 @@ class Approvals:
 
     async def _each(self, of: Principal | None) -> AsyncIterator[Approval]:
         for prefix in [self._prefix(of.id, of.tenant), self._prefix(AGENT + of.id, of.tenant)] if of else [""]:
-            async for each in self._beginning(prefix):
+            async for found in every(self._records, KIND, prefix, page=PAGE):
+                each = _from(found)
                 if of is None or self.owns(of, each):
                     yield each
-
-    async def _beginning(self, prefix: str) -> AsyncIterator[Approval]:
-        after = prefix
-        while page := await self._records.list(KIND, limit=PAGE, after=after):
-            for found in page:
-                if not found.id.startswith(prefix):
-                    return
-                yield _from(found)
-            after = page[-1].id
 
     async def _refuse_too_many(self, caller: Principal) -> None:
         waiting = [each.expires async for each in self._each(caller) if each.state == "pending" and not self._late(each)]

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from toolgate.stores import Record, Records
+from toolgate.stores import Record, Records, every
 from toolgate.stores.database import Database
 from toolgate.stores.memory import MemoryRecords
 from toolgate.stores.sqlite import SCHEMA, SqliteRecords
@@ -106,3 +106,14 @@ async def test_what_is_put_soon_is_there_soon_when_nothing_else_happens(records:
     assert await records.put_soon("fact", "a", {"n": 1}, expires=2000.0)
 
     assert await records.get("fact", "a") == Record("a", 1, {"n": 1}, 2000.0)
+
+
+@pytest.mark.parametrize("page", [1, 2, 3, 100])
+async def test_all_that_begin_alike_are_read_whatever_the_pages(records: Records, page: int) -> None:
+    for name in ("a", "b-1", "b-2", "b-3", "c"):
+        await records.put("key", name, {})
+
+    assert [each.id async for each in every(records, "key", page=page)] == ["a", "b-1", "b-2", "b-3", "c"]
+    assert [each.id async for each in every(records, "key", "b-", page=page)] == ["b-1", "b-2", "b-3"]
+    assert [each.id async for each in every(records, "key", "b-", after="b-1", page=page)] == ["b-2", "b-3"]
+    assert [each.id async for each in every(records, "other", page=page)] == []

@@ -16,7 +16,7 @@ from toolgate.errors import Busy, UnknownRun
 from toolgate.llm.messages import TaskType, ToolSpec
 from toolgate.money import micros
 from toolgate.policy.bounds import is_admin
-from toolgate.stores import Stores
+from toolgate.stores import Stores, every
 
 RUN, FACT, PICTURE, RESULT, JUDGED = "run", "run.fact", "run.picture", "run.result", "run.judged"
 PAGE = 500
@@ -137,12 +137,8 @@ class Runs:
 
     async def seen_by(self, who: Principal) -> Sequence[Run]:
         """Those that `who` may see, the newest first."""
-        found: list[Run] = []
-        after = ""
-        while page := await self._records.list(RUN, limit=PAGE, after=after):
-            runs = (_from_body(each.id, each.body, each.version) for each in page)
-            found += [run for run in runs if _may_see(who, run)]
-            after = page[-1].id
+        runs = [_from_body(each.id, each.body, each.version) async for each in every(self._records, RUN, page=PAGE)]
+        found = [run for run in runs if _may_see(who, run)]
         return sorted(found, key=lambda run: (-run.started, run.id))
 
     async def under_way(self, run: Run) -> bool:
@@ -165,15 +161,10 @@ class Runs:
         """
         facts: list[Fact] = []
         number, beginning = 0, f"{run.id}-"
-        after = beginning
-        while page := await self._records.list(FACT, limit=PAGE, after=after):
-            for each in page:
-                if not each.id.startswith(beginning):
-                    return facts, number
-                images = {"images": await self._pictures(each.body) if pictures else ()} if "images" in each.body else {}
-                facts.append(from_json({**each.body, **images}))
-                number = int(each.id.removeprefix(beginning)) + 1
-            after = page[-1].id
+        async for each in every(self._records, FACT, beginning, page=PAGE):
+            images = {"images": await self._pictures(each.body) if pictures else ()} if "images" in each.body else {}
+            facts.append(from_json({**each.body, **images}))
+            number = int(each.id.removeprefix(beginning)) + 1
         return facts, number
 
     async def add(self, run: Run, number: int, fact: Fact) -> None:

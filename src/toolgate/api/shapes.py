@@ -6,8 +6,8 @@ from collections.abc import Callable
 from typing import Any
 
 from toolgate import money
-from toolgate.calls import Annotations, Tool
-from toolgate.gateway.discover import CALL_TOOL
+from toolgate.calls import Tool
+from toolgate.gateway.discover import effects
 from toolgate.llm.strict import shown
 
 OPENAI_DESCRIPTION = 1024
@@ -18,17 +18,17 @@ BRIEF = 160
 
 def mcp(tool: Tool) -> dict[str, Any]:
     """As MCP's `tools/list` (2026-07-28) shows it."""
-    effects = Annotations() if tool.name == CALL_TOOL else tool.annotations
+    told = effects(tool)
     whole = {
         "name": tool.name,
         "title": tool.title,
         "description": tool.description,
         "inputSchema": tool.input_schema,
         "annotations": {
-            "readOnlyHint": effects.read_only,
-            "destructiveHint": effects.destructive,
-            "idempotentHint": effects.idempotent,
-            "openWorldHint": effects.open_world,
+            "readOnlyHint": told.read_only,
+            "destructiveHint": told.destructive,
+            "idempotentHint": told.idempotent,
+            "openWorldHint": told.open_world,
         },
     }
     return {key: value for key, value in whole.items() if value is not None}
@@ -51,7 +51,7 @@ def anthropic(tool: Tool) -> dict[str, Any]:
 
 def brief(tool: Tool) -> dict[str, Any]:
     """As people choose from: what it is and does in a line, without its schema."""
-    effects = Annotations() if tool.name == CALL_TOOL else tool.annotations
+    told = effects(tool)
     return {
         "name": tool.name,
         "title": tool.title,
@@ -59,7 +59,7 @@ def brief(tool: Tool) -> dict[str, Any]:
         "integration": tool.integration,
         "category": tool.tags[0] if tool.tags and ":" not in tool.tags[0] else None,
         "request": tool.request or None,
-        "effect": "read" if effects.read_only else "destroy" if effects.destructive else "write",
+        "effect": "read" if told.read_only else "destroy" if told.destructive else "write",
         "price": None if tool.price is None else {**money.shown(tool.price.reserve), "estimated": tool.price.estimated},
     }
 

@@ -58,9 +58,7 @@ class Narration:
 
     async def __call__(self, event: Event) -> None:
         if self._output == "stream-json":
-            from toolgate.agent.told import told
-
-            click.echo(escaped(json.dumps(told(event), ensure_ascii=False, default=str)))
+            _emit(event)
         match event:
             case Started(run, resumed):
                 self.run = run
@@ -114,9 +112,7 @@ class Narration:
     def _finished(self, end: Finished) -> None:
         self.end = end
         if self._output == "json":
-            from toolgate.agent.told import told
-
-            click.echo(escaped(json.dumps(told(end), ensure_ascii=False, default=str)))
+            _emit(end)
         elif self._output == "text" and self._answer and not self._live and end.answer:
             show(end.answer)
         if not self._answer:
@@ -149,6 +145,12 @@ class Narration:
         from rich.text import Text
 
         self._console.print(Text(clean(text), style=style))
+
+
+def _emit(event: Event) -> None:
+    from toolgate.agent.told import told
+
+    click.echo(escaped(json.dumps(told(event), ensure_ascii=False, default=str)))
 
 
 def _short(text: str) -> str:

@@ -68,6 +68,8 @@ class Caps:
 
 CAPS = Caps()
 """What is taken where nobody says otherwise."""
+SMALL = Caps(received=256 * 1024, decoded=256 * 1024)
+"""What is taken of tokens, of keys, and of what tells where they are."""
 
 
 class Sender(Protocol):

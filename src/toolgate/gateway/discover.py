@@ -12,7 +12,7 @@ from typing import Any
 
 import orjson
 
-from toolgate.calls import PROTOCOL, READING, Call, Outcome, Principal, Text, Tool
+from toolgate.calls import PROTOCOL, READING, Annotations, Call, Outcome, Principal, Text, Tool
 from toolgate.chain import Handler
 from toolgate.errors import InvalidArguments, UnknownTool
 from toolgate.gateway.search import Search
@@ -85,6 +85,11 @@ def discovery(visible: Callable[[Principal], Mapping[str, Tool]], search: Search
 
 def _finder(name: str, title: str, description: str, schema: dict[str, Any], run: Handler) -> Tool:
     return Tool(name=name, title=title, description=description, schema=schema, run=run, annotations=READING, tags=DISCOVERY, price=FREE)
+
+
+def effects(tool: Tool) -> Annotations:
+    """What clients are told of it: they must not take a call of any tool at all for a call that only reads."""
+    return Annotations() if tool.name == CALL_TOOL else tool.annotations
 
 
 def told(value: Mapping[str, Any]) -> Outcome:

@@ -23,7 +23,7 @@ from anyio.abc import TaskGroup
 from toolgate.calls import Call, Outcome, Principal, Problem, Progress, Text, key, new_id
 from toolgate.errors import NotIdentified, ToolgateError
 from toolgate.internal.trouble import Trouble
-from toolgate.stores import Record, Stores
+from toolgate.stores import Record, Stores, every
 from toolgate.stores.outcome import dumps, loads
 
 if TYPE_CHECKING:
@@ -166,14 +166,11 @@ class Jobs:
         """The first `limit` jobs of `who`'s with an id above `after`, by id."""
         owner = owner_of(who)
         found: list[Record] = []
-        after = max(after, owner[:OWNED])
-        while len(found) < limit and (page := await self.stores.records.list(KIND, limit=limit, after=after)):
-            for record in page:
-                if not record.id.startswith(owner[:OWNED]):
-                    return found
-                if record.body["owner"] == owner and len(found) < limit:
-                    found.append(await self._as_it_stands(record))
-            after = page[-1].id
+        async for record in every(self.stores.records, KIND, owner[:OWNED], after=after, page=limit):
+            if record.body["owner"] == owner:
+                found.append(await self._as_it_stands(record))
+                if len(found) == limit:
+                    break
         return found
 
     async def cancel(self, who: Principal, id: str) -> Record:
@@ -204,12 +201,9 @@ class Jobs:
 
     async def take_up(self) -> None:
         """Go on with every job whose process is gone, where it may be made again."""
-        after = ""
         try:
-            while page := await self.stores.records.list(KIND, limit=PAGE, after=after):
-                for record in page:
-                    await self._as_it_stands(record)
-                after = page[-1].id
+            async for record in every(self.stores.records, KIND, page=PAGE):
+                await self._as_it_stands(record)
         except ToolgateError as error:  # those that are left are taken up when somebody asks after them
             log.warning("not every job that was interrupted could be taken up: %s", error)
 

@@ -12,7 +12,7 @@ from math import inf
 from typing import Any
 
 from toolgate.llm.series import Batch
-from toolgate.stores import Records
+from toolgate.stores import Records, every
 
 MINUTE, HOUR = "llm.minute", "llm.hour"
 KEPT_MINUTES = 7 * 24 * 60
@@ -51,15 +51,10 @@ class Minutes:
         return {minute: batch async for minute, batch in self._each(MINUTE, 60, since, inf)}
 
     async def _each(self, kind: str, seconds: int, since: float, until: float) -> AsyncIterator[tuple[int, Batch]]:
-        after = _id(int(since // seconds) - 1)
-        while page := await self._records.list(kind, limit=PAGE, after=after):
-            for record in page:
-                if int(record.id) * seconds >= until:
-                    return
-                yield int(record.id), Batch.from_json(record.body)
-            after = page[-1].id
-            if len(page) < PAGE:
+        async for record in every(self._records, kind, after=_id(int(since // seconds) - 1), page=PAGE):
+            if int(record.id) * seconds >= until:
                 return
+            yield int(record.id), Batch.from_json(record.body)
 
     async def roll(self, now: float) -> int:
         """Make hours of minutes that are seven days old, and forget hours after 400 days. How many minutes there were."""

@@ -13,7 +13,7 @@ from typing import Any
 import orjson
 
 from toolgate.egress.origin import origin_of
-from toolgate.egress.wire import Caps, Reach, Request, Response, Sender
+from toolgate.egress.wire import SMALL, Caps, Reach, Request, Response, Sender
 from toolgate.errors import EgressBlocked, UpstreamFailed
 from toolgate.integration import AuthorizationCode, ClientCredentials, Integration
 from toolgate.oauth.metadata import (
@@ -29,7 +29,6 @@ from toolgate.oauth.metadata import (
     server_places,
 )
 
-CAPS = Caps(received=256 * 1024, decoded=256 * 1024)
 SECONDS = 10.0
 """Seconds that one document may take."""
 
@@ -41,7 +40,7 @@ class Way:
     sender: Sender
     integration: Integration
 
-    async def send(self, request: Request, *, seconds: float, caps: Caps = CAPS) -> Response:
+    async def send(self, request: Request, *, seconds: float, caps: Caps = SMALL) -> Response:
         """Carry `request` out. Raises as `Sender.send`."""
         origin, integration = origin_of(request.url), self.integration
         if origin in _named(integration):

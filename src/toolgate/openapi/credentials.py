@@ -18,7 +18,7 @@ from urllib.parse import quote, quote_plus
 
 from toolgate.calls import Principal
 from toolgate.egress.origin import check_origin, origin_of
-from toolgate.egress.wire import Caps, Headers, Reach, Request, Response, Sender
+from toolgate.egress.wire import SMALL, Headers, Reach, Request, Response, Sender
 from toolgate.errors import NotLinked, TimedOut, ToolgateError, Unreachable
 from toolgate.integration import ApiKey, Basic, Bearer, TokenEndpoint
 from toolgate.openapi.request import with_cookie, with_query
@@ -32,7 +32,6 @@ MASK = "REDACTED"
 SECRET_NAME = re.compile(r"auth|cookie|key|token|secret|passw|session|signature|credential", re.IGNORECASE)
 UNRESERVED = re.compile(r"[A-Za-z0-9._~-]*")
 """What no URL encodes (RFC 3986, 2.3)."""
-TOKEN_CAPS = Caps(received=256 * 1024, decoded=256 * 1024)
 EARLY_SECONDS = 60.0  # a token is renewed so long before its end, or a tenth of its life if that is shorter
 PAUSE = 0.25  # seconds in which one who gives tokens is not asked again after a failure; as the gate's first pause before a retry
 CLIENT_CREDENTIALS = {"grant_type": "client_credentials"}
@@ -232,7 +231,7 @@ class Tokens(Credentials):
         )
         form = {**self._grant()} | ({"scope": " ".join(auth.scopes)} if auth.scopes else {})
         request = token_request(Server(self._giver, auth.token_url), client, form)
-        return given(await self._sender.send(request, reach=self._reach, seconds=seconds, caps=TOKEN_CAPS), self._giver)
+        return given(await self._sender.send(request, reach=self._reach, seconds=seconds, caps=SMALL), self._giver)
 
 
 def scrubbed(response: Response, secrets: Iterable[str]) -> Response:

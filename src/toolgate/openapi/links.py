@@ -16,7 +16,7 @@ import anyio
 import orjson
 
 from toolgate.calls import Principal, new_id
-from toolgate.stores import Record, Records
+from toolgate.stores import Records, every
 from toolgate.stores.recent import Recent
 from toolgate.stores.sealed import Sealer
 
@@ -141,8 +141,8 @@ class Links:
 
     async def list(self) -> Sequence[Link]:
         """All links, by tenant, user and integration."""
-        found: list[Record] = []
-        while page := await self._records.list(self._kind, after=found[-1].id if found else ""):
-            found += page
-        links = [Link(Holder(*(record.body[name] for name in ("tenant", "user", "integration"))), record.body["at"]) for record in found]
+        links = [
+            Link(Holder(*(record.body[name] for name in ("tenant", "user", "integration"))), record.body["at"])
+            async for record in every(self._records, self._kind)
+        ]
         return sorted(links, key=lambda link: (link.holder.tenant, link.holder.user, link.holder.integration))

@@ -20,7 +20,7 @@ from mcp_types.version import is_version_at_least
 from toolgate.calls import Principal, key
 from toolgate.errors import ToolgateError
 from toolgate.server import passing
-from toolgate.stores import Records
+from toolgate.stores import Records, every
 
 KIND = "client"
 """Of the records."""
@@ -147,19 +147,13 @@ class Clients:
         Args:
             of: only those of this principal; None: everybody's.
         """
-        seen, after = list[Seen](), _prefix(of.tenant, of.id) if of else ""
-        prefix = after
-        while page := await self._records.list(KIND, after=after):
-            for each in page:
-                if each.id.startswith(prefix):
-                    client = Client(**each.body["client"])
-                    met = self._met.get(client)
-                    last = max(each.body["last"], met.last if met else 0.0)
-                    rounds = is_version_at_least(client.protocol, passing.ROUNDS)
-                    seen.append(Seen(client, each.body["first"], last, None if rounds else met.open() if met else 0))
-            after = page[-1].id
-            if not after.startswith(prefix):
-                break
+        seen = list[Seen]()
+        async for each in every(self._records, KIND, _prefix(of.tenant, of.id) if of else ""):
+            client = Client(**each.body["client"])
+            met = self._met.get(client)
+            last = max(each.body["last"], met.last if met else 0.0)
+            rounds = is_version_at_least(client.protocol, passing.ROUNDS)
+            seen.append(Seen(client, each.body["first"], last, None if rounds else met.open() if met else 0))
         return sorted(seen, key=lambda each: -each.last)
 
     def _named(self, told: tuple[str, str], principal: Principal) -> tuple[tuple[str, str], str, str, int]:

@@ -20,12 +20,11 @@ from mcp_types import methods
 from mcp_types.version import is_version_at_least
 from pydantic import TypeAdapter, ValidationError
 
-from toolgate.calls import UNSET, Annotations, Binary, Content, Outcome, Passed, Problem, Text, Tool
-from toolgate.gateway.discover import CALL_TOOL
+from toolgate.calls import UNSET, Binary, Content, Outcome, Passed, Problem, Text, Tool
+from toolgate.gateway.discover import effects
 from toolgate.money import Micros
 from toolgate.settings import problems_of
 
-ANYTHING_MAY_HAPPEN = Annotations()
 BLOCK: TypeAdapter[types.ContentBlock] = TypeAdapter(types.ContentBlock)
 SINCE: Mapping[Any, str] = {
     **dict.fromkeys(("text", "image", "resource"), "2024-11-05"),
@@ -42,8 +41,7 @@ COMPLETE = b',"resultType":"complete"'
 
 def definition(tool: Tool, version: str = NEWEST) -> types.Tool:
     """The tool as clients of `version` list it."""
-    # A client must not take a call of any tool at all for a call that only reads.
-    effects = ANYTHING_MAY_HAPPEN if tool.name == CALL_TOOL else tool.annotations
+    told = effects(tool)
     passed = dict(tool.passed)
     output = passed.get("outputSchema")
     if output is not None and output.get("type") != "object" and not is_version_at_least(version, NEWEST):
@@ -54,10 +52,10 @@ def definition(tool: Tool, version: str = NEWEST) -> types.Tool:
         description=tool.description,
         input_schema=tool.input_schema,
         annotations=types.ToolAnnotations(
-            read_only_hint=effects.read_only,
-            destructive_hint=effects.destructive,
-            idempotent_hint=effects.idempotent,
-            open_world_hint=effects.open_world,
+            read_only_hint=told.read_only,
+            destructive_hint=told.destructive,
+            idempotent_hint=told.idempotent,
+            open_world_hint=told.open_world,
         ),
     )
     return types.Tool.model_validate({**listed.model_dump(by_alias=True, exclude_none=True), **passed}) if passed else listed

@@ -18,7 +18,7 @@ import jwt
 import orjson
 
 from toolgate.egress.origin import origin_of
-from toolgate.egress.wire import Caps, Reach, Request, Sender
+from toolgate.egress.wire import SMALL, Reach, Request, Sender
 from toolgate.errors import EgressBlocked, NotIdentified, ToolgateError, Unreachable, UpstreamFailed
 from toolgate.oauth.metadata import is_issuer
 from toolgate.settings import Issuer
@@ -30,7 +30,6 @@ AGAIN = 30.0
 """Seconds between two fetches at least."""
 STEP, WHOLE = 5.0, 10.0
 """Seconds that one request, and all that are needed, may take."""
-CAPS = Caps(received=256 * 1024, decoded=256 * 1024)
 MOST = 100  # keys of one issuer; the largest seen have about ten
 KINDS: Mapping[str, Mapping[str, str]] = {
     **{name: {"kty": "RSA"} for name in ("RS256", "RS384", "RS512", "PS256", "PS384", "PS512")},
@@ -162,7 +161,7 @@ async def json_at(url: str, issuer: Issuer, sender: Sender, request: Request | N
     """
     asked = request or Request("GET", url, (("Accept", "application/json"),))
     reach = Reach(frozenset({origin_of(url)}), issuer.allow_networks)
-    response = await sender.send(asked, reach=reach, seconds=STEP, caps=CAPS)
+    response = await sender.send(asked, reach=reach, seconds=STEP, caps=SMALL)
     try:
         value = orjson.loads(response.body) if response.status == 200 else None
     except orjson.JSONDecodeError:

@@ -27,7 +27,7 @@ from toolgate.calls import AGENT, Principal
 from toolgate.errors import Misconfigured, NotIdentified
 from toolgate.server.identify import digest
 from toolgate.settings import Caller
-from toolgate.stores import Record, Records
+from toolgate.stores import Record, Records, every
 from toolgate.stores.recent import Recent
 
 KIND = "key"
@@ -191,10 +191,7 @@ class Keys:
 
     async def list(self) -> Sequence[Key]:
         """Every key there ever was, by id."""
-        found: list[Key] = []
-        while page := await self._records.list(KIND, after=found[-1].id if found else ""):
-            found += map(_key, page)
-        return found
+        return [_key(record) async for record in every(self._records, KIND)]
 
     async def _read(self, id: str) -> tuple[Key, str] | None:
         """The key `id` and the hash of its text."""

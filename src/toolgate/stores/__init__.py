@@ -107,6 +107,19 @@ class Records(Protocol):
         """Those with an id above `after`, by id."""
 
 
+async def every(records: Records, kind: str, prefix: str = "", *, after: str = "", page: int = 1000) -> AsyncIterator[Record]:
+    """Records whose id begins with `prefix`, by id, from above `after` on, read `page` at a time."""
+    after = max(after, prefix)
+    while found := await records.list(kind, limit=page, after=after):
+        for each in found:
+            if not each.id.startswith(prefix):
+                return
+            yield each
+        if len(found) < page:
+            return
+        after = found[-1].id
+
+
 class Lives(Protocol):
     """Which of the processes that share the records are there."""
 
