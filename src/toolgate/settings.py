@@ -54,6 +54,8 @@ class Server(Strict):
     """What MCP clients tell their models of this server, instead of a sentence of ours."""
     keep_alive: float = Field(default=15.0, gt=0)
     """Seconds that an idle connection is kept open for the next request."""
+    sessions: bool = True
+    """Keep a session here for each MCP client older than 2026-07-28; false: any process answers any of its requests and asks nothing."""
     max_connections: int = Field(default=2048, gt=0)
     """Open connections, streams included; further ones are answered 503."""
     metrics: Literal["admin", "loopback"] = "admin"

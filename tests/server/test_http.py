@@ -372,6 +372,20 @@ async def test_who_does_not_say_what_they_take_gets_what_there_is(serve: Serve) 
     assert opened.status_code == 200
 
 
+async def test_without_sessions_any_process_answers_an_older_client(serve: Serve, gateway_of: GatewayOf) -> None:
+    gateway, server = gateway_of([a_tool(name="alpha")]), Server(port=0, sessions=False)
+    call = {"jsonrpc": "2.0", "id": 2, "method": "tools/call", "params": {"name": "alpha", "arguments": {}}}
+    newest = {"mcp-protocol-version": "2025-11-25"}
+    async with serve(gateway, server) as one, serve(gateway, server) as other, httpx2.AsyncClient(trust_env=False) as client:
+        opened = await client.post(f"{one}/mcp", headers=headers("x"), json=INITIALIZE)
+        called = [await client.post(f"{url}/mcp", headers=headers("x") | newest, json=call) for url in (other, one)]
+        stale = await client.post(f"{other}/mcp", headers=headers("x", mcp_session_id="0" * 32) | newest, json=call)
+
+    assert "mcp-session-id" not in opened.headers
+    assert [answer.status_code for answer in (opened, *called, stale)] == [200] * 4
+    assert all("alpha was called" in answer.text for answer in (*called, stale))
+
+
 async def test_an_sse_session_is_used_by_nobody_but_the_principal_that_opened_it(serve: Serve) -> None:
     async with (
         serve([a_tool()], identify=by_name) as url,

@@ -86,7 +86,7 @@ class McpFace:
         self._server.middleware.append(self._sessions.remember)
         if clients is not None:
             clients.watch(self._server, _who)
-        self._manager = StreamableHTTPSessionManager(self._server, max_request_body_size=server.max_body)
+        self._manager = StreamableHTTPSessionManager(self._server, max_request_body_size=server.max_body, stateless=not server.sessions)
         self._sse = SseServerTransport("/messages/", max_request_body_size=server.max_body)
 
     def fast(self, app: ASGIApp) -> ASGIApp:
