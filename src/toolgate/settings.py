@@ -281,6 +281,15 @@ class Cache(Strict):
     """Bytes of answers kept in this process; those not asked for longest go first. 0: none are kept."""
 
 
+class Log(Strict):
+    """What a server writes to standard error, where nobody has configured logging."""
+
+    format: Literal["text", "json"] = "text"
+    """A record is its message, or an object with `time`, `level`, `logger`, `message` and a bug's `exception`, on one line."""
+    level: Literal["debug", "info", "warning", "error"] = "warning"
+    """From which level on Toolgate's own records are written; others' are from `warning` on."""
+
+
 class Settings(BaseSettings):
     """All of Toolgate's settings."""
 
@@ -327,6 +336,7 @@ class Settings(BaseSettings):
     upstreams: Upstreams = Upstreams()
     replay: Replay = Replay()
     cache: Cache = Cache()
+    log: Log = Log()
     models: Models = Models()
     providers: Mapping[Annotated[str, Field(pattern=r"^[a-z0-9][a-z0-9_-]{0,31}$")], ModelProvider] | None = None
     """Who answers prompts, by a name of your choice; absent: every service whose usual variable, such as `OPENAI_API_KEY`, is set."""

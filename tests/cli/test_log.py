@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import logging
+import subprocess
+import sys
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from toolgate.cli.log import OneLine, fit
+from toolgate.cli.log import Json, OneLine, fit
 
 
 def record(message: str, *arguments: object, bug: BaseException | None = None) -> str:
@@ -29,6 +32,37 @@ def test_a_bugs_own_lines_are_indented() -> None:
     assert lines[0] == "it failed"
     assert lines[-2:] == ["  ValueError: first", r"  forged record\x1b[2J"]
     assert all(line.startswith("  ") for line in lines[1:])
+
+
+def test_as_json_a_record_is_an_object_on_one_line() -> None:
+    made = logging.LogRecord("toolgate.server", logging.WARNING, "f", 1, "%s is away", ("e\nvil",), None)
+    made.created = 1_800_000_000.25
+    bug = ValueError("x")
+    failed = logging.LogRecord("toolgate", logging.ERROR, "f", 1, "it failed", (), (type(bug), bug, None))
+
+    assert json.loads(Json().format(made)) == {
+        "time": "2027-01-15T08:00:00.250Z",
+        "level": "warning",
+        "logger": "toolgate.server",
+        "message": "e\nvil is away",
+    }
+    assert json.loads(Json().format(failed))["exception"] == "ValueError: x"
+    assert "\n" not in Json().format(made) + Json().format(failed)
+
+
+def test_a_server_logs_as_the_settings_say_and_others_from_warnings_on() -> None:
+    program = (
+        "import logging\n"
+        "from toolgate.cli.log import log_lines\n"
+        "log_lines(as_json=True, level='info')\n"
+        "for name in ('toolgate.server', 'others'):\n"
+        "    logging.getLogger(name).debug('d'), logging.getLogger(name).info('i'), logging.getLogger(name).warning('w')\n"
+    )
+
+    ran = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=60)
+
+    said = [(each["logger"], each["message"]) for each in map(json.loads, ran.stderr.splitlines())]
+    assert said == [("toolgate.server", "i"), ("toolgate.server", "w"), ("others", "w")]
 
 
 @given(st.text())

@@ -6,8 +6,10 @@ speak to the terminal that shows them.
 
 from __future__ import annotations
 
+import json
 import logging
 import re
+from datetime import UTC, datetime
 
 from toolgate.audit.line import UNSAFE
 
@@ -24,12 +26,29 @@ class OneLine(logging.Formatter):
         return "\n".join(said)
 
 
+class Json(logging.Formatter):
+    """An object a record, for what collects logs by machine."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        time = datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+        said = {"time": time, "level": record.levelname.lower(), "logger": record.name, "message": record.getMessage()}
+        if record.exc_info:
+            said["exception"] = self.formatException(record.exc_info)
+        return json.dumps(said)
+
+
 def fit(text: str) -> str:
     """`text` with control, direction-changing and invisible characters as Python writes them."""
     return UNFIT.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
 
 
-def log_lines() -> None:
-    """Write records so from now on; a handler that somebody adds takes their place."""
+def log_lines(*, as_json: bool = False, level: str = "warning") -> None:
+    """Write records so from now on; a handler that somebody adds takes their place.
+
+    Args:
+        level: from which on our own are written.
+    """
     if logging.lastResort is not None:
-        logging.lastResort.setFormatter(OneLine())
+        logging.lastResort.setFormatter(Json() if as_json else OneLine())
+        logging.lastResort.setLevel(level.upper())
+        logging.getLogger("toolgate").setLevel(level.upper())

@@ -9,6 +9,7 @@ import click
 from click.core import ParameterSource
 
 from toolgate import __version__
+from toolgate.cli.log import log_lines
 from toolgate.cli.options import common, settings_of, wait_for
 from toolgate.cli.output import emit, say
 from toolgate.cli.specs import added
@@ -86,6 +87,8 @@ def _guest(settings: Settings) -> Caller | None:
 def _serve(settings: Settings, stdio: bool, as_json: bool) -> None:
     from toolgate.app import open_app, serve, serve_stdio
     from toolgate.server.start import run
+
+    log_lines(as_json=settings.log.format == "json", level=settings.log.level)
 
     async def main() -> None:
         async with open_app(settings) as app:
