@@ -131,15 +131,7 @@ class Agent:
             InvalidArguments: there would be too many pictures in it, or those of its task are lost; or as of `run`.
         """
         runs = self.runs
-        run = await runs.get(id, user)
-        if await runs.under_way(run):
-            raise Busy(f"the run {id} is under way")
-        if run.owner != user.user:
-            raise UnknownRun(f"the run {id} is {run.owner}'s, who alone can take it up")
-        if run.task.pipeline != self.pipeline:
-            raise NotPermitted(f"the run {id} is one of {run.task.pipeline or 'the agent'}, which takes it up", "agent.pipeline")
-        if run.status == "done" and text is None:
-            raise NotPermitted(f"the run {id} is done; it goes on when you say something more", "agent.done")
+        run = await self._stopped(id, user, more=text is not None)
         await runs.join()
         facts, number = await runs.facts(run, pictures=True)
         asked = bool(turns.after(facts).messages)
@@ -159,6 +151,23 @@ class Agent:
             first = Asked(self.clock(), task.text if text is None else text)
         awaited = {call.id: results[call.id] for call in drive.state.waiting if call.name in theirs and call.id in results}
         return await self._driven(drive, first, None, awaited)
+
+    async def _stopped(self, id: str, user: Principal, *, more: bool) -> Run:
+        """A run that may be taken up; raises as `resume`.
+
+        Args:
+            more: something more is said.
+        """
+        run = await self.runs.get(id, user)
+        if await self.runs.under_way(run):
+            raise Busy(f"the run {id} is under way")
+        if run.owner != user.user:
+            raise UnknownRun(f"the run {id} is {run.owner}'s, who alone can take it up")
+        if run.task.pipeline != self.pipeline:
+            raise NotPermitted(f"the run {id} is one of {run.task.pipeline or 'the agent'}, which takes it up", "agent.pipeline")
+        if run.status == "done" and not more:
+            raise NotPermitted(f"the run {id} is done; it goes on when you say something more", "agent.done")
+        return run
 
     def _drive(
         self,

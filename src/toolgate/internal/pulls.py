@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from toolgate.internal.commit import Wanted, push, tip_of
@@ -93,26 +94,26 @@ def _closes(body: str, number: int) -> bool:
 async def _finish(github: GitHub, pull: Pull, asked: Mapping[str, Any], *, again: bool) -> list[Trouble]:
     """Set what is not set yet; what could not be done."""
     troubles = []
-    for step in (_set_body, _add_labels, _add_assignees, _ask_reviewers):
+    for step in (_set_body, _add_labels, _add_assignees, partial(_ask_reviewers, again=again)):
         try:
-            await step(github, pull, asked, again)
+            await step(github, pull, asked)
         except Trouble as trouble:
             troubles.append(trouble)
     return troubles
 
 
-async def _set_body(github: GitHub, pull: Pull, asked: Mapping[str, Any], again: bool) -> None:
+async def _set_body(github: GitHub, pull: Pull, asked: Mapping[str, Any]) -> None:
     body = closing(pull.body, asked)
     if body != pull.body:
         await github.ask("update_pull_request", pull_number=pull.number, body=body)
 
 
-async def _add_labels(github: GitHub, pull: Pull, asked: Mapping[str, Any], again: bool) -> None:
+async def _add_labels(github: GitHub, pull: Pull, asked: Mapping[str, Any]) -> None:
     if labels := without(asked.get("labels", ()), pull.labels):
         await github.ask("add_issue_labels", issue_number=pull.number, labels=labels)
 
 
-async def _add_assignees(github: GitHub, pull: Pull, asked: Mapping[str, Any], again: bool) -> None:
+async def _add_assignees(github: GitHub, pull: Pull, asked: Mapping[str, Any]) -> None:
     if not (logins := without(asked.get("assignees", ()), pull.assignees)):
         return
     answer = await github.ask("add_issue_assignees", issue_number=pull.number, assignees=logins)
@@ -122,7 +123,7 @@ async def _add_assignees(github: GitHub, pull: Pull, asked: Mapping[str, Any], a
         raise Trouble("not_assignable", message, tool="github_add_issue_assignees")
 
 
-async def _ask_reviewers(github: GitHub, pull: Pull, asked: Mapping[str, Any], again: bool) -> None:
+async def _ask_reviewers(github: GitHub, pull: Pull, asked: Mapping[str, Any], *, again: bool) -> None:
     logins = without(asked.get("reviewers", ()), pull.reviewers)
     if logins and again:  # asking those who have answered would ask them anew
         async for page in github.pages("list_pull_request_reviews", pull_number=pull.number):
