@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import anyio
+import httpx2
 import mcp_types as types
 import pytest
 from mcp import Client
@@ -16,9 +17,10 @@ from mcp.shared.exceptions import MCPError
 from tests.upstream.conftest import Behind, plain
 from tests.upstream.test_eras import named, standing
 from tests.upstream.theirs import ROUNDS, Theirs
+from toolgate.agent.result import text_of
 from toolgate.api.shapes import mcp
 from toolgate.app import asgi
-from toolgate.calls import Call, Session
+from toolgate.calls import Call, Outcome, Session
 from toolgate.errors import InputNeeded, ProtocolError, UpstreamFailed
 from toolgate.news import Change
 from toolgate.openapi.load import accept
@@ -157,6 +159,32 @@ async def test_subscriptions_are_written_down_as_reads_are_refused_ones_too(behi
         ("call.outcome", None, True),
     ]
     assert {(line["tool"]["name"], line["principal"]["id"]) for line in lines} == {("theirs_resources/read", "anonymous")}
+
+
+BIG = 12345678901234567890123
+
+
+class Big(Theirs):
+    async def call_tool(self, context: Any, params: types.CallToolRequestParams) -> Any:
+        return types.CallToolResult(content=[], structured_content={"n": BIG})
+
+
+@pytest.mark.parametrize("era", ["handshake", "rounds"])
+async def test_a_number_past_64_bits_reaches_every_face_to_its_last_digit(behind: Behind, era: str) -> None:
+    async with standing(behind, Big(), era) as (url, _):
+        told = []
+        for mode in ("legacy", ROUNDS):
+            async with Client(url, mode=mode) as client:
+                answer = await client.call_tool("theirs_canary", {})
+                told.append((answer.structured_content, getattr(answer.content[0], "text", None)))
+        async with httpx2.AsyncClient(trust_env=False) as plain_client:
+            where = url.replace("/mcp", "/v1/tools/theirs_canary/call")
+            answered = [await plain_client.post(where, json={}, headers={"idempotency-key": "one"}) for _ in range(2)]
+
+    assert told == [({"n": BIG}, f'{{"n":{BIG}}}')] * 2
+    assert answered[0].json()["structured"] == {"n": BIG}
+    assert [each.json()["replayed"] for each in answered] == [False, True]  # which is not kept whole: nothing else could read it
+    assert text_of(Outcome(structured={"n": BIG})) == f'{{"n":{BIG}}}'  # as a model hears it
 
 
 class Slow(Theirs):

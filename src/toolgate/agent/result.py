@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import orjson
-
 from toolgate.agent.kept import READ_RESULT
+from toolgate.audit.line import whole
 from toolgate.calls import UNSET, Binary, Outcome, Text
 
 HEAD = 0.75
@@ -15,7 +14,7 @@ def text_of(outcome: Outcome) -> str:
     """All of `outcome` that can be said in words."""
     said = [piece.text if isinstance(piece, Text) else _file(piece) for piece in outcome.content]
     if not said and outcome.structured is not UNSET:
-        said = [orjson.dumps(outcome.structured, default=str).decode()]
+        said = [whole(outcome.structured).decode()]
     if outcome.problem is not None:
         said = [outcome.problem.message, *said]
     return "\n".join(said) or "done; there is no answer beyond that"

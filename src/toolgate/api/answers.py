@@ -7,9 +7,9 @@ from base64 import b64encode
 from collections.abc import Mapping
 from typing import Any
 
-import orjson
 from starlette.responses import Response
 
+from toolgate.audit.line import whole
 from toolgate.calls import UNSET, Content, Outcome, Problem, Text
 from toolgate.money import shown
 
@@ -49,7 +49,7 @@ class Json(Response):
     media_type = "application/json"
 
     def render(self, content: Any) -> bytes:
-        return orjson.dumps(content)
+        return whole(content)
 
 
 def outcome_answer(outcome: Outcome) -> Json:

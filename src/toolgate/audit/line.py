@@ -38,6 +38,14 @@ def canonical(value: Any) -> bytes:
         return orjson.dumps(writable(value), option=orjson.OPT_SORT_KEYS)
 
 
+def whole(value: Any) -> bytes:
+    """`value` as JSON, with what orjson has no form for: integers past 64 bits, half of a surrogate pair."""
+    try:
+        return orjson.dumps(value)
+    except TypeError:
+        return json.dumps(value, separators=(",", ":")).encode()
+
+
 def exact(value: Any) -> bytes:
     """JSON that is the same for the same value and for no other, whatever the value holds."""
     try:

@@ -156,9 +156,9 @@ def _as_json(file: Binary) -> dict[str, str]:
 
 def _write(output: Path, files: Sequence[Binary], text: str, structured: Any) -> list[str]:
     """Write the result, several files as FILE, FILE-2 …, and tell their names."""
-    import orjson
+    from toolgate.audit.line import whole
 
-    contents = [file.data for file in files] or [text.encode() if structured is UNSET else orjson.dumps(structured)]
+    contents = [file.data for file in files] or [text.encode() if structured is UNSET else whole(structured)]
     written = []
     for number, content in enumerate(contents, 1):
         path = output if number == 1 else output.with_stem(f"{output.stem}-{number}")

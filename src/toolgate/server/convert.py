@@ -20,6 +20,7 @@ from mcp_types import methods
 from mcp_types.version import is_version_at_least
 from pydantic import TypeAdapter, ValidationError
 
+from toolgate.audit.line import whole
 from toolgate.calls import UNSET, Binary, Content, Outcome, Passed, Problem, Text, Tool
 from toolgate.gateway.discover import effects
 from toolgate.money import Micros
@@ -78,7 +79,7 @@ def result(outcome: Outcome, version: str) -> types.CallToolResult:
         return types.CallToolResult(content=[_text(advice(outcome.problem)), *content], is_error=True, _meta=_meta(outcome))
     structured = outcome.structured
     if not content and structured is not UNSET:
-        content = [_text(orjson.dumps(structured).decode())]
+        content = [_text(whole(structured).decode())]
     return types.CallToolResult(
         content=content,
         structured_content=structured if _carried(structured, version) else None,

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import asyncio
-import json
 from collections.abc import Awaitable, Mapping
 from functools import cached_property
 from typing import Any
 
 import anyio
-import orjson
 from starlette.types import Receive, Scope, Send
 
+from toolgate.audit.line import whole
 from toolgate.server import ANSWER
 
 WATCHED = 0.05
@@ -114,7 +113,7 @@ class Waiting:
             self._fresh.remove(self)
             self.begin()
         async with self._sending:
-            await self._write(event(_encoded(message)))
+            await self._write(event(whole(message)))
 
     async def answer(self, status: int | None, body: bytes) -> None:
         """Send the answer, JSON in one line. After `over`.
@@ -180,13 +179,6 @@ async def send_json(send: Send, status: int, *pieces: bytes) -> None:
     for piece in pieces[:-1]:
         await send({"type": "http.response.body", "body": piece, "more_body": True})
     await send({"type": "http.response.body", "body": pieces[-1]})
-
-
-def _encoded(message: Mapping[str, Any]) -> bytes:
-    try:
-        return orjson.dumps(message)
-    except TypeError:  # a lone surrogate, a number over 64 bits
-        return json.dumps(message).encode()
 
 
 def event(message: bytes) -> bytes:

@@ -7,8 +7,7 @@ from binascii import Error
 from collections.abc import Mapping
 from typing import Any
 
-import orjson
-
+from toolgate.audit.line import whole
 from toolgate.calls import UNSET, Binary, Content, Outcome, Passed, Problem, Text, changed
 from toolgate.errors import ToolFailed, UpstreamFailed
 from toolgate.upstream.messages import SERVER_INFO, meta
@@ -60,4 +59,4 @@ def _in_words(block: Mapping[str, Any]) -> str:
     for text in (block.get("text"), resource.get("text") if isinstance(resource, dict) else None):
         if isinstance(text, str):
             return text
-    return orjson.dumps(block).decode()
+    return whole(block).decode()
