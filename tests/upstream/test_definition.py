@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from tests.effort import within
 from toolgate.calls import Annotations
 from toolgate.integration import Integration
 from toolgate.openapi import lock
@@ -69,6 +70,20 @@ def test_a_bad_definition_costs_that_one_tool(bad: Any, why: str) -> None:
     (finding,) = defined.diagnostics
     assert (finding.level, finding.pointer) == ("error", "/tools/1")
     assert why in finding.message
+
+
+def test_patterns_that_would_take_minutes_to_compile_are_not_compiled() -> None:
+    properties = {f"p{n}": {"type": "string", "pattern": rf"^\p{{L}}{{0,200}}x{n}"} for n in range(2000)}
+    heavy, light = ({"type": "object", "properties": dict(list(properties.items())[:count])} for count in (2000, 1))
+
+    with within(2.0):
+        defined = define(
+            [tool("first", inputSchema=light), tool("heavy", inputSchema=heavy), tool("last", inputSchema=light)], integration()
+        )
+
+    assert [each.name for each in defined.definitions] == ["files_first", "files_last"]
+    (finding,) = defined.diagnostics
+    assert finding.message == "heavy is left out: the patterns in the schemas of files take too long to be compiled"
 
 
 def test_one_that_is_nested_too_deep_is_left_out() -> None:

@@ -26,12 +26,15 @@ from toolgate.openapi.definition import Defined, Definition, plain
 from toolgate.openapi.diagnostics import Findings
 from toolgate.openapi.names import LEGAL, LONGEST, legal
 from toolgate.openapi.selection import Called
+from toolgate.patterns import compiling
 from toolgate.upstream.keys import renamed
 
 MAX_TOOLS = 2000
 MAX_BYTES = 256 * 1024
 """Of one tool's definition."""
 MAX_DEPTH = 64
+COMPILING = 5_000_000
+"""Microseconds that the patterns of all tools of one server may take, while nothing else goes on."""
 MAX_DESCRIPTION = 8000  # characters
 MAX_TITLE = 200
 MCP_NAME = re.compile(r"[^\x00-\x1f\x7f]{1,128}")
@@ -52,11 +55,17 @@ def define(tools: Iterable[Any], integration: Integration) -> Defined:
     """
     findings = Findings()
     found: list[Definition] = []
+    left = COMPILING
     for number, tool in enumerate(tools):
         pointer = f"/tools/{number}"
         if number >= MAX_TOOLS:
             findings.error("too-many-tools", "", f"{integration.name} offers more than {MAX_TOOLS} tools; the others are left out")
             break
+        if (cost := compiling(tool)) > left:
+            why = f"the patterns in the schemas of {integration.name} take too long to be compiled"
+            findings.error("tool-left-out", pointer, f"{_shown(tool)} is left out: {why}")
+            continue
+        left -= cost
         try:
             definition = _definition(tool, integration)
         except Unservable as error:
