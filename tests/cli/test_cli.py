@@ -71,7 +71,7 @@ def test_every_command_takes_json_and_says_what_it_does(terminal: Terminal, path
         (["tools", "show"], "Missing argument 'NAME'."),
         (["tools", "list", "--integraton"], "No such option '--integraton'. Did you mean '--integration'?"),
         (["serve", "--port", "70000"], "Invalid value for '--port': 70000 is not in the range 0<=x<=65535."),
-        (["serve", "--base-url", "https://example.com"], "--base-url, --auth and --allow-network belong to --openapi"),
+        (["serve", "--base-url", "https://example.com"], "--base-url: only with --openapi"),
         (["connect", "emacs"], "there is no client 'emacs' here; there is claude-desktop, claude-code, vscode, cursor"),
     ],
 )
