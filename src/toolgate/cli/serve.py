@@ -9,6 +9,7 @@ import click
 from click.core import ParameterSource
 
 from toolgate import __version__
+from toolgate.cli.init import beget
 from toolgate.cli.log import log_lines
 from toolgate.cli.options import common, settings_of, wait_for
 from toolgate.cli.output import emit, say
@@ -48,6 +49,7 @@ def command(
     """Serve the tools, over HTTP unless --stdio says otherwise, until Ctrl-C."""
     from toolgate.server.start import make_haste
 
+    beget()
     make_haste()
     if openapi is None and (belonging := _given("base_url", "auth", "networks", "name", "expose")):
         raise click.UsageError(f"{belonging}: only with --openapi")
