@@ -21,7 +21,7 @@ from toolgate.approvals import Approval, Approvals
 from toolgate.audit.event import Type
 from toolgate.audit.keys import Keys
 from toolgate.calls import Call, Principal
-from toolgate.errors import LimitReached, UnknownApproval
+from toolgate.errors import LimitReached, NotPermitted, UnknownApproval
 from toolgate.policy.decide import decide
 from toolgate.policy.rules import Policy, Role
 from toolgate.settings import Approvals as Waits
@@ -110,6 +110,30 @@ async def test_a_yes_is_used_once_and_the_next_such_call_asks_anew_under_another
     assert await world.events() == ["approval.requested", "approval.granted", "approval.used", "approval.requested"]
     with pytest.raises(UnknownApproval):
         await world.book().decide(yes.id, True, OPERATOR, "operator")
+
+
+@pytest.mark.parametrize("how", ["client", "operator"])
+async def test_a_yes_does_not_cross_a_no_that_was_said_just_before(how: Any) -> None:
+    world, call = World(), a_wish()
+    waiting = await world.book().of(call)
+    await world.book().decide(waiting.id, False, ada(id="local:eve"), how)
+    world.clock.now += 2
+
+    with pytest.raises(NotPermitted, match=r"^local:eve said no to this call 2 s before; look again, and say yes in 8 s"):
+        await world.book().decide(waiting.id, True, OPERATOR, "operator")
+    world.clock.now += 8
+    there = await world.book().decide(waiting.id, True, OPERATOR, "operator")
+
+    assert there.state == "approved"
+    assert await world.events() == ["approval.requested", "approval.denied", "approval.granted"]
+
+
+async def test_who_said_no_may_think_better_of_it_at_once() -> None:
+    world, call = World(), a_wish()
+    waiting = await world.book().of(call)
+    await world.book().decide(waiting.id, False, OPERATOR, "operator")
+
+    assert (await world.book().decide(waiting.id, True, OPERATOR, "operator")).state == "approved"
 
 
 OTHERS: list[Call] = [

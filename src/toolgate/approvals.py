@@ -28,7 +28,7 @@ from toolgate.audit.event import Type, told
 from toolgate.audit.line import canonical, exact, line
 from toolgate.audit.redact import Redactor
 from toolgate.calls import AGENT, Call, Principal, Question
-from toolgate.errors import LimitReached, UnknownApproval
+from toolgate.errors import LimitReached, NotPermitted, UnknownApproval
 from toolgate.settings import Settings
 from toolgate.stores import Record, Stores, every
 from toolgate.times import stamp
@@ -37,6 +37,8 @@ KIND = "approval"
 CALLER, CALL, TURN = 8, 16, 8
 """Hexadecimal characters of an id that stand for the caller, for the call, and for the turn of asking."""
 UNNOTICED = 3600.0  # seconds that an expired approval is kept, so that whoever looks next can write down that it expired
+CROSSED = 10.0
+"""Seconds in which a no may not have been seen yet by who says yes; a guess, the console's list is 2 s old at most."""
 SHOWN = 2000  # characters of arguments in a question
 PAGE = 500
 
@@ -158,11 +160,16 @@ class Approvals:
 
         Raises:
             UnknownApproval: nothing waits under that id (any more).
+            NotPermitted: somebody else has just said no, which who says yes cannot have seen.
         """
         while True:
             there = await self.find(id)
             if yes and how != "operator" and there.state != "pending":
                 return there
+            ago = self._clock() + self.settings.ttl - there.expires
+            if yes and there.state == "denied" and there.by != who.id and ago < CROSSED:
+                wait = f"look again, and say yes in {CROSSED - ago:.0f} s if it is to be made all the same"
+                raise NotPermitted(f"{there.by} said no to this call {ago:.0f} s before; {wait}", "approvals.crossed")
             decided = replace(
                 there,
                 state="approved" if yes else "denied",
