@@ -422,7 +422,7 @@ async def asgi(app: App) -> AsyncIterator[ASGIApp]:
 
     server = app.settings.server
     identity = app.settings.identity
-    resource = Resource(identity)
+    resource = Resource(identity, server.allowed_origins)
     async with AsyncExitStack() as stack:
         identify = await stack.enter_async_context(entrance(app.settings, app.stores, app.transport, app.own.subjects))
         face = McpFace(app.gateway, server, app.clients, look_after_jobs(app), identify, identity.prefix)

@@ -239,6 +239,16 @@ async def test_clients_find_the_issuer_from_the_first_refusal(tmp_path: Path) ->
     assert whole.json() == {**metadata.json(), "resource": BASE}
 
 
+async def test_where_pages_of_our_host_come_by_https_the_resource_is_there_too(tmp_path: Path) -> None:
+    server = Server(allowed_origins=(BASE.replace("http:", "https:"),))
+    async with a_provider() as provider, world(tmp_path, identity=provider.identity(), server=server) as there:
+        refused = await there.get("/v1/tools")
+        metadata = await there.get("/.well-known/oauth-protected-resource/mcp")
+
+    assert f'resource_metadata="https://{BASE.removeprefix("http://")}/' in refused.headers["www-authenticate"]
+    assert metadata.json()["resource"] == f"https://{BASE.removeprefix('http://')}/mcp"
+
+
 async def test_of_an_issuer_that_has_no_scopes_of_ours_none_are_asked_for(tmp_path: Path) -> None:
     async with a_provider() as provider:
         issuer = provider.identity().issuers[0].model_copy(update={"scoped": False})

@@ -36,8 +36,13 @@ LACKING = "lacking"
 
 
 class Resource:
-    def __init__(self, identity: Identity) -> None:
+    def __init__(self, identity: Identity, origins: Iterable[str] = ()) -> None:
+        """
+        Args:
+            origins: of the pages that may ask: where one is of our own host and https, clients come by https, too.
+        """
         self._identity = identity
+        self._https = frozenset(f"http://{origin.removeprefix('https://')}" for origin in origins if origin.startswith("https://"))
         self.prefix = identity.prefix
         # An issuer that has none of ours refuses who asks for them (`invalid_scope`).
         ours = any(issuer.scoped for issuer in identity.issuers)
@@ -56,7 +61,8 @@ class Resource:
         """The MCP endpoint as clients know it. The `Host` has been checked by then."""
         if self._identity.resource:
             return self._identity.resource
-        return f"{HTTPConnection(scope).base_url}".rstrip("/") + ENDPOINT
+        base = f"{HTTPConnection(scope).base_url}".rstrip("/")
+        return (base.replace("http:", "https:", 1) if base in self._https else base) + ENDPOINT
 
     def challenge(self, scope: Scope, error: str | None = None, scopes: Iterable[str] | None = None) -> str:
         """The value of `WWW-Authenticate`.
