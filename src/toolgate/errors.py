@@ -105,10 +105,12 @@ class NotIdentified(Refused):
 
     code = "not_identified"
 
-    def __init__(self, message: str, *, shown: bool = False) -> None:
+    def __init__(self, message: str, *, shown: bool = False, expired: bool = False) -> None:
         super().__init__(message)
         self.shown = shown
         """Whether a credential was shown, and not taken."""
+        self.expired = expired
+        """Whether it was good until a while ago, so that whoever shows it has only to get the next one."""
 
 
 class NotLinked(Refused):

@@ -341,6 +341,16 @@ async def test_too_many_refused_credentials_are_429_and_the_right_one_still_open
         assert (await there.get("/v1/tools", key)).status_code == 200
 
 
+async def test_tokens_that_have_only_expired_are_401_however_many_come_from_behind_one_proxy(tmp_path: Path) -> None:
+    async with a_provider() as provider, world(tmp_path, identity=provider.identity(failures=3)) as there:
+        expired = [await there.get("/v1/tools", provider.token(exp=1, sub=f"user{number}")) for number in range(6)]
+        forged = [await there.get("/v1/tools", provider.token(aud="https://other.example")) for _ in range(4)]
+
+    assert [answer.status_code for answer in expired] == [401] * 6
+    assert all("invalid_token" in answer.headers["www-authenticate"] for answer in expired)
+    assert [answer.status_code for answer in forged] == [401, 401, 401, 429]
+
+
 async def test_failures_are_written_down_once_for_many_and_without_what_was_shown(tmp_path: Path) -> None:
     canary = "tg_abcdefgh_" + "C" * 43 + "_000000"
     async with world(tmp_path) as there:

@@ -82,8 +82,9 @@ def by_credential(keys: Shows, tokens: Shows | None, failures: Failures, otherwi
             shown, mark = headers.once(_shown, None)
             return await (keys if shown.startswith(KEY) else tokens or NoTokens()).principal(shown, mark)
         except NotIdentified as error:
-            wait = failures.add((scope.get("client") or (None,))[0], kind(shown), str(error))
-            if wait is not None:
+            wait = failures.add((scope.get("client") or (None,))[0], "expired token" if error.expired else kind(shown), str(error))
+            # Tokens expire all the time, behind a proxy all at one address, and only 401 says where the next one is to be had.
+            if wait is not None and not error.expired:
                 raise LimitReached(f"too many credentials were refused; try again in {wait:.0f} s", wait) from error
             raise
 

@@ -130,8 +130,8 @@ class _Known:
     """When it has to be checked again."""
 
 
-def refused(why: str) -> NotIdentified:
-    return NotIdentified(f"the token is not taken: {why}", shown=True)
+def refused(why: str, *, expired: bool = False) -> NotIdentified:
+    return NotIdentified(f"the token is not taken: {why}", shown=True, expired=expired)
 
 
 def _named(issuers: Sequence[Issuer]) -> Mapping[str, Issuer]:
@@ -195,7 +195,7 @@ def _in_time(claims: Mapping[str, Any], now: float) -> None:
     if any(isinstance(at, bool) or not isinstance(at, int | float) or not math.isfinite(at) for at in times.values()):
         raise refused("its times are not numbers")
     if times["exp"] <= now:
-        raise refused("it has expired; ask its issuer for a new one")
+        raise refused("it has expired; ask its issuer for a new one", expired=True)
     if max(times.get("nbf", now), times.get("iat", now)) > now + LEEWAY:
         raise refused("its time has not come yet")
 
