@@ -182,7 +182,7 @@ async def by_the_sdk(gateway: Gateway) -> AsyncIterator[tuple[Said, Heard]]:
                 # Not in its own words: a lone surrogate ended the process.
                 heard.write(json.dumps(each.message.model_dump(by_alias=True, exclude_unset=True)).encode())
 
-    async with offered.telling(), anyio.create_task_group() as tasks:
+    async with offered.changes.telling(), anyio.create_task_group() as tasks:
         tasks.start_soon(tell)
         tasks.start_soon(server.run, reader, writer, server.create_initialization_options())
 

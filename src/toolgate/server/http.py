@@ -107,7 +107,7 @@ class McpFace:
 
     @asynccontextmanager
     async def lifespan(self) -> AsyncIterator[None]:
-        async with self._offered.telling(), self._manager.run():
+        async with self._offered.changes.telling(), self._manager.run():
             yield
 
     async def _begun_anew(self, scope: Scope, receive: Receive, send: Send) -> None:

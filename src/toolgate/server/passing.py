@@ -19,7 +19,7 @@ from mcp_types.version import is_version_at_least
 from pydantic import ValidationError
 
 from toolgate.calls import Outcome, Problem, Session
-from toolgate.errors import InputNeeded, ProtocolError
+from toolgate.errors import InputNeeded, InvalidArguments, ProtocolError
 
 ROUNDS = "2026-07-28"
 """The first version in which a call is answered with a question."""
@@ -30,6 +30,8 @@ KEY, LEVEL, GONE = "toolgate.key", "toolgate.level", "toolgate.gone"
 ANSWERS = ("inputResponses", "requestState")
 EVERYTHING = "debug"
 """What clients of the handshake eras are told that have not said how much they want to hear."""
+NOT_DONE = 1
+"""The error code of what the gate refused or could not do; those of JSON-RPC and MCP are below zero (basic/index)."""
 RETIRED: Mapping[int, int] = {-32002: types.INVALID_PARAMS, -32042: types.INVALID_PARAMS}
 """Codes that must not be sent since 2026-07-28 (basic/index, "Error Codes"), and what says the same."""
 
@@ -167,3 +169,15 @@ def error_of(problem: Problem, version: str) -> MCPError:
     if is_version_at_least(version, ROUNDS):
         number = RETIRED.get(number, number)
     return MCPError(code=number, message=problem.message, data=data)
+
+
+def check(outcome: Outcome, version: str) -> None:
+    """
+    Raises:
+        MCPError: the request was refused, or failed.
+    """
+    refuse(outcome, version)
+    if outcome.problem is not None:
+        data = {"code": outcome.problem.code, **outcome.problem.details}
+        code = types.INVALID_PARAMS if outcome.problem.code == InvalidArguments.code else NOT_DONE
+        raise MCPError(code=code, message=outcome.problem.message, data=data)

@@ -70,7 +70,7 @@ async def converse(
                 dialogue.tell(message.message)
                 await sink.drained()
 
-    async with offered.telling(), anyio.create_task_group() as writing:
+    async with offered.changes.telling(), anyio.create_task_group() as writing:
         writing.start_soon(sink.run)
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(tell)

@@ -10,7 +10,7 @@ from mcp.shared.exceptions import MCPError
 
 from toolgate.calls import Principal
 from toolgate.news import Change, News
-from toolgate.server.offered import MOST_LISTENING_OF_ONE, PENDING, Offered
+from toolgate.server.changes import MOST_LISTENING_OF_ONE, PENDING, Changes
 
 
 class Told:
@@ -34,17 +34,17 @@ class Told:
 
 async def test_a_client_that_does_not_read_holds_up_no_other_and_hears_the_newest_once() -> None:
     gateway: Any = SimpleNamespace(news=News())
-    offered = Offered(gateway, lambda _context: None, 10, lambda: None)  # type: ignore[arg-type, return-value]
+    changes = Changes(gateway, lambda _context: None, lambda *_: None)  # type: ignore[arg-type, return-value]
     stalled, other = Told(reads=False), Told(reads=True)
 
     async def begun(_context: Any) -> None:
         pass
 
     with anyio.fail_after(30):
-        async with offered.telling():
+        async with changes.telling():
             for connection in (stalled, other):
                 context = SimpleNamespace(method="notifications/initialized", session=SimpleNamespace(_connection=connection))
-                await offered._remember(context, begun)
+                await changes._remember(context, begun)
             for number in range(1, 2 * PENDING):
                 gateway.news.publish(Change("tools"))
                 while len(other.lists) < number:
@@ -75,11 +75,11 @@ class Listening:
 
 async def test_who_listens_often_takes_nobody_elses_place() -> None:
     gateway: Any = SimpleNamespace(news=News())
-    offered = Offered(gateway, lambda context: context.who, 10, lambda: None)  # type: ignore[arg-type, return-value]
+    changes = Changes(gateway, lambda context: context.who, lambda *_: None)  # type: ignore[arg-type]
     tools = types.SubscriptionsListenRequestParams(notifications=types.SubscriptionFilter(tools_list_changed=True))
 
     async def listen(context: Listening) -> None:
-        await offered.listen(context, tools)
+        await changes.listen(context, tools)
 
     with anyio.fail_after(30):
         async with anyio.create_task_group() as tasks:
@@ -94,4 +94,4 @@ async def test_who_listens_often_takes_nobody_elses_place() -> None:
             await other.acknowledged.wait()
             tasks.cancel_scope.cancel()
 
-    assert offered._streams == {}
+    assert changes._streams == {}
