@@ -50,8 +50,8 @@ CALIBRATED = Strength(prior=100.0, pooled=100.0)
 """Where labelled prompts said what to expect."""
 CAREFUL = 0.3
 """Deviations by which every estimate is lowered before two are compared: who is little known has to look better."""
-LEAST = 0.05 * 0.95
-"""Variance of an answer, where all or none were right so far: as of one that is right in 95 of 100 times."""
+EDGE = sqrt(0.05 * 0.95)
+"""Deviation of an answer of who was nearly always right, or wrong, so far: as of who is in 95 of 100 times."""
 PLAUSIBLE = 1.0
 """Deviations that may speak for a model that is tried."""
 LEARNING = 400.0
@@ -90,8 +90,8 @@ def believe(expected: Sequence[float], doubts: Sequence[float]) -> tuple[list[fl
         doubts: as `doubt`, of what this rests on.
     """
     means = [0.0 if mean < 0.0 else 1.0 if mean > 1.0 else mean for mean in expected]
-    spreads = [sqrt(LEAST if (spread := mean * (1.0 - mean)) < LEAST else spread) for mean in means]
-    return means, [mean - doubt * spread for mean, doubt, spread in zip(means, doubts, spreads, strict=True)]
+    both = zip(means, doubts, strict=True)
+    return means, [mean - doubt * (sqrt(mean * (1.0 - mean)) if 0.05 < mean < 0.95 else EDGE) for mean, doubt in both]
 
 
 def doubt(mass: float) -> float:
