@@ -250,7 +250,7 @@ def test_a_server_that_dies_within_an_answer_leaves_a_run_to_be_taken_up(page: A
              setTimeout(() => controller.error(new TypeError("network error")));
            };
            const answer = () => new Response(new ReadableStream({ start: dying }));
-           window.fetch = async (path, how) => (path === "/v1/agent" ? answer() : asked(path, how))"""
+           window.fetch = async (path, how) => (path.endsWith("/v1/agent") ? answer() : asked(path, how))"""
     )
     dock = opened(page, gate)
 
