@@ -93,7 +93,8 @@ class Ranking:
             enough = max(sure if len(able) == len(sure) else [sure[at] for at in able]) - loss / 100
             first = [at for at in ranked if sure[at] >= enough]
         self.able, self.best, self.first = able, ranked[0], first
-        self.rest = list(filterfalse(frozenset(first).__contains__, ranked))
+        front = first == ranked[: len(first)]
+        self.rest = ranked[len(first) :] if front else list(filterfalse(frozenset(first).__contains__, ranked))
 
 
 class Candidates(NamedTuple):

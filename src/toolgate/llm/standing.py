@@ -14,8 +14,9 @@ ANSWERS = 20.0
 """Answers that the expected length of answers is worth until a task's own are known: a guess."""
 TASKS = 100
 """Task types for which what is thought of models is kept ready."""
-DIGITS = 3
-"""Of what is usual, those that count: it moves with every answer and most models with it, for a twentieth of a point and less."""
+STEP = 0.005
+"""What is usual counts in such steps: it moves with every answer and most models with it, so that it matters only beside those that
+labelled prompts know, by a quarter of a point at most."""
 NOBODY_SAYS = 0.5
 """`Model.quality` where the operator says nothing of it."""
 
@@ -111,7 +112,7 @@ class Standing:
             kept.effects[number] = effect(expected, overall, own, strength)
             kept.doubts[number], kept.seen[number] = doubt(strength.prior + overall.seen), overall.seen
             kept.lengths[number] = self._length(id, task)
-        base, was = round(usual(of("usual", "", ""), of("usual", "", task)), DIGITS), kept.columns
+        base, was = STEP * round(usual(of("usual", "", ""), of("usual", "", task)) / STEP), kept.columns
         means, sure, lengths = list(was.means), list(was.sure), tuple(kept.lengths)
         if base != kept.usual and None in kept.tables:  # against it are held of whom labelled prompts say nothing
             expected_of = [(base if table is None else table) + better for table, better in zip(kept.tables, kept.effects, strict=True)]
