@@ -15,8 +15,8 @@ ANSWERS = 20.0
 TASKS = 100
 """Task types for which what is thought of models is kept ready."""
 STEP = 0.005
-"""What is usual counts in such steps: it moves with every answer and most models with it, so that it matters only beside those that
-labelled prompts know, by a quarter of a point at most."""
+"""What is usual counts in such steps, shares of right answers: it moves with every answer, and with it all models that labelled prompts do
+not know. They move alike, by a quarter of a point at most, which hardly decides between them."""
 NOBODY_SAYS = 0.5
 """`Model.quality` where the operator says nothing of it."""
 
